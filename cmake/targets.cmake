@@ -1,0 +1,34 @@
+# One folder, one target. `s2u_layer(NAME SOURCES...)` makes the static library s2u_NAME of a folder under src/;
+# what it may link is the direction in which data flows (docs/architecture.md).
+
+add_library(s2u_options INTERFACE)
+target_include_directories(s2u_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src
+                                                 ${PROJECT_BINARY_DIR}/generated)
+target_compile_options(s2u_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+                                             $<$<BOOL:${SAM2UNET_WERROR}>:-Werror>)
+# The numbers are the reference's to the last bit in places (Pillow, metrics): no contraction behind our back.
+# Kernels that want fused multiply-add ask for it by name.
+target_compile_options(s2u_options INTERFACE -ffp-contract=off)
+if(SAM2UNET_SANITIZE)
+  target_compile_options(s2u_options INTERFACE -fsanitize=${SAM2UNET_SANITIZE} -fno-omit-frame-pointer
+                                               -fno-sanitize-recover=all)
+  target_link_options(s2u_options INTERFACE -fsanitize=${SAM2UNET_SANITIZE})
+endif()
+
+function(s2u_layer name)
+  add_library(s2u_${name} STATIC ${ARGN})
+  target_link_libraries(s2u_${name} PUBLIC s2u_options)
+endfunction()
+
+# `s2u_test(NAME SOURCES... [LINK targets...])`: a GoogleTest program whose cases are CTest tests.
+function(s2u_test name)
+  cmake_parse_arguments(ARG "" "" "LINK;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE s2u_options ${ARG_LINK} GTest::gmock GTest::gtest_main)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(${name} PRIVATE
+    S2U_SOURCE_DIR="${PROJECT_SOURCE_DIR}" S2U_BINARY_DIR="${PROJECT_BINARY_DIR}"
+    S2U_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600 LABELS "${ARG_LABELS}")
+endfunction()

@@ -1,0 +1,161 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+namespace {
+
+std::string reason(int error) {
+  switch (error) {
+    case ENOENT: return "no such file or folder";
+    case EACCES:
+    case EPERM: return "permission denied";
+    case EISDIR: return "it is a folder, not a file";
+    case ENOSPC:
+    case EDQUOT: return "the disk is full; free some space or write elsewhere";
+    case EROFS: return "the file system is read-only";
+    default: return std::generic_category().message(error);
+  }
+}
+
+// Closes on every way out.
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+int open_for_reading(const std::filesystem::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) throw FileError(fmt::format("cannot open {}: {}", path.string(), reason(errno)));
+  return fd;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
+  const Descriptor file{open_for_reading(path)};
+  struct stat st = {};
+  if (::fstat(file.fd, &st) != 0) throw FileError(fmt::format("cannot read {}: {}", path.string(), reason(errno)));
+  if (S_ISDIR(st.st_mode)) throw FileError(fmt::format("cannot read {}: {}", path.string(), reason(EISDIR)));
+  if (!S_ISREG(st.st_mode)) {
+    throw FileError(fmt::format("cannot map {}: it is not a regular file; copy it to one first", path.string()));
+  }
+  size_ = static_cast<std::size_t>(st.st_size);
+  if (size_ == 0) return;  // nothing to map; an empty span
+  void* p = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  if (p == MAP_FAILED) throw FileError(fmt::format("cannot map {}: {}", path.string(), reason(errno)));
+  data_ = static_cast<const std::byte*>(p);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+void MappedFile::release(std::span<const std::byte> part) const {
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  // Only pages that lie wholly inside: the ones at the ends hold a neighbour's bytes.
+  const auto first = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
+  const auto last = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
+  if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
+AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
+  static std::atomic<unsigned> counter{0};
+  temporary_ = path_;
+  temporary_ += fmt::format(".{}.{}.part", ::getpid(), counter.fetch_add(1));
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd_ < 0) throw FileError(fmt::format("cannot write {}: {}", path_.string(), reason(errno)));
+}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicFile::fail(const char* what, int error) const {
+  throw FileError(fmt::format("cannot {} {}: {}", what, path_.string(), reason(error)));
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      fail("write", errno);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void AtomicFile::commit() {
+  if (::fsync(fd_) != 0) fail("write", errno);
+  // A delayed "disk full" may only show on close.
+  if (::close(std::exchange(fd_, -1)) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    fail("write", error);
+  }
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    fail("write", error);
+  }
+}
+
+void write_file(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file(const std::filesystem::path& path, std::string_view text) {
+  write_file(path, std::as_bytes(std::span(text)));
+}
+
+std::vector<std::byte> read_file(const std::filesystem::path& path) {
+  const Descriptor file{open_for_reading(path)};
+  std::vector<std::byte> out;
+  struct stat st = {};
+  if (::fstat(file.fd, &st) == 0 && S_ISREG(st.st_mode)) out.reserve(static_cast<std::size_t>(st.st_size) + 1);
+  constexpr std::size_t kStep = 1 << 16;
+  while (true) {
+    const std::size_t used = out.size();
+    out.resize(used + kStep);
+    const ssize_t n = ::read(file.fd, out.data() + used, kStep);
+    if (n < 0 && errno != EINTR) {
+      throw FileError(fmt::format("cannot read {}: {}", path.string(), reason(errno)));
+    }
+    out.resize(used + (n > 0 ? static_cast<std::size_t>(n) : 0));
+    if (n == 0) return out;
+  }
+}
+
+}  // namespace sam2unet

@@ -1,0 +1,60 @@
+// A file of named tensors, whatever its format: safetensors, or PyTorch's zip and older stream formats.
+// Owner of the mapping; the views it hands out point into the file and live as long as it does.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace sam2unet::formats {
+
+enum class FileFormat { safetensors, torch_zip, torch_legacy };
+
+std::string_view name_of(FileFormat format);
+
+struct NamedTensor {
+  std::string name;  // as stored, less any wrapping ("model.", "state_dict", "module.")
+  TensorView view;
+};
+
+class TensorFile {
+ public:
+  /// Reads the directory of the file, not the data. FileError, or FormatError if any bound, size or opcode is not
+  /// allowed; nothing in the file is ever executed.
+  static TensorFile open(const std::filesystem::path& path);
+
+  FileFormat format() const;
+  const std::filesystem::path& path() const;
+  /// Key under which the tensors lay in a pickle ("", "model", "state_dict", ...) and whether "module." was cut.
+  const std::string& wrapper() const;
+  /// In file order.
+  const std::vector<NamedTensor>& tensors() const;
+  /// nullptr if there is none of that name.
+  const TensorView* find(std::string_view name) const;
+  /// safetensors' __metadata__; empty for pickles.
+  const std::map<std::string, std::string>& metadata() const;
+  /// Says that this tensor's bytes were consumed, so that they leave memory.
+  void release(const TensorView& view) const;
+
+  TensorFile(TensorFile&&) noexcept;
+  TensorFile& operator=(TensorFile&&) noexcept;
+  ~TensorFile();
+
+ private:
+  struct Impl;
+  explicit TensorFile(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Writes both formats whole or not at all (AtomicFile). Tensors in the order given; views may be strided.
+void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata);
+/// A bare state_dict (OrderedDict) that `torch.load(weights_only=True)` reads.
+void write_torch_zip(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors);
+
+}  // namespace sam2unet::formats
