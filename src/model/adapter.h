@@ -1,0 +1,32 @@
+// The adapter before every block of the frozen trunk (SAM2UNet.py:41-57): the only learned part of the
+// encoder.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "ops/concept.h"
+
+namespace sam2unet::model {
+
+inline constexpr int kAdapterWidth = 32;
+
+template <class W>
+struct Adapter {
+  typename W::Linear down;  // C -> 32
+  typename W::Linear up;    // 32 -> C
+
+  template <class Maker>
+  static Adapter make(Maker& m, const std::string& name, int dim) {
+    return {m.linear(name + ".0", dim, kAdapterWidth), m.linear(name + ".2", kAdapterWidth, dim)};
+  }
+};
+
+// x + gelu(up(gelu(down x))); added before the block, so the prompt enters the block's shortcut too.
+template <ops::Ops O>
+typename O::Tensor adapter(O& o, typename O::Tensor x, const Adapter<typename O::Weights>& w) {  // [B,H,W,C]
+  auto hidden = o.linear_gelu(x, w.down);                                                        // [B,H,W,32]
+  return o.linear_gelu_add(hidden, w.up, std::move(x));                                          // [B,H,W,C]
+}
+
+}  // namespace sam2unet::model

@@ -1,0 +1,224 @@
+#include "model/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <unordered_set>
+
+#include "sam2unet/errors.h"
+
+namespace sam2unet::model {
+namespace {
+
+constexpr std::string_view kTaskWidthTensor = "head.weight";
+
+// Prefixes under which published files keep the trunk: ours and the reference's, SAM2's, a bare Hiera.
+constexpr std::array<std::string_view, 4> kTrunkPrefixes{"encoder.", "image_encoder.trunk.", "trunk.", ""};
+
+// SAM2's trunk has "blocks.N.norm1"; inside SAM2-UNet's adapters the same block is "blocks.N.block.norm1".
+bool wrapped(std::string_view prefix) {
+  return prefix == "encoder.";
+}
+
+std::optional<Shape> shape_of(const formats::TensorFile& file, const std::string& name) {
+  const TensorView* v = file.find(name);
+  return v == nullptr ? std::nullopt : std::optional(v->shape);
+}
+
+// The published variant whose width and depth the tensors have, if any.
+std::optional<Config> config_from_shapes(std::int64_t embed_dim, int depth) {
+  for (const char* v : {"t", "s", "b+", "l"}) {
+    const Config c = Config::of_variant(v);
+    if (c.embed_dim == embed_dim && c.depth() == depth) return c;
+  }
+  return std::nullopt;
+}
+
+int count_blocks(const formats::TensorFile& file, std::string_view prefix, std::string_view probe) {
+  int depth = 0;
+  while (file.find(fmt::format("{}blocks.{}.{}", prefix, depth, probe)) != nullptr) ++depth;
+  return depth;
+}
+
+std::optional<Config> find_config(const formats::TensorFile& file, Recognition& r) {
+  if (const auto it = file.metadata().find("config"); it != file.metadata().end()) {
+    if (file.find("encoder.patch_embed.proj.weight") != nullptr ||
+        file.find(std::string(kTaskWidthTensor)) != nullptr) {
+      r.trunk_prefix = "encoder.";
+      return Config::from_json(it->second);
+    }
+  }
+  for (const auto prefix : kTrunkPrefixes) {
+    const auto patch = shape_of(file, fmt::format("{}patch_embed.proj.weight", prefix));
+    if (!patch || patch->rank() != 4) continue;
+    r.trunk_prefix = prefix;
+    return config_from_shapes(
+        (*patch)[0], count_blocks(file, prefix, wrapped(prefix) ? "block.norm1.weight" : "norm1.weight"));
+  }
+  // Without a trunk the adapters still tell width and depth.
+  const auto down = shape_of(file, "encoder.blocks.0.prompt_learn.0.weight");
+  if (down && down->rank() == 2) {
+    r.trunk_prefix = "encoder.";
+    return config_from_shapes((*down)[1], count_blocks(file, "encoder.", "prompt_learn.0.weight"));
+  }
+  return std::nullopt;
+}
+
+// Buffers that old or converted files may lack without harm.
+bool optional_in_file(const TensorSpec& spec) {
+  return spec.part == Part::unused || spec.role == Role::counter;
+}
+
+std::string join_first(const std::vector<std::string>& names, std::size_t most = 3) {
+  const std::size_t n = std::min(names.size(), most);
+  std::string text =
+      fmt::format("{}", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(n), ", "));
+  if (names.size() > n) text += fmt::format(" and {} more", names.size() - n);
+  return text;
+}
+
+}  // namespace
+
+std::string_view name_of(Contents contents) {
+  switch (contents) {
+    case Contents::full:
+      return "full SAM2-UNet";
+    case Contents::trunk:
+      return "SAM2 trunk";
+    case Contents::task_only:
+      return "task-only SAM2-UNet";
+    case Contents::partial:
+      return "incomplete SAM2-UNet";
+    case Contents::unknown:
+      return "unknown";
+  }
+  return "?";
+}
+
+std::string stored_name(const std::string& name, const Recognition& recognition) {
+  if (recognition.trunk_prefix == "encoder." || !name.starts_with("encoder.")) return name;
+  std::string rest = name.substr(std::string_view("encoder.").size());
+  if (const auto at = rest.find(".block."); at != std::string::npos)
+    rest.erase(at, std::string_view(".block").size());
+  return recognition.trunk_prefix + rest;
+}
+
+Recognition recognise(const formats::TensorFile& file) {
+  Recognition r;
+  r.config = find_config(file, r);
+  if (!r.config) {
+    if (file.find("head.weight") != nullptr || !r.trunk_prefix.empty()) r.contents = Contents::partial;
+    return r;
+  }
+  std::unordered_set<std::string> known;
+  std::size_t trunk_found = 0, trunk_missing = 0, task_found = 0, task_missing = 0;
+  for (const auto& spec : tensor_table(*r.config)) {
+    const std::string name = stored_name(spec.name, r);
+    known.insert(name);
+    known.insert(name + std::string(kScaleSuffix));
+    const auto shape = shape_of(file, name);
+    const bool is_trunk = spec.part == Part::trunk;
+    if (!shape) {
+      if (optional_in_file(spec)) continue;
+      ++(is_trunk ? trunk_missing : task_missing);
+      r.missing.push_back(fmt::format("{} {}", spec.name, to_string(spec.shape)));
+    } else {
+      if (spec.part != Part::unused) ++(is_trunk ? trunk_found : task_found);
+      if (*shape != spec.shape) {
+        r.misshapen.push_back(
+            fmt::format("{} is {}, expected {}", name, to_string(*shape), to_string(spec.shape)));
+      }
+    }
+  }
+  for (const auto& t : file.tensors()) {
+    if (!known.contains(t.name)) r.unexpected.push_back(t.name);
+  }
+  const bool misshapen = !r.misshapen.empty();
+  if (task_found == 0 && trunk_missing == 0 && !misshapen)
+    r.contents = Contents::trunk;
+  else if (trunk_found == 0 && task_missing == 0 && !misshapen)
+    r.contents = Contents::task_only;
+  else if (trunk_missing == 0 && task_missing == 0 && !misshapen)
+    r.contents = Contents::full;
+  else
+    r.contents = Contents::partial;
+  return r;
+}
+
+void read_tensor(const formats::TensorFile& file, const std::string& name, std::vector<float>& out) {
+  const TensorView* v = file.find(name);
+  if (v == nullptr) throw WeightsError(fmt::format("{}: tensor {} is missing", file.path().string(), name));
+  out.resize(static_cast<std::size_t>(v->numel()));
+  copy_to(*v, std::span(out));
+  if (v->dtype == DType::i8) {  // weight = int8 * scale of its output channel
+    const std::string scale_name = name + std::string(kScaleSuffix);
+    const TensorView* s = file.find(scale_name);
+    if (s == nullptr || v->shape.rank() == 0 || s->numel() != v->shape[0]) {
+      throw WeightsError(fmt::format("{}: int8 tensor {} needs {} with one scale per output channel",
+                                     file.path().string(), name, scale_name));
+    }
+    std::vector<float> scales(static_cast<std::size_t>(s->numel()));
+    copy_to(*s, std::span(scales));
+    const std::size_t row = scales.empty() ? 0 : out.size() / scales.size();
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] *= scales[i / row];
+  }
+  file.release(*v);
+}
+
+CheckpointWeights::CheckpointWeights(formats::TensorFile file)
+    : file_(std::move(file)), recognition_(recognise(file_)) {
+  const auto& r = recognition_;
+  const std::string where = file_.path().string();
+  switch (r.contents) {
+    case Contents::full:
+      break;
+    case Contents::trunk:
+      throw WeightsError(
+          fmt::format("{}: a SAM2 trunk without SAM2-UNet's adapters, RFB, decoder and heads; it can start a "
+                      "training, not a prediction (missing: {})",
+                      where, join_first(r.missing)));
+    case Contents::task_only:
+      throw WeightsError(
+          fmt::format("{}: a task-only file without the frozen trunk; join them with "
+                      "`sam2unet convert {} OUT --trunk SAM2.pt` (missing: {})",
+                      where, where, join_first(r.missing)));
+    case Contents::partial:
+      if (!r.config) {
+        throw WeightsError(fmt::format(
+            "{}: the width and depth of this network belong to no published variant (t, s, b+, l); "
+            "a custom one needs its configuration in the metadata key \"config\"",
+            where));
+      }
+      if (!r.misshapen.empty())
+        throw WeightsError(fmt::format("{}: tensor {}", where, join_first(r.misshapen)));
+      throw WeightsError(fmt::format("{}: {} tensors of SAM2-UNet {} are missing: {}", where,
+                                     r.missing.size(), variant_name(*r.config), join_first(r.missing)));
+    case Contents::unknown:
+      throw WeightsError(fmt::format(
+          "{}: not a SAM2-UNet checkpoint; none of its {} tensors is an encoder's patch embedding{}", where,
+          file_.tensors().size(),
+          file_.tensors().empty() ? "" : fmt::format(" (the first is {})", file_.tensors().front().name)));
+  }
+  if (!r.unexpected.empty()) {  // the reference loads strictly; so do we
+    throw WeightsError(fmt::format("{}: unexpected tensors for SAM2-UNet {}: {}", where,
+                                   variant_name(*r.config), join_first(r.unexpected)));
+  }
+}
+
+std::span<const float> CheckpointWeights::get(const std::string& name, const Shape& shape) {
+  const TensorView* v = file_.find(name);
+  if (v == nullptr) {
+    throw WeightsError(
+        fmt::format("{}: tensor {} {} is missing", file_.path().string(), name, to_string(shape)));
+  }
+  if (v->shape != shape) {
+    throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file_.path().string(), name,
+                                   to_string(v->shape), to_string(shape)));
+  }
+  read_tensor(file_, name, buffer_);
+  return buffer_;
+}
+
+}  // namespace sam2unet::model

@@ -1,0 +1,64 @@
+// What a file of tensors is, in terms of this network: which variant, what it can be used for, what is
+// missing.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "formats/tensor_file.h"
+#include "model/config.h"
+#include "model/tensor_table.h"
+#include "model/weight_source.h"
+
+namespace sam2unet::model {
+
+enum class Contents {
+  full,       ///< every tensor of a SAM2-UNet (up4 may be absent)
+  trunk,      ///< a SAM2 or SAM2.1 checkpoint, or a bare Hiera trunk: nothing trained for segmentation
+  task_only,  ///< adapters, RFB, decoder and heads without the frozen trunk
+  partial,    ///< a SAM2-UNet of which tensors are missing or misshapen
+  unknown,    ///< something else
+};
+
+std::string_view name_of(Contents contents);
+
+/// Suffix of the float32 per-output-channel scales beside an int8 weight.
+inline constexpr std::string_view kScaleSuffix = ".scale";
+
+struct Recognition {
+  Contents contents = Contents::unknown;
+  std::optional<Config> config;  ///< what the shapes, or metadata "config", say
+  std::string
+      trunk_prefix;  ///< how the trunk's names start in the file ("encoder.", "image_encoder.trunk.", "")
+  std::vector<std::string> missing;     ///< tensors of the full network the file lacks, with their shapes
+  std::vector<std::string> misshapen;   ///< with both shapes
+  std::vector<std::string> unexpected;  ///< names that mean nothing here
+};
+
+Recognition recognise(const formats::TensorFile& file);
+
+/// Name in `file` of the reference's tensor `name`, given how its trunk is named.
+std::string stored_name(const std::string& name, const Recognition& recognition);
+
+/// The tensors of an opened checkpoint that holds a whole network; int8 weights are scaled back. Pages are
+/// released as they are read, so that loading costs no second copy.
+class CheckpointWeights : public WeightSource {
+ public:
+  /// WeightsError that names the first missing, misshapen or unexpected tensor and says what the file is
+  /// instead.
+  explicit CheckpointWeights(formats::TensorFile file);
+
+  const Config& config() const { return *recognition_.config; }
+  std::span<const float> get(const std::string& name, const Shape& shape) override;
+
+ private:
+  formats::TensorFile file_;
+  Recognition recognition_;
+  std::vector<float> buffer_;
+};
+
+/// Elements of `name` as float32, int8 scaled back by its scales. `out` is resized. WeightsError if absent.
+void read_tensor(const formats::TensorFile& file, const std::string& name, std::vector<float>& out);
+
+}  // namespace sam2unet::model

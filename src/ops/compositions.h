@@ -1,0 +1,43 @@
+// The plain spelling of every fused operation. A backend inherits them and hides those it does better.
+#pragma once
+
+#include <utility>
+
+#include "ops/concept.h"
+
+namespace sam2unet::ops {
+
+template <class Self>
+class Compositions {
+ public:
+  template <class Tensor, class Linear>
+  Tensor linear_gelu(const Tensor& x, const Linear& w) {
+    return self().gelu(self().linear(x, w));
+  }
+  template <class Tensor, class Linear>
+  Tensor linear_add(const Tensor& x, const Linear& w, Tensor residual) {
+    return self().add(std::move(residual), self().linear(x, w));
+  }
+  template <class Tensor, class Linear>
+  Tensor linear_gelu_add(const Tensor& x, const Linear& w, Tensor residual) {
+    return self().add(std::move(residual), self().linear_gelu(x, w));
+  }
+  template <class Tensor, class ConvBn>
+  Tensor conv_bn_relu(const Tensor& x, const ConvBn& w) {
+    return self().relu(self().conv_bn(x, w));
+  }
+  template <class Tensor, class ConvBn>
+  Tensor conv_bn_add_relu(const Tensor& x, const ConvBn& w, Tensor residual) {
+    return self().relu(self().add(std::move(residual), self().conv_bn(x, w)));
+  }
+  template <class Tensor>
+  Tensor upsample_behind(const Tensor& skip, const Tensor& x) {
+    const Extent to = self().extent(skip);
+    return self().concat(skip, self().upsample(x, to.h, to.w, /*align_corners=*/true));
+  }
+
+ private:
+  Self& self() { return static_cast<Self&>(*this); }
+};
+
+}  // namespace sam2unet::ops
