@@ -1,0 +1,33 @@
+#include "ops/cpu/arena.h"
+
+#include <cstring>
+#include <new>
+
+namespace sam2unet::ops {
+
+void Arena::Free::operator()(std::byte* p) const {
+  ::operator delete[](p, std::align_val_t{kAlignment});
+}
+
+std::size_t Arena::take(std::size_t bytes) {
+  std::size_t best = blocks_.size();
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& b = blocks_[i];
+    if (b.free && b.size >= bytes && (best == blocks_.size() || b.size < blocks_[best].size)) best = i;
+  }
+  if (best == blocks_.size()) {
+    auto* p = static_cast<std::byte*>(::operator new[](bytes + kSlack, std::align_val_t{kAlignment}));
+    std::memset(p + bytes, 0, kSlack);  // what overreading kernels see is at least a number
+    blocks_.push_back({std::unique_ptr<std::byte, Free>(p), bytes, false});
+  }
+  blocks_[best].free = false;
+  return best;
+}
+
+std::size_t Arena::bytes() const {
+  std::size_t sum = 0;
+  for (const auto& b : blocks_) sum += b.size + kSlack;
+  return sum;
+}
+
+}  // namespace sam2unet::ops

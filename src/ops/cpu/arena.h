@@ -1,0 +1,42 @@
+// Memory of the activations of one picture after another: blocks are handed out and taken back in the same
+// order each time, so after the first picture of a size nothing is allocated.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace sam2unet::ops {
+
+class Arena {
+ public:
+  /// Kernels read whole vectors: up to this many bytes past a block's end may be read (never written).
+  static constexpr std::size_t kSlack = 512;
+  static constexpr std::size_t kAlignment = 64;
+
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  /// Index of a block of at least `bytes`: the smallest free one that is large enough, else a new one.
+  std::size_t take(std::size_t bytes);
+  void give_back(std::size_t block) { blocks_[block].free = true; }
+  float* data(std::size_t block) const { return reinterpret_cast<float*>(blocks_[block].memory.get()); }
+
+  /// Frees all memory; only while no block is taken.
+  void clear() { blocks_.clear(); }
+  std::size_t bytes() const;
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  struct Block {
+    std::unique_ptr<std::byte, Free> memory;
+    std::size_t size = 0;
+    bool free = false;
+  };
+  std::vector<Block> blocks_;
+};
+
+}  // namespace sam2unet::ops

@@ -1,0 +1,122 @@
+#include "ops/cpu/cpu_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+#include "ops/cpu/arena.h"
+
+namespace sam2unet::ops {
+namespace {
+
+using md = dnnl::memory::desc;
+constexpr auto f32 = dnnl::memory::data_type::f32;
+
+// The shapes whose preferred layout the weights are stored in; others nearly always agree (see Plan).
+constexpr std::int64_t kUsualRows = 484;
+constexpr Extent kUsualPicture{1, 44, 44, 0};
+
+dnnl::memory pack(std::span<const float> values, const md& plain, const md& packed) {
+  const dnnl::memory ours(plain, cpu_engine(), const_cast<float*>(values.data()));
+  if (packed != plain) return in_layout(ours, packed);
+  dnnl::memory copy(plain, cpu_engine());  // already in that layout, but not ours to keep
+  std::copy(values.begin(), values.end(), static_cast<float*>(copy.get_data_handle()));
+  return copy;
+}
+
+// `rows` is [N,K] as PyTorch stores it: the transpose of a row-major [K,N].
+PackedWeights pack_linear(std::span<const float> rows, std::vector<float> bias, int in, int out) {
+  const auto desc = linear_desc(kUsualRows, in, out, Epilogue::none);
+  auto packed = pack(rows, md({in, out}, f32, dnnl::memory::format_tag::ba), desc.weights_desc());
+  return {in, out, {}, std::move(packed), std::move(bias)};
+}
+
+void append_slack(std::vector<float>& bias) {
+  bias.resize(bias.size() + Arena::kSlack / sizeof(float));
+}
+
+}  // namespace
+
+std::vector<float> CpuWeights::read(const std::string& name, const Shape& shape) {
+  const auto values = source_.get(name, shape);
+  return {values.begin(), values.end()};
+}
+
+std::vector<float> CpuWeights::read_bias(const std::string& name, int out) {
+  auto bias = read(name, {out});
+  append_slack(bias);
+  return bias;
+}
+
+CpuWeights::PatchEmbed CpuWeights::patch_embed(const std::string& name, int in, int out) {
+  auto bias = read_bias(name + ".bias", out);
+  const auto weight = source_.get(name + ".weight", {out, in, 7, 7});
+  const auto desc = patch_desc({1, 352, 352, in}, out);
+  return {in,
+          out,
+          {7, 7, 1},
+          pack(weight, md({out, in, 7, 7}, f32, dnnl::memory::format_tag::oihw), desc.weights_desc()),
+          std::move(bias)};
+}
+
+CpuWeights::Position CpuWeights::position(const std::string& prefix, int dim, std::array<int, 2> background,
+                                          int window) {
+  return {dim, background, window, read(prefix + ".pos_embed", {1, dim, background[0], background[1]}),
+          read(prefix + ".pos_embed_window", {1, dim, window, window})};
+}
+
+CpuWeights::Norm CpuWeights::norm(const std::string& name, int dim) {
+  return {read(name + ".weight", {dim}), read(name + ".bias", {dim})};
+}
+
+CpuWeights::Linear CpuWeights::linear(const std::string& name, int in, int out) {
+  auto bias = read_bias(name + ".bias", out);
+  return pack_linear(source_.get(name + ".weight", {out, in}), std::move(bias), in, out);
+}
+
+CpuWeights::Linear CpuWeights::pointwise(const std::string& name, int in, int out) {
+  auto bias = read_bias(name + ".bias", out);
+  return pack_linear(source_.get(name + ".weight", {out, in, 1, 1}), std::move(bias), in, out);
+}
+
+std::vector<float> CpuWeights::fold(std::vector<float>& weight, const std::string& bn, int out) {
+  const auto gamma = read(bn + ".weight", {out}), beta = read(bn + ".bias", {out});
+  const auto mean = read(bn + ".running_mean", {out}), variance = read(bn + ".running_var", {out});
+  std::vector<float> bias(static_cast<std::size_t>(out));
+  const std::size_t row = weight.size() / bias.size();
+  for (std::size_t n = 0; n < bias.size(); ++n) {
+    const double scale = gamma[n] / std::sqrt(static_cast<double>(variance[n]) + 1e-5);
+    bias[n] = static_cast<float>(beta[n] - mean[n] * scale);
+    for (std::size_t k = 0; k < row; ++k) {
+      weight[n * row + k] = static_cast<float>(static_cast<double>(weight[n * row + k]) * scale);
+    }
+  }
+  return bias;
+}
+
+CpuWeights::ConvBn CpuWeights::conv_bn(const std::string& conv, const std::string& bn, int in, int out,
+                                       Kernel kernel) {
+  auto weight = read(conv + ".weight", {out, in, kernel.h, kernel.w});
+  auto bias = fold(weight, bn, out);
+  append_slack(bias);
+  Extent usual = kUsualPicture;
+  usual.c = in;
+  const auto desc = conv_desc(usual, out, kernel, Epilogue::none);
+  auto packed = pack(weight, md({out, in, kernel.h, kernel.w}, f32, dnnl::memory::format_tag::oihw),
+                     desc.weights_desc());
+  return {{in, out, kernel, std::move(packed), std::move(bias)}};
+}
+
+CpuWeights::ConvBnFan CpuWeights::conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out) {
+  std::vector<float> rows, bias;  // [5 N, K], [5 N]
+  for (const auto& name : names) {
+    auto weight = read(name + ".conv.weight", {out, in, 1, 1});
+    const auto b = fold(weight, name + ".bn", out);
+    rows.insert(rows.end(), weight.begin(), weight.end());
+    bias.insert(bias.end(), b.begin(), b.end());
+  }
+  append_slack(bias);
+  return {pack_linear(rows, std::move(bias), in, kFan * out)};
+}
+
+}  // namespace sam2unet::ops

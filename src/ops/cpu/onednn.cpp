@@ -1,0 +1,103 @@
+#include "ops/cpu/onednn.h"
+
+#include <atomic>
+
+namespace sam2unet::ops {
+namespace {
+
+using md = dnnl::memory::desc;
+using tag = dnnl::memory::format_tag;
+constexpr auto f32 = dnnl::memory::data_type::f32;
+
+}  // namespace
+
+const dnnl::engine& cpu_engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+std::uint64_t new_weights_id() {
+  static std::atomic<std::uint64_t> next{1};
+  return next.fetch_add(1);
+}
+
+dnnl::primitive_attr attributes_of(Epilogue epilogue) {
+  dnnl::post_ops ops;
+  if (epilogue == Epilogue::gelu || epilogue == Epilogue::gelu_add) {
+    ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_gelu_erf, 0.0F, 0.0F);
+  }
+  if (epilogue == Epilogue::add || epilogue == Epilogue::gelu_add || epilogue == Epilogue::add_relu)
+    ops.append_sum(1.0F);
+  if (epilogue == Epilogue::relu || epilogue == Epilogue::add_relu) {
+    ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+  }
+  dnnl::primitive_attr attributes;
+  attributes.set_post_ops(ops);
+  // Scratch comes from the session's arena: a primitive may then run on any thread, and allocates nothing.
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return attributes;
+}
+
+dnnl::matmul::primitive_desc linear_desc(std::int64_t rows, int in, int out, Epilogue epilogue) {
+  const dnnl::matmul::desc d(md({rows, in}, f32, tag::ab), md({in, out}, f32, tag::any),
+                             md({1, out}, f32, tag::ab), md({rows, out}, f32, tag::ab));
+  return {d, attributes_of(epilogue), cpu_engine()};
+}
+
+dnnl::convolution_forward::primitive_desc conv_desc(const Extent& in, int out, Kernel kernel,
+                                                    Epilogue epilogue) {
+  const dnnl::memory::dims pad{kernel.pad_h(), kernel.pad_w()};
+  const dnnl::convolution_forward::desc d(
+      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+      md({in.b, in.c, in.h, in.w}, f32, tag::nhwc), md({out, in.c, kernel.h, kernel.w}, f32, tag::any),
+      md({out}, f32, tag::a), md({in.b, out, in.h, in.w}, f32, tag::nhwc), {1, 1},
+      {kernel.dilation - 1, kernel.dilation - 1}, pad, pad);
+  return {d, attributes_of(epilogue), cpu_engine()};
+}
+
+dnnl::convolution_forward::primitive_desc patch_desc(const Extent& in, int out) {
+  // Output sides (H + 2*3 - 7) / 4 + 1 = H / 4; the padding behind is what that leaves.
+  const std::int64_t oh = (in.h - 1) / 4 + 1, ow = (in.w - 1) / 4 + 1;
+  const dnnl::convolution_forward::desc d(
+      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+      md({in.b, in.c, in.h, in.w}, f32, tag::nhwc), md({out, in.c, 7, 7}, f32, tag::any),
+      md({out}, f32, tag::a), md({in.b, out, oh, ow}, f32, tag::nhwc), {4, 4}, {3, 3},
+      {(oh - 1) * 4 + 7 - in.h - 3, (ow - 1) * 4 + 7 - in.w - 3});
+  return {d, attributes_of(Epilogue::none), cpu_engine()};
+}
+
+dnnl::memory in_layout(const dnnl::memory& memory, const dnnl::memory::desc& layout) {
+  if (memory.get_desc() == layout) return memory;
+  dnnl::memory out(layout, cpu_engine());
+  dnnl::stream stream(cpu_engine());
+  dnnl::memory from = memory;
+  dnnl::reorder(from, out).execute(stream, from, out);
+  stream.wait();
+  return out;
+}
+
+Plan::Plan(const dnnl::primitive& primitive, const md& src, const md& weights, const md& bias, const md& dst,
+           const md& scratch, const PackedWeights& w)
+    : primitive_(primitive),
+      src_(src, cpu_engine(), nullptr),
+      // oneDNN may want another layout for an unusual shape; then this plan has its own copy.
+      weights_(in_layout(w.weights, weights)),
+      bias_(bias, cpu_engine(), const_cast<float*>(w.bias.data())),
+      dst_(dst, cpu_engine(), nullptr),
+      scratch_(scratch, cpu_engine(), nullptr),
+      arguments_{{DNNL_ARG_SRC, src_.get()},
+                 {DNNL_ARG_WEIGHTS, weights_.get()},
+                 {DNNL_ARG_BIAS, bias_.get()},
+                 {DNNL_ARG_DST, dst_.get()},
+                 {DNNL_ARG_SCRATCHPAD, scratch_.get()}} {}
+
+void Plan::run(const dnnl::stream& stream, const float* src, float* dst, void* scratch) const {
+  src_.set_data_handle(const_cast<float*>(src));
+  dst_.set_data_handle(dst);
+  scratch_.set_data_handle(scratch);
+  dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream.get(),
+                                                 static_cast<int>(arguments_.size()), arguments_.data()),
+                          "a oneDNN primitive failed");
+}
+
+}  // namespace sam2unet::ops

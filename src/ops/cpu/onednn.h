@@ -1,0 +1,72 @@
+// What the CPU backend needs of oneDNN: one engine, and a primitive with its arguments bound once, so that
+// running it only sets pointers.
+#pragma once
+
+#include <cstdint>
+#include <dnnl.hpp>
+#include <vector>
+
+#include "ops/concept.h"
+
+namespace sam2unet::ops {
+
+/// The process's CPU engine.
+const dnnl::engine& cpu_engine();
+
+/// What happens to a product before it is stored.
+enum class Epilogue {
+  none,
+  gelu,
+  add,       ///< dst += result
+  gelu_add,  ///< dst += gelu(result)
+  relu,
+  add_relu,  ///< dst = relu(dst + result)
+};
+
+dnnl::primitive_attr attributes_of(Epilogue epilogue);
+
+/// [rows,K] x [K,N] + bias; weights in the layout oneDNN likes best.
+dnnl::matmul::primitive_desc linear_desc(std::int64_t rows, int in, int out, Epilogue epilogue);
+/// Stride-1, same-size convolution of [B,H,W,K], dense in channels.
+dnnl::convolution_forward::primitive_desc conv_desc(const Extent& in, int out, Kernel kernel,
+                                                    Epilogue epilogue);
+/// 7x7, stride 4, padding 3.
+dnnl::convolution_forward::primitive_desc patch_desc(const Extent& in, int out);
+
+/// A number that no other weights of this process have: plans are kept by it, so that weights loaded later at
+/// the same address are never mistaken for these.
+std::uint64_t new_weights_id();
+
+/// Weights as oneDNN wants them, and a float32 bias that kernels may read a few vectors past its end.
+struct PackedWeights {
+  int in = 0, out = 0;
+  Kernel kernel;
+  dnnl::memory weights;
+  std::vector<float> bias;  // [N], then slack
+  std::uint64_t id = new_weights_id();
+};
+
+/// A primitive for one shape.
+class Plan {
+ public:
+  template <class Desc>
+  Plan(const Desc& desc, const dnnl::primitive& primitive, const PackedWeights& w)
+      : Plan(primitive, desc.src_desc(), desc.weights_desc(), desc.bias_desc(), desc.dst_desc(),
+             desc.scratchpad_desc(), w) {}
+
+  std::size_t scratch_bytes() const { return scratch_.get_desc().get_size(); }
+  void run(const dnnl::stream& stream, const float* src, float* dst, void* scratch) const;
+
+ private:
+  Plan(const dnnl::primitive& primitive, const dnnl::memory::desc& src, const dnnl::memory::desc& weights,
+       const dnnl::memory::desc& bias, const dnnl::memory::desc& dst, const dnnl::memory::desc& scratch,
+       const PackedWeights& w);
+  dnnl::primitive primitive_;
+  mutable dnnl::memory src_, weights_, bias_, dst_, scratch_;
+  std::vector<dnnl_exec_arg_t> arguments_;
+};
+
+/// `memory` in another layout (a copy), or itself if it has that one already.
+dnnl::memory in_layout(const dnnl::memory& memory, const dnnl::memory::desc& layout);
+
+}  // namespace sam2unet::ops
