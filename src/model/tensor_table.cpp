@@ -18,15 +18,6 @@ struct Recorder {
 
   std::vector<TensorSpec> specs;
 
-  static Part part_of(std::string_view name) {
-    if (name.starts_with("encoder.")) {
-      return name.find(".prompt_learn.") != std::string_view::npos ? Part::adapter : Part::trunk;
-    }
-    if (name.starts_with("rfb")) return Part::rfb;
-    if (name.starts_with("up4")) return Part::unused;
-    return name.starts_with("up") ? Part::up : Part::head;
-  }
-
   void record(const std::string& name, const Shape& shape, Role role) {
     specs.push_back({name, shape, role, part_of(name)});
   }
@@ -73,6 +64,15 @@ struct Recorder {
 static_assert(ops::WeightMaker<Recorder>);
 
 }  // namespace
+
+Part part_of(std::string_view name) {
+  if (name.starts_with("encoder.")) {
+    return name.find(".prompt_learn.") != std::string_view::npos ? Part::adapter : Part::trunk;
+  }
+  if (name.starts_with("rfb")) return Part::rfb;
+  if (name.starts_with("up4")) return Part::unused;
+  return name.starts_with("up") ? Part::up : Part::head;
+}
 
 std::vector<TensorSpec> tensor_table(const Config& config) {
   Recorder recorder;

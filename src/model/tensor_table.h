@@ -43,6 +43,8 @@ struct TensorSpec {
 /// Holds the 18 tensors of `up4` too, which the reference creates, saves and never calls.
 std::vector<TensorSpec> tensor_table(const Config& config);
 
+/// The part to which the tensor of this reference name belongs.
+Part part_of(std::string_view name);
 std::string_view name_of(Part part);
 
 }  // namespace sam2unet::model

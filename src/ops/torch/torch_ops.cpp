@@ -1,0 +1,206 @@
+#include "ops/torch/torch_ops.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace sam2unet::ops {
+namespace {
+
+constexpr double kMomentum = 0.1, kBatchEps = 1e-5;
+
+// LibTorch computes on [B,C,H,W]; these are views.
+at::Tensor planes(const at::Tensor& x) {
+  return x.permute({0, 3, 1, 2});
+}
+at::Tensor picture(const at::Tensor& x) {
+  return x.permute({0, 2, 3, 1});
+}
+
+at::Tensor as(const at::Tensor& parameter, const at::Tensor& x) {
+  return parameter.to(x.scalar_type());
+}
+
+// The windows whose queries and keys have one size: [y0,y1) x [x0,x1) of the picture, cut into equal windows.
+struct Region {
+  std::int64_t y0, y1, x0, x1;      // in tokens
+  std::int64_t window_h, window_w;  // real tokens of one window
+  std::int64_t padding;             // tokens by which one window reaches past the picture
+};
+
+// [B,h,w,heads*d] -> [B*windows, heads, tokens, d]
+at::Tensor to_windows(const at::Tensor& x, std::int64_t wh, std::int64_t ww, std::int64_t heads) {
+  const auto b = x.size(0), ny = x.size(1) / wh, nx = x.size(2) / ww, d = x.size(3) / heads;
+  return x.reshape({b, ny, wh, nx, ww, heads, d})
+      .permute({0, 1, 3, 5, 2, 4, 6})
+      .reshape({b * ny * nx, heads, wh * ww, d});
+}
+
+at::Tensor from_windows(const at::Tensor& y, std::int64_t b, std::int64_t ny, std::int64_t nx,
+                        std::int64_t wh, std::int64_t ww) {
+  const auto heads = y.size(1), d = y.size(3);
+  return y.reshape({b, ny, nx, heads, wh, ww, d})
+      .permute({0, 1, 4, 2, 5, 3, 6})
+      .reshape({b, ny * wh, nx * ww, heads * d});
+}
+
+// Attention of one region; q is already pooled by p.
+at::Tensor attend_region(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                         const at::Tensor& bias, const Region& r, const AttentionGeometry& g) {
+  const std::int64_t p = g.q_pool, dim = q.size(3), d = dim / g.heads, b = q.size(0);
+  const auto cut = [&](const at::Tensor& t, std::int64_t s) {
+    return to_windows(t.slice(1, r.y0 / s, r.y1 / s).slice(2, r.x0 / s, r.x1 / s), r.window_h / s,
+                      r.window_w / s, g.heads);
+  };
+  const at::Tensor queries = cut(q, p);
+  at::Tensor keys = cut(k, 1), values = cut(v, 1);
+  std::optional<at::Tensor> mask;
+  if (r.padding > 0) {
+    // n equal keys weigh as one whose score is log n higher: n exp(s) = exp(s + log n)
+    const auto extra = [&](std::int64_t part) {
+      return bias.narrow(0, part * dim, dim).reshape({1, g.heads, 1, d}).expand({keys.size(0), -1, -1, -1});
+    };
+    const at::Tensor extra_key = extra(1), extra_value = extra(2);
+    keys = at::cat({keys, extra_key}, 2);
+    values = at::cat({values, extra_value}, 2);
+    at::Tensor score = at::zeros({keys.size(2)}, queries.options());
+    score.narrow(0, keys.size(2) - 1, 1).fill_(std::log(static_cast<double>(r.padding)));
+    mask = score.expand({1, 1, queries.size(2), keys.size(2)});
+  }
+  const at::Tensor y = at::scaled_dot_product_attention(queries, keys, values, mask);
+  const auto ny = (r.y1 - r.y0) / r.window_h, nx = (r.x1 - r.x0) / r.window_w;
+  return from_windows(y, b, ny, nx, r.window_h / p, r.window_w / p);
+}
+
+// One side of the picture as a run of whole windows and a cut one, either of which may be missing.
+struct Span {
+  std::int64_t from, to, window;
+};
+std::vector<Span> spans(std::int64_t size, std::int64_t window) {
+  const std::int64_t whole = size / window * window;
+  std::vector<Span> out;
+  if (whole > 0) out.push_back({0, whole, window});
+  if (whole < size) out.push_back({whole, size, size - whole});
+  return out;
+}
+
+}  // namespace
+
+at::Tensor TorchOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w) {
+  return picture(at::conv2d(planes(image), as(w.weight, image), as(w.bias, image), 4, 3));
+}
+
+at::Tensor TorchOps::add_position(Tensor x, const Weights::Position& w) {
+  const Extent e = extent(x);
+  const std::int64_t side = w.window.size(2);
+  const Tensor background = at::upsample_bicubic2d(w.background, {e.h, e.w}, /*align_corners=*/false);
+  // Cut where the picture is no multiple of the window; the reference cannot run such sizes.
+  const Tensor tiled = w.window.repeat({1, 1, (e.h + side - 1) / side, (e.w + side - 1) / side})
+                           .slice(2, 0, e.h)
+                           .slice(3, 0, e.w);
+  return x + as(picture(background + tiled), x);
+}
+
+at::Tensor TorchOps::layer_norm(const Tensor& x, const Weights::Norm& w) {
+  return at::layer_norm(x, {x.size(3)}, as(w.weight, x), as(w.bias, x), 1e-6);
+}
+
+at::Tensor TorchOps::linear(const Tensor& x, const Weights::Linear& w) {
+  return at::linear(x, as(w.weight, x).reshape({w.weight.size(0), w.weight.size(1)}), as(w.bias, x));
+}
+
+at::Tensor TorchOps::gelu(Tensor x) {
+  return at::gelu(x);
+}
+
+at::Tensor TorchOps::relu(Tensor x) {
+  return at::relu(x);
+}
+
+at::Tensor TorchOps::add(Tensor a, const Tensor& b) {
+  return a + b;
+}
+
+at::Tensor TorchOps::window_attention(const Tensor& qkv, const Weights::Linear& w,
+                                      const AttentionGeometry& g) {
+  const Extent e = extent(qkv);
+  const std::int64_t dim = e.c / 3;
+  // Windows and pictures have even sides where queries are pooled, so no 2x2 reaches over a border.
+  Tensor q = qkv.narrow(3, 0, dim);
+  if (g.q_pool == 2) q = max_pool_2x2(q);
+  const Tensor k = qkv.narrow(3, dim, dim), v = qkv.narrow(3, 2 * dim, dim), bias = as(w.bias, qkv);
+  const std::int64_t win_h = g.window > 0 ? g.window : e.h, win_w = g.window > 0 ? g.window : e.w;
+  std::vector<Tensor> rows;
+  for (const Span& y : spans(e.h, win_h)) {
+    std::vector<Tensor> row;
+    for (const Span& x : spans(e.w, win_w)) {
+      row.push_back(attend_region(
+          q, k, v, bias,
+          {y.from, y.to, x.from, x.to, y.window, x.window, win_h * win_w - y.window * x.window}, g));
+    }
+    rows.push_back(row.size() == 1 ? row[0] : at::cat(row, 2));
+  }
+  return rows.size() == 1 ? rows[0] : at::cat(rows, 1);  // [B,H/p,W/p,D]
+}
+
+at::Tensor TorchOps::max_pool_2x2(const Tensor& x) {
+  return picture(at::max_pool2d(planes(x), {2, 2}));
+}
+
+// Batch statistics in training; the running ones move by 0.1 towards mean and unbiased variance.
+at::Tensor TorchOps::batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean,
+                                const Tensor& variance) {
+  if (training && sync) return synced_norm(x, weight, bias, mean, variance);
+  return at::batch_norm(x, weight, bias, mean, variance, training, kMomentum, kBatchEps,
+                        /*cudnn_enabled=*/true);
+}
+
+at::Tensor TorchOps::synced_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                 const Tensor& mean, const Tensor& variance) {
+  const std::int64_t c = x.size(1);
+  const Tensor wide = x.to(weight.scalar_type());
+  const Tensor count = at::full({1}, static_cast<double>(x.numel() / c), wide.options());
+  const Tensor sums = sync(at::cat({wide.sum({0, 2, 3}), (wide * wide).sum({0, 2, 3}), count}));
+  const Tensor n = sums.narrow(0, 2 * c, 1);
+  const Tensor m = sums.narrow(0, 0, c) / n;
+  const Tensor v = sums.narrow(0, c, c) / n - m * m;  // biased
+  Tensor(mean).mul_(1 - kMomentum).add_(m.detach(), kMomentum);
+  Tensor(variance).mul_(1 - kMomentum).add_(v.detach() * n.detach() / (n.detach() - 1), kMomentum);
+  const auto wide_c = [&](const Tensor& t) { return t.reshape({1, c, 1, 1}); };
+  return ((wide - wide_c(m)) * wide_c(at::rsqrt(v + kBatchEps) * weight) + wide_c(bias)).to(x.scalar_type());
+}
+
+at::Tensor TorchOps::conv_bn(const Tensor& x, const Weights::ConvBn& w) {
+  const Kernel& k = w.kernel;
+  const Tensor y = at::conv2d(planes(x), as(w.weight, x), {}, {1, 1}, at::IntArrayRef({k.pad_h(), k.pad_w()}),
+                              at::IntArrayRef({k.dilation, k.dilation}));
+  if (training) Tensor(w.norm.batches).add_(1);
+  return picture(batch_norm(y, w.norm.weight, w.norm.bias, w.norm.mean, w.norm.variance));
+}
+
+std::array<at::Tensor, kFan> TorchOps::conv_bn_fan(const Tensor& x, const Weights::ConvBnFan& w) {
+  std::vector<Tensor> weight, gamma, beta;
+  for (const auto& part : w.parts) {
+    weight.push_back(part.weight);
+    gamma.push_back(part.norm.weight);
+    beta.push_back(part.norm.bias);
+    if (training) Tensor(part.norm.batches).add_(1);
+  }
+  const Tensor y = at::conv2d(planes(x), as(at::cat(weight), x));
+  const Tensor normed = picture(batch_norm(y, at::cat(gamma), at::cat(beta), w.mean, w.variance));
+  std::array<Tensor, kFan> out;
+  const std::int64_t n = normed.size(3) / kFan;
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = normed.narrow(3, static_cast<std::int64_t>(i) * n, n);
+  return out;
+}
+
+at::Tensor TorchOps::concat_all(const std::vector<Tensor>& parts) {
+  return at::cat(parts, 3);
+}
+
+at::Tensor TorchOps::upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners) {
+  return picture(at::upsample_bilinear2d(planes(x), {height, width}, align_corners));
+}
+
+}  // namespace sam2unet::ops

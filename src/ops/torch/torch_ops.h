@@ -1,0 +1,55 @@
+// The vocabulary on LibTorch tensors with autograd: what training computes with. Activations are [B,H,W,C]
+// in one compute type (float64, float32 or bf16); parameters keep their own and are cast where they are used.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <vector>
+
+#include "ops/compositions.h"
+#include "ops/torch/torch_weights.h"
+
+namespace sam2unet::ops {
+
+/// Makes BatchNorm's statistics those of all processes (sync BatchNorm): [2C+1] sums (x, x^2, count) in, the
+/// sum over all processes out, differentiable.
+using ReduceSums = std::function<at::Tensor(const at::Tensor&)>;
+
+class TorchOps : public Compositions<TorchOps> {
+ public:
+  using Tensor = at::Tensor;
+  using Weights = TorchWeights;
+
+  /// BatchNorm by the batch's statistics, which also move the running ones (momentum 0.1); else by those.
+  bool training = false;
+  ReduceSums sync;
+
+  static Extent extent(const Tensor& x) { return {x.size(0), x.size(1), x.size(2), x.size(3)}; }
+  Tensor patch_embed(const Tensor& image, const Weights::PatchEmbed& w);
+  Tensor add_position(Tensor x, const Weights::Position& w);
+  Tensor layer_norm(const Tensor& x, const Weights::Norm& w);
+  Tensor linear(const Tensor& x, const Weights::Linear& w);
+  Tensor gelu(Tensor x);
+  Tensor relu(Tensor x);
+  Tensor add(Tensor a, const Tensor& b);
+  Tensor window_attention(const Tensor& qkv, const Weights::Linear& w, const AttentionGeometry& g);
+  Tensor max_pool_2x2(const Tensor& x);
+  Tensor conv_bn(const Tensor& x, const Weights::ConvBn& w);
+  std::array<Tensor, kFan> conv_bn_fan(const Tensor& x, const Weights::ConvBnFan& w);
+  template <class... More>
+  Tensor concat(const Tensor& first, const More&... more) {
+    return concat_all({first, more...});
+  }
+  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
+
+ private:
+  static Tensor concat_all(const std::vector<Tensor>& parts);
+  Tensor batch_norm(const Tensor& planes, const Tensor& weight, const Tensor& bias, const Tensor& mean,
+                    const Tensor& variance);
+  Tensor synced_norm(const Tensor& planes, const Tensor& weight, const Tensor& bias, const Tensor& mean,
+                     const Tensor& variance);
+};
+static_assert(Ops<TorchOps>);
+
+}  // namespace sam2unet::ops

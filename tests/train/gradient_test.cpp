@@ -1,0 +1,150 @@
+// Gradients of every operation, by input and by each parameter, against central differences in float64.
+#include <c10/core/GradMode.h>
+
+#include <functional>
+
+#include "train/torch_support.h"
+
+namespace sam2unet::ops {
+namespace {
+
+using test::plain_input;
+using test::to_torch;
+
+class Gradient : public ::testing::Test {
+ protected:
+  at::Tensor variable(const std::string& name, const Extent& e) {
+    auto x = to_torch(plain_input(name, e)).requires_grad_(true);
+    inputs.emplace_back(name, x);
+    return x;
+  }
+
+  // d/dt sum(r * f) by each element of each input and parameter: autograd's against (f(+h) - f(-h)) / 2h.
+  void check(const std::function<at::Tensor()>& f) {
+    set.set_trainable([](const model::TensorSpec&) { return true; });
+    for (const auto& e : set.entries()) {
+      if (!e.spec.is_buffer()) inputs.emplace_back(e.spec.name, e.value);
+    }
+    const auto loss = [&] {
+      const at::Tensor y = f();
+      const auto r = model::deterministic_values("direction", y.numel());
+      return (y.reshape({-1}) * at::tensor(r, at::kDouble)).sum();
+    };
+    loss().backward();
+    const c10::NoGradGuard no_gradients;
+    for (auto& [name, x] : inputs) {
+      ASSERT_TRUE(x.grad().defined()) << name;
+      const at::Tensor flat = x.view({-1}), got = x.grad().reshape({-1});
+      const double scale = got.abs().max().item<double>();
+      const std::int64_t n = flat.numel(), every = std::max<std::int64_t>(1, n / 40);
+      for (std::int64_t i = 0; i < n; i += every) {
+        constexpr double h = 1e-5;
+        const double value = flat[i].item<double>();
+        flat[i].fill_(value + h);
+        const double above = loss().item<double>();
+        flat[i].fill_(value - h);
+        const double below = loss().item<double>();
+        flat[i].fill_(value);
+        EXPECT_NEAR(got[i].item<double>(), (above - below) / (2 * h), 1e-7 * std::max(1.0, scale))
+            << name << "[" << i << "]";
+      }
+    }
+  }
+
+  model::DeterministicWeights source;
+  ParameterSet set;
+  TorchWeights make{source, set, at::kDouble, at::kCPU};
+  TorchOps o;
+  std::vector<std::pair<std::string, at::Tensor>> inputs;
+};
+
+TEST_F(Gradient, PatchEmbed) {
+  const auto x = variable("x", {1, 16, 12, 3});
+  const auto w = make.patch_embed("p", 3, 4);
+  check([&] { return o.patch_embed(x, w); });
+}
+
+TEST_F(Gradient, AddPosition) {
+  const auto x = variable("x", {2, 8, 12, 3});
+  const auto w = make.position("t", 3, {5, 7}, 4);
+  check([&] { return o.add_position(x, w); });
+}
+
+TEST_F(Gradient, LayerNorm) {
+  const auto x = variable("x", {1, 2, 3, 7});
+  const auto w = make.norm("n", 7);
+  check([&] { return o.layer_norm(x, w); });
+}
+
+TEST_F(Gradient, LinearAndFusions) {
+  const auto x = variable("x", {1, 2, 3, 5}), r = variable("r", {1, 2, 3, 4});
+  const auto w = make.linear("l", 5, 4), p = make.pointwise("q", 5, 4);
+  check([&] { return o.linear_gelu_add(x, w, r) + o.linear_gelu(x, p) * o.linear_add(x, w, r); });
+}
+
+TEST_F(Gradient, ReluPoolConcatUpsample) {
+  const auto x = variable("x", {2, 4, 6, 3}), y = variable("y", {2, 8, 12, 2});
+  check([&] { return o.upsample_behind(y, o.relu(x)); });
+}
+
+TEST_F(Gradient, MaxPoolAndUpsample) {
+  const auto x = variable("x", {2, 4, 6, 3});
+  check([&] { return o.upsample(o.max_pool_2x2(x), 5, 7, false); });
+}
+
+TEST_F(Gradient, WindowAttentionCutWindows) {
+  const auto x = variable("qkv", {1, 5, 7, 12});
+  const auto w = make.linear("a", 1, 12);
+  // The weight takes no part in attention; it is used so that every parameter has a gradient.
+  check([&] { return o.window_attention(x, w, {2, 4, 1}) + w.weight.sum(); });
+}
+
+TEST_F(Gradient, WindowAttentionPooledQueries) {
+  const auto x = variable("qkv", {2, 6, 4, 12});
+  const auto w = make.linear("a", 1, 12);
+  check([&] { return o.window_attention(x, w, {1, 4, 2}) + w.weight.sum(); });
+}
+
+TEST_F(Gradient, WindowAttentionGlobal) {
+  const auto x = variable("qkv", {2, 4, 2, 12});
+  ParameterSet unused;
+  const auto w = TorchWeights(source, unused, at::kDouble, at::kCPU).linear("a", 1, 12);
+  check([&] { return o.window_attention(x, w, {2, 0, 2}); });
+}
+
+TEST_F(Gradient, ConvBnInference) {
+  const auto x = variable("x", {2, 5, 4, 3}), r = variable("r", {2, 5, 4, 4});
+  const auto w = make.conv_bn("c", "b", 3, 4, {3, 3, 3}), v = make.conv_bn("c2", "b2", 4, 4, {1, 5, 1});
+  check([&] { return o.conv_bn_add_relu(o.conv_bn_relu(x, w), v, r); });
+}
+
+TEST_F(Gradient, ConvBnTraining) {
+  o.training = true;
+  const auto x = variable("x", {2, 5, 4, 3});
+  const auto w = make.conv_bn("c", "b", 3, 4, {3, 3, 1});
+  check([&] { return o.conv_bn(x, w); });
+}
+
+// Synchronised statistics over one process are the ordinary ones, gradients included.
+TEST_F(Gradient, ConvBnTrainingSynchronised) {
+  o.training = true;
+  const auto x = variable("x", {2, 5, 4, 3});
+  const auto w = make.conv_bn("c", "b", 3, 4, {3, 3, 1});
+  const at::Tensor plain = o.conv_bn(x, w).detach();
+  o.sync = [](const at::Tensor& sums) { return sums; };
+  EXPECT_LT(test::relative_error(o.conv_bn(x, w).detach(), plain), 1e-12);
+  check([&] { return o.conv_bn(x, w); });
+}
+
+TEST_F(Gradient, ConvBnFanTraining) {
+  o.training = true;
+  const auto x = variable("x", {2, 3, 4, 3});
+  const auto w = make.conv_bn_fan({"a", "b", "c", "d", "e"}, 3, 2);
+  check([&] {
+    const auto y = o.conv_bn_fan(x, w);
+    return o.concat(y[0], y[1], y[2], y[3]) * o.concat(y[4], y[3], y[2], y[1]);
+  });
+}
+
+}  // namespace
+}  // namespace sam2unet::ops
