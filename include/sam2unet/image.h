@@ -32,9 +32,14 @@ struct Image {
 
   Image() = default;
   Image(int w, int h, int c)
-      : width(w), height(h), channels(c), pixels(static_cast<std::size_t>(w) * static_cast<std::size_t>(h) * static_cast<std::size_t>(c)) {}
+      : width(w),
+        height(h),
+        channels(c),
+        pixels(static_cast<std::size_t>(w) * static_cast<std::size_t>(h) * static_cast<std::size_t>(c)) {}
   std::uint8_t* row(int y) { return pixels.data() + static_cast<std::ptrdiff_t>(y) * width * channels; }
-  const std::uint8_t* row(int y) const { return pixels.data() + static_cast<std::ptrdiff_t>(y) * width * channels; }
+  const std::uint8_t* row(int y) const {
+    return pixels.data() + static_cast<std::ptrdiff_t>(y) * width * channels;
+  }
   // NOLINTNEXTLINE(google-explicit-constructor): a view of an owner is what callers mean
   operator ImageView() const {
     return {pixels.data(), width, height, channels, static_cast<std::ptrdiff_t>(width) * channels};
@@ -49,18 +54,40 @@ enum class ColorMode {
 
 struct DecodeOptions {
   ColorMode mode = ColorMode::rgb;
-  /// Turn the picture as its EXIF orientation says. The reference does not.
+  /// Turn the picture as its EXIF (or XMP) orientation says, as Pillow's `ImageOps.exif_transpose`. The
+  /// reference does not. TIFF is turned either way, because Pillow turns it while loading.
   bool apply_exif_orientation = true;
   /// Pictures with more pixels than this are refused before anything is decoded.
   std::int64_t max_pixels = std::int64_t{1} << 28;
 };
 
+enum class ImageFormat { jpeg, png, webp, tiff, bmp, pnm };
+/// "JPEG", "PNG", ...
+SAM2UNET_API std::string_view name_of(ImageFormat format);
+
+/// What a picture file was before it was turned into RGB or gray.
+struct ImageInfo {
+  ImageFormat format = ImageFormat::png;
+  /// EXIF orientation as stored, 1 (upright) to 8; also where it was not applied.
+  int orientation = 1;
+  bool gray = false;     ///< stored without colour
+  bool palette = false;  ///< stored as indices into a table of colours
+};
+
 /// Decodes JPEG, PNG, WebP, TIFF, BMP or PNM bytes; the format is told from the bytes, not from a name.
-/// `name` only appears in messages. ImageError if it is none of them, truncated, or out of limits.
+/// Of several frames or pages the first. `name` only appears in messages. ImageError if it is none of them,
+/// truncated, damaged, or out of limits.
 SAM2UNET_API Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options = {},
-                                std::string_view name = "picture");
+                                std::string_view name = "picture", ImageInfo* info = nullptr);
 /// Reads and decodes a file. FileError or ImageError.
-SAM2UNET_API Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
+SAM2UNET_API Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {},
+                              ImageInfo* info = nullptr);
+
+/// The picture turned upright from EXIF orientation 1 to 8 (any other: unchanged).
+SAM2UNET_API Image apply_orientation(Image image, int orientation);
+/// As Pillow's `convert("L")` of RGB, ITU-R 601-2: (19595 r + 38470 g + 7471 b + 32768) >> 16;
+/// `convert("RGB")` of gray. Alpha is dropped.
+SAM2UNET_API Image convert_color(Image image, ColorMode mode);
 
 /// PNG bytes of a gray, RGB or RGBA picture.
 SAM2UNET_API std::vector<std::byte> encode_png(const ImageView& image);
@@ -71,10 +98,13 @@ SAM2UNET_API void write_png(const std::filesystem::path& path, const ImageView& 
 SAM2UNET_API bool has_image_extension(const std::filesystem::path& path);
 
 enum class ResizeFilter { bilinear, bicubic };
-/// Whose pass order: up to Pillow 12 the horizontal pass is always first; 13 chooses by size.
+/// Whose pass order: 12.3 runs the horizontal pass first (but for pictures over 100 times as high as
+/// wide), 13.0 the vertical one for w x h -> W x H where h > H and h - H > 2 (w - W).
 enum class PillowVersion { v12, v13 };
 
-/// Pillow's antialiased `Image.resize((width, height), filter)` on 8-bit channels, bit for bit.
+/// Pillow's antialiased `Image.resize((width, height), filter)` of modes L, RGB and RGBA (whose colours are
+/// weighted with alpha, as there), bit for bit. UsageError if a size is not positive or the result would not
+/// fit in memory.
 SAM2UNET_API Image resize_pillow(const ImageView& image, int width, int height, ResizeFilter filter,
                                  PillowVersion version = PillowVersion::v12);
 

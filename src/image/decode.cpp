@@ -1,0 +1,153 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cstring>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "core/file.h"
+#include "image/decoders.h"
+#include "image/pixels.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+namespace image {
+
+void fail(const Source& source, std::string_view reason) {
+  throw ImageError(fmt::format("cannot decode {}: {}", source.name, reason));
+}
+
+void check_size(const Source& source, std::int64_t width, std::int64_t height) {
+  if (width <= 0 || height <= 0)
+    fail(source, fmt::format("it is {} x {} pixels, an empty picture", width, height));
+  constexpr std::int64_t kMaxSide = 1 << 24;  // whole numbers up to here are exact in the resize's arithmetic
+  if (width > kMaxSide || height > kMaxSide || width > source.max_pixels / height) {
+    fail(source, fmt::format("it is {} x {} pixels, more than the {} allowed; make it smaller first", width,
+                             height, source.max_pixels));
+  }
+}
+
+void fail_truncated(const Source& source, int rows_read, int rows) {
+  fail(source, fmt::format("the file is cut off or damaged after {} of {} rows; get a whole copy of it",
+                           rows_read, rows));
+}
+
+namespace {
+
+bool starts_with(Bytes bytes, std::string_view magic, std::size_t at = 0) {
+  return bytes.size() >= at + magic.size() && std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
+}
+
+struct Format {
+  ImageFormat format;
+  bool (*is)(Bytes);
+  Decoded (*decode)(const Source&);
+};
+
+constexpr std::array<Format, 6> kFormats = {{
+    {ImageFormat::jpeg, [](Bytes b) { return starts_with(b, "\xFF\xD8\xFF"); }, decode_jpeg},
+    {ImageFormat::png, [](Bytes b) { return starts_with(b, "\x89PNG\r\n\x1A\n"); }, decode_png},
+    {ImageFormat::webp, [](Bytes b) { return starts_with(b, "RIFF") && starts_with(b, "WEBP", 8); },
+     decode_webp},
+    {ImageFormat::tiff,
+     [](Bytes b) {
+       using namespace std::string_view_literals;
+       return starts_with(b, "II*\0"sv) || starts_with(b, "MM\0*"sv) || starts_with(b, "II+\0"sv) ||
+              starts_with(b, "MM\0+"sv);
+     },
+     decode_tiff},
+    {ImageFormat::bmp, [](Bytes b) { return starts_with(b, "BM"); }, decode_bmp},
+    {ImageFormat::pnm,
+     [](Bytes b) {
+       return b.size() >= 3 && b[0] == 'P' && ((b[1] >= '1' && b[1] <= '6') || b[1] == 'f') &&
+              (std::isspace(b[2]) != 0 || b[2] == '#');
+     },
+     decode_pnm},
+}};
+
+}  // namespace
+}  // namespace image
+
+std::string_view name_of(ImageFormat format) {
+  switch (format) {
+    case ImageFormat::jpeg:
+      return "JPEG";
+    case ImageFormat::png:
+      return "PNG";
+    case ImageFormat::webp:
+      return "WebP";
+    case ImageFormat::tiff:
+      return "TIFF";
+    case ImageFormat::bmp:
+      return "BMP";
+    case ImageFormat::pnm:
+      return "PNM";
+  }
+  return "?";
+}
+
+Image convert_color(Image image, ColorMode mode) {
+  const int wanted = mode == ColorMode::gray ? 1 : 3;
+  const int c = image.channels;
+  if (c == wanted) return image;
+  if (c != 1 && c != 3 && c != 4)
+    throw UsageError(fmt::format("a picture has 1, 3 or 4 channels, not {}", c));
+  Image out(image.width, image.height, wanted);
+  const std::uint8_t* from = image.pixels.data();
+  std::uint8_t* to = out.pixels.data();
+  const std::uint8_t* const end = from + image.pixels.size();
+  if (wanted == 1) {
+    for (; from != end; from += c) *to++ = image::luma(from);
+  } else {
+    for (; from != end; from += c, to += 3) {
+      to[0] = from[0];
+      to[1] = from[c == 1 ? 0 : 1];
+      to[2] = from[c == 1 ? 0 : 2];
+    }
+  }
+  return out;
+}
+
+Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name,
+                   ImageInfo* info) {
+  const image::Source source{
+      {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, name, options.max_pixels};
+  if (bytes.empty()) image::fail(source, "the file is empty");
+  const auto format = std::find_if(image::kFormats.begin(), image::kFormats.end(),
+                                   [&](const image::Format& f) { return f.is(source.bytes); });
+  if (format == image::kFormats.end()) {
+    image::fail(source, "it is not a JPEG, PNG, WebP, TIFF, BMP or PNM picture; convert it to one of these");
+  }
+  try {
+    image::Decoded decoded = format->decode(source);
+    if (info != nullptr) {
+      *info = {format->format, decoded.orientation, decoded.image.channels == 1, decoded.palette};
+    }
+    // Pillow's TIFF reader turns the picture while loading, asked or not.
+    if (options.apply_exif_orientation || format->format == ImageFormat::tiff) {
+      decoded.image = apply_orientation(std::move(decoded.image), decoded.orientation);
+    }
+    return convert_color(std::move(decoded.image), options.mode);
+  } catch (const std::bad_alloc&) {
+    image::fail(source, "there is not enough memory for it; make it smaller first");
+  }
+}
+
+Image read_image(const std::filesystem::path& path, const DecodeOptions& options, ImageInfo* info) {
+  return decode_image(read_file(path), options, path.string(), info);
+}
+
+bool has_image_extension(const std::filesystem::path& path) {
+  static constexpr std::array<std::string_view, 14> kExtensions = {".jpg",  ".jpeg", ".jpe",  ".jfif", ".png",
+                                                                   ".webp", ".tif",  ".tiff", ".bmp",  ".pbm",
+                                                                   ".pgm",  ".ppm",  ".pnm",  ".pfm"};
+  std::string extension = path.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return std::find(kExtensions.begin(), kExtensions.end(), extension) != kExtensions.end();
+}
+
+}  // namespace sam2unet

@@ -1,0 +1,42 @@
+// One decoder per file format. Each yields the first picture of the file as Pillow's `convert` would leave
+// it: gray where the file has no colour, else RGB. Alpha is dropped, more than 8 bits are brought to 8 as
+// Pillow does.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "sam2unet/image.h"
+
+namespace sam2unet::image {
+
+using Bytes = std::span<const std::uint8_t>;
+
+struct Source {
+  Bytes bytes;
+  std::string_view name;  // only for messages
+  std::int64_t max_pixels = 0;
+};
+
+struct Decoded {
+  Image image;  // 1 or 3 channels
+  int orientation = 1;
+  bool palette = false;
+};
+
+/// ImageError "cannot decode NAME: REASON".
+[[noreturn]] void fail(const Source& source, std::string_view reason);
+/// Refuses empty pictures and more than `max_pixels`, before anything is allocated for them.
+void check_size(const Source& source, std::int64_t width, std::int64_t height);
+/// The reason all formats give for data that ends early.
+[[noreturn]] void fail_truncated(const Source& source, int rows_read, int rows);
+
+Decoded decode_jpeg(const Source& source);
+Decoded decode_png(const Source& source);
+Decoded decode_webp(const Source& source);
+Decoded decode_tiff(const Source& source);
+Decoded decode_bmp(const Source& source);
+Decoded decode_pnm(const Source& source);
+
+}  // namespace sam2unet::image

@@ -1,0 +1,291 @@
+// PNG through libpng, reading and writing.
+#include <fmt/format.h>
+#include <png.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "image/bytes.h"
+#include "image/decoders.h"
+#include "image/guarded.h"
+#include "image/orientation.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+namespace image {
+namespace {
+
+struct Reader {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  Bytes left;
+  std::jmp_buf on_error = {};
+  std::array<char, 160> message = {};
+
+  explicit Reader(Bytes bytes) : left(bytes) {
+    png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, on_error_message,
+                                 [](png_structp, png_const_charp) {});
+    if (png != nullptr) info = png_create_info_struct(png);
+    if (info == nullptr) throw std::bad_alloc();
+  }
+  ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  [[noreturn]] static void on_error_message(png_structp png, png_const_charp text) {
+    Reader& reader = *static_cast<Reader*>(png_get_error_ptr(png));
+    std::snprintf(reader.message.data(), reader.message.size(), "%s", text);
+    std::longjmp(reader.on_error, 1);  // NOLINT(modernize-avoid-setjmp-longjmp,cert-err52-cpp)
+  }
+  static void read(png_structp png, png_bytep to, std::size_t count) {
+    Reader& reader = *static_cast<Reader*>(png_get_io_ptr(png));
+    if (count > reader.left.size()) png_error(png, "the file ends early; get a whole copy of it");
+    std::memcpy(to, reader.left.data(), count);
+    reader.left = reader.left.subspan(count);
+  }
+};
+
+// Decompresses at most 1 MiB: metadata is small, and a small chunk may claim to be large.
+std::string inflate_text(std::string_view packed) {
+  std::string out(std::size_t{1} << 20, '\0');
+  uLongf size = out.size();
+  // Z_BUF_ERROR: longer than that; what fits is kept.
+  const int status = uncompress(reinterpret_cast<Bytef*>(out.data()), &size,
+                                reinterpret_cast<const Bytef*>(packed.data()), packed.size());
+  out.resize(status == Z_OK || status == Z_BUF_ERROR ? size : 0);
+  return out;
+}
+
+// Cuts `text` at the first zero byte and returns what was before it.
+std::optional<std::string_view> take_until_zero(std::string_view& text) {
+  const auto end = text.find('\0');
+  if (end == std::string_view::npos) return std::nullopt;
+  const std::string_view head = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  return head;
+}
+
+// "Raw profile type exif", as ImageMagick writes it: newline, "exif", newline, length, newline, hexadecimal
+// digits.
+std::vector<std::uint8_t> from_raw_profile(std::string_view text) {
+  std::vector<std::uint8_t> out;
+  for (int line = 0; line < 3; ++line) {
+    const auto end = text.find('\n');
+    if (end == std::string_view::npos) return out;
+    text.remove_prefix(end + 1);
+  }
+  int high = -1;
+  for (const char c : text) {
+    int digit = 0;
+    if (c >= '0' && c <= '9')
+      digit = c - '0';
+    else if (c >= 'a' && c <= 'f')
+      digit = c - 'a' + 10;
+    else if (c >= 'A' && c <= 'F')
+      digit = c - 'A' + 10;
+    else
+      continue;
+    if (high < 0) {
+      high = digit;
+    } else {
+      out.push_back(static_cast<std::uint8_t>(high << 4 | digit));
+      high = -1;
+    }
+  }
+  return out;
+}
+
+struct Metadata {
+  std::vector<std::uint8_t> exif;         // of an eXIf chunk
+  std::vector<std::uint8_t> raw_profile;  // of a text chunk; counts where there is no eXIf
+  std::string xmp;
+};
+
+void read_text(std::string_view type, std::string_view text, Metadata& out) {
+  const auto key = take_until_zero(text);
+  if (!key) return;
+  const bool profile = *key == "Raw profile type exif";
+  if (type == "tEXt" && profile) out.raw_profile = from_raw_profile(text);
+  if (type == "zTXt" && profile && text.size() > 1)
+    out.raw_profile = from_raw_profile(inflate_text(text.substr(1)));
+  if (type == "iTXt" && (profile || *key == "XML:com.adobe.xmp") && text.size() > 2) {
+    const bool packed = text[0] != 0;
+    text.remove_prefix(2);
+    if (!take_until_zero(text) || !take_until_zero(text)) return;  // language, translated key
+    const std::string value = packed ? inflate_text(text) : std::string(text);
+    if (profile)
+      out.raw_profile = from_raw_profile(value);
+    else
+      out.xmp = value;
+  }
+}
+
+// Own walk over the chunks: the ones wanted may also stand after the picture, where libpng need not go.
+int orientation(Bytes file) {
+  Metadata found;
+  std::size_t at = 8;
+  while (file.size() - at >= 12) {
+    const std::size_t length = be32(file.data() + at);
+    if (length > file.size() - at - 12) break;
+    const auto* data = reinterpret_cast<const char*>(file.data() + at);
+    const std::string_view type(data + 4, 4);
+    if (type == "eXIf")
+      found.exif.assign(data + 8, data + 8 + length);
+    else if (type.ends_with("Xt") || type.ends_with("XT"))
+      read_text(type, {data + 8, length}, found);
+    at += length + 12;
+  }
+  return orientation_of(found.exif.empty() ? found.raw_profile : found.exif, found.xmp);
+}
+
+// What Pillow's convert leaves of each colour type: no alpha, 16 bits cut to the high byte (gray is clipped
+// instead, by the caller), fewer than 8 bits of gray widened, palettes looked up.
+void set_transforms(png_structp png, int color, int depth) {
+  if (color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
+  if (color == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
+  if (color != PNG_COLOR_TYPE_GRAY && depth == 16) png_set_strip_16(png);
+  png_set_strip_alpha(png);
+}
+
+}  // namespace
+
+Decoded decode_png(const Source& source) {
+  Reader reader(source.bytes);
+  png_structp png = reader.png;
+  const auto damaged = [&] { fail(source, fmt::format("the PNG is damaged ({})", reader.message.data())); };
+  const bool header_read = guarded(reader.on_error, [&] {
+    png_set_read_fn(png, &reader, Reader::read);
+    // Sizes are checked below, with a better message. Colour profiles and texts do not matter here: Pillow
+    // ignores them, and skipping them is safest.
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+    png_read_info(png, reader.info);
+  });
+  if (!header_read) damaged();
+  check_size(source, png_get_image_width(png, reader.info), png_get_image_height(png, reader.info));
+  const int width = static_cast<int>(png_get_image_width(png, reader.info));
+  const int height = static_cast<int>(png_get_image_height(png, reader.info));
+  const int color = png_get_color_type(png, reader.info);
+  const int depth = png_get_bit_depth(png, reader.info);
+  const bool gray16 = color == PNG_COLOR_TYPE_GRAY && depth == 16;
+
+  int channels = 0;
+  std::size_t row_bytes = 0;
+  int passes = 1;
+  const bool ready = guarded(reader.on_error, [&] {
+    set_transforms(png, color, depth);
+    passes = png_set_interlace_handling(png);
+    png_read_update_info(png, reader.info);
+    channels = png_get_channels(png, reader.info);
+    row_bytes = png_get_rowbytes(png, reader.info);
+  });
+  if (!ready) damaged();
+  const auto pixel_bytes = static_cast<std::size_t>(channels) * (gray16 ? 2 : 1);
+  if ((channels != 1 && channels != 3) || row_bytes != pixel_bytes * static_cast<std::size_t>(width)) {
+    fail(source, "the PNG is of a kind that is not supported; convert it to 8-bit RGB");
+  }
+
+  // Interlaced rows are filled in over several passes, so all of them stay until the end.
+  Decoded out{Image(width, height, channels), orientation(source.bytes), color == PNG_COLOR_TYPE_PALETTE};
+  std::vector<std::uint8_t> wide(gray16 ? row_bytes * static_cast<std::size_t>(height) : 0);
+  int y = 0;
+  const bool rows_read = guarded(reader.on_error, [&] {
+    for (int pass = 0; pass < passes; ++pass) {
+      for (y = 0; y < height; ++y) {
+        png_read_row(png, gray16 ? wide.data() + static_cast<std::size_t>(y) * row_bytes : out.image.row(y),
+                     nullptr);
+      }
+    }
+  });
+  if (!rows_read) damaged();
+  if (gray16) {  // Pillow's I;16 to L: values above 255 are 255
+    for (std::size_t i = 0; i < out.image.pixels.size(); ++i) {
+      out.image.pixels[i] = wide[2 * i] != 0 ? 255 : wide[2 * i + 1];
+    }
+  }
+  return out;
+}
+
+namespace {
+
+struct Writer {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  std::jmp_buf on_error = {};
+  std::vector<std::byte> out;
+
+  Writer() {
+    png = png_create_write_struct(PNG_LIBPNG_VER_STRING, this, on_error_message,
+                                  [](png_structp, png_const_charp) {});
+    if (png != nullptr) info = png_create_info_struct(png);
+    if (info == nullptr) throw std::bad_alloc();
+  }
+  ~Writer() { png_destroy_write_struct(&png, &info); }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  [[noreturn]] static void on_error_message(png_structp png, png_const_charp) {
+    std::longjmp(static_cast<Writer*>(png_get_error_ptr(png))->on_error, 1);  // NOLINT(cert-err52-cpp)
+  }
+  static void write(png_structp png, png_bytep bytes, std::size_t count) {
+    auto& out = static_cast<Writer*>(png_get_io_ptr(png))->out;
+    try {
+      const auto* from = reinterpret_cast<const std::byte*>(bytes);
+      out.insert(out.end(), from, from + count);
+    } catch (const std::bad_alloc&) {
+      png_error(png, "no memory");
+    }
+  }
+};
+
+}  // namespace
+}  // namespace image
+
+std::vector<std::byte> encode_png(const ImageView& image) {
+  int color = 0;
+  switch (image.channels) {
+    case 1:
+      color = PNG_COLOR_TYPE_GRAY;
+      break;
+    case 3:
+      color = PNG_COLOR_TYPE_RGB;
+      break;
+    case 4:
+      color = PNG_COLOR_TYPE_RGB_ALPHA;
+      break;
+    default:
+      throw UsageError(fmt::format("a PNG has 1, 3 or 4 channels, not {}", image.channels));
+  }
+  if (image.width <= 0 || image.height <= 0 || image.data == nullptr)
+    throw UsageError("an empty picture has no PNG");
+  image::Writer writer;
+  const bool written = image::guarded(writer.on_error, [&] {
+    png_structp png = writer.png;
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    png_set_write_fn(png, &writer, image::Writer::write, [](png_structp) {});
+    // Level 1 with one fixed filter: several times faster than the default, about a tenth larger.
+    png_set_compression_level(png, 1);
+    png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_UP);
+    png_set_IHDR(png, writer.info, static_cast<png_uint_32>(image.width),
+                 static_cast<png_uint_32>(image.height), 8, color, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, writer.info);
+    for (int y = 0; y < image.height; ++y) png_write_row(png, image.row(y));
+    png_write_end(png, nullptr);
+  });
+  if (!written)
+    throw ImageError(fmt::format("cannot encode a PNG of {} x {} pixels", image.width, image.height));
+  return std::move(writer.out);
+}
+
+void write_png(const std::filesystem::path& path, const ImageView& image) {
+  write_file(path, encode_png(image));
+}
+
+}  // namespace sam2unet
