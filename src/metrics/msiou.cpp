@@ -1,0 +1,329 @@
+#include "metrics/msiou.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "metrics/msiou.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <span>
+
+#include "metrics/numpy_sum.h"
+
+// The reference binarises at each threshold, takes edges (a Sobel response that is not zero, the picture
+// surrounded by zeros), covers them with grids of cells of 1, 2, 4, ..., 512 pixels that are aligned to the
+// last row and column, and for each grid counts the cells that hold an edge of both maps:
+//   ratio = (cells with both + 1) / (cells with an edge of the truth + 1); the score is the area under the
+//   ratios.
+// Here a lane of a vector is a threshold and its 64 bits are 64 columns. Columns and rows are counted from
+// the end, so that the cells are aligned to bit 0 and row 0; the Sobel operator does not mind.
+
+#ifndef SAM2UNET_METRICS_MSIOU_ONCE
+#define SAM2UNET_METRICS_MSIOU_ONCE
+namespace sam2unet::metrics {
+
+inline constexpr int kLevels = 10;   // cells of 2^0 .. 2^9 pixels
+inline constexpr int kMaxBatch = 8;  // thresholds that are worked on together, at most
+
+struct MsiouJob {
+  int height = 0;
+  int words = 0;                     // of a row of level 0
+  std::uint64_t last_valid = 0;      // columns of the last word that exist
+  std::vector<std::uint8_t> levels;  // [height, 64 words] raw grey levels, both directions reversed
+  // For each level the cells with an edge of the truth: bit 2^level * k of word w; [rows of cells, words of
+  // level].
+  std::array<std::vector<std::uint64_t>, kLevels> truth;
+
+  // From cells of 128 on, a word of level 0 is narrower than a cell: there each cell is bit 0 of its own
+  // word.
+  int words_at(int level) const {
+    return level <= 6 ? words : (words + (1 << (level - 6)) - 1) >> (level - 6);
+  }
+  int rows_at(int level) const { return (height + (1 << level) - 1) >> level; }
+};
+
+// Scratch of a batch: three rows of masks with a word of zeros on both sides, and a row of cells for each
+// level.
+struct MsiouScratch {
+  std::vector<std::uint64_t> masks[3];
+  std::vector<std::uint64_t> cells[kLevels];
+};
+
+}  // namespace sam2unet::metrics
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace sam2unet::metrics::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Words = hn::CappedTag<std::uint64_t, kMaxBatch>;
+using Vec = hn::Vec<Words>;
+
+// Bit k of the result: bytes[k] >= cut.
+inline std::uint64_t at_least(const std::uint8_t* bytes, int cut) {
+  if (cut > 255) return 0;
+  std::uint64_t word = 0;
+#if HWY_TARGET == HWY_SCALAR
+  for (int k = 0; k < 64; ++k) word |= static_cast<std::uint64_t>(bytes[k] >= cut) << k;
+#else
+  const hn::CappedTag<std::uint8_t, 64> d;
+  const auto c = hn::Set(d, static_cast<std::uint8_t>(cut));
+  constexpr std::size_t kLanes = hn::MaxLanes(d);
+  std::uint8_t packed[8];
+  for (std::size_t k = 0; k < 64; k += kLanes) {
+    const auto v = hn::LoadU(d, bytes + k);
+    hn::StoreMaskBits(d, hn::Eq(hn::Max(v, c), v), packed + k / 8);
+  }
+  std::memcpy(&word, packed, 8);
+#endif
+  return word;
+}
+
+// One row of masks; word w of lane k stands at masks[(w + 1) * lanes + k].
+void mask_row(const MsiouJob& job, int y, const int* cuts, std::uint64_t* masks) {
+  const int lanes = static_cast<int>(hn::Lanes(Words()));
+  const std::uint8_t* levels =
+      job.levels.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(job.words) * 64;
+  for (int w = 0; w < job.words; ++w) {
+    const std::uint64_t valid = w + 1 == job.words ? job.last_valid : ~std::uint64_t{0};
+    for (int k = 0; k < lanes; ++k) masks[(w + 1) * lanes + k] = at_least(levels + 64 * w, cuts[k]) & valid;
+  }
+}
+
+struct Columns {
+  Vec left, here, right;  // bit x of left is column x - 1
+};
+
+inline Columns load_columns(const std::uint64_t* masks, int w) {
+  const Words d;
+  const auto lanes = static_cast<int>(hn::Lanes(d));
+  const auto before = hn::LoadU(d, masks + w * lanes);
+  const auto here = hn::LoadU(d, masks + (w + 1) * lanes);
+  const auto after = hn::LoadU(d, masks + (w + 2) * lanes);
+  return {hn::Or(hn::ShiftLeft<1>(here), hn::ShiftRight<63>(before)), here,
+          hn::Or(hn::ShiftRight<1>(here), hn::ShiftLeft<63>(after))};
+}
+
+// The three bits of a + 2 b + c.
+struct Weighted {
+  Vec ones, twos, fours;
+};
+
+inline Weighted weighted(Vec a, Vec b, Vec c) {
+  const auto carry = hn::And(a, c);
+  return {hn::Xor(a, c), hn::Xor(b, carry), hn::And(b, carry)};
+}
+
+inline Vec differ(const Weighted& a, const Weighted& b) {
+  return hn::Or(hn::Or(hn::Xor(a.ones, b.ones), hn::Xor(a.twos, b.twos)), hn::Xor(a.fours, b.fours));
+}
+
+// Sobel in either direction not zero.
+inline Vec edges(const Columns& a, const Columns& b, const Columns& c) {
+  const auto vertical = differ(weighted(a.left, a.here, a.right), weighted(c.left, c.here, c.right));
+  const auto horizontal = differ(weighted(a.left, b.left, c.left), weighted(a.right, b.right, c.right));
+  return hn::Or(vertical, horizontal);
+}
+
+// A finished row of cells of one level: counts the cells that the truth has too, and passes it on to the next
+// level.
+void finish_cells(const MsiouJob& job, int level, int row, MsiouScratch& scratch, std::uint64_t* counts) {
+  const Words d;
+  const auto lanes = static_cast<int>(hn::Lanes(d));
+  const int words = job.words_at(level);
+  const std::uint64_t* truth =
+      job.truth[static_cast<std::size_t>(level)].data() + static_cast<std::ptrdiff_t>(row) * words;
+  std::uint64_t* cells = scratch.cells[level].data();
+  std::uint64_t* above = level + 1 < kLevels ? scratch.cells[level + 1].data() : nullptr;
+  auto count = hn::LoadU(d, counts + level * lanes);
+  for (int w = 0; w < words; ++w) {
+    const auto cell = hn::LoadU(d, cells + w * lanes);
+    if (truth[w] != 0) count = hn::Add(count, hn::PopulationCount(hn::And(cell, hn::Set(d, truth[w]))));
+    if (above == nullptr) continue;
+    std::uint64_t* const target = above + (level < 6 ? w : w / 2) * lanes;
+    const auto pair = level < 6 ? hn::Or(cell, hn::ShiftRightSame(cell, 1 << level)) : cell;
+    hn::StoreU(hn::Or(hn::LoadU(d, target), pair), d, target);
+  }
+  hn::StoreU(count, d, counts + level * lanes);
+  std::memset(cells, 0, static_cast<std::size_t>(words * lanes) * sizeof(std::uint64_t));
+}
+
+int batch_size() {
+  return static_cast<int>(hn::Lanes(Words()));
+}
+
+// counts[level * lanes + k]: cells with an edge of the truth and of the prediction at cuts[k].
+void count_cells(const MsiouJob& job, const int* cuts, MsiouScratch& scratch, std::uint64_t* counts) {
+  const Words d;
+  const auto lanes = static_cast<int>(hn::Lanes(d));
+  const auto row_words = static_cast<std::size_t>(job.words + 2) * static_cast<std::size_t>(lanes);
+  for (auto& masks : scratch.masks) masks.assign(row_words, 0);
+  for (int level = 0; level < kLevels; ++level) {
+    scratch.cells[level].assign(
+        static_cast<std::size_t>(job.words_at(level)) * static_cast<std::size_t>(lanes), 0);
+  }
+  std::fill_n(counts, kLevels * lanes, 0);
+  mask_row(job, 0, cuts, scratch.masks[1].data());
+  for (int y = 0; y < job.height; ++y) {
+    std::uint64_t* const before = scratch.masks[y % 3].data();
+    std::uint64_t* const here = scratch.masks[(y + 1) % 3].data();
+    std::uint64_t* const after = scratch.masks[(y + 2) % 3].data();
+    if (y + 1 < job.height) {
+      mask_row(job, y + 1, cuts, after);
+    } else {
+      std::fill_n(after, row_words, 0);
+    }
+    for (int w = 0; w < job.words; ++w) {
+      auto e = edges(load_columns(before, w), load_columns(here, w), load_columns(after, w));
+      if (w + 1 == job.words) e = hn::And(e, hn::Set(d, job.last_valid));
+      hn::StoreU(e, d, scratch.cells[0].data() + w * lanes);
+    }
+    // A row of cells is finished after its last row of pixels, or with the picture.
+    for (int level = 0; level < kLevels; ++level) {
+      if (((y + 1) & ((1 << level) - 1)) != 0 && y + 1 != job.height) break;
+      finish_cells(job, level, y >> level, scratch, counts);
+    }
+  }
+}
+
+}  // namespace sam2unet::metrics::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sam2unet::metrics {
+
+HWY_EXPORT(count_cells);
+HWY_EXPORT(batch_size);
+
+namespace {
+
+MsiouJob reversed(const std::uint8_t* pixels, std::ptrdiff_t stride, int width, int height) {
+  MsiouJob job;
+  job.height = height;
+  job.words = (width + 63) / 64;
+  job.last_valid = width % 64 == 0 ? ~std::uint64_t{0} : (std::uint64_t{1} << (width % 64)) - 1;
+  const auto row_bytes = static_cast<std::size_t>(job.words) * 64;
+  job.levels.assign(row_bytes * static_cast<std::size_t>(height), 0);
+  for (int y = 0; y < height; ++y) {
+    const std::uint8_t* from = pixels + (height - 1 - y) * stride;
+    std::reverse_copy(from, from + width, job.levels.data() + static_cast<std::size_t>(y) * row_bytes);
+  }
+  return job;
+}
+
+// Sobel of one binary map, plainly: bit x of word x / 64.
+std::vector<std::uint64_t> truth_edges(const MsiouJob& truth, int width) {
+  std::vector<std::uint64_t> out(static_cast<std::size_t>(truth.words) *
+                                 static_cast<std::size_t>(truth.height));
+  const auto at = [&](int x, int y) -> int {
+    if (x < 0 || y < 0 || x >= width || y >= truth.height) return 0;
+    return truth.levels[static_cast<std::size_t>(y) * static_cast<std::size_t>(truth.words) * 64 +
+                        static_cast<std::size_t>(x)] &
+           1;
+  };
+  for (int y = 0; y < truth.height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const int nw = at(x - 1, y - 1), ne = at(x + 1, y - 1), sw = at(x - 1, y + 1), se = at(x + 1, y + 1);
+      const int vertical = nw + 2 * at(x, y - 1) + ne - sw - 2 * at(x, y + 1) - se;
+      const int horizontal = nw + 2 * at(x - 1, y) + sw - ne - 2 * at(x + 1, y) - se;
+      if (vertical != 0 || horizontal != 0) {
+        out[static_cast<std::size_t>(y) * static_cast<std::size_t>(truth.words) +
+            static_cast<std::size_t>(x / 64)] |= std::uint64_t{1} << (x % 64);
+      }
+    }
+  }
+  return out;
+}
+
+// Cells of every level from the edges of the truth; returns how many each level has.
+std::array<std::int64_t, kLevels> make_truth_cells(MsiouJob& job, std::vector<std::uint64_t> edges) {
+  std::array<std::int64_t, kLevels> counts{};
+  job.truth[0] = std::move(edges);
+  for (int level = 0; level < kLevels; ++level) {
+    const auto l = static_cast<std::size_t>(level);
+    for (const std::uint64_t word : job.truth[l]) counts[l] += std::popcount(word);
+    if (level + 1 == kLevels) break;
+    const auto words = static_cast<std::size_t>(job.words_at(level));
+    const auto next_words = static_cast<std::size_t>(job.words_at(level + 1));
+    auto& next = job.truth[l + 1];
+    next.assign(next_words * static_cast<std::size_t>(job.rows_at(level + 1)), 0);
+    // Cells of level + 1 start at every 2^(level + 1)-th bit.
+    std::uint64_t starts = 0;
+    for (int b = 0; b < 64; b += 2 << level) starts |= std::uint64_t{1} << (b & 63);
+    for (std::size_t y = 0; y < static_cast<std::size_t>(job.rows_at(level)); ++y) {
+      for (std::size_t w = 0; w < words; ++w) {
+        const std::uint64_t cell = job.truth[l][y * words + w];
+        auto& target = next[(y / 2) * next_words + (level < 6 ? w : w / 2)];
+        target |= level < 6 ? (cell | cell >> (1 << level)) & starts : cell;
+      }
+    }
+  }
+  return counts;
+}
+
+// np.trapz(ratios, dx = 1 / 9) of (both + 1) / (truth + 1)
+double area(std::span<const std::int64_t, kLevels> both, const std::array<std::int64_t, kLevels>& truth) {
+  double sum = 0;
+  double before = 0;
+  for (std::size_t l = 0; l < kLevels; ++l) {
+    const double ratio = static_cast<double>(both[l] + 1) / static_cast<double>(truth[l] + 1);
+    if (l > 0) sum += (1.0 / (kLevels - 1)) * (ratio + before) / 2.0;
+    before = ratio;
+  }
+  return sum;
+}
+
+}  // namespace
+
+Summary msiou(const Sample& s, MsiouCurve& curve) {
+  MsiouJob job = reversed(s.prediction.data(), s.stride, s.width, s.height);
+  const std::array<std::int64_t, kLevels> truth =
+      make_truth_cells(job, truth_edges(reversed(s.truth.data(), s.stride, s.width, s.height), s.width));
+
+  // Every threshold is a cut in raw grey levels; equal cuts are worked on once.
+  std::array<int, 257> cut_of{};
+  std::array<bool, 257> wanted{};
+  for (int t = 0; t <= 256; ++t) {
+    const int cut = t == 0 ? 0 : s.levels.cut_for(t);
+    // A cut at or below the lowest level takes every pixel, like cut 0.
+    cut_of[static_cast<std::size_t>(t)] = cut <= s.levels.low ? 0 : cut;
+    wanted[static_cast<std::size_t>(cut_of[static_cast<std::size_t>(t)])] = true;
+  }
+  const auto same_as = [&](int cut) { return static_cast<std::size_t>(cut <= s.levels.low ? 0 : cut); };
+  wanted[same_as(s.levels.adaptive_cut)] = true;
+  wanted[same_as(s.levels.binary_cut)] = true;
+
+  std::array<double, 257> score_of{};
+  std::vector<int> cuts;
+  for (int c = 0; c <= 256; ++c) {
+    if (wanted[static_cast<std::size_t>(c)]) cuts.push_back(c);
+  }
+  const auto batch = static_cast<std::size_t>(HWY_DYNAMIC_DISPATCH(batch_size)());
+  MsiouScratch scratch;
+  std::array<std::uint64_t, kLevels * kMaxBatch> counts{};
+  for (std::size_t first = 0; first < cuts.size(); first += batch) {
+    std::array<int, kMaxBatch> now;
+    now.fill(256);
+    for (std::size_t k = 0; k < batch && first + k < cuts.size(); ++k) now[k] = cuts[first + k];
+    HWY_DYNAMIC_DISPATCH(count_cells)(job, now.data(), scratch, counts.data());
+    for (std::size_t k = 0; k < batch && first + k < cuts.size(); ++k) {
+      std::array<std::int64_t, kLevels> both{};
+      for (std::size_t l = 0; l < kLevels; ++l) both[l] = static_cast<std::int64_t>(counts[l * batch + k]);
+      score_of[static_cast<std::size_t>(now[k])] = area(both, truth);
+    }
+  }
+
+  for (std::size_t t = 0; t <= 256; ++t) curve[t] = score_of[static_cast<std::size_t>(cut_of[t])];
+  Summary out;
+  out.adp = score_of[same_as(s.levels.adaptive_cut)];
+  out.bin = score_of[same_as(s.levels.binary_cut)];
+  out.mean = numpy_sum<double>([&](std::int64_t i) { return curve[static_cast<std::size_t>(i)]; }, 257) / 257;
+  out.max = *std::max_element(curve.begin(), curve.end());
+  return out;
+}
+
+}  // namespace sam2unet::metrics
+#endif  // HWY_ONCE
