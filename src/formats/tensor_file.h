@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,14 +25,19 @@ struct NamedTensor {
 
 class TensorFile {
  public:
-  /// Reads the directory of the file, not the data. FileError, or FormatError if any bound, size or opcode is not
-  /// allowed; nothing in the file is ever executed.
+  /// Reads the directory of the file, not the data. FileError, or FormatError if any bound, size or opcode is
+  /// not allowed; nothing in the file is ever executed.
   static TensorFile open(const std::filesystem::path& path);
+  /// The same for bytes in memory, which must outlive it. `name` appears in messages and is what path()
+  /// answers.
+  static TensorFile view(std::span<const std::byte> bytes, const std::filesystem::path& name);
 
   FileFormat format() const;
   const std::filesystem::path& path() const;
-  /// Key under which the tensors lay in a pickle ("", "model", "state_dict", ...) and whether "module." was cut.
+  /// Key under which the tensors lay in a pickle: "", "model", "state_dict", "checkpoint.model", ...
   const std::string& wrapper() const;
+  /// What was cut off every name: "", "module.", "_orig_mod.module.", ...
+  const std::string& prefix() const;
   /// In file order.
   const std::vector<NamedTensor>& tensors() const;
   /// nullptr if there is none of that name.

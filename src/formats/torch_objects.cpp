@@ -1,0 +1,281 @@
+// After torch/_utils.py, torch/_tensor.py and torch/serialization.py (persistent_id) of PyTorch 2.11.
+#include "formats/torch_objects.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "formats/text.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::formats {
+namespace {
+
+enum class Meaning : std::uint8_t {
+  ordered_dict,       // OrderedDict(), OrderedDict([[key, value], ...])
+  rebuild_tensor,     // _rebuild_tensor_v2(storage, storage_offset, size, stride, requires_grad, hooks[,
+                      // metadata])
+  rebuild_tensor_v3,  // the same with a dtype after the hooks
+  rebuild_parameter,  // _rebuild_parameter(data, requires_grad, hooks)
+  rebuild_from_type,  // _rebuild_from_type_v2(func, type, args, state)
+  size,               // torch.Size((...))
+  storage,            // a class of storages: in persistent ids only
+  dtype,              // torch.float32, ...
+  inert,              // allowed, and of no interest: whatever is called gives an empty object
+};
+
+struct Known {
+  std::string_view module, name;
+  Meaning meaning;
+  DType dtype = DType::u8;
+};
+
+constexpr auto kKnown = std::to_array<Known>({
+    {"collections", "OrderedDict", Meaning::ordered_dict},
+    {"collections", "defaultdict", Meaning::inert},
+    {"collections", "Counter", Meaning::inert},
+    {"collections", "deque", Meaning::inert},
+    {"torch._utils", "_rebuild_tensor", Meaning::rebuild_tensor},
+    {"torch._utils", "_rebuild_tensor_v2", Meaning::rebuild_tensor},
+    {"torch._utils", "_rebuild_tensor_v3", Meaning::rebuild_tensor_v3},
+    {"torch._utils", "_rebuild_parameter", Meaning::rebuild_parameter},
+    {"torch._utils", "_rebuild_parameter_with_state", Meaning::rebuild_parameter},
+    {"torch._tensor", "_rebuild_from_type_v2", Meaning::rebuild_from_type},
+    {"torch", "Size", Meaning::size},
+
+    {"torch", "DoubleStorage", Meaning::storage, DType::f64},
+    {"torch", "FloatStorage", Meaning::storage, DType::f32},
+    {"torch", "HalfStorage", Meaning::storage, DType::f16},
+    {"torch", "BFloat16Storage", Meaning::storage, DType::bf16},
+    {"torch", "LongStorage", Meaning::storage, DType::i64},
+    {"torch", "IntStorage", Meaning::storage, DType::i32},
+    {"torch", "ShortStorage", Meaning::storage, DType::i16},
+    {"torch", "CharStorage", Meaning::storage, DType::i8},
+    {"torch", "ByteStorage", Meaning::storage, DType::u8},
+    {"torch", "BoolStorage", Meaning::storage, DType::boolean},
+    {"torch", "UntypedStorage", Meaning::storage, DType::u8},
+    {"torch.storage", "UntypedStorage", Meaning::storage, DType::u8},
+    {"torch.storage", "_UntypedStorage", Meaning::storage, DType::u8},
+
+    {"torch", "float64", Meaning::dtype, DType::f64},
+    {"torch", "double", Meaning::dtype, DType::f64},
+    {"torch", "float32", Meaning::dtype, DType::f32},
+    {"torch", "float", Meaning::dtype, DType::f32},
+    {"torch", "float16", Meaning::dtype, DType::f16},
+    {"torch", "half", Meaning::dtype, DType::f16},
+    {"torch", "bfloat16", Meaning::dtype, DType::bf16},
+    {"torch", "int64", Meaning::dtype, DType::i64},
+    {"torch", "int32", Meaning::dtype, DType::i32},
+    {"torch", "int16", Meaning::dtype, DType::i16},
+    {"torch", "int8", Meaning::dtype, DType::i8},
+    {"torch", "uint8", Meaning::dtype, DType::u8},
+    {"torch", "bool", Meaning::dtype, DType::boolean},
+
+    {"torch", "Tensor", Meaning::inert},
+    {"torch", "device", Meaning::inert},
+    {"torch.nn.parameter", "Parameter", Meaning::inert},
+    {"torch.nn.parameter", "Buffer", Meaning::inert},
+    {"torch.serialization", "_get_layout", Meaning::inert},
+    {"argparse", "Namespace", Meaning::inert},
+    {"types", "SimpleNamespace", Meaning::inert},
+    {"pathlib", "PosixPath", Meaning::inert},
+    {"pathlib", "PurePosixPath", Meaning::inert},
+    {"pathlib", "WindowsPath", Meaning::inert},
+    {"pathlib", "PureWindowsPath", Meaning::inert},
+    {"datetime", "date", Meaning::inert},
+    {"datetime", "datetime", Meaning::inert},
+    {"datetime", "timedelta", Meaning::inert},
+    {"datetime", "timezone", Meaning::inert},
+    {"_codecs", "encode", Meaning::inert},  // how protocol 2 spells bytes
+    {"numpy", "dtype", Meaning::inert},
+    {"numpy", "ndarray", Meaning::inert},
+    {"numpy.core.multiarray", "scalar", Meaning::inert},
+    {"numpy.core.multiarray", "_reconstruct", Meaning::inert},
+    {"numpy._core.multiarray", "scalar", Meaning::inert},
+    {"numpy._core.multiarray", "_reconstruct", Meaning::inert},
+});
+
+// Python 2 called the module __builtin__.
+constexpr auto kBuiltins = std::to_array<std::string_view>(
+    {"set", "frozenset", "list", "dict", "tuple", "int", "long", "float", "bool", "str", "unicode", "bytes",
+     "bytearray", "complex", "slice", "range", "object"});
+constexpr auto kInert =
+    static_cast<std::uint32_t>(kKnown.size());  // id of the names in kBuiltins, and numpy.dtypes.*
+
+Value object() {
+  return {.kind = ValueKind::object};
+}
+
+std::int64_t integer(const Value& v, std::string_view what) {
+  if (!v.is(ValueKind::integer))
+    throw FormatError(fmt::format("{} is {}, not an int", what, name_of(v.kind)));
+  return v.integer;
+}
+
+Shape dimensions(const PickleMachine& machine, const Value& v, std::string_view what) {
+  const auto items = machine.items(v);
+  if (items.size() > Shape::kMaxRank) {
+    throw FormatError(
+        fmt::format("a tensor of {} dimensions; at most {} are read", items.size(), Shape::kMaxRank));
+  }
+  std::array<std::int64_t, Shape::kMaxRank> dims{};
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    dims[i] = integer(items[i], what);
+    if (dims[i] < 0) throw FormatError(fmt::format("a tensor with the negative {} {}", what, dims[i]));
+  }
+  return Shape(std::span<const std::int64_t>(dims.data(), items.size()));
+}
+
+Value ordered_dict(PickleMachine& machine, std::span<const Value> args) {
+  std::vector<Value> flat;
+  if (!args.empty()) {  // Python 2: one argument, a list of pairs
+    for (const Value& pair : machine.items(args[0])) {
+      const auto two = machine.items(pair);
+      if (two.size() != 2) throw FormatError("an OrderedDict of something else than pairs");
+      flat.insert(flat.end(), two.begin(), two.end());
+    }
+  }
+  return machine.make(ValueKind::dict, flat);
+}
+
+}  // namespace
+
+Value TorchObjects::global(std::string_view module, std::string_view name) {
+  for (std::uint32_t i = 0; i < kKnown.size(); ++i) {
+    if (kKnown[i].module == module && kKnown[i].name == name) return {.kind = ValueKind::global, .id = i};
+  }
+  const bool builtin =
+      (module == "builtins" || module == "__builtin__") && std::ranges::count(kBuiltins, name) > 0;
+  if (builtin || module == "numpy.dtypes") return {.kind = ValueKind::global, .id = kInert};
+  throw FormatError(
+      fmt::format("it refers to '{}.{}', which is not one of the names a checkpoint may use; nothing was "
+                  "executed. If you trust the file, load it in Python and save model.state_dict() alone",
+                  printable(module), printable(name)));
+}
+
+Value TorchObjects::call(PickleMachine& machine, const Value& callable, const Value& args) {
+  if (!callable.is(ValueKind::global)) throw FormatError(fmt::format("{} is called", name_of(callable.kind)));
+  const auto a = machine.items(args);
+  if (callable.id == kInert) return object();
+  const Known& known = kKnown[callable.id];
+  const auto need = [&](std::size_t n) {
+    if (a.size() < n)
+      throw FormatError(fmt::format("{}.{} is called with {} arguments", known.module, known.name, a.size()));
+  };
+  switch (known.meaning) {
+    case Meaning::ordered_dict:
+      return ordered_dict(machine, a);
+    case Meaning::rebuild_tensor:
+      need(4);
+      return rebuild_tensor(machine, a, std::nullopt);
+    case Meaning::rebuild_tensor_v3: {
+      need(7);
+      if (!a[6].is(ValueKind::global) || a[6].id == kInert || kKnown[a[6].id].meaning != Meaning::dtype) {
+        throw FormatError("a tensor whose dtype is not one");
+      }
+      return rebuild_tensor(machine, a, kKnown[a[6].id].dtype);
+    }
+    case Meaning::rebuild_parameter:
+      need(1);
+      if (!a[0].is(ValueKind::tensor))
+        throw FormatError(fmt::format("a parameter made of {}", name_of(a[0].kind)));
+      return a[0];
+    case Meaning::rebuild_from_type: {
+      need(3);
+      const bool plain = a[0].is(ValueKind::global) && a[0].id != kInert &&
+                         (kKnown[a[0].id].meaning == Meaning::rebuild_tensor ||
+                          kKnown[a[0].id].meaning == Meaning::rebuild_tensor_v3 ||
+                          kKnown[a[0].id].meaning == Meaning::rebuild_parameter);
+      if (!plain) throw FormatError("a tensor of a class of its own that is not rebuilt as a plain one");
+      return call(machine, a[0], a[2]);
+    }
+    case Meaning::size: {
+      need(1);
+      return machine.make(ValueKind::tuple, machine.items(a[0]));
+    }
+    case Meaning::inert:
+      return object();
+    case Meaning::storage:
+    case Meaning::dtype:
+      break;
+  }
+  throw FormatError(fmt::format("{}.{} is called", known.module, known.name));
+}
+
+Value TorchObjects::rebuild_tensor(PickleMachine& machine, std::span<const Value> args,
+                                   std::optional<DType> dtype) {
+  if (!args[0].is(ValueKind::storage))
+    throw FormatError(fmt::format("a tensor made of {}", name_of(args[0].kind)));
+  TensorRef t;
+  t.storage = args[0].id;
+  t.dtype = dtype.value_or(storages_[t.storage].dtype);
+  t.offset = integer(args[1], "storage offset");
+  t.shape = dimensions(machine, args[2], "size");
+  t.strides = dimensions(machine, args[3], "stride");
+  if (t.offset < 0) throw FormatError(fmt::format("a tensor with the negative storage offset {}", t.offset));
+  if (t.shape.rank() != t.strides.rank()) {
+    throw FormatError(
+        fmt::format("a tensor of shape {} with strides {}", to_string(t.shape), to_string(t.strides)));
+  }
+  t.shape.numel();  // throws if it overflows
+  tensors_.push_back(t);
+  return {.kind = ValueKind::tensor, .id = static_cast<std::uint32_t>(tensors_.size() - 1)};
+}
+
+// ('storage', storage type, key, location, numel[, view]) with view = (view key, offset, size) or None
+Value TorchObjects::persistent(PickleMachine& machine, const Value& id) {
+  const auto a = machine.items(id);
+  if (a.size() >= 1 && a[0].is_text("module")) {
+    throw FormatError(
+        "it holds a whole module with its source code; load it in Python and save model.state_dict() alone");
+  }
+  if (a.size() < 5 || !a[0].is_text("storage")) throw FormatError("a reference that is not one to a storage");
+  const bool typed =
+      a[1].is(ValueKind::global) && a[1].id != kInert && kKnown[a[1].id].meaning == Meaning::storage;
+  if (!typed) throw FormatError("a storage without a type");
+  if (!a[2].is(ValueKind::text)) throw FormatError("a storage whose key is not a string");
+  StorageRef s{.dtype = kKnown[a[1].id].dtype, .key = a[2].text, .numel = integer(a[4], "storage size")};
+  if (a.size() > 5 && !a[5].is(ValueKind::none)) {
+    const auto view = machine.items(a[5]);
+    if (view.size() != 3) throw FormatError("a storage that is a part of another, without saying which");
+    s.first = integer(view[1], "offset of a storage");
+    s.numel = integer(view[2], "size of a storage");
+  }
+  if (s.numel < 0 || s.first < 0)
+    throw FormatError(fmt::format("a storage of negative size {} or offset {}", s.numel, s.first));
+  checked_mul(checked_add(s.first, s.numel, "storage size"), static_cast<std::int64_t>(size_of(s.dtype)),
+              "storage size");
+  storages_.push_back(s);
+  return {.kind = ValueKind::storage, .id = static_cast<std::uint32_t>(storages_.size() - 1)};
+}
+
+TensorView view_of(const TensorRef& t, std::span<const std::byte> storage) {
+  // An expanded tensor (stride 0) may show more elements than are stored; a hostile one so many that whoever
+  // copies it runs out of memory.
+  constexpr std::int64_t kMaxRepeated = std::int64_t{1} << 24;
+  const auto item = static_cast<std::int64_t>(size_of(t.dtype));
+  const std::int64_t stored = static_cast<std::int64_t>(storage.size()) / item;
+  const std::int64_t numel = t.shape.numel();
+  TensorView view{.data = storage.data(), .dtype = t.dtype, .shape = t.shape, .strides = t.strides};
+  if (numel == 0) {  // no element is ever addressed; strides that are checked products keep it so
+    view.strides = t.shape.dense_strides();
+    return view;
+  }
+  std::int64_t last = t.offset;
+  for (std::size_t d = 0; d < t.shape.rank(); ++d) {
+    last = checked_add(last, checked_mul(t.shape[d] - 1, t.strides[d], "tensor extent"), "tensor extent");
+  }
+  if (last >= stored) {
+    throw FormatError(fmt::format("shape {}, strides {}, offset {} reach element {} of a storage of {}",
+                                  to_string(t.shape), to_string(t.strides), t.offset, last, stored));
+  }
+  if (numel > std::max(stored, kMaxRepeated)) {
+    throw FormatError(
+        fmt::format("shape {} repeats the {} elements of its storage too often", to_string(t.shape), stored));
+  }
+  view.data += t.offset * item;
+  return view;
+}
+
+}  // namespace sam2unet::formats
