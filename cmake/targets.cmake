@@ -6,6 +6,8 @@ target_include_directories(s2u_options INTERFACE ${PROJECT_SOURCE_DIR}/include $
                                                  ${PROJECT_BINARY_DIR}/generated)
 target_compile_options(s2u_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                                              $<$<BOOL:${SAM2UNET_WERROR}>:-Werror>)
+# GCC 12 warns of overlapping copies in std::string's own operator+ (its bug 105651).
+target_compile_options(s2u_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 # The numbers are the reference's to the last bit in places (Pillow, metrics): no contraction behind our back.
 # Kernels that want fused multiply-add ask for it by name.
 target_compile_options(s2u_options INTERFACE -ffp-contract=off)

@@ -1,0 +1,201 @@
+#include "formats/pickle.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "formats/file_builder.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::formats {
+namespace {
+
+using test::as_span;
+using test::le;
+using test::message_of;
+using testing::HasSubstr;
+namespace op = test::op;
+
+// Knows one class, "m.C", whose calls give back their arguments.
+class EchoHost final : public PickleHost {
+ public:
+  Value global(std::string_view module, std::string_view name) override {
+    if (module != "m" || name != "C") throw FormatError("unknown name");
+    return {.kind = ValueKind::global};
+  }
+  Value call(PickleMachine&, const Value&, const Value& args) override { return args; }
+  Value persistent(PickleMachine&, const Value& id) override { return id; }
+};
+
+class Pickle : public testing::Test {
+ protected:
+  Value run(std::string body) {
+    kept_.push_back(std::make_unique<std::string>(std::move(body)));
+    return machine_.run(as_span(*kept_.back())).value;
+  }
+  std::string refusal(std::string body) {
+    return message_of<FormatError>([&] { run(std::move(body)); });
+  }
+
+  EchoHost host_;
+  PickleMachine machine_{host_};
+  std::vector<std::unique_ptr<std::string>> kept_;
+};
+
+TEST_F(Pickle, Scalars) {
+  EXPECT_TRUE(run("N.").is(ValueKind::none));
+  EXPECT_EQ(run("\x88.").integer, 1);
+  EXPECT_EQ(run("\x89.").integer, 0);
+  EXPECT_EQ(run("K\xff.").integer, 255);
+  EXPECT_EQ(run("M\x01\xff.").integer, 0xff01);
+  EXPECT_EQ(run("J" + le(0xFFFFFFFE, 4) + ".").integer, -2);
+  EXPECT_EQ(run(std::string("\x8a\x00.", 3)).integer, 0);
+  EXPECT_EQ(run("\x8a\x01\xff.").integer, -1);
+  EXPECT_EQ(run(std::string("\x8a\x02\xff\x00.", 5)).integer, 255);
+  EXPECT_EQ(run("\x8a\x08" + le(0x8000000000000000u, 8) + ".").integer, INT64_MIN);
+  EXPECT_TRUE(run("\x8a\x09" + std::string(9, 'x') + ".").is(ValueKind::big_integer));
+  EXPECT_EQ(run("\x8b" + le(3, 4) + le(0x10000, 3) + ".").integer, 65536);
+  EXPECT_EQ(run("G\x3f\xf8" + std::string(6, '\0') + ".").real, 1.5);
+  EXPECT_EQ(run(op::text("abc") + ".").text, "abc");
+  EXPECT_EQ(run("U\x02hi.").text, "hi");
+  EXPECT_EQ(run("\x8c\x02hi.").text, "hi");
+  EXPECT_EQ(run("T" + le(2, 4) + "hi.").text, "hi");
+  EXPECT_EQ(run("\x8d" + le(2, 8) + "hi.").text, "hi");
+  EXPECT_TRUE(run("C\x02hi.").is(ValueKind::bytes));
+}
+
+TEST_F(Pickle, Containers) {
+  // [(1, 2), {"a": None}]
+  const Value list = run("](K\x01K\x02\x86}" + op::text("a") + "Nse.");
+  ASSERT_TRUE(list.is(ValueKind::list));
+  const auto items = machine_.items(list);
+  ASSERT_EQ(items.size(), 2u);
+  ASSERT_TRUE(items[0].is(ValueKind::tuple));
+  EXPECT_EQ(machine_.items(items[0])[1].integer, 2);
+  const auto dict = machine_.items(items[1]);
+  ASSERT_EQ(dict.size(), 2u);
+  EXPECT_TRUE(dict[0].is_text("a"));
+  EXPECT_TRUE(dict[1].is(ValueKind::none));
+}
+
+TEST_F(Pickle, Protocol4FramesAndMemo) {
+  // As pickle.dumps(["ab", "ab", C()], protocol=4) lays it out.
+  const Value list = run("\x80\x04\x95" + le(20, 8) + "]\x94(\x8c\x02" + "ab\x94h\x01\x8c\x01m\x94\x8c\x01" +
+                         "C\x94\x93\x94)\x81\x94" + "e.");
+  const auto items = machine_.items(list);
+  ASSERT_EQ(items.size(), 3u);
+  EXPECT_TRUE(items[1].is_text("ab"));
+  EXPECT_TRUE(items[2].is(ValueKind::tuple));
+}
+
+TEST_F(Pickle, MemoByIndexAndSizeOfThePickle) {
+  const std::string two = op::text("x") + "r" + le(70'000, 4) + "0j" + le(70'000, 4) + ".behind";
+  const auto result = machine_.run(as_span(two));
+  EXPECT_TRUE(result.value.is_text("x"));
+  EXPECT_EQ(result.size, two.size() - 6);
+}
+
+TEST_F(Pickle, AContainerMayHoldItself) {
+  const Value list = run("]q" + le(0, 1) + "h" + le(0, 1) + "a.");
+  EXPECT_EQ(machine_.items(list)[0].id, list.id);
+  const Value dict = run("}q" + le(0, 1) + op::text("model") + "h" + le(0, 1) + "s.");
+  EXPECT_EQ(machine_.items(dict)[1].id, dict.id);
+}
+
+TEST_F(Pickle, RefusesNamesOpcodesAndProtocolsItDoesNotKnow) {
+  EXPECT_THAT(refusal(op::global("os", "system") + "."), HasSubstr("unknown name"));
+  EXPECT_THAT(refusal("\x80\x06N."), HasSubstr("protocol 6"));
+  for (const char code : {'i', 'o', 'P', 'I', 'S', 'V', 'F', 'L', 'g', 'p', 'd', 'l', '\x82', '\x83', '\x84',
+                          '\x97', '\x98', '\xff', '\0'}) {
+    EXPECT_THAT(refusal(std::string(1, code) + "."), HasSubstr("is not one that PyTorch writes"))
+        << static_cast<int>(code);
+  }
+}
+
+TEST_F(Pickle, RefusesMisuseOfTheStack) {
+  EXPECT_NE(refusal("."), "");
+  EXPECT_NE(refusal("0."), "");
+  EXPECT_NE(refusal("t."), "");
+  EXPECT_NE(refusal("e."), "");
+  EXPECT_NE(refusal("K\x01\x86."), "");
+  EXPECT_NE(refusal("](."), "");  // the list lies below the mark
+  EXPECT_NE(refusal("](a."), "");
+  EXPECT_NE(refusal("K\x01(q" + le(0, 1) + "."), "");
+  EXPECT_NE(refusal("K\x01K\x02"
+                    "a."),
+            "");  // append to an int
+  EXPECT_NE(refusal("}K\x01"
+                    "a."),
+            "");                                 // append to a dict
+  EXPECT_NE(refusal("](K\x01K\x02u."), "");      // set items of a list
+  EXPECT_NE(refusal("}(K\x01u."), "");           // a key without a value
+  EXPECT_NE(refusal("K\x01Nb."), "");            // attributes of an int
+  EXPECT_NE(refusal("h" + le(0, 1) + "."), "");  // never stored
+  EXPECT_NE(refusal("N"
+                    "j" +
+                    le(0xFFFFFFFF, 4) + "."),
+            "");
+  EXPECT_NE(refusal("K\x01K\x02\x93."), "");  // a global named by ints
+}
+
+TEST_F(Pickle, RefusesTruncationAtEveryByte) {
+  const std::string whole = op::pickle(op::dict(
+      {{"a", op::ints({1, 2})}, {"b", "G" + std::string(8, 'f')}, {"c", "\x8a\x0a" + std::string(10, 'l')}}));
+  EXPECT_NO_THROW(run(whole));
+  for (std::size_t n = 0; n < whole.size(); ++n) EXPECT_NE(refusal(whole.substr(0, n)), "") << n;
+}
+
+TEST_F(Pickle, RefusesSizesBeyondTheFile) {
+  EXPECT_THAT(refusal("X" + le(0xFFFFFFFF, 4) + "abc."), HasSubstr("ends early"));
+  EXPECT_THAT(refusal("\x8d" + le(~std::uint64_t{0}, 8) + "abc."), HasSubstr("ends early"));
+  EXPECT_THAT(refusal("\x8b" + le(0x80000000, 4) + "abc."), HasSubstr("ends early"));
+  EXPECT_THAT(refusal("\x8e" + le(std::uint64_t{1} << 63, 8) + "abc."), HasSubstr("ends early"));
+  EXPECT_THAT(refusal("cno newline"), HasSubstr("middle of a line"));
+}
+
+// Files that would fill the memory or take minutes.
+TEST_F(Pickle, BombsAreRefusedWithinASecond) {
+  std::string doubling =
+      "]";  // the old trick: each list holds the one before ten times; kept as references, it is small
+  for (int i = 0; i < 200; ++i)
+    doubling += "q" + le(0, 1) + "](" + [] {
+      std::string s;
+      for (int k = 0; k < 10; ++k) s += op::get(0);
+      return s;
+    }() + "e";
+  EXPECT_NO_THROW(run(doubling + "."));
+
+  const auto repeat = [](std::string_view s, std::size_t n) {
+    std::string out;
+    out.reserve(s.size() * n);
+    for (std::size_t i = 0; i < n; ++i) out += s;
+    return out;
+  };
+  std::string memo;
+  for (std::uint32_t i = 0; i < 3'000'000; ++i) memo += "r" + le(i, 4);
+  const std::pair<const char*, std::string> bombs[] = {
+      {"memo index", "Nr" + le(0xFFFFFFF0, 4) + "."},
+      {"memo index", "N" + memo + "."},
+      {"on the stack", repeat("(", 5'000'000) + "."},
+      {"on the stack", repeat("N", 5'000'000) + "."},
+      {"on the stack", "N" + repeat("2", 5'000'000) + "."},
+      {"tuples, lists and dicts", repeat("]0", 2'000'000) + "."},
+      {"tuples, lists and dicts", repeat("]", 2'000'000) + "."},
+      {"tuples, lists and dicts", "N" + repeat("\x85", 2'000'000) + "."},
+      {"elements", "]" + repeat("Na", 5'000'000) + "."},
+      {"is not there", repeat("0", 10'000'000) + "."},
+      {"ends early", std::string(80'000'000, 'N').replace(0, 1, "X" + le(70'000'000, 4))},
+  };
+  for (const auto& [because, bomb] : bombs) {
+    PickleMachine fresh(host_);
+    const auto start = std::chrono::steady_clock::now();
+    const std::string message = message_of<FormatError>([&] { fresh.run(as_span(bomb)); });
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    EXPECT_THAT(message, HasSubstr(because));
+    EXPECT_LT(took.count(), 1.0) << because;
+  }
+}
+
+}  // namespace
+}  // namespace sam2unet::formats

@@ -1,0 +1,181 @@
+#include "formats/safetensors.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "formats/file_builder.h"
+#include "formats/tensor_file.h"
+#include "sam2unet/errors.h"
+#include "support/shared_data.h"
+
+namespace sam2unet::formats {
+namespace {
+
+using test::as_span;
+using test::le;
+using test::message_of;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::string file_of(const std::string& header, const std::string& data = "") {
+  return le(header.size(), 8) + header + data;
+}
+std::string refusal(const std::string& bytes) {
+  return message_of<FormatError>([&] { TensorFile::view(as_span(bytes), "test.safetensors"); });
+}
+std::string member(const std::string& name, const std::string& dtype, const std::string& shape,
+                   const std::string& offsets) {
+  return "\"" + name + "\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets +
+         "}";
+}
+
+TEST(Safetensors, ReadsTensorsAndMetadata) {
+  const std::string bytes =
+      file_of("{\"__metadata__\":{\"a\":\"1\",\"b\":\"x y\"}," + member("q", "I8", "[3]", "[8,11]") + "," +
+                  member("w", "F32", "[1,2]", "[0,8]") + "," + member("e", "F16", "[0,4]", "[8,8]") + "," +
+                  member("s", "U8", "[]", "[11,12]") + "}   ",
+              le(0x3F800000, 4) + le(0xC0000000, 4) + "\x01\xFF\x7F" + "\x09");
+  const TensorFile file = TensorFile::view(as_span(bytes), "test.safetensors");
+  EXPECT_EQ(file.format(), FileFormat::safetensors);
+  EXPECT_EQ(file.metadata(), (std::map<std::string, std::string>{{"a", "1"}, {"b", "x y"}}));
+  std::vector<std::string> names;
+  for (const auto& t : file.tensors()) names.push_back(t.name);
+  EXPECT_THAT(names, ElementsAre("q", "w", "e", "s"));  // the header's order
+  std::vector<float> w(2), q(3), s(1);
+  copy_to(*file.find("w"), std::span<float>(w));
+  copy_to(*file.find("q"), std::span<float>(q));
+  copy_to(*file.find("s"), std::span<float>(s));
+  EXPECT_THAT(w, ElementsAre(1, -2));
+  EXPECT_THAT(q, ElementsAre(1, -1, 127));
+  EXPECT_THAT(s, ElementsAre(9));
+  EXPECT_EQ(file.find("q")->dtype, DType::i8);
+  EXPECT_EQ(file.find("w")->shape, Shape({1, 2}));
+  EXPECT_EQ(file.find("e")->numel(), 0);
+}
+
+TEST(Safetensors, NamesOfElementTypesGoBothWays) {
+  for (const DType d : {DType::f64, DType::f32, DType::f16, DType::bf16, DType::i64, DType::i32, DType::i16,
+                        DType::i8, DType::u8, DType::boolean}) {
+    EXPECT_EQ(safetensors_dtype(safetensors_name(d)), d);
+  }
+  EXPECT_EQ(safetensors_dtype("F8_E4M3"), std::nullopt);
+  EXPECT_EQ(safetensors_name(DType::bf16), "BF16");
+}
+
+TEST(Safetensors, HeaderSizes) {
+  const std::string good = file_of("{}");
+  EXPECT_EQ(refusal(good), "");
+  EXPECT_THAT(refusal(le(3, 8) + "{}"), HasSubstr("header of 3 bytes"));
+  EXPECT_THAT(refusal(le(~std::uint64_t{0}, 8) + "{}"), HasSubstr("header of"));
+  EXPECT_THAT(refusal(le(std::uint64_t{1} << 63, 8) + "{}"), HasSubstr("header of"));
+  EXPECT_THAT(refusal(le(0, 8) + "{}"), HasSubstr("no object"));
+  EXPECT_THAT(refusal(le(1, 8) + "{}"), HasSubstr("no valid JSON"));
+}
+
+TEST(Safetensors, Offsets) {
+  const auto one = [](const std::string& shape, const std::string& offsets, std::size_t bytes) {
+    return file_of("{" + member("w", "F32", shape, offsets) + "}", std::string(bytes, 'x'));
+  };
+  EXPECT_EQ(refusal(one("[2]", "[0,8]", 8)), "");
+  EXPECT_THAT(refusal(one("[2]", "[0,8]", 7)), HasSubstr("tensor 'w': bytes 0 to 8 lie outside"));
+  EXPECT_THAT(refusal(one("[2]", "[0,8]", 9)), HasSubstr("8 bytes of tensors, but 9"));
+  EXPECT_THAT(refusal(one("[2]", "[1,9]", 9)), HasSubstr("hole"));
+  EXPECT_THAT(refusal(one("[2]", "[8,0]", 8)), HasSubstr("outside"));
+  EXPECT_THAT(refusal(one("[3]", "[0,8]", 8)), HasSubstr("needs 12 bytes, not 8"));
+  EXPECT_THAT(refusal(one("[2]", "[9223372036854775800,9223372036854775807]", 8)), HasSubstr("outside"));
+  EXPECT_THAT(refusal(one("[2]", "[0]", 8)), HasSubstr("pair of offsets"));
+  EXPECT_THAT(refusal(one("[2]", "[0,4,8]", 8)), HasSubstr("pair of offsets"));
+  EXPECT_THAT(refusal(one("[4611686018427387904,4]", "[0,8]", 8)), HasSubstr("overflows"));
+  EXPECT_THAT(refusal(one("[4611686018427387904]", "[0,8]", 8)), HasSubstr("overflows"));
+  EXPECT_THAT(refusal(one("[0,4611686018427387904,4]", "[0,0]", 0)), HasSubstr("overflows"));
+  EXPECT_THAT(refusal(one("[18446744073709551615]", "[0,8]", 8)), HasSubstr("too large"));
+  EXPECT_THAT(refusal(one("[1,1,1,1,1,1,1,1,2]", "[0,8]", 8)), HasSubstr("more than 8 numbers"));
+  EXPECT_THAT(refusal(one("[-2]", "[0,8]", 8)), HasSubstr("a negative number"));
+  EXPECT_THAT(refusal(one("[2.0]", "[0,8]", 8)), HasSubstr("no integer"));
+  EXPECT_THAT(refusal(file_of(
+                  "{" + member("a", "F32", "[2]", "[0,8]") + "," + member("b", "F32", "[2]", "[4,12]") + "}",
+                  std::string(12, 'x'))),
+              HasSubstr("overlap"));
+  EXPECT_THAT(refusal(file_of(
+                  "{" + member("a", "F32", "[2]", "[0,8]") + "," + member("b", "F32", "[2]", "[0,8]") + "}",
+                  std::string(8, 'x'))),
+              HasSubstr("overlap"));
+}
+
+TEST(Safetensors, HeadersOfAnotherForm) {
+  const std::string good = member("w", "U8", "[1]", "[0,1]");
+  EXPECT_EQ(refusal(file_of("{" + good + "}", "x")), "");
+  EXPECT_THAT(refusal(file_of("{" + good + "," + good + "}", "x")), HasSubstr("two members are named 'w'"));
+  EXPECT_THAT(refusal(file_of("{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}")),
+              HasSubstr("two metadata are named 'a'"));
+  EXPECT_THAT(refusal(file_of(
+                  "{\"w\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", "x")),
+              HasSubstr("second or unknown member 'dtype'"));
+  EXPECT_THAT(
+      refusal(file_of("{\"w\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":1}}", "x")),
+      HasSubstr("unknown member 'x'"));
+  EXPECT_THAT(refusal(file_of("{\"w\":{\"dtype\":\"U8\",\"shape\":[1]}}", "x")), HasSubstr("lacks"));
+  EXPECT_THAT(refusal(file_of("{\"w\":{}}")), HasSubstr("lacks"));
+  EXPECT_THAT(refusal(file_of("{" + member("w", "F8_E4M3", "[1]", "[0,1]") + "}", "x")),
+              HasSubstr("'F8_E4M3' is not read"));
+  for (const char* odd : {"{\"w\":1}",
+                          "{\"w\":null}",
+                          "{\"w\":true}",
+                          "{\"w\":\"s\"}",
+                          "{\"w\":[1]}",
+                          "{\"w\":1.5}",
+                          "{\"w\":{\"dtype\":[1]}}",
+                          "{\"w\":{\"dtype\":1}}",
+                          "{\"w\":{\"dtype\":{}}}",
+                          "{\"w\":{\"shape\":\"s\"}}",
+                          "{\"w\":{\"shape\":[[1]]}}",
+                          "{\"w\":{\"shape\":[{}]}}",
+                          "{\"w\":{\"shape\":[\"1\"]}}",
+                          "{\"w\":{\"shape\":[null]}}",
+                          "{\"__metadata__\":{\"a\":1}}",
+                          "{\"__metadata__\":{\"a\":{}}}",
+                          "{\"__metadata__\":[]}",
+                          "{\"__metadata__\":\"s\"}",
+                          "{",
+                          "{}}",
+                          "{} x",
+                          "{\"w\"}",
+                          "{\"\xff\":{}}"}) {
+    EXPECT_NE(refusal(file_of(odd, "x")), "") << odd;
+  }
+}
+
+TEST(Safetensors, BombsAreRefusedWithinASecond) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::string deep(20'000'000, '[');
+  EXPECT_NE(refusal(file_of("{\"w\":{\"shape\":" + deep)), "");
+  EXPECT_NE(refusal(file_of("{\"w\":" + deep)), "");
+  std::string objects = "{";
+  for (int i = 0; i < 2'000'000; ++i) objects += "\"a\":{";
+  EXPECT_NE(refusal(file_of(objects)), "");
+  EXPECT_NE(refusal(file_of("{\"w\":{\"shape\":[" + std::string(20'000'000, '1') + "]}}")), "");
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(took.count(), 1.0);
+}
+
+TEST(Safetensors, TruncationAtEveryByteIsRefused) {
+  const std::string whole = file_of("{" + member("w", "U8", "[4]", "[0,4]") + "}", "abcd");
+  EXPECT_EQ(refusal(whole), "");
+  for (std::size_t n = 0; n < whole.size(); ++n) EXPECT_NE(refusal(whole.substr(0, n)), "") << n;
+}
+
+TEST(Safetensors, GoldenFilesOfThePythonLibrary) {
+  const auto shared = test::shared_data();
+  if (!shared) return;  // a user's clone has none
+  const TensorFile file = TensorFile::open(*shared / "golden" / "forward_nano_2x96x96_a.safetensors");
+  ASSERT_NE(file.find("out"), nullptr);
+  EXPECT_EQ(file.find("out")->shape, Shape({2, 1, 96, 96}));
+  ASSERT_NE(file.find("block_stats"), nullptr);
+  EXPECT_EQ(file.find("block_stats")->dtype, DType::f64);
+  EXPECT_TRUE(file.metadata().contains("config"));
+}
+
+}  // namespace
+}  // namespace sam2unet::formats

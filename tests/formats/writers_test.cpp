@@ -1,0 +1,188 @@
+// What the writers put down, checked byte by byte and read back.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+#include "formats/file_builder.h"
+#include "formats/tensor_file.h"
+#include "formats/zip_reader.h"
+#include "sam2unet/errors.h"
+#include "support/shared_data.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet::formats {
+namespace {
+
+using test::as_span;
+using test::le;
+using test::message_of;
+using testing::HasSubstr;
+
+template <typename T>
+TensorView dense(const std::vector<T>& values, DType dtype, const Shape& shape) {
+  return {.data = reinterpret_cast<const std::byte*>(values.data()),
+          .dtype = dtype,
+          .shape = shape,
+          .strides = shape.dense_strides()};
+}
+std::string contents(const std::filesystem::path& path) {
+  const auto bytes = read_file(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// One tensor of each kind; the second is the first transposed, a view with strides.
+class Writers : public testing::Test {
+ protected:
+  Writers() {
+    tensors_ = {{"i8", dense(i8_, DType::i8, {3})},
+                {"w", dense(f32_, DType::f32, {2, 3})},
+                {"t", {.data = tensors_data(f32_), .dtype = DType::f32, .shape = {3, 2}, .strides = {1, 3}}},
+                {"half", dense(u16_, DType::f16, {2})},
+                {"b", dense(u16_, DType::bf16, {1, 2})},
+                {"d", dense(f64_, DType::f64, {})},
+                {"i64", dense(i64_, DType::i64, {2})},
+                {"flag", dense(u8_, DType::boolean, {2})},
+                {"empty", dense(f32_, DType::f32, {0, 3})}};
+  }
+  static const std::byte* tensors_data(const std::vector<float>& v) {
+    return reinterpret_cast<const std::byte*>(v.data());
+  }
+
+  static void expect_equal(const TensorView& got, const TensorView& want) {
+    EXPECT_EQ(got.dtype, want.dtype);
+    ASSERT_EQ(got.shape, want.shape);
+    std::vector<std::byte> a(static_cast<std::size_t>(got.numel()) * size_of(got.dtype)), b(a.size());
+    copy_bytes(got, a);
+    copy_bytes(want, b);
+    EXPECT_EQ(a, b);
+  }
+  void expect_read_back(const std::filesystem::path& path) const {
+    const TensorFile file = TensorFile::open(path);
+    ASSERT_EQ(file.tensors().size(), tensors_.size());
+    for (std::size_t i = 0; i < tensors_.size(); ++i) {
+      SCOPED_TRACE(tensors_[i].name);
+      EXPECT_EQ(file.tensors()[i].name, tensors_[i].name);
+      expect_equal(file.tensors()[i].view, tensors_[i].view);
+    }
+  }
+
+  test::TempDir dir_;
+  std::vector<float> f32_{0, 1, 2, 3, 4, 5};
+  std::vector<double> f64_{-0.1};
+  std::vector<std::int8_t> i8_{-128, 0, 127};
+  std::vector<std::uint8_t> u8_{1, 0};
+  std::vector<std::uint16_t> u16_{0x3C00, 0xBC00};
+  std::vector<std::int64_t> i64_{INT64_MIN, INT64_MAX};
+  std::vector<NamedTensor> tensors_;
+};
+
+TEST_F(Writers, SafetensorsByteByByte) {
+  const std::vector<NamedTensor> two{{"q", dense(i8_, DType::i8, {3})},
+                                     {"w\"\n", dense(f32_, DType::f32, {1, 2})}};
+  write_safetensors(dir_ / "x.safetensors", two, {{"b", "2"}, {"a", "1"}});
+  // The order given in the header; the wider type first in the data, so that it lies aligned.
+  std::string header =
+      R"({"__metadata__":{"a":"1","b":"2"},"q":{"dtype":"I8","shape":[3],"data_offsets":[8,11]},)"
+      R"("w\"\n":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}})";
+  header.append((8 - header.size() % 8) % 8, ' ');
+  EXPECT_EQ(contents(dir_ / "x.safetensors"),
+            le(header.size(), 8) + header + le(0, 4) + le(0x3F800000, 4) + std::string("\x80\x00\x7F", 3));
+}
+
+TEST_F(Writers, SafetensorsReadBackAlignedAndTheSameEveryTime) {
+  const auto path = dir_ / "x.safetensors";
+  write_safetensors(path, tensors_, {{"format", "pt"}});
+  expect_read_back(path);
+  const TensorFile file = TensorFile::open(path);
+  EXPECT_EQ(file.metadata().at("format"), "pt");
+  for (const auto& t : file.tensors()) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(t.view.data) % size_of(t.view.dtype), 0u) << t.name;
+  }
+  write_safetensors(dir_ / "y.safetensors", tensors_, {{"format", "pt"}});
+  EXPECT_EQ(contents(path), contents(dir_ / "y.safetensors"));
+}
+
+TEST_F(Writers, TorchZipReadBackAndLaidOutAsTorchDoes) {
+  const auto path = dir_ / "x.pth";
+  write_torch_zip(path, tensors_);
+  expect_read_back(path);
+  const std::string bytes = contents(path);
+  const ZipArchive zip = ZipArchive::read(as_span(bytes));
+  EXPECT_EQ(zip.entries().front().name, "archive/data.pkl");  // where torch looks for the folder's name
+  for (const auto& e : zip.entries()) {
+    EXPECT_EQ((reinterpret_cast<const char*>(e.data.data()) - bytes.data()) % 64, 0) << e.name;
+    EXPECT_EQ(e.crc, test::plain_crc32({reinterpret_cast<const char*>(e.data.data()), e.data.size()}))
+        << e.name;
+  }
+  for (const char* name : {"archive/version", "archive/byteorder", "archive/data/0", "archive/data/8"})
+    EXPECT_NE(zip.find(name), nullptr) << name;
+  write_torch_zip(dir_ / "y.pth", tensors_);
+  EXPECT_EQ(bytes, contents(dir_ / "y.pth"));
+}
+
+TEST_F(Writers, ThePickleIsTheOneTorchAccepts) {
+  // Checked once with torch.load(weights_only=True) of PyTorch 2.15; pinned here opcode by opcode.
+  write_torch_zip(dir_ / "x.pth", {{"w", dense(f32_, DType::f32, {2, 3})},
+                                   {"big", dense(std::vector<float>(), DType::f32, {0, 300, 70000})}});
+  const std::string bytes = contents(dir_ / "x.pth");
+  const ZipArchive zip = ZipArchive::read(as_span(bytes));
+  const auto& pkl = zip.entries().front().data;
+  const auto tensor = [](const std::string& type, const std::string& key, const std::string& numel,
+                         const std::string& size, const std::string& stride) {
+    namespace op = test::op;
+    return op::get(1) + "((" + op::text("storage") + op::global("torch", type) + op::text(key) +
+           op::text("cpu") + numel + "tQK" + le(0, 1) + "(" + size + "t(" + stride + "t\x89" + op::get(0) +
+           ")RtR";
+  };
+  namespace op = test::op;
+  const std::string want = op::proto() + op::global("collections", "OrderedDict") + op::put(0) + ")R" +
+                           op::global("torch._utils", "_rebuild_tensor_v2") + op::put(1) + "0(" +
+                           op::text("w") + tensor("FloatStorage", "0", "K\x06", "K\x02K\x03", "K\x03K\x01") +
+                           op::text("big") +
+                           tensor("FloatStorage", "1", std::string("K\0", 2),
+                                  std::string("K\0", 2) + "J" + le(300, 4) + "J" + le(70000, 4),
+                                  "J" + le(21'000'000, 4) + "J" + le(70000, 4) + "K\x01") +
+                           "u.";
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(pkl.data()), pkl.size()), want);
+}
+
+TEST_F(Writers, GoldenFilesSurviveBothWays) {
+  const TensorFile golden = TensorFile::open(test::repository_data() / "pth" / "zip_state_dict.pth");
+  write_torch_zip(dir_ / "a.pth", golden.tensors());
+  const TensorFile pth = TensorFile::open(dir_ / "a.pth");
+  write_safetensors(dir_ / "b.safetensors", pth.tensors(), {});
+  const TensorFile st = TensorFile::open(dir_ / "b.safetensors");
+  ASSERT_EQ(st.tensors().size(), golden.tensors().size());
+  for (std::size_t i = 0; i < golden.tensors().size(); ++i) {
+    EXPECT_EQ(st.tensors()[i].name, golden.tensors()[i].name);
+    expect_equal(st.tensors()[i].view, golden.tensors()[i].view);
+  }
+}
+
+TEST_F(Writers, RefuseWhatCannotBeReadBack) {
+  const std::vector<NamedTensor> twice{tensors_[1], tensors_[1]};
+  EXPECT_THAT(message_of<FormatError>([&] { write_safetensors(dir_ / "x", twice, {}); }),
+              HasSubstr("two tensors are named 'w'"));
+  EXPECT_THAT(message_of<FormatError>([&] { write_torch_zip(dir_ / "x", twice); }),
+              HasSubstr("two tensors are named 'w'"));
+  const std::vector<NamedTensor> broken{{"\xff", tensors_[1].view}};
+  EXPECT_THAT(message_of<FormatError>([&] { write_safetensors(dir_ / "x", broken, {}); }),
+              HasSubstr("not text"));
+  EXPECT_THAT(message_of<FormatError>([&] {
+                write_safetensors(dir_ / "x", {}, {{"k", "\xff"}});
+              }),
+              HasSubstr("UTF-8"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "x"));
+  EXPECT_NE(message_of<FileError>([&] { write_torch_zip(dir_ / "no" / "x.pth", tensors_); }), "");
+}
+
+TEST_F(Writers, AFileWithoutTensors) {
+  write_safetensors(dir_ / "e.safetensors", {}, {});
+  EXPECT_TRUE(TensorFile::open(dir_ / "e.safetensors").tensors().empty());
+}
+
+}  // namespace
+}  // namespace sam2unet::formats

@@ -1,0 +1,188 @@
+#include "formats/zip_reader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "formats/crc32.h"
+#include "formats/file_builder.h"
+#include "formats/zip_writer.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::formats {
+namespace {
+
+using test::as_span;
+using test::build_zip;
+using test::le;
+using test::message_of;
+using testing::HasSubstr;
+
+std::string refusal(const std::string& bytes) {
+  return message_of<FormatError>([&] { ZipArchive::read(as_span(bytes)); });
+}
+std::string text_of(const ZipEntry* e) {
+  return e == nullptr ? "(none)" : std::string(reinterpret_cast<const char*>(e->data.data()), e->data.size());
+}
+
+TEST(Crc32, IsTheStandardsAtEveryLengthAndInParts) {
+  EXPECT_EQ(crc32(as_span("123456789")), 0xCBF43926u);  // the catalogue's check value
+  std::string s;
+  for (int i = 0; i < 70; ++i) {
+    EXPECT_EQ(crc32(as_span(s)), test::plain_crc32(s)) << s.size();
+    EXPECT_EQ(crc32(as_span(s).subspan(s.size() / 3), crc32(as_span(s).first(s.size() / 3))),
+              test::plain_crc32(s));
+    s += static_cast<char>(i * 37 + 11);
+  }
+}
+
+TEST(ZipReader, FindsStoredEntries) {
+  const std::string bytes = build_zip(
+      {{.name = "a/x", .data = "hello"}, {.name = "a/y", .data = ""}, {.name = "a/z", .data = "!"}});
+  const ZipArchive zip = ZipArchive::read(as_span(bytes));
+  ASSERT_EQ(zip.entries().size(), 3u);
+  EXPECT_EQ(text_of(zip.find("a/x")), "hello");
+  EXPECT_EQ(text_of(zip.find("a/y")), "");
+  EXPECT_EQ(text_of(zip.find("a/z")), "!");
+  EXPECT_EQ(zip.find("a/w"), nullptr);
+  EXPECT_NO_THROW(check_crc(*zip.find("a/x")));
+}
+
+TEST(ZipReader, ReadsAComment) {
+  // The comment itself looks like an end record, but does not end where the file does.
+  const std::string fake = "PK\x05\x06" + std::string(18, '\0') + "tail";
+  const std::string bytes = build_zip({{.name = "x", .data = "1"}}, {.before = "", .comment = fake});
+  EXPECT_EQ(text_of(ZipArchive::read(as_span(bytes)).find("x")), "1");
+}
+
+TEST(ZipReader, RefusesWhatPyTorchDoesNotWrite) {
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .method = 8}})),
+              HasSubstr("'x' is compressed (method 8)"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .flags = 1}})), HasSubstr("encrypted"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1"}, {.name = "x", .data = "2"}})),
+              HasSubstr("two zip entries are named 'x'"));
+}
+
+TEST(ZipReader, RefusesLies) {
+  const std::string big(100, 'd');
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .uncompressed = 1'000'000}})),
+              HasSubstr("sizes differ"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .compressed = 4000, .uncompressed = 4000}})),
+              HasSubstr("reaches past the end"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .offset = 5000}})),
+              HasSubstr("outside of the file"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = big, .offset = 3}})),
+              HasSubstr("does not begin where it should"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .local_name = "y"}})),
+              HasSubstr("not the one the directory says"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1"}}, {.entries = 60000})),
+              HasSubstr("cannot hold 60000 entries"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1"}}, {.size = 0x7FFFFFFF})),
+              HasSubstr("outside of the file"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1"}}, {.offset = 0x7FFFFFFF})),
+              HasSubstr("outside of the file"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = big}}, {.offset = 2})),
+              HasSubstr("does not begin where it should"));
+  const std::string damaged = build_zip({{.name = "x", .data = "1", .crc = 7}});
+  EXPECT_THAT(message_of<FormatError>([&] { check_crc(*ZipArchive::read(as_span(damaged)).find("x")); }),
+              HasSubstr("checksum"));
+}
+
+TEST(ZipReader, RefusesOverlappingEntries) {
+  // A bomb: the second entry's header lies in the first one's data, so that bytes are counted twice.
+  const std::string inner_data(50, 'q');
+  const std::string inner = build_zip({{.name = "b", .data = inner_data}});
+  const std::string local = inner.substr(0, 30 + 1 + inner_data.size());
+  EXPECT_THAT(
+      refusal(build_zip({{.name = "a", .data = local}, {.name = "b", .data = inner_data, .offset = 31}})),
+      HasSubstr("'a' and 'b' overlap"));
+  EXPECT_THAT(refusal(build_zip({{.name = "a", .data = "1"}, {.name = "b", .data = "1", .offset = 0}})),
+              HasSubstr("not the one the directory says"));
+}
+
+struct Zip64 {
+  std::uint64_t entries = 1, size, offset, record_at;
+  std::uint32_t signature = 0x06064b50, disk = 0;
+};
+std::string zip64_end(const Zip64& z) {
+  return le(z.signature, 4) + le(44, 8) + le(45, 2) + le(45, 2) + le(z.disk, 4) + le(0, 4) +
+         le(z.entries, 8) + le(z.entries, 8) + le(z.size, 8) + le(z.offset, 8) + le(0x07064b50, 4) +
+         le(0, 4) + le(z.record_at, 8) + le(1, 4);
+}
+
+TEST(ZipReader, Zip64EndRecords) {
+  // One entry "x" of one byte: local part 32 bytes, directory 47.
+  const auto with = [](const Zip64& z, const test::ZipEnd& end = {}) {
+    test::ZipEnd e = end;
+    e.before = zip64_end(z);
+    return build_zip({{.name = "x", .data = "1"}}, e);
+  };
+  const Zip64 sound{.entries = 1, .size = 47, .offset = 32, .record_at = 79};
+  EXPECT_EQ(text_of(ZipArchive::read(as_span(with(sound))).find("x")), "1");
+  const std::string saturated = with(sound, {.entries = 0xFFFF, .size = 0xFFFFFFFF, .offset = 0xFFFFFFFF});
+  EXPECT_EQ(text_of(ZipArchive::read(as_span(saturated)).find("x")), "1");
+
+  auto lie = sound;
+  lie.size = 46;
+  EXPECT_THAT(refusal(with(lie)), HasSubstr("contradict"));
+  lie = sound;
+  lie.record_at = ~std::uint64_t{0};
+  EXPECT_THAT(refusal(with(lie)), HasSubstr("outside of the file"));
+  lie = sound;
+  lie.record_at = 10;
+  EXPECT_THAT(refusal(with(lie)), HasSubstr("no zip64 end record"));
+  lie = sound;
+  lie.disk = 3;
+  EXPECT_THAT(refusal(with(lie)), HasSubstr("several parts"));
+  lie = sound;
+  lie.offset = ~std::uint64_t{0} - 10;
+  EXPECT_THAT(refusal(with(lie, {.offset = 0xFFFFFFFF})), HasSubstr("outside of the file"));
+  lie = sound;
+  lie.entries = std::uint64_t{1} << 60;
+  EXPECT_THAT(refusal(with(lie, {.entries = 0xFFFF})), HasSubstr("cannot hold"));
+}
+
+TEST(ZipReader, Zip64SizesOfEntries) {
+  const auto with = [](const std::string& extra) {
+    return build_zip(
+        {{.name = "x", .data = "abc", .extra = extra, .compressed = 0xFFFFFFFF, .uncompressed = 0xFFFFFFFF}});
+  };
+  EXPECT_EQ(text_of(ZipArchive::read(as_span(with(le(1, 2) + le(16, 2) + le(3, 8) + le(3, 8)))).find("x")),
+            "abc");
+  const std::string other = le(0x5455, 2) + le(2, 2) + "zz";
+  EXPECT_EQ(
+      text_of(ZipArchive::read(as_span(with(other + le(1, 2) + le(16, 2) + le(3, 8) + le(3, 8)))).find("x")),
+      "abc");
+  EXPECT_THAT(refusal(with("")), HasSubstr("lacks its zip64 sizes"));
+  EXPECT_THAT(refusal(with(le(1, 2) + le(8, 2) + le(3, 8))), HasSubstr("ends early"));
+  EXPECT_THAT(refusal(with(le(1, 2) + le(16, 2) + le(~std::uint64_t{0}, 8) + le(~std::uint64_t{0}, 8))),
+              HasSubstr("past the end"));
+  EXPECT_THAT(refusal(with(le(1, 2) + le(900, 2) + le(3, 8))), HasSubstr("ends early"));
+}
+
+class ZipRoundTrip : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(ZipRoundTrip, AlignedAndReadBack) {
+  std::string bytes;
+  ZipWriter writer(
+      [&](std::span<const std::byte> b) { bytes.append(reinterpret_cast<const char*>(b.data()), b.size()); },
+      GetParam());
+  std::vector<std::string> contents;
+  for (int i = 0; i < 20; ++i) {
+    contents.push_back(std::string(static_cast<std::size_t>(i * 17), static_cast<char>('a' + i)));
+    writer.add("archive/data/" + std::to_string(i), contents.back());
+  }
+  writer.finish();
+  const ZipArchive zip = ZipArchive::read(as_span(bytes));
+  ASSERT_EQ(zip.entries().size(), contents.size());
+  for (std::size_t i = 0; i < contents.size(); ++i) {
+    const ZipEntry& e = zip.entries()[i];
+    EXPECT_EQ(text_of(&e), contents[i]);
+    EXPECT_EQ(e.crc, test::plain_crc32(contents[i]));
+    EXPECT_EQ((reinterpret_cast<const char*>(e.data.data()) - bytes.data()) % 64, 0) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(PlainMixedAndAllZip64, ZipRoundTrip, testing::Values(ZipWriter::kZip64From, 100, 0));
+
+}  // namespace
+}  // namespace sam2unet::formats
