@@ -94,6 +94,8 @@ constexpr auto kKnown = std::to_array<Known>({
     {"numpy.core.multiarray", "_reconstruct", Meaning::inert},
     {"numpy._core.multiarray", "scalar", Meaning::inert},
     {"numpy._core.multiarray", "_reconstruct", Meaning::inert},
+    {"numpy.core.numeric", "_frombuffer", Meaning::inert},
+    {"numpy._core.numeric", "_frombuffer", Meaning::inert},
 });
 
 // Python 2 called the module __builtin__.
@@ -148,6 +150,13 @@ Value TorchObjects::global(std::string_view module, std::string_view name) {
   const bool builtin =
       (module == "builtins" || module == "__builtin__") && std::ranges::count(kBuiltins, name) > 0;
   if (builtin || module == "numpy.dtypes") return {.kind = ValueKind::global, .id = kInert};
+  const auto begins = [&](std::string_view p) { return name.starts_with(p); };
+  if (module == "torch" &&
+      (name.ends_with("Storage") || begins("float") || begins("uint") || begins("complex"))) {
+    throw FormatError(
+        fmt::format("it holds tensors of type 'torch.{}', which is not read; convert them in Python first",
+                    printable(name)));
+  }
   throw FormatError(
       fmt::format("it refers to '{}.{}', which is not one of the names a checkpoint may use; nothing was "
                   "executed. If you trust the file, load it in Python and save model.state_dict() alone",

@@ -127,7 +127,7 @@ Contents read_torch_zip(std::span<const std::byte> file) {
   const ZipEntry& entry = pickle_entry(zip, folder);
   if (const ZipEntry* order = zip.find(fmt::format("{}byteorder", folder)); order != nullptr) {
     constexpr std::string_view kLittle = "little";
-    if (!std::ranges::equal(order->data, std::as_bytes(std::span(kLittle)))) {
+    if (!std::ranges::equal(order->stored(), std::as_bytes(std::span(kLittle)))) {
       throw FormatError(
           "written on a big-endian machine, which is not read; save it again on a little-endian one");
     }
@@ -142,7 +142,7 @@ Contents read_torch_zip(std::span<const std::byte> file) {
     const ZipEntry* data = zip.find(fmt::format("{}data/{}", folder, s.key));
     if (data == nullptr)
       throw FormatError(fmt::format("storage '{}' is missing in the zip file", printable(s.key)));
-    storages.push_back(part_of(data->data, s));
+    storages.push_back(part_of(data->stored(), s));
   }
   return collect(machine, objects, root, storages);
 }

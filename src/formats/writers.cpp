@@ -122,14 +122,17 @@ std::string pickle_of(const std::vector<NamedTensor>& tensors) {
   p.memo_put(kOrderedDict);
   p.op(')');
   p.op('R');
-  p.global("torch._utils", "_rebuild_tensor_v2");
-  p.memo_put(kRebuild);
-  p.op('0');
   p.op('(');
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const auto& [name, view] = tensors[i];
     p.text(name);
-    p.memo_get(kRebuild);
+    if (i ==
+        0) {  // PyTorch's restricted reader knows no POP: what is remembered is stored where it is first used
+      p.global("torch._utils", "_rebuild_tensor_v2");
+      p.memo_put(kRebuild);
+    } else {
+      p.memo_get(kRebuild);
+    }
     p.op('(');
     p.op('(');
     p.text("storage");

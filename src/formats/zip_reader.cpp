@@ -154,15 +154,7 @@ struct Extent {
 ZipEntry locate(std::span<const std::byte> file, std::uint64_t limit, const CentralHeader& h,
                 Extent& extent) {
   const auto name = [&] { return printable(h.name); };
-  if ((h.flags & 1u) != 0)
-    throw FormatError(fmt::format("zip entry '{}' is encrypted; decrypt the file first", name()));
-  if (h.method != 0) {
-    throw FormatError(
-        fmt::format("zip entry '{}' is compressed (method {}); PyTorch stores entries uncompressed: unpack "
-                    "the file and pack it again with `zip -0`",
-                    name(), h.method));
-  }
-  if (h.compressed != h.uncompressed) {
+  if (h.method == 0 && h.compressed != h.uncompressed) {
     throw FormatError(fmt::format("zip entry '{}' is stored, yet its sizes differ: {} and {}", name(),
                                   h.compressed, h.uncompressed));
   }
@@ -191,10 +183,24 @@ ZipEntry locate(std::span<const std::byte> file, std::uint64_t limit, const Cent
   }
   const auto data = r.take(h.compressed);
   extent = {h.offset, h.offset + r.position(), h.name};
-  return {h.name, data, h.crc};
+  return {h.name, data, h.crc, h.flags, h.method};
 }
 
 }  // namespace
+
+std::span<const std::byte> ZipEntry::stored() const {
+  if ((flags & 1u) != 0) {
+    throw FormatError(fmt::format("zip entry '{}' is encrypted; decrypt the file first", printable(name)));
+  }
+  if (method != 0) {
+    throw FormatError(
+        fmt::format("zip entry '{}' is compressed (method {}); PyTorch stores entries uncompressed: unpack "
+                    "the file and pack it "
+                    "again with `zip -0`",
+                    printable(name), method));
+  }
+  return data;
+}
 
 ZipArchive ZipArchive::read(std::span<const std::byte> file) {
   const Directory d = find_directory(file);
@@ -229,7 +235,7 @@ const ZipEntry* ZipArchive::find(std::string_view name) const {
 }
 
 void check_crc(const ZipEntry& entry) {
-  if (crc32(entry.data) != entry.crc) {
+  if (crc32(entry.stored()) != entry.crc) {
     throw FormatError(
         fmt::format("zip entry '{}' does not have its checksum; the file is damaged, download it again",
                     printable(entry.name)));

@@ -12,8 +12,12 @@ namespace sam2unet::formats {
 
 struct ZipEntry {
   std::string_view name;
-  std::span<const std::byte> data;
+  std::span<const std::byte> data;  // as it lies in the file
   std::uint32_t crc = 0;
+  std::uint16_t flags = 0, method = 0;
+
+  /// The data, which must be stored: FormatError if the entry is compressed or encrypted.
+  std::span<const std::byte> stored() const;
 };
 
 class ZipArchive {

@@ -251,6 +251,8 @@ TEST(TorchFile, ContainersThatHoldThemselvesOrOneAMillionTimes) {
 
 TEST(TorchFile, OtherZipFiles) {
   EXPECT_THAT(refusal(build_zip({})), HasSubstr("empty zip"));
+  EXPECT_THAT(refusal(build_zip({{.name = "m/data.pkl", .data = "zzz", .method = 8, .uncompressed = 90}})),
+              HasSubstr("compressed"));
   EXPECT_THAT(refusal(build_zip({{.name = "a.txt", .data = "x"}})), HasSubstr("without data.pkl"));
   EXPECT_THAT(
       refusal(build_zip({{.name = "m/data.pkl", .data = "N."}, {.name = "m/constants.pkl", .data = ")."}})),

@@ -133,13 +133,14 @@ TEST_F(Writers, ThePickleIsTheOneTorchAccepts) {
   const auto tensor = [](const std::string& type, const std::string& key, const std::string& numel,
                          const std::string& size, const std::string& stride) {
     namespace op = test::op;
-    return op::get(1) + "((" + op::text("storage") + op::global("torch", type) + op::text(key) +
+    const std::string rebuild =
+        key == "0" ? op::global("torch._utils", "_rebuild_tensor_v2") + op::put(1) : op::get(1);
+    return rebuild + "((" + op::text("storage") + op::global("torch", type) + op::text(key) +
            op::text("cpu") + numel + "tQK" + le(0, 1) + "(" + size + "t(" + stride + "t\x89" + op::get(0) +
            ")RtR";
   };
   namespace op = test::op;
-  const std::string want = op::proto() + op::global("collections", "OrderedDict") + op::put(0) + ")R" +
-                           op::global("torch._utils", "_rebuild_tensor_v2") + op::put(1) + "0(" +
+  const std::string want = op::proto() + op::global("collections", "OrderedDict") + op::put(0) + ")R(" +
                            op::text("w") + tensor("FloatStorage", "0", "K\x06", "K\x02K\x03", "K\x03K\x01") +
                            op::text("big") +
                            tensor("FloatStorage", "1", std::string("K\0", 2),
