@@ -16,6 +16,9 @@ if(SAM2UNET_SANITIZE)
                                                -fno-sanitize-recover=all)
   target_link_options(s2u_options INTERFACE -fsanitize=${SAM2UNET_SANITIZE})
 endif()
+if(SAM2UNET_BUILD_FUZZ)
+  target_compile_options(s2u_options INTERFACE -fsanitize=fuzzer-no-link)  # coverage for libFuzzer
+endif()
 
 function(s2u_layer name)
   add_library(s2u_${name} STATIC ${ARGN})
