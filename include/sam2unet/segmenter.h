@@ -33,9 +33,10 @@ struct SegmentOptions {
 
 /// One segmented picture.
 struct Segmentation {
-  int width = 0;   ///< of the picture that was given
+  int width = 0;  ///< of the picture that was given
   int height = 0;
-  /// [height, width] probability in [0, 1] at the picture's own size (stretched where `official` was asked for).
+  /// [height, width] probability in [0, 1] at the picture's own size (stretched where `official` was asked
+  /// for).
   std::vector<float> map;
   InputSize logits_size;
   /// [logits_size.height, logits_size.width] the network's own output, before the sigmoid.

@@ -1,0 +1,79 @@
+// Pictures and outlines made of a result: masks, overlays, cut-outs, polygons, measures.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sam2unet/export.h"
+#include "sam2unet/image.h"
+
+namespace sam2unet {
+
+struct Color {
+  std::uint8_t red = 0;
+  std::uint8_t green = 0;
+  std::uint8_t blue = 0;
+};
+
+/// [height, width] map of probabilities to a gray picture: 255 where map >= threshold, else 0.
+/// UsageError if `map` has another size than width * height.
+SAM2UNET_API Image threshold_map(std::span<const float> map, int width, int height, double threshold = 0.5);
+
+struct OverlayOptions {
+  Color color = {255, 40, 90};
+  /// How much of the colour covers the masked pixels, 0 to 1.
+  double opacity = 0.45;
+  /// Thickness of the line around the mask in pixels; 0 leaves it out, negative picks one that suits the
+  /// size.
+  int outline = -1;
+};
+
+/// The picture in RGB, tinted where `mask` (gray, same size) is 128 or more, with a line around that.
+/// UsageError if sizes or channels do not fit.
+SAM2UNET_API Image draw_overlay(const ImageView& picture, const ImageView& mask,
+                                const OverlayOptions& options = {});
+
+/// RGBA: the picture's colours with `alpha` (gray, same size: a map or a mask) as the alpha channel.
+SAM2UNET_API Image cut_out(const ImageView& picture, const ImageView& alpha);
+
+/// Pixels x .. x + width - 1, y .. y + height - 1.
+struct Box {
+  int x = 0;
+  int y = 0;
+  int width = 0;
+  int height = 0;
+};
+
+struct MaskSummary {
+  Box box;                       ///< around all pixels with map >= threshold; empty if there are none
+  std::int64_t area = 0;         ///< how many there are
+  double mean_confidence = 0.0;  ///< mean of the map over them; 0 if there are none
+};
+
+SAM2UNET_API MaskSummary summarize_map(std::span<const float> map, int width, int height,
+                                       double threshold = 0.5);
+
+/// A corner of pixels: (0, 0) is the upper left corner of the picture, (width, height) the lower right one.
+struct Point {
+  int x = 0;
+  int y = 0;
+  friend bool operator==(const Point&, const Point&) = default;
+};
+
+/// A closed line; the last point is joined to the first. On the screen, outer rings run clockwise and holes
+/// counterclockwise.
+using Ring = std::vector<Point>;
+
+struct Polygon {
+  Ring outer;
+  std::vector<Ring> holes;
+};
+
+/// The outlines of the connected parts (pixels that share a side) of `mask` (gray; inside is 128 or more), in
+/// reading order of their first pixels. They run along the edges of pixels, so with a tolerance of 0 they
+/// enclose exactly the mask's pixels; with more, corners are left out where the line stays within `tolerance`
+/// pixels of them (Douglas-Peucker).
+SAM2UNET_API std::vector<Polygon> mask_polygons(const ImageView& mask, double tolerance = 0.0);
+
+}  // namespace sam2unet

@@ -1,0 +1,212 @@
+#include "sam2unet/draw.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <numeric>
+
+#include "sam2unet/errors.h"
+#include "support/pictures.h"
+
+namespace sam2unet {
+namespace {
+
+Image mask_of(std::initializer_list<const char*> rows) {
+  Image m(static_cast<int>(std::string_view(*rows.begin()).size()), static_cast<int>(rows.size()), 1);
+  int y = 0;
+  for (const char* row : rows) {
+    for (int x = 0; x < m.width; ++x) m.row(y)[x] = row[x] == '#' ? 255 : 0;
+    ++y;
+  }
+  return m;
+}
+
+double area(const Ring& ring) {
+  double sum = 0;
+  for (std::size_t i = 0; i < ring.size(); ++i) {
+    const Point a = ring[i];
+    const Point b = ring[(i + 1) % ring.size()];
+    sum += static_cast<double>(a.x) * b.y - static_cast<double>(b.x) * a.y;
+  }
+  return sum / 2;
+}
+
+// Even-odd rule at pixel centres, over all rings of all polygons.
+Image fill(const std::vector<Polygon>& polygons, int width, int height) {
+  Image out(width, height, 1);
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      bool in = false;
+      const auto cross = [&](const Ring& ring) {
+        for (std::size_t i = 0; i < ring.size(); ++i) {
+          const Point a = ring[i];
+          const Point b = ring[(i + 1) % ring.size()];
+          if ((a.y > y) != (b.y > y)) {
+            const double at = a.x + (y + 0.5 - a.y) / static_cast<double>(b.y - a.y) * (b.x - a.x);
+            if (at > x + 0.5) in = !in;
+          }
+        }
+      };
+      for (const Polygon& p : polygons) {
+        cross(p.outer);
+        for (const Ring& hole : p.holes) cross(hole);
+      }
+      out.row(y)[x] = in ? 255 : 0;
+    }
+  }
+  return out;
+}
+
+// Parts that share a side, counted by flooding.
+int count_parts(const Image& mask) {
+  std::vector<bool> seen(mask.pixels.size(), false);
+  int parts = 0;
+  for (std::size_t s = 0; s < seen.size(); ++s) {
+    if (seen[s] || mask.pixels[s] < 128) continue;
+    ++parts;
+    std::vector<std::size_t> open = {s};
+    seen[s] = true;
+    while (!open.empty()) {
+      const auto i = open.back();
+      open.pop_back();
+      const int x = static_cast<int>(i) % mask.width;
+      const int y = static_cast<int>(i) / mask.width;
+      for (const auto& [dx, dy] : {std::pair{1, 0}, {-1, 0}, {0, 1}, {0, -1}}) {
+        const int nx = x + dx;
+        const int ny = y + dy;
+        if (nx < 0 || ny < 0 || nx >= mask.width || ny >= mask.height) continue;
+        const auto j = static_cast<std::size_t>(ny) * static_cast<std::size_t>(mask.width) +
+                       static_cast<std::size_t>(nx);
+        if (!seen[j] && mask.pixels[j] >= 128) {
+          seen[j] = true;
+          open.push_back(j);
+        }
+      }
+    }
+  }
+  return parts;
+}
+
+TEST(Polygons, OfASinglePixel) {
+  const auto p = mask_polygons(mask_of({"...", ".#.", "..."}));
+  ASSERT_EQ(p.size(), 1u);
+  EXPECT_EQ(p[0].outer, (Ring{{2, 1}, {2, 2}, {1, 2}, {1, 1}}));
+  EXPECT_TRUE(p[0].holes.empty());
+  EXPECT_EQ(area(p[0].outer), 1.0);
+}
+
+TEST(Polygons, AHoleRunsTheOtherWay) {
+  const auto p = mask_polygons(mask_of({"###", "#.#", "###"}));
+  ASSERT_EQ(p.size(), 1u);
+  EXPECT_EQ(area(p[0].outer), 9.0);
+  ASSERT_EQ(p[0].holes.size(), 1u);
+  EXPECT_EQ(area(p[0].holes[0]), -1.0);
+}
+
+TEST(Polygons, AnIslandInAHoleIsItsOwn) {
+  const auto p = mask_polygons(mask_of({"#####", "#...#", "#.#.#", "#...#", "#####"}));
+  ASSERT_EQ(p.size(), 2u);
+  EXPECT_EQ(p[0].holes.size(), 1u);
+  EXPECT_EQ(area(p[1].outer), 1.0);
+}
+
+TEST(Polygons, CornersDoNotConnect) {
+  EXPECT_EQ(mask_polygons(mask_of({"#.", ".#"})).size(), 2u);
+  EXPECT_EQ(mask_polygons(mask_of({".#", "#."})).size(), 2u);
+}
+
+TEST(Polygons, EncloseExactlyTheMask) {
+  for (const auto& [w, h] : {std::pair{1, 1}, {1, 40}, {40, 1}, {31, 17}, {64, 64}}) {
+    for (const int level : {60, 128, 200}) {  // sparse, half, dense
+      Image mask = test::picture(w, h, 1);
+      for (std::uint8_t& v : mask.pixels) v = v < level ? 255 : 0;
+      const auto polygons = mask_polygons(mask);
+      EXPECT_EQ(fill(polygons, w, h).pixels, mask.pixels) << w << "x" << h << " " << level;
+      EXPECT_EQ(static_cast<int>(polygons.size()), count_parts(mask));
+      double total = 0;
+      for (const Polygon& p : polygons) {
+        EXPECT_GT(area(p.outer), 0.0);
+        total += area(p.outer);
+        for (const Ring& hole : p.holes) {
+          EXPECT_LT(area(hole), 0.0);
+          total += area(hole);
+        }
+      }
+      EXPECT_EQ(total, static_cast<double>(std::count(mask.pixels.begin(), mask.pixels.end(), 255)));
+    }
+  }
+}
+
+TEST(Polygons, SimplifiedStayNear) {
+  Image mask(200, 200, 1);
+  for (int y = 0; y < 200; ++y) {
+    for (int x = 0; x < 200; ++x) mask.row(y)[x] = std::hypot(x - 100, y - 100) < 80 ? 255 : 0;
+  }
+  const auto exact = mask_polygons(mask);
+  const auto rough = mask_polygons(mask, 1.0);
+  ASSERT_EQ(rough.size(), 1u);
+  EXPECT_LT(rough[0].outer.size() * 4, exact[0].outer.size());
+  EXPECT_NEAR(area(rough[0].outer), area(exact[0].outer), 0.02 * area(exact[0].outer));
+  EXPECT_GE(mask_polygons(mask, 1e9)[0].outer.size(), 3u);
+}
+
+TEST(Polygons, OfAnEmptyMaskAreNone) {
+  EXPECT_TRUE(mask_polygons(mask_of({"...", "..."})).empty());
+  EXPECT_TRUE(mask_polygons(ImageView{nullptr, 0, 0, 1, 0}).empty());
+  EXPECT_THROW(mask_polygons(test::picture(3, 3, 3)), UsageError);
+}
+
+TEST(Summary, MeasuresTheMask) {
+  const std::vector<float> map = {0.1F, 0.9F, 0.5F,  //
+                                  0.2F, 0.7F, 0.4F,  //
+                                  0.0F, 0.0F, 0.49F};
+  const MaskSummary s = summarize_map(map, 3, 3, 0.5);
+  EXPECT_EQ(s.area, 3);
+  EXPECT_EQ(s.box.x, 1);
+  EXPECT_EQ(s.box.y, 0);
+  EXPECT_EQ(s.box.width, 2);
+  EXPECT_EQ(s.box.height, 2);
+  EXPECT_NEAR(s.mean_confidence, 0.7, 1e-7);
+  EXPECT_EQ(threshold_map(map, 3, 3).pixels, (std::vector<std::uint8_t>{0, 255, 255, 0, 255, 0, 0, 0, 0}));
+  const MaskSummary none = summarize_map(map, 3, 3, 0.95);
+  EXPECT_EQ(none.area, 0);
+  EXPECT_EQ(none.box.width, 0);
+  EXPECT_EQ(none.mean_confidence, 0.0);
+  EXPECT_THROW(summarize_map(map, 3, 2), UsageError);
+}
+
+TEST(Overlay, TintsInsideOnly) {
+  Image picture = test::picture(9, 9, 3);
+  Image mask(9, 9, 1);
+  for (int y = 3; y < 9; ++y) std::fill(mask.row(y) + 3, mask.row(y) + 9, std::uint8_t{255});
+  const Image out = draw_overlay(picture, mask, {.color = {0, 255, 0}, .opacity = 0.5, .outline = 1});
+  EXPECT_TRUE(std::equal(out.row(0), out.row(3), picture.row(0)));
+  const auto at = [](const Image& i, int x, int y) { return i.row(y) + x * 3; };
+  EXPECT_EQ(at(out, 3, 5)[1], 255);  // outline
+  EXPECT_EQ(at(out, 3, 5)[0], 0);
+  for (int c = 0; c < 3; ++c) {  // inside, and at the picture's edge, which is no outline
+    EXPECT_EQ(at(out, 5, 5)[c], (at(picture, 5, 5)[c] + (c == 1 ? 255 : 0) + 1) / 2);
+    EXPECT_EQ(at(out, 8, 8)[c], (at(picture, 8, 8)[c] + (c == 1 ? 255 : 0) + 1) / 2);
+  }
+  const Image gray = convert_color(picture, ColorMode::gray);
+  EXPECT_EQ(draw_overlay(gray, mask, {.opacity = 0.0, .outline = 0}).pixels,
+            convert_color(gray, ColorMode::rgb).pixels);
+  EXPECT_THROW(draw_overlay(picture, Image(9, 8, 1)), UsageError);
+  EXPECT_THROW(draw_overlay(picture, mask, {.opacity = 2.0}), UsageError);
+  EXPECT_THROW(draw_overlay(picture, picture), UsageError);
+}
+
+TEST(CutOut, KeepsColoursAndTakesAlpha) {
+  const Image picture = test::picture(5, 4, 3);
+  const Image alpha = test::picture(5, 4, 1);
+  const Image out = cut_out(picture, alpha);
+  ASSERT_EQ(out.channels, 4);
+  for (std::size_t i = 0; i < 20; ++i) {
+    for (std::size_t c = 0; c < 3; ++c) EXPECT_EQ(out.pixels[i * 4 + c], picture.pixels[i * 3 + c]);
+    EXPECT_EQ(out.pixels[i * 4 + 3], alpha.pixels[i]);
+  }
+}
+
+}  // namespace
+}  // namespace sam2unet
