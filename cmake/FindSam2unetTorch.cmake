@@ -23,7 +23,8 @@ find_package_handle_standard_args(Sam2unetTorch
   REASON_FAILURE_MESSAGE "run scripts/torch.sh, or name a LibTorch by CMAKE_PREFIX_PATH")
 if(Sam2unetTorch_FOUND AND NOT TARGET Sam2unetTorch::torch)
   add_library(Sam2unetTorch::torch INTERFACE IMPORTED)
-  target_include_directories(Sam2unetTorch::torch SYSTEM INTERFACE ${SAM2UNET_TORCH_ROOT}/include)
+  # Behind the system's folders: the wheel brings headers of its own copy of {fmt}, which is not exported.
+  target_compile_options(Sam2unetTorch::torch INTERFACE "SHELL:-idirafter ${SAM2UNET_TORCH_ROOT}/include")
   target_compile_definitions(Sam2unetTorch::torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
   target_link_libraries(Sam2unetTorch::torch INTERFACE ${SAM2UNET_TORCH_CPU} ${SAM2UNET_TORCH_C10})
   # libtorch_cuda is opened at run time where its own libraries are installed.

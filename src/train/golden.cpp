@@ -1,0 +1,178 @@
+#include "train/golden.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "sam2unet/errors.h"
+#include "train/loss.h"
+#include "train/network.h"
+#include "train/optimizer.h"
+
+namespace sam2unet::train {
+namespace {
+
+std::string metadata(const formats::TensorFile& file, const std::string& key) {
+  const auto it = file.metadata().find(key);
+  if (it == file.metadata().end()) {
+    throw FormatError(fmt::format("{}: metadata lacks \"{}\"", file.path().string(), key));
+  }
+  return it->second;
+}
+
+at::Tensor stored(const formats::TensorFile& file, const std::string& name) {
+  const TensorView* v = file.find(name);
+  if (v == nullptr) throw FormatError(fmt::format("{}: tensor {} is missing", file.path().string(), name));
+  std::vector<double> values(static_cast<std::size_t>(v->numel()));
+  copy_to(*v, std::span(values));
+  return at::tensor(values, at::kDouble).reshape(std::vector<std::int64_t>(v->shape.begin(), v->shape.end()));
+}
+
+struct Size {
+  std::int64_t b = 0, h = 0, w = 0;
+};
+
+// The masks' recipe: blobs whose edges are one pixel soft, rounded to 8 bits. [B,H,W,1]
+at::Tensor mask_input(const std::string& name, const Size& s) {
+  const auto u = model::deterministic_values(name, s.b * 5 * 3);
+  at::Tensor mask = at::zeros({s.b, s.h, s.w, 1}, at::kDouble);
+  auto* out = mask.data_ptr<double>();
+  const auto h = static_cast<double>(s.h), w = static_cast<double>(s.w);
+  for (std::int64_t b = 0; b < s.b; ++b) {
+    for (std::int64_t y = 0; y < s.h; ++y) {
+      for (std::int64_t x = 0; x < s.w; ++x) {
+        double m = 0.0;
+        for (std::int64_t j = 0; j < 5; ++j) {
+          const double* blob = u.data() + (b * 5 + j) * 3;
+          const double cy = (blob[0] + 1) / 2 * h, cx = (blob[1] + 1) / 2 * w;
+          const double r = (blob[2] + 1.2) / 2.2 * std::min(h, w) / 4;
+          const double far = std::hypot(static_cast<double>(y) - cy, static_cast<double>(x) - cx);
+          m = std::max(m, std::clamp(r - far + 0.5, 0.0, 1.0));
+        }
+        *out++ = std::nearbyint(255 * m) / 255;
+      }
+    }
+  }
+  return mask;
+}
+
+// 2 u over [B,3,H,W], as [B,H,W,3]
+at::Tensor image_input(const std::string& name, const Size& s) {
+  const auto u = model::deterministic_values(name, s.b * 3 * s.h * s.w);
+  return (at::tensor(u, at::kDouble) * 2).reshape({s.b, 3, s.h, s.w}).permute({0, 2, 3, 1}).contiguous();
+}
+
+// flatten()[::max(1,numel//64)][:64]
+at::Tensor sampled(const at::Tensor& t) {
+  const at::Tensor flat = t.detach().to(at::kCPU, at::kDouble).reshape({-1});
+  return flat.slice(0, 0, std::nullopt, std::max<std::int64_t>(1, flat.numel() / 64)).slice(0, 0, 64);
+}
+
+double of_scale(const at::Tensor& got, const at::Tensor& want, double scale) {
+  if (got.sizes() != want.sizes()) return INFINITY;
+  return (got - want).abs().max().item<double>() / std::max(scale, 1e-300);
+}
+double largest(const at::Tensor& t) {
+  return t.detach().abs().max().item<double>();
+}
+
+// "train_VARIANT_BxHxW_TAG.safetensors"
+std::string tag_and_size(const formats::TensorFile& file, Size& size) {
+  const std::string stem = file.path().stem().string();
+  const auto last = stem.rfind('_');
+  const auto before = last == std::string::npos ? last : stem.rfind('_', last - 1);
+  long long b = 0, h = 0, w = 0;
+  if (before == std::string::npos ||
+      std::sscanf(stem.c_str() + before, "_%lldx%lldx%lld_", &b, &h, &w) != 3 || b < 1 || b > 64 || h < 32 ||
+      h > 4096 || w < 32 || w > 4096) {
+    throw FormatError(
+        fmt::format("{}: the name must be train_VARIANT_BxHxW_TAG.safetensors, which says what to run",
+                    file.path().string()));
+  }
+  size = {b, h, w};
+  return stem.substr(last + 1);
+}
+
+void compare_gradients(const formats::TensorFile& file, const TrainableNetwork& net, GoldenErrors& errors) {
+  const at::Tensor norms = stored(file, "grad_norm");
+  // What is left of a bias before a BatchNorm is a difference of nearly equal sums; its norm is held to a
+  // millionth of the largest.
+  const double floor = largest(norms) * 1e-6;
+  const auto names = nlohmann::json::parse(metadata(file, "grad_names")).get<std::vector<std::string>>();
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const at::Tensor* p = net.tensors().find(names[i]);
+    if (p == nullptr || !p->grad().defined()) {
+      errors.gradients.note(INFINITY, names[i]);
+      continue;
+    }
+    const at::Tensor g = p->grad().to(at::kDouble);
+    const double norm = norms[static_cast<std::int64_t>(i)].item<double>();
+    errors.norms.note(std::abs(g.norm().item<double>() - norm) / std::max(norm, floor), names[i]);
+    // A gradient that is zero but for rounding (a bias before a BatchNorm) is held to the norm's scale.
+    errors.gradients.note(
+        of_scale(sampled(g), stored(file, "grad:" + names[i]).reshape({-1}), std::max(largest(g), 1e-10)),
+        names[i]);
+  }
+}
+
+}  // namespace
+
+bool is_training_golden(const formats::TensorFile& file) {
+  return file.find("losses") != nullptr && file.metadata().contains("grad_names");
+}
+
+GoldenErrors check_training_golden(const formats::TensorFile& file, at::ScalarType dtype, at::Device device) {
+  Size size;
+  const std::string tag = tag_and_size(file, size);
+  const auto config = model::Config::from_json(metadata(file, "config"));
+  config.check_input(size.h, size.w);
+  model::DeterministicWeights source;
+  TrainableNetwork net(config, source, Freeze::trunk, dtype, device);
+  AdamW optimizer(net.trainable(), {});
+  const at::Tensor losses = stored(file, "losses");
+  const auto options = at::TensorOptions(dtype).device(device);
+
+  GoldenErrors errors;
+  for (std::int64_t step = 0; step < losses.size(0); ++step) {
+    const at::Tensor image = image_input(fmt::format("image:{}:{}", tag, step), size).to(options);
+    const at::Tensor mask = mask_input(fmt::format("mask:{}:{}", tag, step), size).to(options);
+    const Losses l = structure_losses(net.forward_training(image), mask, Bce::effective);
+    const std::array<at::Tensor, 4> parts{l.total, l.out, l.out1, l.out2};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const double want = losses[step][static_cast<std::int64_t>(i)].item<double>();
+      const double error = std::abs(parts[i].item<double>() - want) / std::abs(want);
+      errors.losses.note(error, fmt::format("losses[{}][{}]", step, i));
+      if (step == 0) errors.first_losses.note(error, fmt::format("losses[0][{}]", i));
+    }
+    optimizer.zero_grad();
+    l.total.backward();
+    if (step == 0) compare_gradients(file, net, errors);
+    optimizer.step(1e-3);
+  }
+  for (const auto& e : net.tensors().entries()) {
+    if (file.find("param:" + e.spec.name) != nullptr) {
+      errors.parameters.note(
+          of_scale(sampled(e.value), stored(file, "param:" + e.spec.name).reshape({-1}), largest(e.value)),
+          e.spec.name);
+    }
+    if (file.find("buffer:" + e.spec.name) != nullptr) {
+      const at::Tensor first = e.value.to(at::kCPU, at::kDouble).slice(0, 0, 64);
+      errors.buffers.note(of_scale(first, stored(file, "buffer:" + e.spec.name), largest(e.value)),
+                          e.spec.name);
+    }
+  }
+  if (file.find("eval_out_after") != nullptr) {
+    const at::Tensor want = stored(file, "eval_out_after");  // [1,1,H,W]
+    const at::Tensor image = image_input(fmt::format("image:{}:eval", tag), {1, size.h, size.w});
+    const at::Tensor got =
+        net.forward_inference(image.to(options)).permute({0, 3, 1, 2}).to(at::kCPU, at::kDouble);
+    const double range = (want.max() - want.min()).item<double>();
+    errors.evaluation.note(of_scale(got, want, range), "eval_out_after");
+  }
+  return errors;
+}
+
+}  // namespace sam2unet::train

@@ -1,0 +1,43 @@
+// Checks the training step against a file of the reference's losses, gradients and updated parameters
+// (golden/train_*.safetensors): `sam2unet-train verify FILE`.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <string>
+
+#include "formats/tensor_file.h"
+
+namespace sam2unet::train {
+
+/// Largest differences from the file, each with the name of the tensor where it is.
+struct GoldenErrors {
+  struct Worst {
+    double error = 0.0;
+    std::string where;
+    void note(double e, const std::string& name) {
+      if (!(e <= error)) error = e, where = name;
+    }
+  };
+  Worst losses;        ///< relative to each loss
+  Worst first_losses;  ///< of the first step alone, before AdamW has turned rounding into steps of size lr
+  Worst gradients;     ///< of the first step, relative to the largest value of the tensor
+  Worst norms;         ///< the gradients' 2-norms, relative to each
+  Worst parameters;    ///< after the last step, relative to the largest value of the tensor
+  Worst buffers;       ///< BatchNorm's running statistics, the same
+  Worst evaluation;    ///< logits afterwards, relative to their range
+
+  bool passes_float64() const {
+    return losses.error <= 1e-9 && gradients.error <= 1e-7 && norms.error <= 1e-7 &&
+           parameters.error <= 1e-7 && buffers.error <= 1e-7 && evaluation.error <= 1e-6;
+  }
+};
+
+/// True if the file is of this kind.
+bool is_training_golden(const formats::TensorFile& file);
+/// Repeats the file's training run in `dtype` on `device`. FormatError if the file does not say what to run.
+GoldenErrors check_training_golden(const formats::TensorFile& file, at::ScalarType dtype = at::kDouble,
+                                   at::Device device = at::kCPU);
+
+}  // namespace sam2unet::train

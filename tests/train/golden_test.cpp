@@ -1,0 +1,57 @@
+// Losses, gradients and updated parameters of the reference's training loop.
+#include <gtest/gtest.h>
+
+#include <ATen/Parallel.h>
+
+#include "support/shared_data.h"
+#include "train/golden.h"
+
+namespace sam2unet::train {
+namespace {
+
+std::vector<std::filesystem::path> golden_files() {
+  const auto shared = test::shared_data();
+  const auto folder = (shared ? *shared : test::repository_data()) / "golden";
+  std::vector<std::filesystem::path> out;
+  for (const auto& e : std::filesystem::directory_iterator(folder)) {
+    if (e.path().filename().string().starts_with("train_")) out.push_back(e.path());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+// One thread: the tests beside this one want the others, and LibTorch's threads wait by spinning.
+class Golden : public ::testing::Test {
+ protected:
+  void SetUp() override { at::set_num_threads(1); }
+};
+
+TEST_F(Golden, TrainingFloat64) {
+  ASSERT_FALSE(golden_files().empty());
+  for (const auto& path : golden_files()) {
+    SCOPED_TRACE(path.filename());
+    const auto file = formats::TensorFile::open(path);
+    ASSERT_TRUE(is_training_golden(file));
+    const GoldenErrors e = check_training_golden(file);
+    EXPECT_LE(e.losses.error, 1e-9) << e.losses.where;
+    EXPECT_LE(e.gradients.error, 1e-7) << e.gradients.where;
+    EXPECT_LE(e.norms.error, 1e-7) << e.norms.where;
+    EXPECT_LE(e.parameters.error, 1e-7) << e.parameters.where;
+    EXPECT_LE(e.buffers.error, 1e-7) << e.buffers.where;
+    EXPECT_LE(e.evaluation.error, 1e-6) << e.evaluation.where;
+    EXPECT_TRUE(e.passes_float64());
+  }
+}
+
+// AdamW divides a gradient by its own size, so where the true one is nearly zero (a bias before a BatchNorm)
+// float32 rounding decides the direction of a full step: later losses agree less than the first.
+TEST_F(Golden, TrainingFloat32) {
+  const auto path = test::repository_data() / "golden" / "train_nano_3x96x96_t.safetensors";
+  const GoldenErrors e = check_training_golden(formats::TensorFile::open(path), at::kFloat);
+  EXPECT_LE(e.first_losses.error, 1e-5) << e.first_losses.where;
+  EXPECT_LE(e.losses.error, 2e-4) << e.losses.where;
+  EXPECT_FALSE(e.passes_float64());  // the check can fail
+}
+
+}  // namespace
+}  // namespace sam2unet::train
