@@ -1,0 +1,34 @@
+# What `cmake --install` puts where; `find_package(sam2unet)` finds the library afterwards.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS sam2unet EXPORT sam2unet-targets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS sam2unet_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(DIRECTORY include/sam2unet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY models DESTINATION ${CMAKE_INSTALL_DATADIR}/sam2unet)
+install(EXPORT sam2unet-targets NAMESPACE sam2unet:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sam2unet)
+
+configure_package_config_file(cmake/sam2unet-config.cmake.in ${PROJECT_BINARY_DIR}/sam2unet-config.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sam2unet)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/sam2unet-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/sam2unet-config.cmake ${PROJECT_BINARY_DIR}/sam2unet-config-version.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sam2unet)
+
+# The installed program finds its library beside it, wherever the prefix is.
+file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+set_target_properties(sam2unet_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
+
+# The manual page and the completions are what the program says of itself.
+add_custom_command(
+  OUTPUT ${PROJECT_BINARY_DIR}/sam2unet.1 ${PROJECT_BINARY_DIR}/completion.bash ${PROJECT_BINARY_DIR}/completion.zsh
+         ${PROJECT_BINARY_DIR}/completion.fish
+  COMMAND sam2unet_cli man > ${PROJECT_BINARY_DIR}/sam2unet.1
+  COMMAND sam2unet_cli completion bash > ${PROJECT_BINARY_DIR}/completion.bash
+  COMMAND sam2unet_cli completion zsh > ${PROJECT_BINARY_DIR}/completion.zsh
+  COMMAND sam2unet_cli completion fish > ${PROJECT_BINARY_DIR}/completion.fish
+  DEPENDS sam2unet_cli VERBATIM)
+add_custom_target(sam2unet_described ALL DEPENDS ${PROJECT_BINARY_DIR}/sam2unet.1)
+install(FILES ${PROJECT_BINARY_DIR}/sam2unet.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${PROJECT_BINARY_DIR}/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME sam2unet)
+install(FILES ${PROJECT_BINARY_DIR}/completion.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _sam2unet)
+install(FILES ${PROJECT_BINARY_DIR}/completion.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME sam2unet.fish)

@@ -1,0 +1,38 @@
+// Proof of parity on the user's own machine: golden files of the reference against what this program
+// computes.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "sam2unet/export.h"
+
+namespace sam2unet {
+
+struct VerifyOptions {
+  /// Weights for folders of real pictures; golden files carry their own.
+  std::filesystem::path weights;
+  int threads = 0;  ///< 0 means all cores
+};
+
+/// One compared thing: a tensor of a golden file, or one aspect of a picture.
+struct VerifyCheck {
+  std::string name;
+  double error = 0.0;      ///< largest difference over the reference's range, or as `unit` says
+  double tolerance = 0.0;  ///< `error` may be at most this
+  std::string unit;        ///< "of range", "grey levels", "of pixels differ"
+  bool ok() const { return error <= tolerance; }  // NaN is not ok
+};
+
+/// Compares `path` with what this program computes and calls `report` after each check. `path` is
+///  - a `forward_*.safetensors`: outputs of the reference on weights that are a function of their names
+///    (metadata "config" and "input"), each tensor within 2e-5 of its range (1e-4 for the L network);
+///  - a folder with `image/` and any of `resized/`, `logits.safetensors`, `pred/`, `mask/` + `mask_resized/`.
+/// Returns whether all were ok. FileError, FormatError, UsageError (a folder without weights), or
+/// UnavailableError for files that need the training component.
+SAM2UNET_API bool verify(const std::filesystem::path& path, const VerifyOptions& options,
+                         const std::function<void(const VerifyCheck&)>& report);
+
+}  // namespace sam2unet

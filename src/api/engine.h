@@ -1,0 +1,52 @@
+// A network packed for this processor, and a pool of sessions over it: what Segmenter and verify both run.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "model/network.h"
+#include "model/weight_source.h"
+#include "ops/cpu/cpu_ops.h"
+
+namespace sam2unet::api {
+
+/// A session taken from the pool; goes back at its end.
+class Engine {
+ public:
+  /// Packs all weights. `threads` 0 means all cores.
+  Engine(model::WeightSource& source, const model::Config& config, int threads);
+
+  const model::Network<ops::CpuWeights>& network() const { return network_; }
+
+  /// Calls `use(session)` with a session nobody else has. `height` x `width` is the picture it will see.
+  template <class Use>
+  void with_session(std::int64_t height, std::int64_t width, Use&& use) const {
+    Lease lease(*this, height, width);
+    use(*lease.session->ops);
+  }
+
+ private:
+  struct Session {
+    explicit Session(int threads) : ops(std::make_unique<ops::CpuOps>(threads)) {}
+    std::unique_ptr<ops::CpuOps> ops;
+    std::vector<std::pair<std::int64_t, std::int64_t>> sizes;  // seen; plans and memory are kept for these
+  };
+  struct Lease {
+    Lease(const Engine& e, std::int64_t height, std::int64_t width);
+    ~Lease();
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    const Engine& engine;
+    std::unique_ptr<Session> session;
+  };
+
+  int threads_;
+  model::Network<ops::CpuWeights> network_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Session>> idle_;
+};
+
+}  // namespace sam2unet::api

@@ -1,0 +1,22 @@
+#include "sam2unet/verify.h"
+
+#include <fmt/format.h>
+
+#include "api/verify_parts.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+
+bool verify(const std::filesystem::path& path, const VerifyOptions& options,
+            const std::function<void(const VerifyCheck&)>& report) {
+  if (std::filesystem::is_directory(path)) return api::verify_pictures(path, options, report);
+  const auto file = formats::TensorFile::open(path);
+  if (file.find("losses") != nullptr) {
+    throw UnavailableError(
+        fmt::format("{}: golden values of training; they need the training component, which is not installed",
+                    path.string()));
+  }
+  return api::verify_forward(file, options, report);
+}
+
+}  // namespace sam2unet

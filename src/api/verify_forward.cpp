@@ -1,0 +1,134 @@
+// Golden forward passes: the network of the file's configuration on deterministic weights and input, every
+// named intermediate result compared.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string>
+
+#include "api/engine.h"
+#include "api/verify_parts.h"
+#include "model/weight_source.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::api {
+namespace {
+
+struct Sampling {
+  std::int64_t channel = 1, row = 1, column = 1;
+};
+
+// "1", or "channel 16, row 4, column 4": what part of the intermediate results the file holds.
+Sampling parse_sampling(const formats::TensorFile& file) {
+  const auto it = file.metadata().find("feature_stride");
+  Sampling s;
+  if (it == file.metadata().end() || it->second == "1") return s;
+  long c = 0, r = 0, x = 0;
+  if (std::sscanf(it->second.c_str(), "channel %ld, row %ld, column %ld", &c, &r, &x) != 3 || c < 1 ||
+      r < 1 || x < 1) {
+    throw FormatError(fmt::format("{}: metadata feature_stride '{}' is not 'channel C, row R, column S'",
+                                  file.path().string(), it->second));
+  }
+  return {c, r, x};
+}
+
+// [B,H,W,C] -> every so many of [B,C,H,W], as the files hold it.
+std::vector<double> sample(const ops::CpuTensor& t, const Sampling& s) {
+  const auto e = t.extent();
+  std::vector<double> out;
+  for (std::int64_t b = 0; b < e.b; ++b)
+    for (std::int64_t c = 0; c < e.c; c += s.channel)
+      for (std::int64_t y = 0; y < e.h; y += s.row)
+        for (std::int64_t x = 0; x < e.w; x += s.column)
+          out.push_back(t.data()[((b * e.h + y) * e.w + x) * e.c + c]);
+  return out;
+}
+
+// Mean, standard deviation, first and last element of a block's output.
+std::array<double, 4> statistics(const ops::CpuTensor& t) {
+  const auto n = static_cast<std::size_t>(t.extent().numel());
+  double mean = 0.0, squares = 0.0;
+  for (std::size_t i = 0; i < n; ++i) mean += t.data()[i];
+  mean /= static_cast<double>(n);
+  for (std::size_t i = 0; i < n; ++i) squares += (t.data()[i] - mean) * (t.data()[i] - mean);
+  return {mean, std::sqrt(squares / static_cast<double>(n - 1)), t.data()[0], t.data()[n - 1]};
+}
+
+}  // namespace
+
+double relative_error(const std::vector<double>& got, const std::vector<double>& want) {
+  if (got.size() != want.size() || want.empty()) return std::numeric_limits<double>::infinity();
+  const auto [low, high] = std::minmax_element(want.begin(), want.end());
+  double worst = 0.0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const double d = std::abs(got[i] - want[i]);
+    if (std::isnan(d)) return std::numeric_limits<double>::infinity();
+    worst = std::max(worst, d);
+  }
+  return worst / std::max(*high - *low, 1e-30);
+}
+
+bool verify_forward(const formats::TensorFile& file, const VerifyOptions& options, const Report& report) {
+  const std::string where = file.path().string();
+  const auto metadata = [&](const char* key) -> const std::string& {
+    const auto it = file.metadata().find(key);
+    if (it == file.metadata().end())
+      throw FormatError(fmt::format("{}: no metadata '{}'; not a golden file", where, key));
+    return it->second;
+  };
+  const auto config = model::Config::from_json(metadata("config"));
+  const Sampling sampling = parse_sampling(file);
+  const TensorView* out = file.find("out");
+  if (out == nullptr || out->shape.rank() != 4 || out->shape[1] != 1) {
+    throw FormatError(fmt::format("{}: no tensor 'out' of shape [B,1,H,W]; not a golden file", where));
+  }
+  const std::int64_t batch = out->shape[0], height = out->shape[2], width = out->shape[3];
+  config.check_input(height, width);
+  if (batch < 1 || batch > 64)
+    throw FormatError(fmt::format("{}: a batch of {} is not in 1..64", where, batch));
+
+  model::DeterministicWeights source;
+  const Engine engine(source, config, options.threads);
+  const auto values = model::deterministic_values(metadata("input"), batch * 3 * height * width);
+  std::map<std::string, std::vector<double>> got;
+  engine.with_session(height, width, [&](ops::CpuOps& o) {
+    const auto image =
+        o.make({batch, height, width, 3});  // the file's input is [B,3,H,W], twice the generator's values
+    for (std::int64_t b = 0; b < batch; ++b)
+      for (std::int64_t c = 0; c < 3; ++c)
+        for (std::int64_t i = 0; i < height * width; ++i) {
+          image.data()[(b * height * width + i) * 3 + c] =
+              static_cast<float>(2.0 * values[static_cast<std::size_t>((b * 3 + c) * height * width + i)]);
+        }
+    const auto trace = [&](const char* what, int index, const ops::CpuTensor& t) {
+      if (std::string_view(what) == "block") {
+        const auto s = statistics(t);
+        got["block_stats"].insert(got["block_stats"].end(), s.begin(), s.end());
+      } else {
+        got[what + std::to_string(index)] = sample(t, sampling);
+      }
+    };
+    const auto maps = model::sam2unet(o, engine.network(), image, /*wants_sides=*/true, trace);
+    got["out"] = sample(maps.out, {});
+    got["out1"] = sample(*maps.out1, {});
+    got["out2"] = sample(*maps.out2, {});
+  });
+
+  // L's deterministic weights amplify: its logits reach 1100.
+  const double tolerance = model::variant_name(config) == "l" ? 1e-4 : 2e-5;
+  bool ok = true;
+  for (const auto& t : file.tensors()) {
+    const auto it = got.find(t.name);
+    if (it == got.end()) throw FormatError(fmt::format("{}: unexpected tensor '{}'", where, t.name));
+    std::vector<double> want(static_cast<std::size_t>(t.view.numel()));
+    copy_to(t.view, std::span(want));
+    const VerifyCheck check{t.name, relative_error(it->second, want), tolerance, "of range"};
+    ok = ok && check.ok();
+    report(check);
+  }
+  return ok;
+}
+
+}  // namespace sam2unet::api

@@ -1,0 +1,65 @@
+// The program: subcommands, and the one place where an error becomes a line on stderr and an exit code.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "commands.h"
+#include "sam2unet/errors.h"
+#include "sam2unet/version.h"
+
+namespace {
+
+enum ExitCode { kOk = 0, kFailed = 1, kUsage = 2 };
+
+// One line, whatever the message held.
+int report(std::string message, int code) {
+  for (char& c : message) {
+    if (c == '\n' || c == '\r') c = ' ';
+  }
+  while (!message.empty() && message.back() == ' ') message.pop_back();
+  std::fprintf(stderr, "sam2unet: %s\n", message.c_str());
+  return code;
+}
+
+bool knows(const CLI::App& app, const std::string& command) {
+  return !app.get_subcommands([&](const CLI::App* c) { return c->get_name() == command; }).empty();
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"SAM2-UNet: segments camouflaged, salient, marine, mirror and polyp pictures.", "sam2unet"};
+  app.set_version_flag("--version", std::string("sam2unet ") + sam2unet::version());
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(36);
+  app.footer("`sam2unet COMMAND --help` tells more. Exit code: 0 ok, 1 failed, 2 wrong usage.");
+  sam2unet::cli::add_verify(app);
+  sam2unet::cli::add_completion(app);
+  sam2unet::cli::add_man(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) {
+      return report("unknown command '" + std::string(argv[1]) + "' (see `sam2unet --help`)", kUsage);
+    }
+    return report(std::string(e.what()) + " (see `sam2unet --help`)", kUsage);
+  }
+  return kOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const sam2unet::cli::Failed&) {
+    return kFailed;
+  } catch (const sam2unet::UsageError& e) {
+    return report(e.what(), kUsage);
+  } catch (const std::bad_alloc&) {
+    return report("out of memory; use a smaller --size, fewer threads, or a smaller picture", kFailed);
+  } catch (const std::exception& e) {
+    return report(e.what(), kFailed);
+  }
+}

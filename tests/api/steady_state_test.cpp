@@ -1,0 +1,71 @@
+// After the first picture of a size, a session takes no new memory and makes no new plans.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "model/network.h"
+#include "model/weight_source.h"
+#include "ops/cpu/cpu_ops.h"
+
+namespace {
+
+// Counts what this program's own code allocates in large pieces; oneDNN's argument maps per call are small.
+std::atomic<long> g_large{0};
+constexpr std::size_t kLarge = 4096;
+
+}  // namespace
+
+void* operator new(std::size_t n) {
+  if (n >= kLarge) g_large.fetch_add(1);
+  void* p = std::malloc(n);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+void* operator new(std::size_t n, std::align_val_t a) {
+  if (n >= kLarge) g_large.fetch_add(1);
+  const auto align = static_cast<std::size_t>(a);
+  void* p = std::aligned_alloc(align, (n + align - 1) / align * align);
+  if (p == nullptr) throw std::bad_alloc();
+  return p;
+}
+void operator delete(void* p) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::align_val_t) noexcept {
+  std::free(p);
+}
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
+  std::free(p);
+}
+
+namespace sam2unet {
+namespace {
+
+TEST(SteadyState, NoMemoryIsTakenAfterTheFirstPicture) {
+  const auto config =
+      model::Config::from_json(R"({"embed_dim": 16, "stages": [1, 1, 3, 2], "global_att_blocks": [3],
+      "window_pos_embed_bkg_spatial_size": [7, 7], "window_spec": [8, 4, 16, 8]})");
+  model::DeterministicWeights source;
+  ops::CpuWeights weights(source);
+  const auto net = model::Network<ops::CpuWeights>::make(weights, config);
+  ops::CpuOps o(2);
+  const auto picture = [&](float value) {
+    auto image = o.make({1, 352, 352, 3});
+    std::fill_n(image.data(), image.extent().numel(), value);
+    return model::sam2unet(o, net, image, true).out.data()[0];
+  };
+  const float first = picture(0.5F);
+  const std::size_t arena = o.arena_bytes();
+  g_large = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(picture(0.5F), first);  // and the same bits each time
+  EXPECT_EQ(g_large, 0);
+  EXPECT_EQ(o.arena_bytes(), arena);
+}
+
+}  // namespace
+}  // namespace sam2unet

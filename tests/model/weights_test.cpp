@@ -1,0 +1,129 @@
+#include <gtest/gtest.h>
+
+#include "formats/tensor_file.h"
+#include "model/checkpoint.h"
+#include "model/tensor_table.h"
+#include "model/weight_source.h"
+#include "sam2unet/errors.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet::model {
+namespace {
+
+TEST(DeterministicWeights, TheCheckValuesOfTheDefinition) {
+  const double want[] = {0.04737353324890137, -0.14812350273132324, -0.619655966758728, 0.6241564750671387};
+  const auto got = deterministic_values("check", 4);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(got[i], want[i]);
+}
+
+Config tiny() {
+  return Config::from_json(R"({"embed_dim": 16, "stages": [1, 1, 1, 1], "global_att_blocks": []})");
+}
+
+// A complete tiny checkpoint, from which the tests take things away.
+struct TinyFile {
+  test::TempDir dir;
+  std::vector<std::vector<float>> data;
+  std::vector<formats::NamedTensor> tensors;
+  std::map<std::string, std::string> metadata{{"config", tiny().to_json()}};
+
+  TinyFile() {
+    DeterministicWeights source;
+    for (const auto& t : tensor_table(tiny())) {
+      const auto values = source.get(t.name, t.shape);
+      data.emplace_back(values.begin(), values.end());
+      tensors.push_back({t.name,
+                         {reinterpret_cast<const std::byte*>(data.back().data()), DType::f32, t.shape,
+                          t.shape.dense_strides()}});
+    }
+  }
+  void remove(std::string_view part) {
+    std::erase_if(tensors, [&](const auto& t) { return t.name.find(part) != std::string::npos; });
+  }
+  formats::TensorFile open() {
+    formats::write_safetensors(dir / "w.safetensors", tensors, metadata);
+    return formats::TensorFile::open(dir / "w.safetensors");
+  }
+  std::string refusal() {
+    try {
+      CheckpointWeights w(open());
+    } catch (const WeightsError& e) {
+      return e.what();
+    }
+    return "";
+  }
+};
+
+TEST(Checkpoint, ACompleteFileIsRead) {
+  TinyFile f;
+  CheckpointWeights w(f.open());
+  EXPECT_EQ(w.config(), tiny());
+  DeterministicWeights want;
+  const Shape shape{48, 16};
+  const auto got = w.get("encoder.blocks.0.block.attn.qkv.weight", shape);
+  const auto expected = want.get("encoder.blocks.0.block.attn.qkv.weight", shape);
+  EXPECT_TRUE(std::equal(got.begin(), got.end(), expected.begin(), expected.end()));
+}
+
+TEST(Checkpoint, TheUnusedBlockMayBeAbsent) {
+  TinyFile f;
+  f.remove("up4.");
+  EXPECT_EQ(f.refusal(), "");
+}
+
+TEST(Checkpoint, AMissingTensorIsNamed) {
+  TinyFile f;
+  f.remove("rfb2.conv_cat.bn.running_var");
+  EXPECT_NE(f.refusal().find("rfb2.conv_cat.bn.running_var [64]"), std::string::npos) << f.refusal();
+}
+
+TEST(Checkpoint, AMisshapenTensorIsNamedWithBothShapes) {
+  TinyFile f;
+  for (auto& t : f.tensors) {
+    if (t.name == "head.weight") t.view.shape = t.view.strides = {64};
+  }
+  f.tensors.back().view.strides = f.tensors.back().view.shape.dense_strides();
+  for (auto& t : f.tensors) t.view.strides = t.view.shape.dense_strides();
+  EXPECT_NE(f.refusal().find("head.weight is [64], expected [1, 64, 1, 1]"), std::string::npos)
+      << f.refusal();
+}
+
+TEST(Checkpoint, AnUnexpectedTensorIsNamed) {
+  TinyFile f;
+  f.tensors.push_back(f.tensors.front());
+  f.tensors.back().name = "side3.weight";
+  EXPECT_NE(f.refusal().find("side3.weight"), std::string::npos) << f.refusal();
+}
+
+TEST(Checkpoint, ATrunkAndATaskFileSayWhatTheyAre) {
+  TinyFile trunk;
+  std::erase_if(trunk.tensors, [](const auto& t) {
+    return !t.name.starts_with("encoder.") || t.name.find("prompt_learn") != std::string::npos;
+  });
+  EXPECT_NE(trunk.refusal().find("trunk without"), std::string::npos) << trunk.refusal();
+  TinyFile task;
+  std::erase_if(task.tensors, [](const auto& t) {
+    return t.name.starts_with("encoder.") && t.name.find("prompt_learn") == std::string::npos;
+  });
+  EXPECT_NE(task.refusal().find("task-only"), std::string::npos) << task.refusal();
+}
+
+TEST(Checkpoint, SomethingElseIsRefused) {
+  TinyFile f;
+  f.tensors.resize(1);
+  f.tensors.front().name = "fc.weight";
+  f.metadata.clear();
+  EXPECT_NE(f.refusal().find("not a SAM2-UNet checkpoint"), std::string::npos) << f.refusal();
+}
+
+TEST(Checkpoint, Sam2NamesAreUnderstood) {
+  Recognition r;
+  r.trunk_prefix = "image_encoder.trunk.";
+  EXPECT_EQ(stored_name("encoder.blocks.3.block.mlp.layers.0.weight", r),
+            "image_encoder.trunk.blocks.3.mlp.layers.0.weight");
+  EXPECT_EQ(stored_name("encoder.pos_embed", r), "image_encoder.trunk.pos_embed");
+  EXPECT_EQ(stored_name("rfb1.conv_cat.conv.weight", r), "rfb1.conv_cat.conv.weight");
+}
+
+}  // namespace
+}  // namespace sam2unet::model
