@@ -1,0 +1,27 @@
+// TensorBoard's event files: TFRecord framing (masked CRC-32C) around protobuf Event messages with scalars.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+namespace sam2unet::train {
+
+class EventWriter {
+ public:
+  /// Makes events.out.tfevents.TIME.sam2unet in the folder. FileError.
+  explicit EventWriter(const std::filesystem::path& folder);
+  void scalar(const std::string& tag, std::int64_t step, double value);
+
+ private:
+  void record(const std::string& event);
+  struct Close {
+    void operator()(std::FILE* f) const { std::fclose(f); }
+  };
+  std::unique_ptr<std::FILE, Close> file_;
+  std::filesystem::path path_;
+};
+
+}  // namespace sam2unet::train

@@ -1,0 +1,147 @@
+// sam2unet-train: the training component, started by `sam2unet train`.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+
+#include "core/file.h"
+#include "sam2unet/errors.h"
+#include "train/golden.h"
+#include "train/trainer.h"
+
+namespace {
+
+using namespace sam2unet;
+using namespace sam2unet::train;
+
+std::atomic<bool> stop_requested{false};
+
+std::string option_name(std::string key) {
+  std::replace(key.begin(), key.end(), '_', '-');
+  return "--" + key;
+}
+
+// What the program and this file decide comes first, then --config or the stored run, the recipe, and last
+// the options on the command line.
+struct Arguments {
+  Settings given;
+  std::vector<std::function<void(Settings&)>> overrides;
+  std::string config;
+  bool resume = false;
+};
+
+void add_options(CLI::App& app, Arguments& a) {
+  Settings::visit(a.given, [&](const char* key, auto& field, const char* help) {
+    using T = std::remove_reference_t<decltype(field)>;
+    CLI::Option* option = nullptr;
+    if constexpr (std::is_same_v<T, bool>) {
+      option = app.add_flag(option_name(key) + "," + option_name(std::string("no_") + key) + "{false}", field,
+                            help);
+    } else {
+      option = app.add_option(option_name(key), field, help);
+      if (std::is_same_v<T, std::vector<std::string>>)
+        option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    }
+    a.overrides.push_back([option, name = std::string(key), &field](Settings& s) {
+      if (option->count() == 0) return;
+      Settings::visit(s, [&](const char* other, auto& target, const char*) {
+        if constexpr (std::is_same_v<std::remove_reference_t<decltype(target)>, T>) {
+          if (name == other) target = field;
+        }
+      });
+    });
+  });
+  app.add_option("--config", a.config, "A run's train.toml to repeat; options here come on top");
+  app.add_flag("--resume", a.resume, "Go on with the run in --out");
+}
+
+Settings settle(const Arguments& a) {
+  Settings s;
+  if (a.resume) {
+    const auto bytes = read_file(std::filesystem::path(a.given.out) / "train.toml");
+    s = Settings::from_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    s.out = a.given.out;
+  } else if (!a.config.empty()) {
+    const auto bytes = read_file(a.config);
+    s = Settings::from_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  } else {
+    apply_recipe(s, a.given.recipe);
+  }
+  for (const auto& o : a.overrides) o(s);
+  return s;
+}
+
+int verify(const std::string& path) {
+  const auto file = formats::TensorFile::open(path);
+  if (!is_training_golden(file)) throw FormatError(path + ": holds no training run to compare with");
+  const GoldenErrors e = check_training_golden(file);
+  const auto print = [](const char* what, const GoldenErrors::Worst& w, double limit) {
+    fmt::print("{:<12} {:.2e}  (limit {:.0e}, at {})\n", what, w.error, limit, w.where);
+  };
+  print("losses", e.losses, 1e-9);
+  print("gradients", e.gradients, 1e-7);
+  print("norms", e.norms, 1e-7);
+  print("parameters", e.parameters, 1e-7);
+  print("statistics", e.buffers, 1e-7);
+  print("evaluation", e.evaluation, 1e-6);
+  fmt::print("{}: {}\n", path, e.passes_float64() ? "agrees" : "DIFFERS");
+  return e.passes_float64() ? 0 : 1;
+}
+
+int train_run(const Arguments& arguments) {
+  struct sigaction action {};
+  action.sa_handler = [](int) { stop_requested = true; };
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+
+  Listener listener;
+  const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
+  const auto clear = is_terminal ? "\r\x1b[K" : "";
+  listener.message = [&](const std::string& line) { fmt::print(stderr, "{}{}\n", clear, line); };
+  listener.step = [&](int epoch, std::size_t batch, std::size_t batches, double loss, double rate) {
+    if (!is_terminal) return;
+    const auto filled = static_cast<int>(24 * batch / batches);
+    fmt::print(stderr, "\r\x1b[Kepoch {} [{:<24}] {}/{} loss {:.4f} {:.1f} pictures/s", epoch + 1,
+               std::string(static_cast<std::size_t>(filled), '#'), batch, batches, loss, rate);
+  };
+  listener.stop = [] { return stop_requested.load(); };
+  const Settings settings = settle(arguments);
+  const RunResult r = run(settings, arguments.resume, listener);
+  if (r.finished) fmt::print("{}/last.safetensors\n", settings.out);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // LibTorch's threads spin while they wait, which on shared cores costs many times the work; OpenMP reads
+  // this when it is loaded, so the program starts itself again once.
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
+    ::setenv("OMP_WAIT_POLICY", "passive", 1);
+    ::execv("/proc/self/exe", argv);
+  }
+  CLI::App app("Train SAM2-UNet");
+  app.name("sam2unet train");
+  Arguments arguments;
+  add_options(app, arguments);
+  std::string golden;
+  auto* check =
+      app.add_subcommand("verify", "Compare the training step with a file of the reference's values");
+  check->add_option("file", golden)->required();
+  try {
+    app.parse(argc, argv);
+    return *check ? verify(golden) : train_run(arguments);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  } catch (const UsageError& e) {
+    fmt::print(stderr, "sam2unet train: {}\n", e.what());
+    return 2;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "sam2unet train: {}\n", e.what());
+    return 1;
+  }
+}

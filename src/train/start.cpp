@@ -1,0 +1,79 @@
+#include "train/start.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "sam2unet/errors.h"
+#include "train/random.h"
+
+namespace sam2unet::train {
+namespace {
+
+std::uint64_t key_of(const std::string& name) {
+  std::uint64_t h = 0xCBF29CE484222325u;  // FNV-1a
+  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  return h;
+}
+
+}  // namespace
+
+StartWeights::StartWeights(const std::filesystem::path& path, std::optional<model::Config> config,
+                           std::uint64_t seed)
+    : seed_(seed) {
+  if (path.empty()) {
+    if (!config) throw UsageError("fresh weights need a variant: --variant t, s, b+ or l");
+    config_ = *config;
+    return;
+  }
+  file_ = formats::TensorFile::open(path);
+  recognition_ = model::recognise(*file_);
+  const bool usable =
+      recognition_.contents == model::Contents::full || recognition_.contents == model::Contents::trunk;
+  if (!recognition_.config || !usable) {
+    throw WeightsError(fmt::format(
+        "{}: {} checkpoint; a training starts from a SAM2 trunk or a full SAM2-UNet{}", path.string(),
+        model::name_of(recognition_.contents),
+        recognition_.missing.empty() ? "" : fmt::format(" (missing: {})", recognition_.missing.front())));
+  }
+  config_ = *recognition_.config;
+  if (config && *config != config_) {
+    throw WeightsError(fmt::format("{}: holds variant {}, not the {} that was asked for", path.string(),
+                                   model::variant_name(config_), model::variant_name(*config)));
+  }
+  description_ = fmt::format("{} ({}, {})", path.string(), model::name_of(recognition_.contents),
+                             model::variant_name(config_));
+}
+
+std::span<const float> StartWeights::get(const std::string& name, const Shape& shape) {
+  if (file_) {
+    const std::string stored = model::stored_name(name, recognition_);
+    if (const TensorView* v = file_->find(stored); v != nullptr) {
+      if (v->shape != shape) {
+        throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file_->path().string(), stored,
+                                       to_string(v->shape), to_string(shape)));
+      }
+      model::read_tensor(*file_, stored, buffer_);
+      return buffer_;
+    }
+  }
+  initialise(name, shape);
+  return buffer_;
+}
+
+// torch.nn: kaiming_uniform_(a = sqrt 5) is U(-1/sqrt(fan_in), 1/sqrt(fan_in)); biases are drawn likewise
+// from the layer's fan_in, which a bias alone does not tell, and start at zero here.
+void StartWeights::initialise(const std::string& name, const Shape& shape) {
+  buffer_.assign(static_cast<std::size_t>(shape.numel()), 0.0F);
+  Random random(seed_, 0x494E4954, key_of(name));
+  if (name.find("pos_embed") != std::string::npos) {
+    for (float& v : buffer_) v = static_cast<float>(0.02 * random.normal());
+  } else if (shape.rank() > 1) {
+    const double bound = std::sqrt(static_cast<double>(shape[0]) / static_cast<double>(shape.numel()));
+    for (float& v : buffer_) v = static_cast<float>(random.uniform(-bound, bound));
+  } else if (name.ends_with("running_var") || (shape.rank() == 1 && name.ends_with(".weight"))) {
+    buffer_.assign(buffer_.size(), 1.0F);
+  }
+}
+
+}  // namespace sam2unet::train

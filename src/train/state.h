@@ -1,0 +1,52 @@
+// What a run is at one moment, stored so that it goes on from there bit for bit.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <string>
+
+#include "train/network.h"
+#include "train/optimizer.h"
+#include "train/settings.h"
+
+namespace sam2unet::train {
+
+/// The moving average of the parameters that learn.
+class Ema {
+ public:
+  Ema(const AdamW& optimizer, double decay);
+  bool enabled() const { return decay_ > 0; }
+  void update(const AdamW& optimizer);
+  /// Exchanges average and parameters; twice is nothing.
+  void swap(const AdamW& optimizer);
+  const std::vector<at::Tensor>& averages() const { return averages_; }
+
+ private:
+  double decay_;
+  std::vector<at::Tensor> averages_;
+};
+
+/// Counters beside the tensors. Order, augmentation and weights come from the seed and these alone.
+struct Progress {
+  int epoch = 0;                                          ///< being trained
+  std::size_t batch = 0;                                  ///< of the epoch, next to be trained
+  std::int64_t step = 0;                                  ///< optimizer steps so far
+  double loss_sum = 0.0;                                  ///< over the epoch's batches so far
+  double best = std::numeric_limits<double>::infinity();  ///< smallest validation MAE
+  int epochs_since_best = 0;
+};
+
+/// Weights alone, with the network's configuration in the metadata: what `predict` and `convert` read.
+void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, bool with_trunk);
+/// The reference's format: a state_dict that its test.py loads strictly.
+void save_pth(const std::filesystem::path& path, const TrainableNetwork& net);
+
+void save_state(const std::filesystem::path& path, const TrainableNetwork& net, const AdamW& optimizer,
+                const Ema& ema, const Progress& progress, const Settings& settings);
+/// The settings stored in a state file.
+Settings stored_settings(const std::filesystem::path& path);
+/// Restores everything in place. FormatError or WeightsError if the file is not of this run.
+Progress load_state(const std::filesystem::path& path, TrainableNetwork& net, AdamW& optimizer, Ema& ema);
+
+}  // namespace sam2unet::train
