@@ -10,6 +10,7 @@ packages=(
   libopencv-imgproc-dev
 )
 [ "${1:-}" = --tests ] && packages+=(libgtest-dev libgmock-dev libbenchmark-dev)
+[ "${1:-}" = --fuzz ] && packages+=(clang libclang-rt-14-dev)
 
 missing=()
 for p in "${packages[@]}"; do

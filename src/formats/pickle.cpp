@@ -300,19 +300,19 @@ class PickleMachine::Run {
         push(simple(ValueKind::object));
         return true;
       case kAppend:
-        extend(ValueKind::list, pop_last(1));
+        extend(ValueKind::list, 1);
         return true;
       case kAppends:
-        extend(ValueKind::list, pop_to_mark());
+        extend(ValueKind::list, take_mark());
         return true;
       case kSetItem:
-        extend(ValueKind::dict, pop_last(2));
+        extend(ValueKind::dict, 2);
         return true;
       case kSetItems:
-        extend(ValueKind::dict, pop_to_mark());
+        extend(ValueKind::dict, take_mark());
         return true;
       case kAddItems:
-        extend(ValueKind::object, pop_to_mark());
+        extend(ValueKind::object, take_mark());
         return true;
       default:
         return false;
@@ -395,12 +395,14 @@ class PickleMachine::Run {
     stack_.resize(stack_.size() - n);
     return out;
   }
-  std::vector<Value> pop_to_mark() {
+  // Removes the last mark; how many values lie above it.
+  std::size_t take_mark() {
     if (marks_.empty()) throw FormatError("a mark is used that is not there; the pickle is damaged");
-    auto out = pop_last(stack_.size() - marks_.back());
+    const std::size_t n = stack_.size() - marks_.back();
     marks_.pop_back();
-    return out;
+    return n;
   }
+  std::vector<Value> pop_to_mark() { return pop_last(take_mark()); }
 
   void memo_put(std::uint64_t index) {
     if (index >= kMaxMemo) {
@@ -417,17 +419,22 @@ class PickleMachine::Run {
     push(*memo_[index]);
   }
 
-  void extend(ValueKind kind, const std::vector<Value>& items) {
-    const Value container = top();
-    if (container.is(ValueKind::object)) return;  // a set, a deque: of no interest
-    if (container.kind != kind) {
-      throw FormatError(fmt::format("elements are added to {}", name_of(container.kind)));
+  // Moves the last n values into the container below them.
+  void extend(ValueKind kind, std::size_t n) {
+    if (stack_.size() - floor() <= n)
+      throw FormatError("a container is used that is not there; the pickle is damaged");
+    const auto first = stack_.end() - static_cast<std::ptrdiff_t>(n);
+    const Value container = *(first - 1);
+    if (!container.is(ValueKind::object)) {  // else a set, a deque: of no interest
+      if (container.kind != kind) {
+        throw FormatError(fmt::format("elements are added to {}", name_of(container.kind)));
+      }
+      if (kind == ValueKind::dict && n % 2 != 0) throw FormatError("a dict with a key that has no value");
+      machine_.charge(n);
+      auto& node = machine_.nodes_[container.id];
+      node.insert(node.end(), first, stack_.end());
     }
-    if (kind == ValueKind::dict && items.size() % 2 != 0)
-      throw FormatError("a dict with a key that has no value");
-    machine_.charge(items.size());
-    auto& node = machine_.nodes_[container.id];
-    node.insert(node.end(), items.begin(), items.end());
+    stack_.erase(first, stack_.end());
   }
 
   PickleMachine& machine_;

@@ -3,8 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
-
 #include "formats/file_builder.h"
 #include "formats/tensor_file.h"
 #include "sam2unet/errors.h"
@@ -148,16 +146,14 @@ TEST(Safetensors, HeadersOfAnotherForm) {
 }
 
 TEST(Safetensors, BombsAreRefusedWithinASecond) {
-  const auto start = std::chrono::steady_clock::now();
   const std::string deep(20'000'000, '[');
-  EXPECT_NE(refusal(file_of("{\"w\":{\"shape\":" + deep)), "");
-  EXPECT_NE(refusal(file_of("{\"w\":" + deep)), "");
   std::string objects = "{";
   for (int i = 0; i < 2'000'000; ++i) objects += "\"a\":{";
-  EXPECT_NE(refusal(file_of(objects)), "");
-  EXPECT_NE(refusal(file_of("{\"w\":{\"shape\":[" + std::string(20'000'000, '1') + "]}}")), "");
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  EXPECT_LT(took.count(), 1.0);
+  for (const std::string& header : {"{\"w\":{\"shape\":" + deep, "{\"w\":" + deep, objects,
+                                    "{\"w\":{\"shape\":[" + std::string(20'000'000, '1') + "]}}"}) {
+    const double took = test::cpu_seconds([&] { EXPECT_NE(refusal(file_of(header)), ""); });
+    EXPECT_LT(took, test::kMostSeconds) << header.substr(0, 20);
+  }
 }
 
 TEST(Safetensors, TruncationAtEveryByteIsRefused) {
