@@ -29,8 +29,7 @@ struct MirrorScores {
   double accuracy = kNotComputed;
   double mae = kNotComputed;
   double ber = kNotComputed;
-  Curve precision{};  ///< entry t: prediction > t, strictly
-  Curve recall{};
+  LevelCounts counts;  ///< of its own 8-bit normalisation, foreground = truth at 255
 };
 
 /// Size-invariant F-measure, beta^2 = 0.3.
@@ -46,6 +45,7 @@ struct ImageScores {
   int width = 0;
   int height = 0;
   bool empty_truth = false;
+  bool correct_empty = false;     ///< counts as perfect: set by the policy for empty ground truths
   bool empty_prediction = false;  ///< no pixel above 0.5 after the normalisation
 
   double s = 0;

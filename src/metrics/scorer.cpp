@@ -1,9 +1,14 @@
 #include "metrics/scorer.h"
 
+#include "metrics/camouflage.h"
+#include "metrics/context.h"
 #include "metrics/e_measure.h"
 #include "metrics/hce.h"
+#include "metrics/mirror.h"
 #include "metrics/msiou.h"
 #include "metrics/s_measure.h"
+#include "metrics/size_invariant.h"
+#include "metrics/surface.h"
 #include "metrics/weighted_f.h"
 
 namespace sam2unet::metrics {
@@ -54,7 +59,7 @@ void score_thresholds(const Sample& s, MeasureCurves& curves, ImageScores& out) 
 
 }  // namespace
 
-ImageScores Scorer::score(const ImageView& prediction, const ImageView& truth, const ImageView* /*picture*/) {
+ImageScores Scorer::score(const ImageView& prediction, const ImageView& truth, const ImageView* picture) {
   Sample& s = buffers_->sample;
   s.assign(prediction, truth);
   ImageScores out;
@@ -67,6 +72,24 @@ ImageScores Scorer::score(const ImageView& prediction, const ImageView& truth, c
   out.mae = mean_absolute_error(s);
   if (set_.hce) out.hce = human_correction_effort(s);
   if (set_.msiou) out.msiou = msiou(s, out.msiou_curve);
+  if (set_.context) {
+    const ContextMaps maps = context_maps(s);
+    out.cm = context_measure(s, maps, kContextBeta2, {});
+    if (picture != nullptr)
+      out.ccm = context_measure(s, maps, kCamouflageBeta2, camouflage_degree(s, *picture));
+  }
+  if (set_.size_invariant) {
+    const SizeInvariantResult si = size_invariant(s);
+    out.simae = si.mae;
+    out.size_invariant = si.f;
+  }
+  if (set_.boundary) {
+    out.boundary_iou = boundary_iou(s);
+    const SurfaceDistances distances = surface_distances(s);
+    out.hd95 = distances.hd95;
+    out.assd = distances.assd;
+  }
+  if (set_.mirror) out.mirror = mirror_scores(prediction, truth);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "maps.h"
+#include "metrics/dataset.h"
 #include "metrics/scorer.h"
 #include "support/shared_data.h"
 
@@ -39,6 +40,18 @@ void expect_scores(const json& expected, const ImageScores& ours) {
   expect_near(expected, "E_max", ours.e_max);
   expect_near(expected, "HCE", ours.hce);
   expect_summary(expected, "MSIoU", ours.msiou);
+  expect_near(expected, "CM", ours.cm);
+  expect_near(expected, "CCM", ours.ccm);
+  expect_near(expected, "SIMAE", ours.simae);
+  expect_summary(expected, "SI_sample_fm", ours.size_invariant.sample);
+  if (expected.contains("SI_overall_fm")) {
+    const json& overall = expected.at("SI_overall_fm");
+    Curve curve = ours.size_invariant.target_sum;
+    for (double& v : curve) v /= static_cast<double>(ours.size_invariant.targets);
+    expect_near(overall, "mean", mean_of(curve));
+    expect_near(overall, "max", max_of(curve));
+    expect_near(overall, "bin", f_measure(ours.size_invariant.binary, 0.3));
+  }
   for (std::size_t m = 0; m < kMeasures; ++m) {
     const std::string name(name_of(static_cast<Measure>(m)));
     expect_summary(expected, name, ours.measures[m]);
@@ -60,6 +73,92 @@ void check_maps(const std::filesystem::path& stem) {
 
 TEST(Reference, RandomMaps) {
   check_maps(test::repository_data() / "metrics" / "random");
+}
+
+// The 16x16 maps that edge_cases.json describes.
+Image edge_map(const std::string& name) {
+  Image m(16, 16, 1);
+  for (int y = 0; y < 16; ++y) {
+    for (int x = 0; x < 16; ++x) {
+      const bool box = y >= 4 && y <= 11 && x >= 4 && x <= 11;
+      int v = 0;
+      if (name == "gt1" || name == "pred255") v = 255;
+      if (name == "gtbox") v = box ? 255 : 0;
+      if (name == "gt_lastrow") v = y == 15 && x >= 4 && x <= 11 ? 255 : 0;
+      if (name == "ramp") v = 16 * y + x;
+      if (name == "const128") v = 128;
+      m.row(y)[x] = static_cast<std::uint8_t>(v);
+    }
+  }
+  return m;
+}
+
+TEST(Reference, EdgeCases) {
+  const json file = json::parse(std::ifstream(test::repository_data() / "metrics" / "edge_cases.json"));
+  compared = 0;
+  for (const auto& [name, expected] : file.at("cases").items()) {
+    SCOPED_TRACE(name);
+    const std::size_t cut = name.rfind('_');
+    const std::string pred = name.substr(cut + 1);
+    const Image gt = edge_map(name.substr(0, cut));
+    Scorer scorer;
+    expect_scores(expected, scorer.score(pred == "perfect" ? gt : edge_map(pred), gt));
+  }
+  EXPECT_EQ(compared, 315);
+}
+
+// Values that the reference does not have for the edge cases: ours are defined in docs/metrics.md.
+TEST(Reference, DefinedWhereTheReferenceIsNot) {
+  Scorer scorer;
+  const Image last_row = edge_map("gt_lastrow");
+  EXPECT_NEAR(scorer.score(last_row, last_row).s, 1, 1e-9);
+  const Image full = edge_map("gt1");
+  EXPECT_EQ(scorer.score(full, full).simae, 0);
+  EXPECT_EQ(scorer.score(edge_map("pred0"), full).simae, 1);
+  EXPECT_NEAR(scorer.score(edge_map("ramp"), full).simae, 0.5, 1e-12);
+}
+
+// A folder of predictions against a folder of ground truths, per picture and as a data set.
+void check_set(const json& expected, const std::filesystem::path& truths,
+               const std::filesystem::path& predictions) {
+  Scorer scorer;
+  std::vector<ImageScores> records;
+  compared = 0;
+  for (const json& picture : expected.at("per_image")) {
+    const std::filesystem::path name = picture.at("name").get<std::string>();
+    SCOPED_TRACE(name.string());
+    DecodeOptions gray;
+    gray.mode = ColorMode::gray;
+    const Image truth = read_image(truths / name, gray);
+    const Image prediction = read_image(predictions / (name.stem().string() + ".png"), gray);
+    records.push_back(scorer.score(prediction, truth));
+    expect_scores(picture, records.back());
+  }
+  EXPECT_EQ(compared, 6 * static_cast<int>(records.size()));
+  compared = 0;
+  for (const Value& v : dataset_values(records, 0, 0, 1)) {
+    const std::size_t dot = v.key.find('.');
+    const json* place = &expected.at("dataset");
+    if (dot != std::string::npos) {
+      if (!place->contains(v.key.substr(0, dot))) continue;
+      place = &place->at(v.key.substr(0, dot));
+    }
+    SCOPED_TRACE(v.key);
+    expect_near(*place, dot == std::string::npos ? v.key : v.key.substr(dot + 1), v.value);
+  }
+  EXPECT_GE(compared, 67);
+}
+
+TEST(Reference, SharedSets) {
+  if (!test::shared_data()) return;  // research data is not in the repository
+  const std::filesystem::path shared = *test::shared_data();
+  const json file = json::parse(std::ifstream(test::repository_data() / "metrics" / "expected.json"));
+  for (const std::string set : {"samples", "dss40"}) {
+    SCOPED_TRACE(set);
+    check_set(file.at(set), shared / "metrics" / set / "gt", shared / "metrics" / set / "pred");
+  }
+  const std::filesystem::path predict = shared / "golden" / "predict";
+  check_set(file.at("predict"), predict / "mask", predict / "pred");
 }
 
 }  // namespace

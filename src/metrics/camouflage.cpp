@@ -1,0 +1,241 @@
+#include "metrics/camouflage.h"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numbers>
+#include <opencv2/imgproc.hpp>
+
+#include "metrics/bitmap.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::metrics {
+
+namespace {
+
+constexpr int kPatch = 7;
+constexpr int kStep = 3;
+constexpr int kFeatures = kPatch * kPatch * 3;
+constexpr double kSpatialWeight = 20;
+constexpr double kGamma = 8;
+
+struct Patch {
+  int y = 0, x = 0;
+  std::array<float, 2> place{};  // standardised coordinates times 20, in float32
+  std::array<std::uint8_t, kFeatures> lab{};
+};
+
+// Patches on a grid of three pixels that lie in the mask as a whole.
+std::vector<Patch> patches_of(const cv::Mat& lab, const Bitmap& mask) {
+  std::vector<Patch> out;
+  for (int y = 0; y + kPatch <= mask.height(); y += kStep) {
+    for (int x = 0; x + kPatch <= mask.width(); x += kStep) {
+      bool whole = true;
+      for (int i = 0; i < kPatch && whole; ++i) {
+        for (int j = 0; j < kPatch && whole; ++j) whole = mask.at(x + j, y + i);
+      }
+      if (!whole) continue;
+      Patch p{y, x, {}, {}};
+      for (int i = 0; i < kPatch; ++i)
+        std::memcpy(p.lab.data() + i * kPatch * 3, lab.ptr(y + i) + 3 * x, kPatch * 3);
+      out.push_back(p);
+    }
+  }
+  return out;
+}
+
+// scikit-learn's StandardScaler over the corners of all patches: (v - mean) / standard deviation with N.
+void standardise(std::vector<Patch>& background, std::vector<Patch>& foreground) {
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const auto coordinate = [axis](const Patch& p) { return static_cast<double>(axis == 0 ? p.y : p.x); };
+    const auto n = static_cast<double>(background.size() + foreground.size());
+    double sum = 0, squares = 0;
+    for (const auto* list : {&background, &foreground}) {
+      for (const Patch& p : *list) sum += coordinate(p);
+    }
+    const double mean = sum / n;
+    for (const auto* list : {&background, &foreground}) {
+      for (const Patch& p : *list) squares += (coordinate(p) - mean) * (coordinate(p) - mean);
+    }
+    const double deviation = squares == 0 ? 1 : std::sqrt(squares / n);
+    for (auto* list : {&background, &foreground}) {
+      for (Patch& p : *list)
+        p.place[axis] = static_cast<float>(kSpatialWeight * ((coordinate(p) - mean) / deviation));
+    }
+  }
+}
+
+// The background patch most like `p` in Lab and place; the first of equals.
+const Patch& nearest(const Patch& p, const std::vector<Patch>& background) {
+  const Patch* best = nullptr;
+  double least = std::numeric_limits<double>::infinity();
+  for (const Patch& b : background) {
+    int colour = 0;
+    for (std::size_t i = 0; i < kFeatures; ++i) {
+      const int d = p.lab[i] - b.lab[i];
+      colour += d * d;
+    }
+    const double dy = static_cast<double>(p.place[0]) - static_cast<double>(b.place[0]);
+    const double dx = static_cast<double>(p.place[1]) - static_cast<double>(b.place[1]);
+    const double distance = colour + (dy * dy + dx * dx);
+    if (distance < least) {
+      least = distance;
+      best = &b;
+    }
+  }
+  return *best;
+}
+
+// The foreground rebuilt: the mean of the patches laid over each pixel, rounded half to even; black where
+// there is none.
+cv::Mat rebuilt(const ImageView& picture, const std::vector<Patch>& foreground,
+                const std::vector<Patch>& background) {
+  const int width = picture.width;
+  std::vector<std::array<std::int32_t, 4>> sums(static_cast<std::size_t>(width) *
+                                                static_cast<std::size_t>(picture.height));
+  for (const Patch& p : foreground) {
+    const Patch& from = nearest(p, background);
+    for (int i = 0; i < kPatch; ++i) {
+      const std::uint8_t* source = picture.row(from.y + i) + 3 * from.x;
+      auto* target = sums.data() + static_cast<std::ptrdiff_t>(p.y + i) * width + p.x;
+      for (int j = 0; j < kPatch; ++j, source += 3, ++target) {
+        for (std::size_t c = 0; c < 3; ++c) (*target)[c] += source[c];
+        ++(*target)[3];
+      }
+    }
+  }
+  cv::Mat out = cv::Mat::zeros(picture.height, width, CV_8UC3);
+  for (int y = 0; y < picture.height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const auto& sum =
+          sums[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)];
+      if (sum[3] == 0) continue;
+      for (int c = 0; c < 3; ++c) {
+        const double mean = static_cast<double>(sum[static_cast<std::size_t>(c)]) / sum[3];
+        out.ptr(y)[3 * x + c] = static_cast<std::uint8_t>(std::nearbyint(mean));
+      }
+    }
+  }
+  return out;
+}
+
+// scikit-image's rgb2lab: sRGB, illuminant D65, two-degree observer.
+void rgb_to_lab(const std::uint8_t* rgb, double (&lab)[3]) {
+  static const std::array<double, 256> linear = [] {
+    std::array<double, 256> t{};
+    for (std::size_t v = 0; v < 256; ++v) {
+      const double x = static_cast<double>(v) / 255;
+      t[v] = x > 0.04045 ? std::pow((x + 0.055) / 1.055, 2.4) : x / 12.92;
+    }
+    return t;
+  }();
+  const double r = linear[rgb[0]], g = linear[rgb[1]], b = linear[rgb[2]];
+  double xyz[3] = {(0.412453 * r + 0.357580 * g + 0.180423 * b) / 0.95047,
+                   0.212671 * r + 0.715160 * g + 0.072169 * b,
+                   (0.019334 * r + 0.119193 * g + 0.950227 * b) / 1.08883};
+  for (double& v : xyz) v = v > 0.008856 ? std::cbrt(v) : 7.787 * v + 16.0 / 116.0;
+  lab[0] = 116.0 * xyz[1] - 16.0;
+  lab[1] = 500.0 * (xyz[0] - xyz[1]);
+  lab[2] = 200.0 * (xyz[1] - xyz[2]);
+}
+
+double hue(double b, double a) {
+  const double t = std::atan2(b, a);
+  return t < 0 ? t + 2 * std::numbers::pi : t;
+}
+
+constexpr double radians(double degrees) {
+  return degrees * std::numbers::pi / 180;
+}
+
+// The mask without `inner`, grown by OpenCV's 20x20 square, whose anchor makes it reach 10 pixels up and left
+// of a pixel and 9 down and right.
+Bitmap surroundings(const Bitmap& inner) {
+  cv::Mat mask = cv::Mat::zeros(inner.height(), inner.width(), CV_8U);
+  for (int y = 0; y < inner.height(); ++y) {
+    for (int x = 0; x < inner.width(); ++x) mask.ptr(y)[x] = inner.at(x, y) ? 1 : 0;
+  }
+  cv::Mat grown;
+  cv::dilate(mask, grown, cv::Mat::ones(20, 20, CV_8U));
+  Bitmap out(inner.width(), inner.height());
+  for (int y = 0; y < inner.height(); ++y) {
+    for (int x = 0; x < inner.width(); ++x) {
+      if (grown.ptr(y)[x] != 0 && !inner.at(x, y)) out.set(x, y);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+double delta_e2000(const double (&lab1)[3], const double (&lab2)[3]) {
+  constexpr double kPi = std::numbers::pi;
+  constexpr double k25to7 = 6103515625.0;
+  const auto chroma_weight = [](double c) { return std::sqrt(std::pow(c, 7) / (std::pow(c, 7) + k25to7)); };
+  const double mean_c = 0.5 * (std::hypot(lab1[1], lab1[2]) + std::hypot(lab2[1], lab2[2]));
+  const double scale = 1 + 0.5 * (1 - chroma_weight(mean_c));
+  const double c1 = std::hypot(lab1[1] * scale, lab1[2]), h1 = hue(lab1[2], lab1[1] * scale);
+  const double c2 = std::hypot(lab2[1] * scale, lab2[2]), h2 = hue(lab2[2], lab2[1] * scale);
+
+  const double l_bar = 0.5 * (lab1[0] + lab2[0]);
+  const double l_square = (l_bar - 50) * (l_bar - 50);
+  const double l_term = (lab2[0] - lab1[0]) / (1 + 0.015 * l_square / std::sqrt(20 + l_square));
+
+  const double c_bar = 0.5 * (c1 + c2);
+  const double c_term = (c2 - c1) / (1 + 0.045 * c_bar);
+
+  const double difference = h2 - h1;
+  const double sum = h1 + h2;
+  const bool grey = c1 * c2 == 0;
+  double dh = difference;
+  if (difference > kPi) dh -= 2 * kPi;
+  if (difference < -kPi) dh += 2 * kPi;
+  if (grey) dh = 0;
+  double h_bar = sum;
+  if (!grey && std::abs(difference) > kPi) h_bar += sum < 2 * kPi ? 2 * kPi : -2 * kPi;
+  if (grey) h_bar *= 2;
+  h_bar *= 0.5;
+  const double t = 1 - 0.17 * std::cos(h_bar - radians(30)) + 0.24 * std::cos(2 * h_bar) +
+                   0.32 * std::cos(3 * h_bar + radians(6)) - 0.20 * std::cos(4 * h_bar - radians(63));
+  const double h_term = 2 * std::sqrt(c1 * c2) * std::sin(dh / 2) / (1 + 0.015 * c_bar * t);
+
+  const double bend = (h_bar * 180 / kPi - 275) / 25;
+  const double rotation = radians(30) * std::exp(-(bend * bend));
+  const double r_term = -std::sin(2 * rotation) * 2 * chroma_weight(c_bar) * c_term * h_term;
+  return std::sqrt(std::max(0.0, l_term * l_term + c_term * c_term + h_term * h_term + r_term));
+}
+
+std::vector<double> camouflage_degree(const Sample& s, const ImageView& picture) {
+  if (picture.channels != 3 || picture.width != s.width || picture.height != s.height) {
+    throw UsageError(
+        "the picture for the camouflage context measure must be RGB and as large as the ground truth");
+  }
+  const cv::Mat rgb(picture.height, picture.width, CV_8UC3, const_cast<std::uint8_t*>(picture.data),
+                    static_cast<std::size_t>(picture.stride));
+  cv::Mat lab;
+  cv::cvtColor(rgb, lab, cv::COLOR_RGB2Lab);
+  const Bitmap truth = truth_of(s);
+  std::vector<Patch> foreground = patches_of(lab, truth);
+  std::vector<Patch> background = patches_of(lab, surroundings(truth));
+  if (foreground.empty() || background.empty()) return {};
+  standardise(background, foreground);
+  const cv::Mat recon = rebuilt(picture, foreground, background);
+
+  // cd = (exp(gamma * similarity) - 1) / (exp(gamma) - 1), similarity = 1 - clip(deltaE / 100, 0, 1)
+  std::vector<double> out(static_cast<std::size_t>(s.pixels()), 0);
+  for (int y = 0; y < s.height; ++y) {
+    for (int x = 0; x < s.width; ++x) {
+      if (s.truth_row(y)[x] == 0) continue;
+      double ours[3], theirs[3];
+      rgb_to_lab(recon.ptr(y) + 3 * x, ours);
+      rgb_to_lab(picture.row(y) + 3 * x, theirs);
+      const double similarity = 1 - std::min(1.0, delta_e2000(ours, theirs) / 100);
+      out[static_cast<std::size_t>(y) * static_cast<std::size_t>(s.width) + static_cast<std::size_t>(x)] =
+          (std::exp(kGamma * similarity) - 1) / (std::exp(kGamma) - 1);
+    }
+  }
+  return out;
+}
+
+}  // namespace sam2unet::metrics

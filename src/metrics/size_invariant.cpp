@@ -1,0 +1,220 @@
+#include "metrics/size_invariant.h"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "metrics/bitmap.h"
+#include "metrics/components.h"
+#include "metrics/numpy_sum.h"
+
+namespace sam2unet::metrics {
+
+namespace {
+
+constexpr std::int64_t kSmallestTarget = 50;
+constexpr double kBeta2 = 0.3;
+// The reference keeps the boxes of all targets in one double per pixel, target k as 2^(k - 1): from the 54th
+// target on overlapping boxes are rounded, from the 64th on it raises.
+constexpr std::size_t kExactTargets = 53;
+constexpr std::size_t kReferenceTargets = 63;
+
+// A target's part of the picture: its box, or what rounding has made of it.
+struct Target {
+  Box box;
+  std::vector<std::uint8_t> mask;  // [height, width] where it is not the whole box; empty otherwise
+
+  bool covers(int x, int y, int width) const {
+    return mask.empty() || mask[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) +
+                                static_cast<std::size_t>(x)] != 0;
+  }
+};
+
+// Targets of at least 50 pixels; if there are none, all that are as large as the largest.
+std::vector<Target> targets_of(const Sample& s) {
+  const std::vector<Component> parts = components4(truth_of(s));
+  std::int64_t least = kSmallestTarget;
+  std::int64_t largest = 0;
+  for (const Component& c : parts) largest = std::max(largest, c.area);
+  least = std::min(least, largest);
+  std::vector<Target> out;
+  for (const Component& c : parts) {
+    if (c.area >= least) out.push_back({c.box, {}});
+  }
+  return out;
+}
+
+// What is left of the boxes after the reference's sum of powers of two in double and its test of bit k - 1.
+void apply_reference_rounding(const Sample& s, std::vector<Target>& targets) {
+  if (targets.size() <= kExactTargets || targets.size() > kReferenceTargets) return;
+  const auto width = static_cast<std::size_t>(s.width);
+  std::vector<double> weights(width * static_cast<std::size_t>(s.height), 0);
+  for (std::size_t k = 0; k < targets.size(); ++k) {
+    const Box& b = targets[k].box;
+    for (int y = b.y0; y <= b.y1; ++y) {
+      for (int x = b.x0; x <= b.x1; ++x) {
+        weights[static_cast<std::size_t>(y) * width + static_cast<std::size_t>(x)] +=
+            static_cast<double>(std::uint64_t{1} << k);
+      }
+    }
+  }
+  for (std::size_t k = 0; k < targets.size(); ++k) {
+    targets[k].mask.resize(weights.size());
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      targets[k].mask[i] = static_cast<std::uint8_t>((static_cast<std::uint64_t>(weights[i]) >> k) & 1);
+    }
+    targets[k].box = {0, 0, s.width - 1, s.height - 1};
+  }
+}
+
+Histograms histograms_in(const Sample& s, const Target& t) {
+  Histograms h;
+  for (int y = t.box.y0; y <= t.box.y1; ++y) {
+    const std::uint8_t* p = s.prediction_row(y);
+    const std::uint8_t* g = s.truth_row(y);
+    for (int x = t.box.x0; x <= t.box.x1; ++x) {
+      if (t.covers(x, y, s.width)) ++(g[x] != 0 ? h.foreground : h.background)[p[x]];
+    }
+  }
+  return h;
+}
+
+std::int64_t sum_of(const std::array<std::uint32_t, 256>& counts) {
+  std::int64_t n = 0;
+  for (const std::uint32_t c : counts) n += c;
+  return n;
+}
+
+// Sum of |pred - gt| over the pixels of a histogram, times the range.
+std::int64_t error_sum(const Levels& l, const Histograms& h) {
+  std::int64_t sum = 0;
+  for (int v = l.low; v <= l.high; ++v) {
+    const auto i = static_cast<std::size_t>(v);
+    const std::int64_t x = v - l.offset;
+    sum += x * h.background[i] + (l.range - x) * h.foreground[i];
+  }
+  return sum;
+}
+
+// mae = r * sum_bg / area_bg * factor + sum over targets of sum_k / area_k * factor, where r = area_bg /
+// (area - area_bg) and factor = 1 / (targets + r)
+double mae_of(const Sample& s, const std::vector<Target>& targets, const std::vector<Histograms>& inside) {
+  Bitmap covered(s.width, s.height);
+  for (const Target& t : targets) {
+    for (int y = t.box.y0; y <= t.box.y1; ++y) {
+      for (int x = t.box.x0; x <= t.box.x1; ++x) {
+        if (t.covers(x, y, s.width)) covered.set(x, y);
+      }
+    }
+  }
+  Histograms outside;
+  std::int64_t area = 0;
+  for (int y = 0; y < s.height; ++y) {
+    for (int x = 0; x < s.width; ++x) {
+      if (covered.at(x, y)) continue;
+      ++area;
+      ++(s.truth_row(y)[x] != 0 ? outside.foreground : outside.background)[s.prediction_row(y)[x]];
+    }
+  }
+  const double range = s.levels.range;
+  const double ratio = static_cast<double>(area) / static_cast<double>(s.pixels() - area);
+  const double factor = 1 / (static_cast<double>(targets.size()) + ratio);
+  double mae = 0;
+  if (area > 0) {
+    mae = ratio * (static_cast<double>(error_sum(s.levels, outside)) / range) / static_cast<double>(area) *
+          factor;
+  }
+  for (const Histograms& h : inside) {
+    const std::int64_t n = sum_of(h.foreground) + sum_of(h.background);
+    if (n > 0) mae += static_cast<double>(error_sum(s.levels, h)) / range / static_cast<double>(n) * factor;
+  }
+  return mae;
+}
+
+// Foreground of pred * mask at its own adaptive threshold, min(2 mean over the whole picture, 1). Pixels
+// outside are 0.
+Confusion adaptive_confusion(const Sample& s, const Target& t, const Histograms& h, std::int64_t outside) {
+  const Levels& l = s.levels;
+  std::int64_t sum = 0;
+  for (int v = l.low; v <= l.high; ++v) {
+    const auto i = static_cast<std::size_t>(v);
+    sum += std::int64_t{v - l.offset} * (h.foreground[i] + h.background[i]);
+  }
+  const double n = static_cast<double>(s.pixels());
+  double threshold = 2 * (static_cast<double>(sum) / l.range / n);
+  bool close = false;
+  for (int v = l.low; v <= l.high; ++v) {
+    const auto i = static_cast<std::size_t>(v);
+    const double difference = l.value[i] - threshold;
+    close = close || (h.foreground[i] + h.background[i] != 0 && difference < 1e-9 && difference > -1e-9);
+  }
+  if (close) {
+    threshold = 2 *
+                numpy_sum<double>(
+                    [&](std::int64_t i) {
+                      const int x = static_cast<int>(i % s.width);
+                      const int y = static_cast<int>(i / s.width);
+                      const bool in = x >= t.box.x0 && x <= t.box.x1 && y >= t.box.y0 && y <= t.box.y1 &&
+                                      t.covers(x, y, s.width);
+                      return in ? l.value[s.prediction_row(y)[x]] : 0.0;
+                    },
+                    s.pixels()) /
+                n;
+  }
+  threshold = std::min(threshold, 1.0);
+  Confusion c;
+  (0.0 >= threshold ? c.fp : c.tn) += outside;
+  for (int v = l.low; v <= l.high; ++v) {
+    const auto i = static_cast<std::size_t>(v);
+    const bool predicted = l.value[i] >= threshold;
+    (predicted ? c.tp : c.fn) += h.foreground[i];
+    (predicted ? c.fp : c.tn) += h.background[i];
+  }
+  return c;
+}
+
+void add_target(const Sample& s, const Target& t, const Histograms& h, SizeInvariantScores& out) {
+  const std::int64_t foreground = sum_of(h.foreground);
+  const std::int64_t outside = s.pixels() - foreground - sum_of(h.background);
+  LevelCounts counts = quantized_counts(h, s.levels);
+  counts.background[0] += static_cast<std::uint32_t>(outside);
+  Curve curve;
+  for_each_threshold(counts, foreground, s.pixels() - foreground, [&](int i, const Confusion& c, bool same) {
+    const auto at = static_cast<std::size_t>(i);
+    curve[at] = same ? curve[at - 1] : f_measure(c, kBeta2);
+  });
+  Confusion binary = confusion_at(h, s.levels.binary_cut);
+  binary.tn += outside;
+
+  for (std::size_t i = 0; i < curve.size(); ++i) out.target_sum[i] += curve[i];
+  out.sample.adp += f_measure(adaptive_confusion(s, t, h, outside), kBeta2);
+  out.sample.mean += mean_of(curve);
+  out.sample.max += max_of(curve);
+  out.sample.bin += f_measure(binary, kBeta2);
+  out.binary += binary;
+  ++out.targets;
+}
+
+}  // namespace
+
+SizeInvariantResult size_invariant(const Sample& s) {
+  SizeInvariantResult out;
+  std::vector<Target> targets = targets_of(s);
+  if (targets.empty()) {  // no foreground: the plain measures of the whole picture
+    out.mae = static_cast<double>(error_sum(s.levels, s.histogram)) / s.levels.range /
+              static_cast<double>(s.pixels());
+    add_target(s, {{0, 0, s.width - 1, s.height - 1}, {}}, s.histogram, out.f);
+    return out;
+  }
+  apply_reference_rounding(s, targets);
+  std::vector<Histograms> inside;
+  inside.reserve(targets.size());
+  for (const Target& t : targets) inside.push_back(histograms_in(s, t));
+  out.mae = mae_of(s, targets, inside);
+  for (std::size_t k = 0; k < targets.size(); ++k) add_target(s, targets[k], inside[k], out.f);
+  const auto n = static_cast<double>(out.f.targets);
+  out.f.sample = {out.f.sample.adp / n, out.f.sample.mean / n, out.f.sample.max / n, out.f.sample.bin / n};
+  return out;
+}
+
+}  // namespace sam2unet::metrics
