@@ -10,6 +10,7 @@ namespace sam2unet::cli {
 struct Failed {};
 
 void add_verify(CLI::App& app);
+void add_train(CLI::App& app);
 void add_completion(CLI::App& app);
 void add_man(CLI::App& app);
 

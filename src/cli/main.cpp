@@ -34,6 +34,7 @@ int run(int argc, char** argv) {
   app.get_formatter()->column_width(36);
   app.footer("`sam2unet COMMAND --help` tells more. Exit code: 0 ok, 1 failed, 2 wrong usage.");
   sam2unet::cli::add_verify(app);
+  sam2unet::cli::add_train(app);
   sam2unet::cli::add_completion(app);
   sam2unet::cli::add_man(app);
   try {
