@@ -6,6 +6,8 @@ target_include_directories(s2u_options INTERFACE ${PROJECT_SOURCE_DIR}/include $
                                                  ${PROJECT_BINARY_DIR}/generated)
 target_compile_options(s2u_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
                                              $<$<BOOL:${SAM2UNET_WERROR}>:-Werror>
+  # `{.precision = f16}` leaves the other members at their defaults on purpose.
+  -Wno-missing-field-initializers
   # GCC 12 warns of overlapping copies inside its own std::string (its bug 105329).
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
 # The numbers are the reference's to the last bit in places (Pillow, metrics): no contraction behind our back.

@@ -9,6 +9,8 @@ namespace sam2unet::cli {
 /// Thrown by a command that has already said on stderr what failed (one unreadable picture among many).
 struct Failed {};
 
+void add_info(CLI::App& app);
+void add_convert(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_train(CLI::App& app);
 void add_completion(CLI::App& app);

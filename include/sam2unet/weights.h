@@ -1,0 +1,62 @@
+// Weight files: what one holds, and conversion between formats and precisions.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sam2unet/export.h"
+
+namespace sam2unet {
+
+struct WeightsInfo {
+  std::string format;    ///< "safetensors", "PyTorch zip", "PyTorch stream (before 1.6)"
+  std::string contents;  ///< "full SAM2-UNet", "SAM2 trunk", "task-only SAM2-UNet", "incomplete SAM2-UNet" or
+                         ///< "unknown"
+  std::string variant;   ///< "t", "s", "b+", "l", "custom", or empty where it cannot be told
+  std::string usable_for;
+  std::string config;           ///< JSON of the network's configuration, or empty
+  std::string wrapper;          ///< key under which the tensors lay in a pickle, or empty
+  std::uint64_t file_size = 0;  ///< bytes
+  std::int64_t parameters =
+      0;  ///< elements of floating-point and int8 tensors that are not running statistics
+  std::int64_t trainable = 0;                   ///< of those, what the official recipe trains
+  std::map<std::string, std::int64_t> dtypes;   ///< "f32", "f16", "int8", ... -> number of tensors
+  std::map<std::string, std::int64_t> parts;    ///< "trunk", "adapters", ... -> parameters
+  std::map<std::string, std::string> metadata;  ///< of a safetensors file
+  struct Tensor {
+    std::string name, dtype;
+    std::vector<std::int64_t> shape;
+  };
+  std::vector<Tensor> tensors;
+  std::vector<std::string> missing, misshapen, unexpected;  ///< against the full network, with shapes
+};
+
+/// Reads a file's directory, not its data. FileError or FormatError.
+SAM2UNET_API WeightsInfo inspect_weights(const std::filesystem::path& file);
+
+enum class WeightsPrecision {
+  keep,
+  f32,
+  f16,
+  bf16,
+  int8,  ///< weights only, symmetric per output channel, with float32 scales; the rest float32. safetensors
+         ///< only
+};
+
+struct ConvertOptions {
+  WeightsPrecision precision = WeightsPrecision::keep;
+  /// Leave the frozen trunk out: adapters, RFB, decoder and heads.
+  bool task_only = false;
+  /// Where the trunk of a task-only input comes from: SAM2, SAM2.1, or any SAM2-UNet of the same variant.
+  std::filesystem::path trunk;
+};
+
+/// Writes `out`, whose extension decides the format: .safetensors, or .pth/.pt as PyTorch's `torch.load`
+/// reads it. FileError, FormatError, WeightsError (wrong variant, nothing of a SAM2-UNet in it), UsageError.
+SAM2UNET_API void convert_weights(const std::filesystem::path& in, const std::filesystem::path& out,
+                                  const ConvertOptions& options = {});
+
+}  // namespace sam2unet

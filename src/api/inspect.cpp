@@ -1,0 +1,71 @@
+#include <fmt/format.h>
+
+#include <unordered_map>
+
+#include "formats/tensor_file.h"
+#include "model/checkpoint.h"
+#include "sam2unet/weights.h"
+
+namespace sam2unet {
+namespace {
+
+std::string use_of(model::Contents contents) {
+  switch (contents) {
+    case model::Contents::full:
+      return "predict, eval, verify, convert; a start for training";
+    case model::Contents::trunk:
+      return "a start for training (--init), or convert --trunk; not for predict: adapters, RFB, decoder and "
+             "heads are missing";
+    case model::Contents::task_only:
+      return "convert --trunk SAM2.pt, which makes a full SAM2-UNet of it; not for predict: the trunk is "
+             "missing";
+    case model::Contents::partial:
+      return "nothing as it is: tensors are missing or misshapen";
+    case model::Contents::unknown:
+      return "nothing here: it holds no SAM2-UNet and no SAM2 trunk";
+  }
+  return "";
+}
+
+}  // namespace
+
+WeightsInfo inspect_weights(const std::filesystem::path& path) {
+  const auto file = formats::TensorFile::open(path);
+  const auto r = model::recognise(file);
+  WeightsInfo info;
+  info.format = formats::name_of(file.format());
+  info.contents = model::name_of(r.contents);
+  info.usable_for = use_of(r.contents);
+  info.wrapper = file.wrapper();
+  info.file_size = std::filesystem::file_size(path);
+  info.metadata = file.metadata();
+  info.missing = r.missing;
+  info.misshapen = r.misshapen;
+  info.unexpected = r.unexpected;
+  std::unordered_map<std::string, model::TensorSpec> specs;
+  if (r.config) {
+    info.variant = model::variant_name(*r.config);
+    info.config = r.config->to_json();
+    for (auto& s : model::tensor_table(*r.config)) specs.emplace(model::stored_name(s.name, r), s);
+  }
+  for (const auto& t : file.tensors()) {
+    ++info.dtypes[std::string(name_of(t.view.dtype))];
+    info.tensors.push_back(
+        {t.name, std::string(name_of(t.view.dtype)), {t.view.shape.begin(), t.view.shape.end()}});
+    const bool is_number =
+        t.view.dtype != DType::i64 && t.view.dtype != DType::i32 && t.view.dtype != DType::boolean;
+    const auto it = specs.find(t.name);
+    if (it == specs.end()) {
+      if (!r.config && is_number) info.parameters += t.view.numel();
+      continue;
+    }
+    const auto& spec = it->second;
+    if (spec.is_buffer()) continue;
+    info.parameters += t.view.numel();
+    if (spec.trainable()) info.trainable += t.view.numel();
+    info.parts[std::string(model::name_of(spec.part))] += t.view.numel();
+  }
+  return info;
+}
+
+}  // namespace sam2unet

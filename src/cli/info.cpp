@@ -1,0 +1,86 @@
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "commands.h"
+#include "sam2unet/weights.h"
+
+namespace sam2unet::cli {
+namespace {
+
+struct Arguments {
+  std::string file;
+  bool json = false, tensors = false;
+};
+
+nlohmann::json to_json(const WeightsInfo& i) {
+  nlohmann::json tensors = nlohmann::json::array();
+  for (const auto& t : i.tensors)
+    tensors.push_back({{"name", t.name}, {"dtype", t.dtype}, {"shape", t.shape}});
+  nlohmann::json j{
+      {"format", i.format},         {"contents", i.contents},     {"variant", i.variant},
+      {"usable_for", i.usable_for}, {"file_size", i.file_size},   {"parameters", i.parameters},
+      {"trainable", i.trainable},   {"dtypes", i.dtypes},         {"parts", i.parts},
+      {"metadata", i.metadata},     {"wrapper", i.wrapper},       {"missing", i.missing},
+      {"misshapen", i.misshapen},   {"unexpected", i.unexpected}, {"tensors", std::move(tensors)}};
+  j["config"] = i.config.empty() ? nlohmann::json() : nlohmann::json::parse(i.config);
+  return j;
+}
+
+void print_some(const char* what, const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 10;
+  if (names.empty()) return;
+  std::printf("%s (%zu):\n", what, names.size());
+  for (std::size_t i = 0; i < names.size() && i < kMost; ++i) std::printf("  %s\n", names[i].c_str());
+  if (names.size() > kMost) std::printf("  ... and %zu more\n", names.size() - kMost);
+}
+
+void run(const Arguments& a) {
+  const WeightsInfo i = inspect_weights(a.file);
+  if (a.json) {
+    // Names come from the file: bytes that are no UTF-8 are replaced, not refused.
+    std::printf("%s\n", to_json(i).dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    return;
+  }
+  std::printf("file        %s\n", a.file.c_str());
+  std::printf("format      %s%s\n", i.format.c_str(),
+              i.wrapper.empty() ? "" : (", tensors under \"" + i.wrapper + "\"").c_str());
+  std::printf("contents    %s%s\n", i.contents.c_str(),
+              i.variant.empty() ? "" : (", variant " + i.variant).c_str());
+  std::printf("size        %.1f MB\n", static_cast<double>(i.file_size) * 1e-6);
+  std::printf("tensors     %zu\n", i.tensors.size());
+  std::printf("parameters  %lld", static_cast<long long>(i.parameters));
+  if (i.trainable > 0)
+    std::printf(" (%lld trained by the official recipe)", static_cast<long long>(i.trainable));
+  std::printf("\n");
+  for (const auto& [part, n] : i.parts)
+    std::printf("  %-12s %lld\n", part.c_str(), static_cast<long long>(n));
+  std::printf("dtypes      ");
+  for (const auto& [dtype, n] : i.dtypes)
+    std::printf("%s x %lld  ", dtype.c_str(), static_cast<long long>(n));
+  std::printf("\nusable for  %s\n", i.usable_for.c_str());
+  print_some("missing", i.missing);
+  print_some("misshapen", i.misshapen);
+  print_some("not of this network", i.unexpected);
+  if (!a.tensors) return;
+  for (const auto& t : i.tensors) {
+    std::string shape;
+    for (const auto d : t.shape) shape += (shape.empty() ? "" : ", ") + std::to_string(d);
+    std::printf("%-5s [%s]  %s\n", t.dtype.c_str(), shape.c_str(), t.name.c_str());
+  }
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  auto* c = app.add_subcommand("info", "Say what a weight file holds and what it can be used for");
+  auto a = std::make_shared<Arguments>();
+  c->add_option("FILE", a->file, "safetensors, .pth or .pt")->required();
+  c->add_flag("--json", a->json, "everything, as JSON");
+  c->add_flag("--tensors", a->tensors, "list every tensor");
+  c->footer("Example: sam2unet info SAM2-UNet-COD.pth");
+  c->callback([a] { run(*a); });
+}
+
+}  // namespace sam2unet::cli

@@ -1,0 +1,111 @@
+#include "sam2unet/segmenter.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+#include <type_traits>
+
+#include "sam2unet/errors.h"
+#include "support/shared_data.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet {
+namespace {
+
+static_assert(!std::is_copy_constructible_v<Segmenter> && std::is_nothrow_move_constructible_v<Segmenter>);
+
+Image gradient(int w, int h, int c) {
+  Image image(w, h, c);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = static_cast<std::uint8_t>(i * 37 / 11);
+  return image;
+}
+
+Segmenter& shared_segmenter() {
+  static Segmenter s(default_model_path());
+  return s;
+}
+
+TEST(Segmenter, TheMapHasThePicturesSizeAndTheLogitsTheNetworks) {
+  SegmentOptions options;
+  options.size = {96, 64};
+  const auto s = shared_segmenter().segment(gradient(51, 33, 3), options);
+  EXPECT_EQ(s.width, 51);
+  EXPECT_EQ(s.height, 33);
+  EXPECT_EQ(s.map.size(), 51u * 33u);
+  EXPECT_EQ(s.logits.size(), 96u * 64u);
+  EXPECT_TRUE(std::all_of(s.map.begin(), s.map.end(), [](float p) { return p >= 0 && p <= 1; }));
+  EXPECT_EQ(shared_segmenter().variant(), "t");
+}
+
+TEST(Segmenter, GrayAndAlphaAreWhatTheirColoursAre) {
+  SegmentOptions options;
+  options.size = {64, 64};
+  const Image gray = gradient(40, 30, 1);
+  Image rgb(40, 30, 3), rgba(40, 30, 4);
+  for (std::size_t i = 0; i < gray.pixels.size(); ++i) {
+    for (std::size_t c = 0; c < 3; ++c) rgb.pixels[3 * i + c] = rgba.pixels[4 * i + c] = gray.pixels[i];
+    rgba.pixels[4 * i + 3] = static_cast<std::uint8_t>(i);
+  }
+  const auto want = shared_segmenter().segment(rgb, options).logits;
+  EXPECT_EQ(shared_segmenter().segment(gray, options).logits, want);
+  EXPECT_EQ(shared_segmenter().segment(rgba, options).logits, want);
+}
+
+TEST(Segmenter, OfficialStretchesEveryPicture) {
+  SegmentOptions options;
+  options.size = {64, 64};
+  options.official = true;
+  const auto s = shared_segmenter().segment(gradient(40, 30, 3), options);
+  EXPECT_EQ(*std::min_element(s.map.begin(), s.map.end()), 0.0F);
+  EXPECT_GT(*std::max_element(s.map.begin(), s.map.end()), 0.999F);
+}
+
+TEST(Segmenter, ManyThreadsGetTheSameBits) {
+  SegmentOptions options;
+  options.size = {64, 96};
+  std::vector<std::vector<float>> want;
+  for (int i = 0; i < 4; ++i)
+    want.push_back(shared_segmenter().segment(gradient(20 + i, 30, 3), options).logits);
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < 5; ++round) {
+        const int i = (t + round) % 4;
+        if (shared_segmenter().segment(gradient(20 + i, 30, 3), options).logits !=
+            want[static_cast<std::size_t>(i)])
+          ++wrong;
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(Segmenter, AMovedOneStillWorks) {
+  Segmenter a(default_model_path(), {.threads = 1});
+  const Segmenter b = std::move(a);
+  SegmentOptions options;
+  options.size = {32, 32};
+  EXPECT_EQ(b.segment(gradient(1, 1, 3), options).map.size(), 1u);
+}
+
+TEST(Segmenter, WrongArgumentsAreNamed) {
+  SegmentOptions options;
+  options.size = {100, 100};
+  const Image image = gradient(8, 8, 3);
+  EXPECT_THROW((void)shared_segmenter().segment(image, options), UsageError);
+  EXPECT_THROW((void)shared_segmenter().segment(ImageView{}), UsageError);
+  EXPECT_THROW((void)shared_segmenter().segment(ImageView{image.pixels.data(), 8, 8, 2, 16}), UsageError);
+  EXPECT_THROW(Segmenter(default_model_path(), {.threads = -1}), UsageError);
+  const test::TempDir dir;
+  EXPECT_THROW(Segmenter(dir / "none.safetensors"), FileError);
+  EXPECT_THROW(Segmenter(test::repository_data() / "golden" / "forward_nano_1x64x160_c.safetensors"),
+               WeightsError);
+}
+
+}  // namespace
+}  // namespace sam2unet
