@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,8 @@ struct DecodeOptions {
 enum class ImageFormat { jpeg, png, webp, tiff, bmp, pnm };
 /// "JPEG", "PNG", ...
 SAM2UNET_API std::string_view name_of(ImageFormat format);
+/// Which format the bytes begin like, if any; they may still be damaged.
+SAM2UNET_API std::optional<ImageFormat> detect_image_format(std::span<const std::byte> bytes);
 
 /// What a picture file was before it was turned into RGB or gray.
 struct ImageInfo {

@@ -9,6 +9,7 @@ namespace sam2unet::cli {
 /// Thrown by a command that has already said on stderr what failed (one unreadable picture among many).
 struct Failed {};
 
+void add_predict(CLI::App& app);
 void add_info(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_verify(CLI::App& app);

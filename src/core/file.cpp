@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "sam2unet/errors.h"
+#include "sam2unet/files.h"
 
 namespace sam2unet {
 namespace {
@@ -139,6 +140,10 @@ void write_file(const std::filesystem::path& path, std::span<const std::byte> by
 void write_file(const std::filesystem::path& path, std::string_view text) {
   write_file(path, std::as_bytes(std::span(text)));
 }
+
+void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) { write_file(path, bytes); }
+
+void write_atomically(const std::filesystem::path& path, std::string_view text) { write_file(path, text); }
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
   const Descriptor file{open_for_reading(path)};

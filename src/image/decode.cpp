@@ -68,8 +68,18 @@ constexpr std::array<Format, 6> kFormats = {{
      decode_pnm},
 }};
 
+const Format* find_format(Bytes bytes) {
+  const auto f = std::find_if(kFormats.begin(), kFormats.end(), [&](const Format& x) { return x.is(bytes); });
+  return f == kFormats.end() ? nullptr : &*f;
+}
+
 }  // namespace
 }  // namespace image
+
+std::optional<ImageFormat> detect_image_format(std::span<const std::byte> bytes) {
+  const auto* format = image::find_format({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  return format == nullptr ? std::nullopt : std::optional(format->format);
+}
 
 std::string_view name_of(ImageFormat format) {
   switch (format) {
@@ -116,9 +126,8 @@ Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& option
   const image::Source source{
       {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, name, options.max_pixels};
   if (bytes.empty()) image::fail(source, "the file is empty");
-  const auto format = std::find_if(image::kFormats.begin(), image::kFormats.end(),
-                                   [&](const image::Format& f) { return f.is(source.bytes); });
-  if (format == image::kFormats.end()) {
+  const image::Format* format = image::find_format(source.bytes);
+  if (format == nullptr) {
     image::fail(source, "it is not a JPEG, PNG, WebP, TIFF, BMP or PNM picture; convert it to one of these");
   }
   try {

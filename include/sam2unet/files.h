@@ -1,0 +1,18 @@
+// Writing results safely.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+#include "sam2unet/export.h"
+
+namespace sam2unet {
+
+/// Writes a file that appears under its name only when all of it is on disk, replacing what was there: written to a
+/// temporary name in the same folder, synced, renamed. FileError; nothing is left behind then.
+SAM2UNET_API void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
+SAM2UNET_API void write_atomically(const std::filesystem::path& path, std::string_view text);
+
+}  // namespace sam2unet

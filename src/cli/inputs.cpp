@@ -1,0 +1,163 @@
+#include "inputs.h"
+
+#include <fmt/format.h>
+#include <glob.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+#include <string_view>
+#include <system_error>
+
+#include "sam2unet/errors.h"
+#include "sam2unet/image.h"
+
+namespace sam2unet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::byte> read_stdin() {
+  std::vector<std::byte> out;
+  constexpr std::size_t kStep = 1 << 16;
+  while (true) {
+    const std::size_t used = out.size();
+    out.resize(used + kStep);
+    const ssize_t n = ::read(STDIN_FILENO, out.data() + used, kStep);
+    if (n < 0 && errno != EINTR) {
+      throw FileError(fmt::format("cannot read standard input: {}", std::generic_category().message(errno)));
+    }
+    out.resize(used + (n > 0 ? static_cast<std::size_t>(n) : 0));
+    if (n == 0) return out;
+  }
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (!line.empty()) out.emplace_back(line);
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+std::string_view text_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::vector<fs::path> expand(const std::string& pattern) {
+  glob_t found = {};
+  std::vector<fs::path> out;
+  if (::glob(pattern.c_str(), GLOB_BRACE | GLOB_TILDE, nullptr, &found) == 0) {
+    for (std::size_t i = 0; i < found.gl_pathc; ++i) out.emplace_back(found.gl_pathv[i]);
+  }
+  ::globfree(&found);
+  return out;
+}
+
+class Collector {
+ public:
+  explicit Collector(bool recursive) : recursive_(recursive) {}
+
+  void add_name(const std::string& name) {
+    if (name == "-") return add_stdin();
+    std::error_code error;
+    if (fs::exists(fs::path(name), error)) return add_path(name);
+    if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory) {
+      return problem(fmt::format("cannot open {}: {}", name, error.message()));
+    }
+    if (name.find_first_of("*?[{~") == std::string::npos) {
+      return problem(fmt::format("cannot open {}: no such file or folder", name));
+    }
+    const auto found = expand(name);
+    if (found.empty()) return problem(fmt::format("nothing matches {}", name));
+    for (const auto& path : found) add_path(path);
+  }
+
+  Inputs take() { return std::move(inputs_); }
+
+ private:
+  void problem(std::string line) { inputs_.problems.push_back(std::move(line)); }
+
+  void add_path(const fs::path& path) {
+    std::error_code error;
+    if (fs::is_directory(path, error))
+      add_folder(path);
+    else
+      add_file(path, {});
+  }
+
+  void add_file(const fs::path& path, const fs::path& folder) {
+    std::error_code error;
+    const fs::path real = fs::canonical(path, error);
+    if (!seen_.insert(error ? path : real).second) return;  // named twice
+    inputs_.pictures.push_back({path, folder, {}});
+  }
+
+  void add_folder(const fs::path& folder) {
+    std::vector<fs::path> files;
+    std::error_code error;
+    const auto keep = [&](const fs::directory_entry& entry) {
+      std::error_code ignored;
+      if (entry.is_regular_file(ignored) && has_image_extension(entry.path())) files.push_back(entry.path());
+    };
+    if (recursive_) {
+      for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+        keep(*it);
+    } else {
+      for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) keep(*it);
+    }
+    if (error) return problem(fmt::format("cannot read the folder {}: {}", folder.string(), error.message()));
+    if (files.empty()) {
+      return problem(
+          fmt::format("no pictures in {} (looked for .jpg, .png, .webp, .tif, .bmp, .ppm and the like{})",
+                      folder.string(), recursive_ ? "" : "; -r looks into its subfolders too"));
+    }
+    std::sort(files.begin(), files.end());
+    for (const auto& file : files) add_file(file, file.parent_path().lexically_relative(folder));
+  }
+
+  void add_stdin() {
+    if (stdin_read_) return;
+    stdin_read_ = true;
+    std::vector<std::byte> bytes = read_stdin();
+    if (bytes.empty()) return problem("standard input is empty; give it a picture, or a list of paths");
+    if (looks_like_picture(bytes)) {
+      inputs_.pictures.push_back({{}, {}, std::move(bytes)});
+      return;
+    }
+    if (text_of(bytes).find('\0') != std::string_view::npos) {
+      return problem("standard input is neither a picture of a known format nor a list of paths");
+    }
+    for (const auto& line : lines_of(text_of(bytes))) {
+      if (line != "-") add_name(line);
+    }
+  }
+
+  bool recursive_;
+  bool stdin_read_ = false;
+  std::set<fs::path> seen_;
+  Inputs inputs_;
+};
+
+}  // namespace
+
+bool looks_like_picture(const std::vector<std::byte>& bytes) {
+  if (!detect_image_format(bytes)) return false;
+  // "BMW.jpg" begins like a BMP, and "P1 ..." like a PNM: a first line that names a file is a list.
+  const auto lines = lines_of(text_of(bytes).substr(0, 4096));
+  std::error_code error;
+  return lines.empty() || lines[0].find('\0') != std::string::npos || !fs::exists(lines[0], error);
+}
+
+Inputs collect_inputs(const std::vector<std::string>& names, bool recursive) {
+  Collector collector(recursive);
+  for (const auto& name : names) collector.add_name(name);
+  return collector.take();
+}
+
+}  // namespace sam2unet::cli

@@ -1,0 +1,87 @@
+#include "outputs.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+namespace sam2unet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::optional<std::pair<std::uint64_t, std::uint64_t>> identity(const fs::path& path) {
+  struct stat st = {};
+  if (::stat(path.c_str(), &st) != 0) return std::nullopt;
+  return std::pair<std::uint64_t, std::uint64_t>(st.st_dev, st.st_ino);
+}
+
+}  // namespace
+
+std::string_view name_of(Save save) {
+  switch (save) {
+    case Save::map:
+      return "map";
+    case Save::mask:
+      return "mask";
+    case Save::overlay:
+      return "overlay";
+    case Save::cutout:
+      return "cutout";
+    case Save::json:
+      return "json";
+  }
+  return "?";
+}
+
+std::string_view ending_of(Save save) {
+  switch (save) {
+    case Save::map:
+      return ".png";
+    case Save::mask:
+      return "_mask.png";
+    case Save::overlay:
+      return "_overlay.png";
+    case Save::cutout:
+      return "_cutout.png";
+    case Save::json:
+      return ".json";
+  }
+  return "";
+}
+
+fs::path file_of(const fs::path& stem, Save save) {
+  fs::path out = stem;
+  out += ending_of(save);
+  return out;
+}
+
+OutputNames::OutputNames(fs::path folder, std::vector<Save> saves, const std::vector<Input>& inputs)
+    : folder_(std::move(folder)), saves_(std::move(saves)) {
+  for (const Input& input : inputs) {
+    if (const auto id = identity(input.file)) input_files_.insert(*id);
+  }
+}
+
+bool OutputNames::is_free(const fs::path& stem) const {
+  return std::none_of(saves_.begin(), saves_.end(), [&](Save save) {
+    const fs::path file = file_of(stem, save);
+    if (taken_.count(file) != 0) return true;
+    const auto id = identity(file);
+    return id && input_files_.count(*id) != 0;
+  });
+}
+
+fs::path OutputNames::take(const Input& input) {
+  const fs::path folder = (folder_ / input.folder).lexically_normal();
+  const std::string stem = input.from_stdin() ? "stdin" : input.file.stem().string();
+  fs::path out = folder / stem;
+  if (!is_free(out) && !input.from_stdin()) out = folder / input.file.filename();
+  for (int n = 2; !is_free(out); ++n) out = folder / fmt::format("{}-{}", stem, n);
+  for (const Save save : saves_) taken_.insert(file_of(out, save));
+  return out;
+}
+
+}  // namespace sam2unet::cli

@@ -1,0 +1,44 @@
+// Under which names results are written, so that nothing that matters is overwritten.
+#pragma once
+
+#include <filesystem>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "inputs.h"
+
+namespace sam2unet::cli {
+
+/// What can be written of a picture.
+enum class Save { map, mask, overlay, cutout, json };
+
+/// "map", "mask", ...
+std::string_view name_of(Save save);
+/// What stands behind the stem: ".png", "_mask.png", "_overlay.png", "_cutout.png", ".json".
+std::string_view ending_of(Save save);
+
+/// Gives every input a stem of its own in the output folder.
+class OutputNames {
+ public:
+  OutputNames(std::filesystem::path folder, std::vector<Save> saves, const std::vector<Input>& inputs);
+
+  /// FOLDER/[SUBFOLDER/]STEM: the input's stem; its name with extension, or a numbered stem, where a result
+  /// would have the name of another input's result or of an input file itself.
+  std::filesystem::path take(const Input& input);
+
+ private:
+  bool is_free(const std::filesystem::path& stem) const;
+
+  std::filesystem::path folder_;
+  std::vector<Save> saves_;
+  std::set<std::filesystem::path> taken_;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> input_files_;  // device and inode
+};
+
+/// The file that a stem and a kind of result make.
+std::filesystem::path file_of(const std::filesystem::path& stem, Save save);
+
+}  // namespace sam2unet::cli

@@ -1,0 +1,287 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "commands.h"
+#include "pipeline.h"
+#include "progress.h"
+#include "sam2unet/errors.h"
+#include "sam2unet/files.h"
+
+namespace sam2unet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Arguments {
+  std::vector<std::string> inputs;
+  std::string output;
+  std::vector<std::string> saves = {"map"};
+  std::string size = "352";
+  std::string weights;
+  int threads = 0;
+  int pillow = 12;
+  bool recursive = false;
+  bool verbose = false;
+  ResultOptions results;
+};
+
+constexpr std::array kSaves = {Save::map, Save::mask, Save::overlay, Save::cutout, Save::json};
+
+std::vector<Save> parse_saves(const std::vector<std::string>& names) {
+  std::vector<Save> out;
+  for (const Save save : kSaves) {
+    if (std::find(names.begin(), names.end(), name_of(save)) != names.end()) out.push_back(save);
+  }
+  return out;
+}
+
+// "N" or "HxW", multiples of 32.
+InputSize parse_size(const std::string& text) {
+  constexpr int kLargest = 8192;
+  const auto x = text.find('x');
+  const auto number = [&](const std::string& digits) {
+    const bool plain = !digits.empty() && digits.size() <= 5 &&
+                       std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const int value = plain ? std::stoi(digits) : 0;
+    if (value < 32 || value > kLargest || value % 32 != 0) {
+      throw UsageError(fmt::format(
+          "--size {}: give N or HxW, multiples of 32 from 32 to {}, such as 352 or 480x640", text, kLargest));
+    }
+    return value;
+  };
+  const int height = number(text.substr(0, x));
+  return {height, x == std::string::npos ? height : number(text.substr(x + 1))};
+}
+
+// Where the results go.
+struct Target {
+  fs::path folder;
+  bool to_stdout = false;
+};
+
+Target target_of(const Arguments& a, const std::vector<Input>& pictures) {
+  const bool one_from_stdin = pictures.size() == 1 && pictures[0].from_stdin();
+  if (a.output.empty() && !one_from_stdin) {
+    throw UsageError("where should the results go? Give a folder: -o DIR");
+  }
+  if (!a.output.empty() && a.output != "-") return {a.output, false};
+  const auto& saves = a.results.saves;
+  if (saves.size() != 1) {
+    throw UsageError(
+        "standard output takes one kind of result: choose one with --save, or give a folder: -o DIR");
+  }
+  if (saves[0] == Save::json) return {{}, true};
+  if (pictures.size() > 1) {
+    throw UsageError(fmt::format("standard output takes one picture's {}, not {}; give a folder: -o DIR",
+                                 name_of(saves[0]), pictures.size()));
+  }
+  if (::isatty(STDOUT_FILENO) == 1) {
+    throw UsageError(
+        "standard output is a terminal, which shows no PNG: redirect it, or give a folder: -o DIR");
+  }
+  return {{}, true};
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error && !fs::is_directory(folder)) error = std::make_error_code(std::errc::not_a_directory);
+  if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error = {errno, std::generic_category()};
+  if (error)
+    throw FileError(fmt::format("cannot write into the folder {}: {}", folder.string(), error.message()));
+}
+
+std::atomic<Pipeline*> running = nullptr;
+
+// The first Ctrl-C finishes the pictures underway, the second ends the program.
+void on_interrupt(int signal) {
+  std::signal(signal, SIG_DFL);
+  if (Pipeline* p = running.load()) p->stop();
+}
+
+struct Interruptible {
+  explicit Interruptible(Pipeline& p) {
+    running = &p;
+    std::signal(SIGINT, on_interrupt);
+    std::signal(SIGTERM, on_interrupt);
+  }
+  ~Interruptible() {
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+    running = nullptr;
+  }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+};
+
+class Prediction {
+ public:
+  explicit Prediction(Arguments& a) : args_(a) {
+    args_.results.saves = parse_saves(a.saves);
+    options_.size = parse_size(a.size);
+    options_.official = a.results.official;
+    options_.pillow = a.pillow == 13 ? PillowVersion::v13 : PillowVersion::v12;
+  }
+
+  void run() {
+    Inputs inputs = collect_inputs(args_.inputs, args_.recursive);
+    if (inputs.pictures.empty() && inputs.problems.size() == 1) throw FileError(inputs.problems[0]);
+    for (const auto& problem : inputs.problems) complain(problem);
+    if (inputs.pictures.empty()) throw FileError("there is nothing to segment");
+    target_ = target_of(args_, inputs.pictures);
+    if (!target_.to_stdout) prepare_folders(inputs.pictures);
+    const Segmenter segmenter(args_.weights.empty() ? default_model_path() : fs::path(args_.weights),
+                              {.threads = args_.threads});
+    total_ = inputs.pictures.size();
+    Progress progress(total_, "pictures");
+    Pipeline pipeline(std::move(inputs.pictures), stages(segmenter, progress));
+    {
+      const Interruptible guard(pipeline);
+      pipeline.run();
+    }
+    progress.finish();
+    conclude(progress, pipeline.stopped());
+  }
+
+ private:
+  void prepare_folders(const std::vector<Input>& pictures) {
+    make_folder(target_.folder);
+    OutputNames names(target_.folder, args_.results.saves, pictures);
+    for (const Input& input : pictures) stems_.push_back(names.take(input));
+  }
+
+  Stages stages(const Segmenter& segmenter, Progress& progress) {
+    return {
+        [this](const Input& input) { return decode(input); },
+        [this, &segmenter](const Image& image) { return segmenter.segment(image, options_); },
+        [this](const Picture& p, std::size_t index) {
+          return target_.to_stdout ? encode(p) : write(p, stems_[index]);
+        },
+        [this, &progress](const Outcome& outcome) { report(outcome, progress); },
+    };
+  }
+
+  Image decode(const Input& input) const {
+    const DecodeOptions options{.apply_exif_orientation = !args_.results.official};
+    return input.from_stdin() ? decode_image(input.bytes, options, "standard input")
+                              : read_image(input.file, options);
+  }
+
+  Outcome encode(const Picture& p) const {
+    const auto bytes = encode_result(p, args_.results, args_.results.saves[0]);
+    return {{}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, note(p, {})};
+  }
+
+  Outcome write(const Picture& p, const fs::path& stem) const {
+    if (!stem.parent_path().empty()) fs::create_directories(stem.parent_path());
+    std::string files;
+    for (const Save save : args_.results.saves) {
+      const fs::path file = file_of(stem, save);
+      write_atomically(file, encode_result(p, args_.results, save));
+      files += file.string() + "\n";
+    }
+    // On a terminal the list would only hide the bar; a pipe gets the names of the results.
+    return {{}, ::isatty(STDOUT_FILENO) == 1 ? std::string() : files, note(p, files)};
+  }
+
+  static std::string note(const Picture& p, std::string files) {
+    std::replace(files.begin(), files.end(), '\n', ' ');
+    return fmt::format("{}: {} x {} pixels, {:.2f} s{}{}", p.input.name(), p.result.width, p.result.height,
+                       p.seconds, files.empty() ? "" : " -> ",
+                       files.substr(0, files.size() - (files.empty() ? 0 : 1)));
+  }
+
+  void complain(const std::string& problem) {
+    any_problem_ = true;
+    fmt::print(stderr, "sam2unet: {}\n", problem);
+  }
+
+  void report(const Outcome& outcome, Progress& progress) {
+    ++reported_;
+    if (!outcome.error.empty()) {
+      ++failed_;
+      progress.say("sam2unet: " + outcome.error);
+    } else {
+      if (args_.verbose) progress.say(outcome.note);
+      if (!outcome.line.empty()) progress.print(outcome.line);
+    }
+    progress.advance();
+  }
+
+  void conclude(const Progress& progress, bool interrupted) const {
+    if (interrupted) {
+      throw FileError(fmt::format("interrupted after {} of {} pictures", reported_, total_));
+    }
+    if (progress.on_terminal() && !target_.to_stdout) {
+      fmt::print(stderr, "{} of {} pictures in {:.1f} s, results in {}\n", reported_ - failed_, total_,
+                 progress.seconds(), target_.folder.string());
+    }
+    if (failed_ > 0 || any_problem_) throw Failed{};
+  }
+
+  Arguments& args_;
+  SegmentOptions options_;
+  Target target_;
+  std::vector<fs::path> stems_;  // of each picture's results
+  std::size_t total_ = 0;
+  std::size_t reported_ = 0;
+  std::size_t failed_ = 0;
+  bool any_problem_ = false;  // a name that led nowhere
+};
+
+}  // namespace
+
+void add_predict(CLI::App& app) {
+  auto* c = app.add_subcommand("predict", "Segment pictures");
+  auto a = std::make_shared<Arguments>();
+  c->add_option(
+       "INPUT", a->inputs,
+       "pictures, folders of pictures, globs; - is a list of paths, or one picture, on standard input")
+      ->required();
+  c->add_option("-o,--output", a->output, "folder for the results, made if missing; - is standard output");
+  c->add_option(
+       "--save", a->saves,
+       "what to write, separated by commas: map (probability, STEM.png), mask, overlay, cutout, json")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"map", "mask", "overlay", "cutout", "json"}))
+      ->capture_default_str();
+  c->add_option("--threshold", a->results.threshold, "probability from which on a pixel belongs to the mask")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  c->add_option("--size", a->size,
+                "what the picture is resized to for the network: N or HxW, multiples of 32")
+      ->capture_default_str();
+  c->add_option("-w,--weights", a->weights, "checkpoint; without it, the model that comes with the program");
+  c->add_option("-j,--threads", a->threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
+  c->add_flag("--official", a->results.official,
+              "as the reference's test.py: ignore EXIF, stretch each map from 0 to 1, truncate to 8 bits");
+  c->add_option("--pillow", a->pillow, "resize as this version of Pillow")
+      ->check(CLI::IsMember({12, 13}))
+      ->capture_default_str();
+  c->add_option("--simplify", a->results.simplify,
+                "polygons may leave out corners this many pixels off the line")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  c->add_flag("-r,--recursive", a->recursive, "look into subfolders, and make the same ones for the results");
+  c->add_flag("-v,--verbose", a->verbose, "tell of each picture how long it took and where its results are");
+  c->footer(
+      "Examples:\n"
+      "  sam2unet predict photos/ -o out                         maps of all pictures of a folder\n"
+      "  sam2unet predict a.jpg b.png -o out --save mask,overlay,cutout\n"
+      "  find . -name '*.jpg' | sam2unet predict - -o out --save json\n"
+      "  sam2unet predict - < a.jpg > map.png                    one picture through a pipe\n"
+      "The names of the files written are listed on standard output where that is no terminal.\n"
+      "Pictures that cannot be read are reported, the others are done, and the exit code is 1.");
+  c->callback([a] { Prediction(*a).run(); });
+}
+
+}  // namespace sam2unet::cli

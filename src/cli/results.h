@@ -1,0 +1,33 @@
+// What is made of one segmented picture: encoded files, or lines for standard output.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "inputs.h"
+#include "outputs.h"
+#include "sam2unet/image.h"
+#include "sam2unet/segmenter.h"
+
+namespace sam2unet::cli {
+
+struct ResultOptions {
+  std::vector<Save> saves;
+  double threshold = 0.5;
+  /// Corners of polygons that lie within this many pixels of the line are left out.
+  double simplify = 0.0;
+  bool official = false;
+};
+
+struct Picture {
+  Input input;
+  Image pixels;  // RGB
+  Segmentation result;
+  double seconds = 0.0;  // spent on it so far
+};
+
+/// The bytes of one kind of result: a PNG or a JSON object on one line.
+std::vector<std::byte> encode_result(const Picture& picture, const ResultOptions& options, Save save);
+
+}  // namespace sam2unet::cli

@@ -1,0 +1,261 @@
+// `sam2unet predict` where all is well: inputs, results, names.
+#include <nlohmann/json.hpp>
+
+#include "predict_fixture.h"
+
+namespace sam2unet {
+namespace {
+
+using test::Finished;
+using test::PredictTest;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST_F(PredictTest, AFolderGivesAMapPerPicture) {
+  put_picture("in/b.png", 30, 20);
+  put_picture("in/a.png", 5, 40);
+  put("in/notes.txt", "no picture");
+  const Finished r = predict({"in", "-o", "out"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "out/a.png\nout/b.png\n");  // sorted, whichever was ready first
+  EXPECT_EQ(r.err, "");
+  EXPECT_THAT(list("out"), ElementsAre("a.png", "b.png"));
+  EXPECT_EQ(gray("out/b.png").width, 30);
+  EXPECT_EQ(gray("out/a.png").height, 40);
+}
+
+TEST_F(PredictTest, AllResultsAgreeWithEachOther) {
+  put_picture("a.png", 50, 33);
+  const Finished r =
+      predict({"a.png", "-o", "out", "--save", "map,mask,overlay,cutout,json", "--threshold", "0.4"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(list("out"), ElementsAre("a.json", "a.png", "a_cutout.png", "a_mask.png", "a_overlay.png"));
+  const Image map = gray("out/a.png");
+  const Image mask = gray("out/a_mask.png");
+  std::int64_t area = 0;
+  for (std::size_t i = 0; i < mask.pixels.size(); ++i) {
+    ASSERT_TRUE(mask.pixels[i] == 0 || mask.pixels[i] == 255);
+    if (mask.pixels[i] != 0)
+      EXPECT_GE(map.pixels[i], 102);  // 0.4 * 255
+    else
+      EXPECT_LE(map.pixels[i], 102);
+    area += mask.pixels[i] != 0 ? 1 : 0;
+  }
+  const Image picture = test::picture(50, 33, 3);
+  EXPECT_EQ(read_image(dir / "out/a_cutout.png").pixels, picture.pixels);  // colours under the alpha channel
+  const Image overlay = read_image(dir / "out/a_overlay.png");
+  EXPECT_EQ(overlay.width, 50);
+  const auto json = nlohmann::json::parse(get("out/a.json"));
+  EXPECT_EQ(json["input"], "a.png");
+  EXPECT_EQ(json["width"], 50);
+  EXPECT_EQ(json["height"], 33);
+  EXPECT_EQ(json["threshold"], 0.4);
+  EXPECT_EQ(json["area"], area);
+  double enclosed = 0;  // twice the area of the polygons
+  const auto add = [&](const nlohmann::json& ring) {
+    for (std::size_t i = 0; i < ring.size(); ++i) {
+      const auto& p = ring[i];
+      const auto& q = ring[(i + 1) % ring.size()];
+      enclosed += p[0].get<double>() * q[1].get<double>() - q[0].get<double>() * p[1].get<double>();
+    }
+  };
+  for (const auto& p : json["polygons"]) {
+    add(p["outer"]);
+    for (const auto& hole : p["holes"]) add(hole);
+  }
+  EXPECT_EQ(enclosed / 2, static_cast<double>(area));
+}
+
+TEST_F(PredictTest, AnEmptyMaskHasNoBox) {
+  put_picture("a.png", 8, 8);
+  const Finished r = predict({"a.png", "-o", "-", "--save", "json", "--threshold", "1"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  const auto json = nlohmann::json::parse(r.out);
+  EXPECT_TRUE(json["bounding_box"].is_null());
+  EXPECT_EQ(json["area"], 0);
+  EXPECT_EQ(json["mean_confidence"], 0.0);
+  EXPECT_TRUE(json["polygons"].empty());
+}
+
+TEST_F(PredictTest, JsonOfManyIsALineEach) {
+  put_picture("in/a.png", 8, 9);
+  put_picture("in/b.png", 9, 8);
+  const Finished r = predict({"in", "-o", "-", "--save", "json"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  const auto end = r.out.find('\n');
+  EXPECT_EQ(nlohmann::json::parse(r.out.substr(0, end))["height"], 9);
+  EXPECT_EQ(nlohmann::json::parse(r.out.substr(end + 1))["height"], 8);
+}
+
+TEST_F(PredictTest, APictureThroughAPipe) {
+  put_picture("a.png", 21, 13);
+  ASSERT_EQ(predict({"a.png", "-o", "out"}).exit_code, 0);
+  const std::string bytes = get("a.png");
+  const Finished piped = predict({"-"}, {.input = bytes});
+  EXPECT_EQ(piped.exit_code, 0) << piped.err;
+  EXPECT_EQ(piped.out, get("out/a.png"));
+  EXPECT_EQ(predict({"-", "-o", "-"}, {.input = bytes}).out, piped.out);
+  const Finished saved = predict({"-", "-o", "out"}, {.input = bytes});
+  EXPECT_EQ(saved.out, "out/stdin.png\n");
+  EXPECT_EQ(get("out/stdin.png"), piped.out);
+}
+
+TEST_F(PredictTest, AListOnStandardInput) {
+  put_picture("BMW.png", 8, 8);  // begins like a BMP
+  put_picture("in/b.png", 8, 8);
+  const Finished r = predict({"-", "-o", "out"}, {.input = "BMW.png\r\nin\n\n"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "out/BMW.png\nout/b.png\n");
+}
+
+TEST_F(PredictTest, AGlobThatTheShellDidNotExpand) {
+  put_picture("in/a1.png", 8, 8);
+  put_picture("in/a2.png", 8, 8);
+  put_picture("in/b.png", 8, 8);
+  EXPECT_EQ(predict({"in/a*.png", "-o", "out"}).out, "out/a1.png\nout/a2.png\n");
+  put_picture("odd[1].png", 8, 8);  // a file first, a pattern only if there is none
+  EXPECT_EQ(predict({"odd[1].png", "-o", "out"}).out, "out/odd[1].png\n");
+}
+
+TEST_F(PredictTest, SubfoldersOnlyWhenAsked) {
+  put_picture("in/a.png", 8, 8);
+  put_picture("in/deep/er/a.png", 8, 8);
+  EXPECT_EQ(predict({"in", "-o", "out1"}).out, "out1/a.png\n");
+  EXPECT_EQ(predict({"in", "-o", "out2", "-r"}).out, "out2/a.png\nout2/deep/er/a.png\n");
+}
+
+TEST_F(PredictTest, OneStemTwice) {
+  put_picture("x/cat.png", 8, 8);
+  put_picture("y/cat.png", 9, 9);
+  put_picture("z/cat.png", 10, 10);
+  std::filesystem::copy_file(test::repository_data() / "image" / "files" / "rgb.jpg", dir / "x" / "cat.jpg");
+  const Finished r =
+      predict({"x/cat.png", "x/cat.jpg", "y/cat.png", "z/cat.png", "x/../x/cat.png", "-o", "out"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "out/cat.png\nout/cat.jpg.png\nout/cat.png.png\nout/cat-2.png\n");
+  EXPECT_EQ(gray("out/cat.png").width, 8);
+  EXPECT_EQ(gray("out/cat.jpg.png").width, 11);
+  EXPECT_EQ(gray("out/cat.png.png").width, 9);
+  EXPECT_EQ(gray("out/cat-2.png").width, 10);
+}
+
+TEST_F(PredictTest, ResultsOfOneInputDoNotHitThoseOfAnother) {
+  put_picture("cat.png", 8, 8);
+  put_picture("cat_mask.png", 9, 9);
+  const Finished r = predict({"cat.png", "cat_mask.png", "-o", "out", "--save", "map,mask"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(list("out"),
+              ElementsAre("cat.png", "cat_mask.png", "cat_mask.png.png", "cat_mask.png_mask.png"));
+  EXPECT_EQ(gray("out/cat_mask.png").width, 8);
+}
+
+TEST_F(PredictTest, AnInputIsNeverOverwritten) {
+  put_picture("in/a.png", 8, 8);
+  put_picture("in/b.png", 8, 8);
+  std::filesystem::create_symlink(dir / "in" / "b.png", dir / "a_link.png");
+  const std::string before = get("in/a.png") + get("in/b.png");
+  const Finished r = predict({"in", "-o", "in"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "in/a.png.png\nin/b.png.png\n");
+  EXPECT_EQ(get("in/a.png") + get("in/b.png"), before);
+  // through another name of the same file
+  EXPECT_EQ(predict({"a_link.png", "-o", "."}).out, "./a_link.png.png\n");
+  EXPECT_EQ(get("in/a.png") + get("in/b.png"), before);
+}
+
+TEST_F(PredictTest, OfficialIgnoresExifAndStretches) {
+  std::filesystem::copy_file(test::repository_data() / "image" / "files" / "exif6.jpg", dir / "a.jpg");
+  ASSERT_EQ(predict({"a.jpg", "-o", "upright"}).exit_code, 0);
+  ASSERT_EQ(predict({"a.jpg", "-o", "official", "--official"}).exit_code, 0);
+  EXPECT_EQ(gray("upright/a.png").width, 6);
+  const Image official = gray("official/a.png");
+  EXPECT_EQ(official.width, 11);
+  EXPECT_EQ(*std::min_element(official.pixels.begin(), official.pixels.end()), 0);
+  EXPECT_GE(*std::max_element(official.pixels.begin(), official.pixels.end()), 254);
+}
+
+TEST_F(PredictTest, SizeAndPillowReachTheNetwork) {
+  put_picture("a.png", 30, 300);  // Pillow 13 would shrink its height first
+  ASSERT_EQ(predict({"a.png", "-o", "o12"}).exit_code, 0);
+  ASSERT_EQ(predict({"a.png", "-o", "o13", "--pillow", "13"}).exit_code, 0);
+  ASSERT_EQ(predict_plain({"predict", "a.png", "-o", "wide", "--size", "64x96", "-w", "tiny.safetensors"})
+                .exit_code,
+            0);
+  EXPECT_EQ(gray("o13/a.png").height, 300);
+  EXPECT_NE(get("wide/a.png"), get("o12/a.png"));
+}
+
+TEST_F(PredictTest, OddSizes) {
+  put_picture("in/1x1.png", 1, 1);
+  put_picture("in/long.png", 20000, 3);
+  put_picture("in/tall.png", 2, 20000);
+  const Finished r = predict({"in", "-o", "out", "--save", "map,overlay"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(gray("out/1x1.png").width, 1);
+  EXPECT_EQ(gray("out/long.png").width, 20000);
+  EXPECT_EQ(gray("out/tall.png").height, 20000);
+}
+
+TEST_F(PredictTest, ProgressOnATerminalOnly) {
+  for (int i = 0; i < 6; ++i) put_picture("in/" + std::to_string(i) + ".png", 8, 8);
+  const Finished shown = predict({"in", "-o", "out"}, {.terminal = true});
+  EXPECT_EQ(shown.exit_code, 0);
+  EXPECT_THAT(shown.err, HasSubstr("6 pictures"));
+  EXPECT_THAT(shown.err, HasSubstr("/s"));
+  EXPECT_THAT(shown.err, HasSubstr("left"));
+  EXPECT_THAT(shown.err, HasSubstr("results in out"));
+  EXPECT_EQ(predict({"in", "-o", "out"}).err, "");
+}
+
+TEST_F(PredictTest, VerboseTellsTimesAndPlaces) {
+  put_picture("a.png", 8, 9);
+  const Finished r = predict({"a.png", "-o", "out", "-v"});
+  EXPECT_THAT(r.err, HasSubstr("a.png: 8 x 9 pixels, "));
+  EXPECT_THAT(r.err, HasSubstr(" s -> out/a.png"));
+}
+
+TEST_F(PredictTest, HelpAndCompletionsKnowIt) {
+  const Finished help = predict_plain({"predict", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  for (const char* word : {"--save", "--threshold", "--size", "--official", "--pillow", "Examples:"}) {
+    EXPECT_THAT(help.out, HasSubstr(word));
+  }
+  for (const char* shell : {"bash", "zsh", "fish"}) {
+    EXPECT_THAT(predict_plain({"completion", shell}).out, HasSubstr("official")) << shell;
+  }
+  EXPECT_THAT(predict_plain({"man"}).out, HasSubstr(".SS predict"));
+}
+
+// Every picture of the reference, with its own weights: within 1 grey level everywhere, equal on 98 % of the
+// pixels of each and 99.5 % of all.
+TEST_F(PredictTest, OfficialMapsAreTheReferences) {
+  const auto shared = test::shared_data();
+  if (!shared) return;  // a clone without the development data
+  const auto golden = *shared / "golden" / "predict";
+  const Finished r = predict_plain({"predict", (golden / "image").string(), "-o", "out", "--official",
+                                    "--weights", (*shared / "weights" / "sam2unet_t_duts.pth").string()});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  std::int64_t all = 0;
+  std::int64_t all_equal = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(golden / "pred")) {
+    const std::string name = entry.path().filename().string();
+    const Image want = read_image(entry.path(), {.mode = ColorMode::gray});
+    const Image got = gray("out/" + name);
+    ASSERT_EQ(got.pixels.size(), want.pixels.size()) << name;
+    std::int64_t equal = 0;
+    int worst = 0;
+    for (std::size_t i = 0; i < want.pixels.size(); ++i) {
+      const int d = std::abs(got.pixels[i] - want.pixels[i]);
+      worst = std::max(worst, d);
+      equal += d == 0 ? 1 : 0;
+    }
+    EXPECT_LE(worst, 1) << name;
+    EXPECT_GE(static_cast<double>(equal), 0.98 * static_cast<double>(want.pixels.size())) << name;
+    all += static_cast<std::int64_t>(want.pixels.size());
+    all_equal += equal;
+  }
+  EXPECT_GE(static_cast<double>(all_equal), 0.995 * static_cast<double>(all));
+}
+
+}  // namespace
+}  // namespace sam2unet

@@ -1,0 +1,33 @@
+// A complete checkpoint of the smallest network there can be, with deterministic weights.
+#pragma once
+
+#include <filesystem>
+
+#include "formats/tensor_file.h"
+#include "model/config.h"
+#include "model/tensor_table.h"
+#include "model/weight_source.h"
+
+namespace sam2unet::test {
+
+inline model::Config tiny_config() {
+  return model::Config::from_json(R"({"embed_dim": 16, "stages": [1, 1, 1, 1], "global_att_blocks": []})");
+}
+
+/// Writes it; `only_trunk` leaves out what makes it a SAM2-UNet.
+inline void write_tiny_weights(const std::filesystem::path& path, bool only_trunk = false) {
+  model::DeterministicWeights source;
+  std::vector<std::vector<float>> data;
+  std::vector<formats::NamedTensor> tensors;
+  for (const auto& t : model::tensor_table(tiny_config())) {
+    if (only_trunk && t.part != model::Part::trunk) continue;
+    const auto values = source.get(t.name, t.shape);
+    data.emplace_back(values.begin(), values.end());
+    tensors.push_back({t.name,
+                       {reinterpret_cast<const std::byte*>(data.back().data()), DType::f32, t.shape,
+                        t.shape.dense_strides()}});
+  }
+  formats::write_safetensors(path, tensors, {{"config", tiny_config().to_json()}});
+}
+
+}  // namespace sam2unet::test
