@@ -1,5 +1,5 @@
-// Scores predictions against ground truths as the papers do: PySODMetrics 1.6.2's numbers and HetNet's mirror protocol.
-// docs/metrics.md has each formula, its parameters, edge cases and source.
+// Scores predictions against ground truths as the papers do: PySODMetrics 1.6.2's numbers and HetNet's mirror
+// protocol. docs/metrics.md has each formula, its parameters, edge cases and source.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,8 @@ namespace sam2unet {
 enum class EmptyPolicy {
   paper,           ///< what PySODMetrics computes: most measures of agreement are 0 there
   skip,            ///< they are left out of every mean
-  one_if_correct,  ///< where the prediction is empty too (nothing above 0.5), measures of agreement count as 1
+  one_if_correct,  ///< where the prediction is empty too (nothing above 0.5), measures of agreement count as
+                   ///< 1
 };
 
 struct EvaluateOptions {
@@ -59,9 +60,9 @@ struct EvaluatedImage {
   int width = 0;
   int height = 0;
   bool empty_truth = false;
-  bool counted = true;           ///< false: left out by EmptyPolicy::skip
-  bool resized = false;          ///< the prediction had another size
-  std::vector<double> values;    ///< in the order of Evaluation::image_keys; NaN: not computed
+  bool counted = true;         ///< false: left out by EmptyPolicy::skip
+  bool resized = false;        ///< the prediction had another size
+  std::vector<double> values;  ///< in the order of Evaluation::image_keys; NaN: not computed
 };
 
 /// Means over the data set; entry t belongs to threshold t of 0..255.
@@ -86,28 +87,30 @@ struct Evaluation {
   EmptyPolicy empty = EmptyPolicy::paper;
   int resamples = 0;
   std::uint64_t seed = 0;
-  std::vector<std::string> warnings;             ///< unpaired files, resized predictions
-  std::vector<std::filesystem::path> unpaired;   ///< files that have no partner
-  std::vector<EvaluationFailure> failures;       ///< pictures that could not be read or scored
+  std::vector<std::string> warnings;            ///< unpaired files, resized predictions
+  std::vector<std::filesystem::path> unpaired;  ///< files that have no partner
+  std::vector<EvaluationFailure> failures;      ///< pictures that could not be read or scored
 
   /// The data set's value of `key`; NaN if there is none.
   SAM2UNET_API double value(std::string_view key) const;
 };
 
-/// Scores every pair of gray maps with the same stem. UsageError if the folders cannot be paired; under `strict` also
-/// for unpaired files and other sizes. One unreadable file is a failure in the result, and the others are scored.
-SAM2UNET_API Evaluation evaluate(const std::filesystem::path& predictions, const std::filesystem::path& truths,
-                                 const EvaluateOptions& options = {});
+/// Scores every pair of gray maps with the same stem. UsageError if the folders cannot be paired; under
+/// `strict` also for unpaired files and other sizes. One unreadable file is a failure in the result, and the
+/// others are scored.
+SAM2UNET_API Evaluation evaluate(const std::filesystem::path& predictions,
+                                 const std::filesystem::path& truths, const EvaluateOptions& options = {});
 
 /// Makes the map of an RGB picture: gray, 8 bits. It is called from several threads at once.
 using Predictor = std::function<Image(const ImageView& picture)>;
 
-/// The same for maps that are made on the way and never written. `options.pictures` is where the pictures are.
+/// The same for maps that are made on the way and never written. `options.pictures` is where the pictures
+/// are.
 SAM2UNET_API Evaluation evaluate(const Predictor& predictor, const std::filesystem::path& truths,
                                  const EvaluateOptions& options);
 
-/// Every value of one pair of gray maps of one size; with `picture` (RGB, the same size) the camouflage context measure
-/// too. UsageError if sizes or channels do not fit.
+/// Every value of one pair of gray maps of one size; with `picture` (RGB, the same size) the camouflage
+/// context measure too. UsageError if sizes or channels do not fit.
 SAM2UNET_API std::vector<MetricValue> evaluate_pair(const ImageView& prediction, const ImageView& truth,
                                                     const ImageView* picture = nullptr);
 
@@ -125,7 +128,8 @@ SAM2UNET_API std::string dataset_csv(std::span<const Evaluation> evaluations);
 SAM2UNET_API std::string images_csv(std::span<const Evaluation> evaluations);
 
 /// Indices into `images` of the pictures with the worst values of `key`, the worst first.
-SAM2UNET_API std::vector<std::size_t> worst_images(const Evaluation& evaluation, std::string_view key, std::size_t count);
+SAM2UNET_API std::vector<std::size_t> worst_images(const Evaluation& evaluation, std::string_view key,
+                                                   std::size_t count);
 
 /// A column of a table as the papers print them.
 struct TableColumn {
@@ -133,13 +137,13 @@ struct TableColumn {
   std::string key;
 };
 
-/// "cod", "sod", "marine", "mirror" or "polyp": the columns of that field's tables, in their order; "common" and "all".
-/// UsageError for another name.
+/// "cod", "sod", "marine", "mirror" or "polyp": the columns of that field's tables, in their order; "common"
+/// and "all". UsageError for another name.
 SAM2UNET_API std::vector<TableColumn> table_columns(std::string_view protocol);
 
 /// What is published of SAM2-UNet, of which a source was read.
 struct PublishedResult {
-  std::string task;     ///< a protocol's name
+  std::string task;  ///< a protocol's name
   std::string dataset;
   std::vector<MetricValue> values;
   std::string source;
@@ -150,11 +154,11 @@ SAM2UNET_API const PublishedResult* find_published(std::string_view dataset);
 
 struct ReportOptions {
   std::string title = "Evaluation";
-  std::string protocol = "common";        ///< columns of the first table
-  std::size_t worst = 6;                  ///< pictures shown for each evaluation
+  std::string protocol = "common";  ///< columns of the first table
+  std::size_t worst = 6;            ///< pictures shown for each evaluation
   std::string worst_by = "S";
   const PublishedResult* published = nullptr;
-  Predictor predictor;                    ///< makes the maps of the worst pictures again where none were written
+  Predictor predictor;  ///< makes the maps of the worst pictures again where none were written
 };
 
 /// A page that needs nothing else: table, curves, worst pictures. The pictures are read again.

@@ -35,6 +35,7 @@ int run(int argc, char** argv) {
   app.footer("`sam2unet COMMAND --help` tells more. Exit code: 0 ok, 1 failed, 2 wrong usage.");
   sam2unet::cli::add_info(app);
   sam2unet::cli::add_convert(app);
+  sam2unet::cli::add_eval(app);
   sam2unet::cli::add_verify(app);
   sam2unet::cli::add_train(app);
   sam2unet::cli::add_completion(app);

@@ -40,7 +40,8 @@ std::string reason(const Pictures& first, const Pictures& second) {
   std::set<std::string> folded;
   for (const auto& [stem, path] : first) folded.insert(lower(stem));
   for (const auto& [stem, path] : second) {
-    if (folded.contains(lower(stem))) return "they differ in upper and lower case, which is kept apart: rename one side";
+    if (folded.contains(lower(stem)))
+      return "they differ in upper and lower case, which is kept apart: rename one side";
   }
   if (const std::string s = common_suffix(first, second); !s.empty()) {
     return fmt::format("the second ones all end in \"{}\": rename them without it", s);
@@ -62,11 +63,14 @@ Pictures pictures_by_stem(const fs::path& folder) {
   Pictures out;
   for (const fs::directory_entry& entry : it) {
     const fs::path& path = entry.path();
-    if (path.filename().string().starts_with('.') || !has_image_extension(path) || !entry.is_regular_file(error)) continue;
+    if (path.filename().string().starts_with('.') || !has_image_extension(path) ||
+        !entry.is_regular_file(error))
+      continue;
     const auto [at, is_new] = out.emplace(path.stem().string(), path);
     if (!is_new) {
-      throw UsageError(fmt::format("{} and {} have one name; which of them is meant cannot be told: remove one",
-                                   at->second.string(), path.filename().string()));
+      throw UsageError(
+          fmt::format("{} and {} have one name; which of them is meant cannot be told: remove one",
+                      at->second.string(), path.filename().string()));
     }
   }
   return out;
@@ -91,22 +95,23 @@ Pairing pair_by_stem(const fs::path& first, const fs::path& second) {
     if (!left.contains(stem)) out.second_alone.push_back(path);
   }
   if (out.pairs.empty()) {
-    throw UsageError(fmt::format("no file of {} (such as {}) has a partner in {} (such as {}): {}", first.string(),
-                                 left.begin()->second.filename().string(), second.string(),
+    throw UsageError(fmt::format("no file of {} (such as {}) has a partner in {} (such as {}): {}",
+                                 first.string(), left.begin()->second.filename().string(), second.string(),
                                  right.begin()->second.filename().string(), reason(left, right)));
   }
   return out;
 }
 
-std::string describe_unpaired(const std::vector<fs::path>& alone, const fs::path& partner_folder, std::size_t names) {
+std::string describe_unpaired(const std::vector<fs::path>& alone, const fs::path& partner_folder,
+                              std::size_t names) {
   std::string list;
   for (std::size_t i = 0; i < std::min(names, alone.size()); ++i) {
     list += (i == 0 ? "" : ", ") + alone[i].filename().string();
   }
   if (alone.size() > names) list += fmt::format(" and {} more", alone.size() - names);
   return fmt::format("{} file{} of {} {} no partner in {}: {}", alone.size(), alone.size() == 1 ? "" : "s",
-                     alone.front().parent_path().string(), alone.size() == 1 ? "has" : "have", partner_folder.string(),
-                     list);
+                     alone.front().parent_path().string(), alone.size() == 1 ? "has" : "have",
+                     partner_folder.string(), list);
 }
 
 }  // namespace sam2unet::data

@@ -8,8 +8,9 @@
 
 namespace sam2unet::data {
 
-/// The pictures of a folder (not of folders in it) by stem, in any of the supported formats. FileError if the folder
-/// cannot be listed; UsageError if two pictures have one stem (a.png and a.jpg), as it cannot be told which is meant.
+/// The pictures of a folder (not of folders in it) by stem, in any of the supported formats. FileError if the
+/// folder cannot be listed; UsageError if two pictures have one stem (a.png and a.jpg), as it cannot be told
+/// which is meant.
 std::map<std::string, std::filesystem::path> pictures_by_stem(const std::filesystem::path& folder);
 
 struct Pair {
@@ -22,12 +23,13 @@ struct Pairing {
   std::vector<std::filesystem::path> first_alone, second_alone;
 };
 
-/// Pairs by stem, upper and lower case kept apart. UsageError if a folder has no pictures, or if nothing pairs; the
-/// message then shows a name of each, and what they differ in where that is the same for all (a suffix, the case).
+/// Pairs by stem, upper and lower case kept apart. UsageError if a folder has no pictures, or if nothing
+/// pairs; the message then shows a name of each, and what they differ in where that is the same for all (a
+/// suffix, the case).
 Pairing pair_by_stem(const std::filesystem::path& first, const std::filesystem::path& second);
 
 /// "3 files of DIR have no partner: a.png, b.png and 1 more"; at most `names` are named.
-std::string describe_unpaired(const std::vector<std::filesystem::path>& alone, const std::filesystem::path& partner_folder,
-                              std::size_t names = 5);
+std::string describe_unpaired(const std::vector<std::filesystem::path>& alone,
+                              const std::filesystem::path& partner_folder, std::size_t names = 5);
 
 }  // namespace sam2unet::data

@@ -43,9 +43,12 @@ Image read(const fs::path& path, ColorMode mode) {
 
 metrics::EmptyTruth policy_of(EmptyPolicy p) {
   switch (p) {
-    case EmptyPolicy::skip: return metrics::EmptyTruth::skip;
-    case EmptyPolicy::one_if_correct: return metrics::EmptyTruth::one_if_correct;
-    case EmptyPolicy::paper: break;
+    case EmptyPolicy::skip:
+      return metrics::EmptyTruth::skip;
+    case EmptyPolicy::one_if_correct:
+      return metrics::EmptyTruth::one_if_correct;
+    case EmptyPolicy::paper:
+      break;
   }
   return metrics::EmptyTruth::paper;
 }
@@ -60,8 +63,8 @@ metrics::MetricSet set_of(const EvaluateOptions& o) {
   return set;
 }
 
-// Reads, predicts where that is asked for, resizes and scores one picture. Every worker has its own scorer, so that
-// while one decodes another scores.
+// Reads, predicts where that is asked for, resizes and scores one picture. Every worker has its own scorer,
+// so that while one decodes another scores.
 Outcome score(const Task& task, const Predictor* predictor, metrics::Scorer& scorer) {
   Outcome out;
   fs::path current;
@@ -96,7 +99,8 @@ Outcome score(const Task& task, const Predictor* predictor, metrics::Scorer& sco
   return out;
 }
 
-std::vector<Outcome> score_all(const std::vector<Task>& tasks, const Predictor* predictor, const EvaluateOptions& options) {
+std::vector<Outcome> score_all(const std::vector<Task>& tasks, const Predictor* predictor,
+                               const EvaluateOptions& options) {
   std::vector<Outcome> outcomes(tasks.size());
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
@@ -127,29 +131,34 @@ std::vector<Outcome> score_all(const std::vector<Task>& tasks, const Predictor* 
 }
 
 // Says what was resized: how many, and the first as an example.
-void note_resized(const std::vector<Task>& tasks, const std::vector<Outcome>& outcomes, bool strict, Evaluation& out) {
+void note_resized(const std::vector<Task>& tasks, const std::vector<Outcome>& outcomes, bool strict,
+                  Evaluation& out) {
   std::size_t count = 0;
   std::string example;
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (!outcomes[i].resized || !outcomes[i].scores) continue;
     if (count++ == 0) {
-      example = fmt::format("{} is {}x{} for {}x{}", tasks[i].prediction.empty() ? "the prediction" : tasks[i].prediction.string(),
-                            outcomes[i].prediction_width, outcomes[i].prediction_height, outcomes[i].scores->width,
-                            outcomes[i].scores->height);
+      example = fmt::format("{} is {}x{} for {}x{}",
+                            tasks[i].prediction.empty() ? "the prediction" : tasks[i].prediction.string(),
+                            outcomes[i].prediction_width, outcomes[i].prediction_height,
+                            outcomes[i].scores->width, outcomes[i].scores->height);
     }
   }
   if (count == 0) return;
   if (strict) {
-    throw UsageError(fmt::format("{} of {} predictions have another size than their ground truth ({}): predict at the "
-                                 "pictures' own size, or leave out strict to have them resized",
-                                 count, tasks.size(), example));
+    throw UsageError(
+        fmt::format("{} of {} predictions have another size than their ground truth ({}): predict at the "
+                    "pictures' own size, or leave out strict to have them resized",
+                    count, tasks.size(), example));
   }
-  out.warnings.push_back(fmt::format("{} of {} predictions have another size than their ground truth and were resized "
-                                     "bilinearly ({})",
-                                     count, tasks.size(), example));
+  out.warnings.push_back(
+      fmt::format("{} of {} predictions have another size than their ground truth and were resized "
+                  "bilinearly ({})",
+                  count, tasks.size(), example));
 }
 
-void note_unpaired(const std::vector<fs::path>& alone, const fs::path& partner, bool strict, Evaluation& out) {
+void note_unpaired(const std::vector<fs::path>& alone, const fs::path& partner, bool strict,
+                   Evaluation& out) {
   if (alone.empty()) return;
   const std::string message = data::describe_unpaired(alone, partner);
   if (strict) throw UsageError(message);
@@ -178,7 +187,8 @@ std::vector<double> numbers(const std::vector<metrics::Value>& values) {
   return out;
 }
 
-void fill(const std::vector<Task>& tasks, std::vector<Outcome>& outcomes, const EvaluateOptions& options, Evaluation& out) {
+void fill(const std::vector<Task>& tasks, std::vector<Outcome>& outcomes, const EvaluateOptions& options,
+          Evaluation& out) {
   std::vector<metrics::ImageScores> records;
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     if (!outcomes[i].scores) {
@@ -208,12 +218,15 @@ void fill(const std::vector<Task>& tasks, std::vector<Outcome>& outcomes, const 
     out.images.push_back(std::move(image));
   }
   out.counted = records.size();
-  for (const metrics::Value& v : metrics::image_values(metrics::ImageScores{})) out.image_keys.push_back(v.key);
-  for (metrics::Value& v : metrics::dataset_values(records, options.resamples, options.seed, threads_of(options))) {
+  for (const metrics::Value& v : metrics::image_values(metrics::ImageScores{}))
+    out.image_keys.push_back(v.key);
+  for (metrics::Value& v :
+       metrics::dataset_values(records, options.resamples, options.seed, threads_of(options))) {
     out.dataset.push_back({std::move(v.key), v.value, v.low, v.high});
   }
   metrics::MeanCurves curves = metrics::mean_curves(records);
-  out.curves = {std::move(curves.precision), std::move(curves.recall), std::move(curves.f), std::move(curves.e)};
+  out.curves = {std::move(curves.precision), std::move(curves.recall), std::move(curves.f),
+                std::move(curves.e)};
   out.empty = options.empty;
   out.resamples = options.resamples;
   out.seed = options.seed;
@@ -232,7 +245,8 @@ std::string folder_name(const fs::path& folder) {
 }  // namespace
 
 double Evaluation::value(std::string_view key) const {
-  const auto found = std::find_if(dataset.begin(), dataset.end(), [&](const MetricValue& v) { return v.key == key; });
+  const auto found =
+      std::find_if(dataset.begin(), dataset.end(), [&](const MetricValue& v) { return v.key == key; });
   return found == dataset.end() ? std::numeric_limits<double>::quiet_NaN() : found->value;
 }
 

@@ -12,7 +12,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json number(double v) { return std::isfinite(v) ? Json(v) : Json(nullptr); }
+Json number(double v) {
+  return std::isfinite(v) ? Json(v) : Json(nullptr);
+}
 
 // "fm.max" goes to object["fm"]["max"].
 void put(Json& object, const std::string& key, Json value) {
@@ -26,9 +28,12 @@ void put(Json& object, const std::string& key, Json value) {
 
 const char* name_of(EmptyPolicy policy) {
   switch (policy) {
-    case EmptyPolicy::skip: return "skip";
-    case EmptyPolicy::one_if_correct: return "one-if-correct";
-    case EmptyPolicy::paper: break;
+    case EmptyPolicy::skip:
+      return "skip";
+    case EmptyPolicy::one_if_correct:
+      return "one-if-correct";
+    case EmptyPolicy::paper:
+      break;
   }
   return "paper";
 }
@@ -77,7 +82,8 @@ Json evaluation_json(const Evaluation& e) {
   out["unpaired"] = Json::array();
   for (const auto& path : e.unpaired) out["unpaired"].push_back(path.string());
   out["failures"] = Json::array();
-  for (const EvaluationFailure& f : e.failures) out["failures"].push_back({{"file", f.file.string()}, {"error", f.message}});
+  for (const EvaluationFailure& f : e.failures)
+    out["failures"].push_back({{"file", f.file.string()}, {"error", f.message}});
   return out;
 }
 
@@ -92,7 +98,9 @@ std::string quoted(const std::string& field) {
 }
 
 // The shortest text that reads back as the same double; nothing for what was not computed.
-std::string text(double v) { return std::isfinite(v) ? fmt::format("{}", v) : std::string(); }
+std::string text(double v) {
+  return std::isfinite(v) ? fmt::format("{}", v) : std::string();
+}
 
 }  // namespace
 
@@ -126,8 +134,8 @@ std::string images_csv(std::span<const Evaluation> evaluations) {
   out += "\n";
   for (const Evaluation& e : evaluations) {
     for (const EvaluatedImage& i : e.images) {
-      out += fmt::format("{},{},{},{},{},{},{}", quoted(e.name), quoted(i.name), i.width, i.height, i.empty_truth ? 1 : 0,
-                         i.counted ? 1 : 0, i.resized ? 1 : 0);
+      out += fmt::format("{},{},{},{},{},{},{}", quoted(e.name), quoted(i.name), i.width, i.height,
+                         i.empty_truth ? 1 : 0, i.counted ? 1 : 0, i.resized ? 1 : 0);
       for (const double v : i.values) out += "," + text(v);
       out += "\n";
     }

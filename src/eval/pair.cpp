@@ -6,7 +6,8 @@
 
 namespace sam2unet {
 
-std::vector<MetricValue> evaluate_pair(const ImageView& prediction, const ImageView& truth, const ImageView* picture) {
+std::vector<MetricValue> evaluate_pair(const ImageView& prediction, const ImageView& truth,
+                                       const ImageView* picture) {
   metrics::Scorer scorer;
   std::vector<MetricValue> out;
   for (metrics::Value& v : metrics::image_values(scorer.score(prediction, truth, picture))) {
@@ -15,8 +16,12 @@ std::vector<MetricValue> evaluate_pair(const ImageView& prediction, const ImageV
   return out;
 }
 
-Image resize_linear(const ImageView& map, int width, int height) { return metrics::resize_linear(map, width, height); }
+Image resize_linear(const ImageView& map, int width, int height) {
+  return metrics::resize_linear(map, width, height);
+}
 
-bool higher_is_better(std::string_view key) { return metrics::higher_is_better(std::string(key)); }
+bool higher_is_better(std::string_view key) {
+  return metrics::higher_is_better(std::string(key));
+}
 
 }  // namespace sam2unet

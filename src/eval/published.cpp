@@ -1,5 +1,5 @@
-// Results of SAM2-UNet (arXiv 2408.08870) that could be read in a source, to be shown below one's own. Rows that are
-// only remembered are not here.
+// Results of SAM2-UNet (arXiv 2408.08870) that could be read in a source, to be shown below one's own. Rows
+// that are only remembered are not here.
 #include <array>
 #include <cctype>
 
@@ -22,7 +22,8 @@ constexpr const char* kArchiveCopy =
 std::string folded(std::string_view name) {
   std::string out;
   for (const char c : name) {
-    if (std::isalnum(static_cast<unsigned char>(c)) != 0) out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0)
+      out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
   return out;
 }
@@ -32,18 +33,21 @@ struct Alias {
   std::string_view folded, dataset;
 };
 constexpr std::array kAliases = {
-    Alias{"dutste", "DUTS-TE"},          Alias{"dutstest", "DUTS-TE"},   Alias{"duts", "DUTS-TE"},
-    Alias{"dutomron", "DUT-OMRON"},      Alias{"dutsomron", "DUT-OMRON"}, Alias{"omron", "DUT-OMRON"},
-    Alias{"cod10kte", "COD10K"},         Alias{"cod10ktest", "COD10K"},  Alias{"camotest", "CAMO"},
-    Alias{"camote", "CAMO"},             Alias{"mas3ktest", "MAS3K"},    Alias{"rmastest", "RMAS"},
-    Alias{"msdtest", "MSD"},             Alias{"pmdtest", "PMD"},        Alias{"ecssdtest", "ECSSD"},
+    Alias{"dutste", "DUTS-TE"},     Alias{"dutstest", "DUTS-TE"},    Alias{"duts", "DUTS-TE"},
+    Alias{"dutomron", "DUT-OMRON"}, Alias{"dutsomron", "DUT-OMRON"}, Alias{"omron", "DUT-OMRON"},
+    Alias{"cod10kte", "COD10K"},    Alias{"cod10ktest", "COD10K"},   Alias{"camotest", "CAMO"},
+    Alias{"camote", "CAMO"},        Alias{"mas3ktest", "MAS3K"},     Alias{"rmastest", "RMAS"},
+    Alias{"msdtest", "MSD"},        Alias{"pmdtest", "PMD"},         Alias{"ecssdtest", "ECSSD"},
 };
 
 }  // namespace
 
 const std::vector<PublishedResult>& published_results() {
   static const std::vector<PublishedResult> results = {
-      {"cod", "CHAMELEON", {{"S", 0.914}, {"fm.adp", 0.863}, {"E_mean", 0.961}, {"MAE", 0.022}}, kNextPaperCod},
+      {"cod",
+       "CHAMELEON",
+       {{"S", 0.914}, {"fm.adp", 0.863}, {"E_mean", 0.961}, {"MAE", 0.022}},
+       kNextPaperCod},
       {"cod", "CAMO", {{"S", 0.884}, {"fm.adp", 0.861}, {"E_mean", 0.932}, {"MAE", 0.042}}, kNextPaperCod},
       {"cod", "COD10K", {{"S", 0.880}, {"fm.adp", 0.789}, {"E_mean", 0.936}, {"MAE", 0.021}}, kNextPaperCod},
       {"cod", "NC4K", {{"S", 0.901}, {"fm.adp", 0.863}, {"E_mean", 0.941}, {"MAE", 0.029}}, kNextPaperCod},

@@ -43,10 +43,13 @@ figure figcaption{color:var(--soft);font-size:.8rem;text-align:center}
 details summary{cursor:pointer;color:var(--soft)}
 )";
 
-std::string number(double v) { return std::isfinite(v) ? fmt::format("{:.3f}", v) : std::string("&ndash;"); }
+std::string number(double v) {
+  return std::isfinite(v) ? fmt::format("{:.3f}", v) : std::string("&ndash;");
+}
 
 const MetricValue* find(const std::vector<MetricValue>& values, const std::string& key) {
-  const auto at = std::find_if(values.begin(), values.end(), [&](const MetricValue& v) { return v.key == key; });
+  const auto at =
+      std::find_if(values.begin(), values.end(), [&](const MetricValue& v) { return v.key == key; });
   return at == values.end() ? nullptr : &*at;
 }
 
@@ -66,14 +69,16 @@ std::string cell(const MetricValue* v, double best) {
   if (v == nullptr || std::isnan(v->value)) return "<td>&ndash;</td>";
   std::string interval;
   if (!std::isnan(v->low)) interval = fmt::format("<small>{:.3f} &ndash; {:.3f}</small>", v->low, v->high);
-  return fmt::format("<td{}>{}{}</td>", v->value == best ? " class=\"best\"" : "", number(v->value), interval);
+  return fmt::format("<td{}>{}{}</td>", v->value == best ? " class=\"best\"" : "", number(v->value),
+                     interval);
 }
 
 std::string main_table(std::span<const Evaluation> all, const ReportOptions& options) {
   const std::vector<TableColumn> columns = table_columns(options.protocol);
   std::string out = "<div class=\"wide\"><table><thead><tr><th>method</th><th>images</th>";
   for (const TableColumn& c : columns) {
-    out += fmt::format("<th>{}&thinsp;{}</th>", escaped(c.title), higher_is_better(c.key) ? "&uarr;" : "&darr;");
+    out +=
+        fmt::format("<th>{}&thinsp;{}</th>", escaped(c.title), higher_is_better(c.key) ? "&uarr;" : "&darr;");
   }
   out += "</tr></thead><tbody>";
   for (const Evaluation& e : all) {
@@ -88,14 +93,16 @@ std::string main_table(std::span<const Evaluation> all, const ReportOptions& opt
   }
   out += "</tbody></table></div>";
   if (options.published != nullptr) {
-    out += fmt::format("<p>Published row: {}, {}.</p>", escaped(options.published->dataset), escaped(options.published->source));
+    out += fmt::format("<p>Published row: {}, {}.</p>", escaped(options.published->dataset),
+                       escaped(options.published->source));
   }
   return out;
 }
 
 // Every value, a row each.
 std::string full_table(std::span<const Evaluation> all) {
-  std::string out = "<details><summary>All values</summary><div class=\"wide\"><table><thead><tr><th>value</th>";
+  std::string out =
+      "<details><summary>All values</summary><div class=\"wide\"><table><thead><tr><th>value</th>";
   for (const Evaluation& e : all) out += fmt::format("<th>{}</th>", escaped(e.name));
   out += "</tr></thead><tbody>";
   for (const TableColumn& c : table_columns("all")) {
@@ -118,10 +125,11 @@ std::string charts(std::span<const Evaluation> all) {
     pr.lines.push_back({e.name, e.curves.recall, e.curves.precision});
     f.lines.push_back({e.name, thresholds, e.curves.f});
     e_chart.lines.push_back({e.name, thresholds, e.curves.e});
-    legend += fmt::format("<li><span style=\"background:{}\"></span>{}</li>", eval::line_color(n), escaped(e.name));
+    legend +=
+        fmt::format("<li><span style=\"background:{}\"></span>{}</li>", eval::line_color(n), escaped(e.name));
   }
-  return "<div class=\"charts\"><div>" + to_svg(pr) + "</div><div>" + to_svg(f) + "</div><div>" + to_svg(e_chart) +
-         "</div></div><ul class=\"legend\">" + legend + "</ul>";
+  return "<div class=\"charts\"><div>" + to_svg(pr) + "</div><div>" + to_svg(f) + "</div><div>" +
+         to_svg(e_chart) + "</div></div><ul class=\"legend\">" + legend + "</ul>";
 }
 
 std::string base64(const std::vector<std::byte>& bytes) {
@@ -148,8 +156,10 @@ std::string figure(const Image& image, const char* caption) {
   const Image small = width == image.width && height == image.height
                           ? image
                           : resize_pillow(image, width, height, ResizeFilter::bilinear);
-  return fmt::format("<figure><img width=\"{}\" height=\"{}\" alt=\"{}\" src=\"data:image/png;base64,{}\"><figcaption>{}</figcaption></figure>",
-                     width, height, caption, base64(encode_png(small)), caption);
+  return fmt::format(
+      "<figure><img width=\"{}\" height=\"{}\" alt=\"{}\" "
+      "src=\"data:image/png;base64,{}\"><figcaption>{}</figcaption></figure>",
+      width, height, caption, base64(encode_png(small)), caption);
 }
 
 Image read(const std::filesystem::path& path, ColorMode mode) {
@@ -162,8 +172,8 @@ Image read(const std::filesystem::path& path, ColorMode mode) {
 std::string worst_case(const Evaluation& e, const EvaluatedImage& image, const ReportOptions& options) {
   const auto column = static_cast<std::size_t>(
       std::find(e.image_keys.begin(), e.image_keys.end(), options.worst_by) - e.image_keys.begin());
-  std::string out = fmt::format("<div class=\"case\"><h3>{} &middot; {} {}</h3>", escaped(image.name), escaped(options.worst_by),
-                                number(image.values[column]));
+  std::string out = fmt::format("<div class=\"case\"><h3>{} &middot; {} {}</h3>", escaped(image.name),
+                                escaped(options.worst_by), number(image.values[column]));
   try {
     Image picture;
     if (!image.picture.empty()) {
@@ -183,29 +193,31 @@ std::string worst_case(const Evaluation& e, const EvaluatedImage& image, const R
 }
 
 std::string notes(const Evaluation& e) {
-  std::string policy = e.empty == EmptyPolicy::paper ? "scored as PySODMetrics does"
+  std::string policy = e.empty == EmptyPolicy::paper  ? "scored as PySODMetrics does"
                        : e.empty == EmptyPolicy::skip ? "left out"
                                                       : "counted as 1 where the prediction is empty too";
-  std::string out = fmt::format("<li>{}: {} pictures counted; {} with an empty ground truth, {}", escaped(e.name), e.counted,
-                                e.empty_truths, policy);
+  std::string out = fmt::format("<li>{}: {} pictures counted; {} with an empty ground truth, {}",
+                                escaped(e.name), e.counted, e.empty_truths, policy);
   if (!e.failures.empty()) out += fmt::format("; <strong>{} could not be scored</strong>", e.failures.size());
   out += "</li>";
   for (const std::string& w : e.warnings) out += fmt::format("<li>{}: {}</li>", escaped(e.name), escaped(w));
-  for (const EvaluationFailure& f : e.failures) out += fmt::format("<li>{}: {}</li>", escaped(e.name), escaped(f.message));
+  for (const EvaluationFailure& f : e.failures)
+    out += fmt::format("<li>{}: {}</li>", escaped(e.name), escaped(f.message));
   return out;
 }
 
 }  // namespace
 
 std::string to_html(std::span<const Evaluation> all, const ReportOptions& options) {
-  std::string out = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-                    "content=\"width=device-width,initial-scale=1\"><title>";
+  std::string out =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+      "content=\"width=device-width,initial-scale=1\"><title>";
   out += escaped(options.title) + "</title><style>" + kStyle + "</style></head><body>";
   out += "<h1>" + escaped(options.title) + "</h1><ul>";
   for (const Evaluation& e : all) out += notes(e);
   if (!all.empty() && all.front().resamples > 0) {
-    out += fmt::format("<li>Small figures: 95 % intervals of {} bootstrap resamples, seed {}</li>", all.front().resamples,
-                       all.front().seed);
+    out += fmt::format("<li>Small figures: 95 % intervals of {} bootstrap resamples, seed {}</li>",
+                       all.front().resamples, all.front().seed);
   }
   out += "</ul>" + main_table(all, options) + full_table(all);
   out += "<h2>Curves</h2>" + charts(all);

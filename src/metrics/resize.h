@@ -5,7 +5,8 @@
 
 namespace sam2unet::metrics {
 
-/// Of a gray picture, in OpenCV's fixed-point arithmetic. UsageError for a size below 1 or more than one channel.
+/// Of a gray picture, in OpenCV's fixed-point arithmetic. UsageError for a size below 1 or more than one
+/// channel.
 Image resize_linear(const ImageView& map, int width, int height);
 
 }  // namespace sam2unet::metrics
