@@ -1,0 +1,285 @@
+#include "sam2unet/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "data/pairing.h"
+#include "metrics/dataset.h"
+#include "metrics/resize.h"
+#include "metrics/scorer.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// What one picture is scored from.
+struct Task {
+  fs::path truth, prediction, picture;  // prediction empty: made by the predictor from the picture
+};
+
+struct Outcome {
+  std::optional<metrics::ImageScores> scores;
+  bool resized = false;
+  int prediction_width = 0, prediction_height = 0;
+  std::string error;
+  fs::path failed_file;
+};
+
+Image read(const fs::path& path, ColorMode mode) {
+  DecodeOptions options;
+  options.mode = mode;
+  return read_image(path, options);
+}
+
+metrics::EmptyTruth policy_of(EmptyPolicy p) {
+  switch (p) {
+    case EmptyPolicy::skip:
+      return metrics::EmptyTruth::skip;
+    case EmptyPolicy::one_if_correct:
+      return metrics::EmptyTruth::one_if_correct;
+    case EmptyPolicy::paper:
+      break;
+  }
+  return metrics::EmptyTruth::paper;
+}
+
+int threads_of(const EvaluateOptions& o) {
+  return o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+metrics::MetricSet set_of(const EvaluateOptions& o) {
+  metrics::MetricSet set;
+  if (o.classic_only) set = {false, false, false, false, false, false};
+  return set;
+}
+
+// Reads, predicts where that is asked for, resizes and scores one picture. Every worker has its own scorer,
+// so that while one decodes another scores.
+Outcome score(const Task& task, const Predictor* predictor, metrics::Scorer& scorer) {
+  Outcome out;
+  fs::path current;
+  try {
+    current = task.truth;
+    const Image truth = read(task.truth, ColorMode::gray);
+    Image picture;
+    if (!task.picture.empty()) {
+      current = task.picture;
+      picture = read(task.picture, ColorMode::rgb);
+    }
+    Image prediction;
+    if (task.prediction.empty()) {
+      prediction = (*predictor)(picture);
+    } else {
+      current = task.prediction;
+      prediction = read(task.prediction, ColorMode::gray);
+    }
+    out.prediction_width = prediction.width;
+    out.prediction_height = prediction.height;
+    if (prediction.width != truth.width || prediction.height != truth.height) {
+      prediction = metrics::resize_linear(prediction, truth.width, truth.height);
+      out.resized = true;
+    }
+    const bool fits = picture.width == truth.width && picture.height == truth.height;
+    const ImageView view = picture;
+    out.scores = scorer.score(prediction, truth, fits ? &view : nullptr);
+  } catch (const std::exception& e) {
+    out.error = e.what();
+    out.failed_file = current;
+  }
+  return out;
+}
+
+std::vector<Outcome> score_all(const std::vector<Task>& tasks, const Predictor* predictor,
+                               const EvaluateOptions& options) {
+  std::vector<Outcome> outcomes(tasks.size());
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::size_t done = 0;
+  std::exception_ptr stop;  // what the progress function threw
+  const auto work = [&] {
+    metrics::Scorer scorer(set_of(options));
+    for (std::size_t i = next++; i < tasks.size(); i = next++) {
+      outcomes[i] = score(tasks[i], predictor, scorer);
+      const std::lock_guard lock(mutex);
+      ++done;
+      if (!options.progress || stop) continue;
+      try {
+        options.progress(done, tasks.size());
+      } catch (...) {
+        stop = std::current_exception();
+        next = tasks.size();
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> pool;
+    const auto workers = std::min<std::size_t>(static_cast<std::size_t>(threads_of(options)), tasks.size());
+    for (std::size_t k = 0; k < workers; ++k) pool.emplace_back(work);
+  }
+  if (stop) std::rethrow_exception(stop);
+  return outcomes;
+}
+
+// Says what was resized: how many, and the first as an example.
+void note_resized(const std::vector<Task>& tasks, const std::vector<Outcome>& outcomes, bool strict,
+                  Evaluation& out) {
+  std::size_t count = 0;
+  std::string example;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (!outcomes[i].resized || !outcomes[i].scores) continue;
+    if (count++ == 0) {
+      example = fmt::format("{} is {}x{} for {}x{}",
+                            tasks[i].prediction.empty() ? "the prediction" : tasks[i].prediction.string(),
+                            outcomes[i].prediction_width, outcomes[i].prediction_height,
+                            outcomes[i].scores->width, outcomes[i].scores->height);
+    }
+  }
+  if (count == 0) return;
+  if (strict) {
+    throw UsageError(
+        fmt::format("{} of {} predictions have another size than their ground truth ({}): predict at the "
+                    "pictures' own size, or leave out strict to have them resized",
+                    count, tasks.size(), example));
+  }
+  out.warnings.push_back(
+      fmt::format("{} of {} predictions have another size than their ground truth and were resized "
+                  "bilinearly ({})",
+                  count, tasks.size(), example));
+}
+
+void note_unpaired(const std::vector<fs::path>& alone, const fs::path& partner, bool strict,
+                   Evaluation& out) {
+  if (alone.empty()) return;
+  const std::string message = data::describe_unpaired(alone, partner);
+  if (strict) throw UsageError(message);
+  out.warnings.push_back(message);
+  out.unpaired.insert(out.unpaired.end(), alone.begin(), alone.end());
+}
+
+// Pictures for the tasks of a folder of predictions. Those that are missing are said, and go without.
+void add_pictures(const fs::path& folder, bool strict, std::vector<Task>& tasks, Evaluation& out) {
+  const auto pictures = data::pictures_by_stem(folder);
+  std::vector<fs::path> alone;
+  for (Task& task : tasks) {
+    const auto found = pictures.find(task.truth.stem().string());
+    if (found == pictures.end()) {
+      alone.push_back(task.truth);
+    } else {
+      task.picture = found->second;
+    }
+  }
+  note_unpaired(alone, folder, strict, out);
+}
+
+std::vector<double> numbers(const std::vector<metrics::Value>& values) {
+  std::vector<double> out;
+  for (const metrics::Value& v : values) out.push_back(v.value);
+  return out;
+}
+
+void fill(const std::vector<Task>& tasks, std::vector<Outcome>& outcomes, const EvaluateOptions& options,
+          Evaluation& out) {
+  std::vector<metrics::ImageScores> records;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (!outcomes[i].scores) {
+      out.failures.push_back({outcomes[i].failed_file, outcomes[i].error});
+      continue;
+    }
+    // The policy may leave the record out, or change it.
+    std::vector<metrics::ImageScores> one{std::move(*outcomes[i].scores)};
+    outcomes[i].scores.reset();
+    EvaluatedImage image;
+    image.name = tasks[i].truth.filename().string();
+    image.truth = tasks[i].truth;
+    image.prediction = tasks[i].prediction;
+    image.picture = tasks[i].picture;
+    image.width = one.front().width;
+    image.height = one.front().height;
+    image.empty_truth = one.front().empty_truth;
+    image.resized = outcomes[i].resized;
+    image.values = numbers(metrics::image_values(one.front()));
+    metrics::apply_policy(policy_of(options.empty), one);
+    image.counted = !one.empty();
+    if (!one.empty()) {
+      image.values = numbers(metrics::image_values(one.front()));
+      records.push_back(std::move(one.front()));
+    }
+    out.empty_truths += image.empty_truth ? 1 : 0;
+    out.images.push_back(std::move(image));
+  }
+  out.counted = records.size();
+  for (const metrics::Value& v : metrics::image_values(metrics::ImageScores{}))
+    out.image_keys.push_back(v.key);
+  for (metrics::Value& v :
+       metrics::dataset_values(records, options.resamples, options.seed, threads_of(options))) {
+    out.dataset.push_back({std::move(v.key), v.value, v.low, v.high});
+  }
+  metrics::MeanCurves curves = metrics::mean_curves(records);
+  out.curves = {std::move(curves.precision), std::move(curves.recall), std::move(curves.f),
+                std::move(curves.e)};
+  out.empty = options.empty;
+  out.resamples = options.resamples;
+  out.seed = options.seed;
+}
+
+void check(const EvaluateOptions& o) {
+  if (o.resamples < 0 || o.resamples > 1000000) throw UsageError("resamples must lie between 0 and 1000000");
+  if (o.threads < 0 || o.threads > 1024) throw UsageError("threads must lie between 0 and 1024");
+}
+
+std::string folder_name(const fs::path& folder) {
+  const fs::path whole = fs::absolute(folder).lexically_normal();
+  return (whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string();
+}
+
+}  // namespace
+
+double Evaluation::value(std::string_view key) const {
+  const auto found =
+      std::find_if(dataset.begin(), dataset.end(), [&](const MetricValue& v) { return v.key == key; });
+  return found == dataset.end() ? std::numeric_limits<double>::quiet_NaN() : found->value;
+}
+
+Evaluation evaluate(const fs::path& predictions, const fs::path& truths, const EvaluateOptions& options) {
+  check(options);
+  Evaluation out;
+  out.name = options.name.empty() ? folder_name(predictions) : options.name;
+  const data::Pairing pairing = data::pair_by_stem(predictions, truths);
+  note_unpaired(pairing.first_alone, truths, options.strict, out);
+  note_unpaired(pairing.second_alone, predictions, options.strict, out);
+  std::vector<Task> tasks;
+  for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, p.first, {}});
+  if (!options.pictures.empty()) add_pictures(options.pictures, options.strict, tasks, out);
+  std::vector<Outcome> outcomes = score_all(tasks, nullptr, options);
+  note_resized(tasks, outcomes, options.strict, out);
+  fill(tasks, outcomes, options, out);
+  return out;
+}
+
+Evaluation evaluate(const Predictor& predictor, const fs::path& truths, const EvaluateOptions& options) {
+  check(options);
+  if (!predictor) throw UsageError("evaluate: the predictor is empty");
+  Evaluation out;
+  out.name = options.name.empty() ? folder_name(options.pictures) : options.name;
+  const data::Pairing pairing = data::pair_by_stem(options.pictures, truths);
+  note_unpaired(pairing.first_alone, truths, options.strict, out);
+  note_unpaired(pairing.second_alone, options.pictures, options.strict, out);
+  std::vector<Task> tasks;
+  for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, {}, p.first});
+  std::vector<Outcome> outcomes = score_all(tasks, &predictor, options);
+  note_resized(tasks, outcomes, options.strict, out);
+  fill(tasks, outcomes, options, out);
+  return out;
+}
+
+}  // namespace sam2unet

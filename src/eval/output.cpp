@@ -1,0 +1,146 @@
+// JSON and CSV.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "sam2unet/evaluate.h"
+
+namespace sam2unet {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number(double v) {
+  return std::isfinite(v) ? Json(v) : Json(nullptr);
+}
+
+// "fm.max" goes to object["fm"]["max"].
+void put(Json& object, const std::string& key, Json value) {
+  const std::size_t dot = key.find('.');
+  if (dot == std::string::npos) {
+    object[key] = std::move(value);
+  } else {
+    object[key.substr(0, dot)][key.substr(dot + 1)] = std::move(value);
+  }
+}
+
+const char* name_of(EmptyPolicy policy) {
+  switch (policy) {
+    case EmptyPolicy::skip:
+      return "skip";
+    case EmptyPolicy::one_if_correct:
+      return "one-if-correct";
+    case EmptyPolicy::paper:
+      break;
+  }
+  return "paper";
+}
+
+Json curve(const std::vector<double>& values) {
+  Json out = Json::array();
+  for (const double v : values) out.push_back(number(v));
+  return out;
+}
+
+Json image_json(const Evaluation& e, const EvaluatedImage& image) {
+  Json out;
+  out["name"] = image.name;
+  out["width"] = image.width;
+  out["height"] = image.height;
+  out["empty_truth"] = image.empty_truth;
+  out["counted"] = image.counted;
+  out["resized"] = image.resized;
+  for (std::size_t k = 0; k < e.image_keys.size(); ++k) put(out, e.image_keys[k], number(image.values[k]));
+  return out;
+}
+
+Json evaluation_json(const Evaluation& e) {
+  Json out;
+  out["name"] = e.name;
+  out["count"] = e.counted;
+  out["empty_truths"] = e.empty_truths;
+  out["empty"] = name_of(e.empty);
+  Json dataset, intervals;
+  for (const MetricValue& v : e.dataset) {
+    put(dataset, v.key, number(v.value));
+    if (!std::isnan(v.low)) put(intervals, v.key, Json::array({number(v.low), number(v.high)}));
+  }
+  out["dataset"] = std::move(dataset);
+  if (e.resamples > 0) {
+    out["bootstrap"] = {{"resamples", e.resamples}, {"seed", e.seed}, {"level", 0.95}};
+    out["intervals"] = std::move(intervals);
+  }
+  out["per_image"] = Json::array();
+  for (const EvaluatedImage& image : e.images) out["per_image"].push_back(image_json(e, image));
+  out["curves"] = {{"precision", curve(e.curves.precision)},
+                   {"recall", curve(e.curves.recall)},
+                   {"fm", curve(e.curves.f)},
+                   {"E", curve(e.curves.e)}};
+  out["warnings"] = e.warnings;
+  out["unpaired"] = Json::array();
+  for (const auto& path : e.unpaired) out["unpaired"].push_back(path.string());
+  out["failures"] = Json::array();
+  for (const EvaluationFailure& f : e.failures)
+    out["failures"].push_back({{"file", f.file.string()}, {"error", f.message}});
+  return out;
+}
+
+std::string quoted(const std::string& field) {
+  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
+  std::string out = "\"";
+  for (const char c : field) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + '"';
+}
+
+// The shortest text that reads back as the same double; nothing for what was not computed.
+std::string text(double v) {
+  return std::isfinite(v) ? fmt::format("{}", v) : std::string();
+}
+
+}  // namespace
+
+std::string to_json(std::span<const Evaluation> evaluations) {
+  Json out;
+  if (evaluations.size() == 1) {
+    out = evaluation_json(evaluations.front());
+  } else {
+    out = Json::object();
+    for (const Evaluation& e : evaluations) out[e.name] = evaluation_json(e);
+  }
+  // File names need not be UTF-8.
+  return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string dataset_csv(std::span<const Evaluation> evaluations) {
+  std::string out = "name,key,value,low,high\n";
+  for (const Evaluation& e : evaluations) {
+    for (const MetricValue& v : e.dataset) {
+      out += fmt::format("{},{},{},{},{}\n", quoted(e.name), v.key, text(v.value), text(v.low), text(v.high));
+    }
+  }
+  return out;
+}
+
+std::string images_csv(std::span<const Evaluation> evaluations) {
+  std::string out = "method,name,width,height,empty_truth,counted,resized";
+  if (!evaluations.empty()) {
+    for (const std::string& key : evaluations.front().image_keys) out += "," + key;
+  }
+  out += "\n";
+  for (const Evaluation& e : evaluations) {
+    for (const EvaluatedImage& i : e.images) {
+      out += fmt::format("{},{},{},{},{},{},{}", quoted(e.name), quoted(i.name), i.width, i.height,
+                         i.empty_truth ? 1 : 0, i.counted ? 1 : 0, i.resized ? 1 : 0);
+      for (const double v : i.values) out += "," + text(v);
+      out += "\n";
+    }
+  }
+  return out;
+}
+
+}  // namespace sam2unet
