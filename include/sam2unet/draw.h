@@ -21,7 +21,7 @@ struct Color {
 SAM2UNET_API Image threshold_map(std::span<const float> map, int width, int height, double threshold = 0.5);
 
 struct OverlayOptions {
-  Color color = {255, 40, 90};
+  Color color = {240, 0, 255};  ///< rare in nature, so it shows on most things
   /// How much of the colour covers the masked pixels, 0 to 1.
   double opacity = 0.45;
   /// Thickness of the line around the mask in pixels; 0 leaves it out, negative picks one that suits the
