@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -57,10 +58,25 @@ class TensorFile {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Writes both formats whole or not at all (AtomicFile). Tensors in the order given; views may be strided.
+/// Writes the file whole or not at all (AtomicFile). Tensors in the order given; views may be strided.
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                        const std::map<std::string, std::string>& metadata);
 /// A bare state_dict (OrderedDict) that `torch.load(weights_only=True)` reads.
 void write_torch_zip(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors);
+
+/// A tensor whose elements are made when they are written: converting a large file needs memory for one
+/// tensor only.
+struct PendingTensor {
+  std::string name;
+  DType dtype = DType::f32;
+  Shape shape;
+  /// The elements in row-major order; `buffer` may hold them. Called once, in the order of the file.
+  std::function<std::span<const std::byte>(std::vector<std::byte>& buffer)> bytes;
+};
+void write_safetensors(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata);
+void write_torch_zip(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors);
+/// One that is written as it is.
+PendingTensor pending(const NamedTensor& tensor);
 
 }  // namespace sam2unet::formats

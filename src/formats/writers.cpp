@@ -16,20 +16,18 @@
 namespace sam2unet::formats {
 namespace {
 
-std::int64_t byte_size(const TensorView& v) {
-  return checked_mul(v.numel(), static_cast<std::int64_t>(size_of(v.dtype)), "tensor size");
+std::int64_t byte_size(const PendingTensor& t) {
+  return checked_mul(t.shape.numel(), static_cast<std::int64_t>(size_of(t.dtype)), "tensor size");
 }
 
-// The elements in row-major order: where they lie, or gathered into `buffer`.
-std::span<const std::byte> dense_bytes(const TensorView& v, std::vector<std::byte>& buffer) {
-  const auto size = static_cast<std::size_t>(byte_size(v));
-  if (v.is_dense()) return {v.data, size};
-  buffer.resize(size);
-  copy_bytes(v, buffer);
-  return buffer;
+std::vector<PendingTensor> pending_all(const std::vector<NamedTensor>& tensors) {
+  std::vector<PendingTensor> out;
+  out.reserve(tensors.size());
+  for (const auto& t : tensors) out.push_back(pending(t));
+  return out;
 }
 
-void check_names(const std::vector<NamedTensor>& tensors) {
+void check_names(const std::vector<PendingTensor>& tensors) {
   std::unordered_set<std::string_view> names;
   for (const auto& t : tensors) {
     if (!is_valid_utf8(t.name))
@@ -115,7 +113,7 @@ std::string_view torch_storage(DType dtype) {
 
 // OrderedDict of name -> torch._utils._rebuild_tensor_v2(('storage', type, key, 'cpu', numel), 0, size,
 // stride, False, OrderedDict()), a storage for each tensor.
-std::string pickle_of(const std::vector<NamedTensor>& tensors) {
+std::string pickle_of(const std::vector<PendingTensor>& tensors) {
   enum Memo : std::size_t { kOrderedDict, kRebuild };
   PickleWriter p;
   p.global("collections", "OrderedDict");
@@ -124,8 +122,8 @@ std::string pickle_of(const std::vector<NamedTensor>& tensors) {
   p.op('R');
   p.op('(');
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const auto& [name, view] = tensors[i];
-    p.text(name);
+    const auto& t = tensors[i];
+    p.text(t.name);
     if (i ==
         0) {  // PyTorch's restricted reader knows no POP: what is remembered is stored where it is first used
       p.global("torch._utils", "_rebuild_tensor_v2");
@@ -136,15 +134,15 @@ std::string pickle_of(const std::vector<NamedTensor>& tensors) {
     p.op('(');
     p.op('(');
     p.text("storage");
-    p.global("torch", torch_storage(view.dtype));
+    p.global("torch", torch_storage(t.dtype));
     p.text(std::to_string(i));
     p.text("cpu");
-    p.integer(view.numel());
+    p.integer(t.shape.numel());
     p.op('t');
     p.op('Q');
     p.integer(0);
-    p.integers(view.shape);
-    p.integers(view.shape.dense_strides());
+    p.integers(t.shape);
+    p.integers(t.shape.dense_strides());
     p.op('\x89');  // requires_grad: False
     p.memo_get(kOrderedDict);
     p.op(')');
@@ -159,19 +157,38 @@ std::string pickle_of(const std::vector<NamedTensor>& tensors) {
 
 }  // namespace
 
+PendingTensor pending(const NamedTensor& tensor) {
+  return {tensor.name, tensor.view.dtype, tensor.view.shape,
+          [v = tensor.view](std::vector<std::byte>& buffer) {
+            const auto size = static_cast<std::size_t>(v.numel()) * size_of(v.dtype);
+            if (v.is_dense()) return std::span(v.data, size);
+            buffer.resize(size);
+            copy_bytes(v, buffer);
+            return std::span<const std::byte>(buffer);
+          }};
+}
+
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  write_safetensors(path, pending_all(tensors), metadata);
+}
+
+void write_torch_zip(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors) {
+  write_torch_zip(path, pending_all(tensors));
+}
+
+void write_safetensors(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
                        const std::map<std::string, std::string>& metadata) {
   check_names(tensors);
   // Wider elements first, so that each begins at a multiple of its own size; the header keeps the order
   // given.
   std::vector<std::size_t> order(tensors.size());
   for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::ranges::stable_sort(order, std::greater<>(),
-                           [&](std::size_t i) { return size_of(tensors[i].view.dtype); });
+  std::ranges::stable_sort(order, std::greater<>(), [&](std::size_t i) { return size_of(tensors[i].dtype); });
   std::vector<std::array<std::int64_t, 2>> offsets(tensors.size());
   std::int64_t at = 0;
   for (const std::size_t i : order) {
-    const std::int64_t end = checked_add(at, byte_size(tensors[i].view), "size of the file");
+    const std::int64_t end = checked_add(at, byte_size(tensors[i]), "size of the file");
     offsets[i] = {at, end};
     at = end;
   }
@@ -186,10 +203,10 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Name
   try {
     if (!metadata.empty()) member(std::string(kSafetensorsMetadata), metadata);
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-      const auto& v = tensors[i].view;
-      member(tensors[i].name, {{"dtype", safetensors_name(v.dtype)},
-                               {"shape", std::vector<std::int64_t>(v.shape.begin(), v.shape.end())},
-                               {"data_offsets", offsets[i]}});
+      const auto& t = tensors[i];
+      member(t.name, {{"dtype", safetensors_name(t.dtype)},
+                      {"shape", std::vector<std::int64_t>(t.shape.begin(), t.shape.end())},
+                      {"data_offsets", offsets[i]}});
     }
   } catch (const nlohmann::json::exception&) {
     throw FormatError("metadata that is not UTF-8 cannot be written to safetensors");
@@ -203,11 +220,11 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Name
   file.write(std::as_bytes(std::span(&size, 1)));
   file.write(header);
   std::vector<std::byte> buffer;
-  for (const std::size_t i : order) file.write(dense_bytes(tensors[i].view, buffer));
+  for (const std::size_t i : order) file.write(tensors[i].bytes(buffer));
   file.commit();
 }
 
-void write_torch_zip(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors) {
+void write_torch_zip(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors) {
   check_names(tensors);
   AtomicFile file(path);
   ZipWriter zip([&](std::span<const std::byte> bytes) { file.write(bytes); });
@@ -217,7 +234,7 @@ void write_torch_zip(const std::filesystem::path& path, const std::vector<NamedT
   zip.add("archive/byteorder", "little");
   std::vector<std::byte> buffer;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    zip.add(fmt::format("archive/data/{}", i), dense_bytes(tensors[i].view, buffer));
+    zip.add(fmt::format("archive/data/{}", i), tensors[i].bytes(buffer));
   }
   zip.add("archive/version", "3\n");
   zip.finish();

@@ -173,7 +173,7 @@ TEST_F(Writers, RefuseWhatCannotBeReadBack) {
   EXPECT_THAT(message_of<FormatError>([&] { write_safetensors(dir_ / "x", broken, {}); }),
               HasSubstr("not text"));
   EXPECT_THAT(message_of<FormatError>([&] {
-                write_safetensors(dir_ / "x", {}, {{"k", "\xff"}});
+                write_safetensors(dir_ / "x", std::vector<NamedTensor>(), {{"k", "\xff"}});
               }),
               HasSubstr("UTF-8"));
   EXPECT_FALSE(std::filesystem::exists(dir_ / "x"));
@@ -181,7 +181,7 @@ TEST_F(Writers, RefuseWhatCannotBeReadBack) {
 }
 
 TEST_F(Writers, AFileWithoutTensors) {
-  write_safetensors(dir_ / "e.safetensors", {}, {});
+  write_safetensors(dir_ / "e.safetensors", std::vector<NamedTensor>(), {});
   EXPECT_TRUE(TensorFile::open(dir_ / "e.safetensors").tensors().empty());
 }
 
