@@ -13,8 +13,8 @@ namespace sam2unet {
 
 struct WeightsInfo {
   std::string format;    ///< "safetensors", "PyTorch zip", "PyTorch stream (before 1.6)"
-  std::string contents;  ///< "full SAM2-UNet", "SAM2 trunk", "task-only SAM2-UNet", "incomplete SAM2-UNet" or
-                         ///< "unknown"
+  std::string contents;  ///< "full SAM2-UNet", "SAM2 trunk", "SAM2.1 trunk", "Hiera trunk",
+                         ///< "task-only SAM2-UNet", "incomplete SAM2-UNet" or "unknown"
   std::string variant;   ///< "t", "s", "b+", "l", "custom", or empty where it cannot be told
   std::string usable_for;
   std::string config;           ///< JSON of the network's configuration, or empty
@@ -24,7 +24,7 @@ struct WeightsInfo {
       0;  ///< elements of floating-point and int8 tensors that are not running statistics
   std::int64_t trainable = 0;                   ///< of those, what the official recipe trains
   std::map<std::string, std::int64_t> dtypes;   ///< "f32", "f16", "int8", ... -> number of tensors
-  std::map<std::string, std::int64_t> parts;    ///< "trunk", "adapters", ... -> parameters
+  std::map<std::string, std::int64_t> parts;    ///< "trunk", "adapters", ..., "other" -> parameters
   std::map<std::string, std::string> metadata;  ///< of a safetensors file
   struct Tensor {
     std::string name, dtype;
@@ -55,8 +55,12 @@ struct ConvertOptions {
 };
 
 /// Writes `out`, whose extension decides the format: .safetensors, or .pth/.pt as PyTorch's `torch.load`
-/// reads it. FileError, FormatError, WeightsError (wrong variant, nothing of a SAM2-UNet in it), UsageError.
-SAM2UNET_API void convert_weights(const std::filesystem::path& in, const std::filesystem::path& out,
-                                  const ConvertOptions& options = {});
+/// reads it. Of a SAM2-UNet its own tensors, of a SAM2 checkpoint all of them. Needs memory for one tensor.
+/// Returns notes, one line each, on what a user of the result may stumble over. FileError, FormatError,
+/// UsageError, WeightsError (wrong variant, nothing of a SAM2-UNet in it, a value that the precision cannot
+/// hold, a trunk that is not the one the task part was trained on).
+SAM2UNET_API std::vector<std::string> convert_weights(const std::filesystem::path& in,
+                                                      const std::filesystem::path& out,
+                                                      const ConvertOptions& options = {});
 
 }  // namespace sam2unet

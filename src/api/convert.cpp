@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <deque>
+#include <nlohmann/json.hpp>
 #include <optional>
+#include <unordered_set>
 
+#include "api/weight_conversion.h"
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
 #include "sam2unet/errors.h"
@@ -14,81 +15,22 @@
 namespace sam2unet {
 namespace {
 
-using formats::NamedTensor;
+using api::SourceTensor;
 using formats::TensorFile;
+using model::Contents;
 
-// Owns what had to be computed; the rest stays in the mapped files.
-class Conversion {
- public:
-  explicit Conversion(WeightsPrecision precision) : precision_(precision) {}
+// Metadata of task-only files: a few elements of the trunk they belong to. SAM2's and SAM2.1's trunks have
+// the same shapes, and the wrong one would quietly give nonsense.
+constexpr const char* kTrunkSample = "trunk_sample";
 
-  /// Adds `stored` of `file` under `name`. `is_weight`: of a linear layer or a convolution.
-  void add(const TensorFile& file, const std::string& stored, const std::string& name, bool is_weight) {
-    const TensorView& view = *file.find(stored);
-    const bool is_real = view.dtype == DType::f64 || view.dtype == DType::f32 || view.dtype == DType::f16 ||
-                         view.dtype == DType::bf16;
-    const bool is_scaled =
-        view.dtype == DType::i8 && file.find(stored + std::string(model::kScaleSuffix)) != nullptr;
-    if (!is_real && !is_scaled) return keep(name, view);  // counters
-    if (precision_ == WeightsPrecision::keep) {
-      keep(name, view);
-      if (is_scaled)
-        keep(name + std::string(model::kScaleSuffix), *file.find(stored + std::string(model::kScaleSuffix)));
-      return;
-    }
-    std::vector<float> values;
-    model::read_tensor(file, stored, values);
-    if (precision_ == WeightsPrecision::int8 && is_weight) return quantise(name, view.shape, values);
-    switch (precision_) {
-      case WeightsPrecision::f16:
-        return store<std::uint16_t>(name, DType::f16, view.shape, values, f32_to_f16);
-      case WeightsPrecision::bf16:
-        return store<std::uint16_t>(name, DType::bf16, view.shape, values, f32_to_bf16);
-      default:
-        return store<float>(name, DType::f32, view.shape, values, [](float v) { return v; });
-    }
-  }
+struct Input {
+  TensorFile file;
+  model::Recognition recognition;
 
-  const std::vector<NamedTensor>& tensors() const { return tensors_; }
-
- private:
-  void keep(const std::string& name, const TensorView& view) { tensors_.push_back({name, view}); }
-
-  template <class Stored, class Convert>
-  void store(const std::string& name, DType dtype, const Shape& shape, const std::vector<float>& values,
-             Convert convert) {
-    auto& bytes = owned_.emplace_back(values.size() * sizeof(Stored));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const Stored s = convert(values[i]);
-      std::memcpy(bytes.data() + i * sizeof(Stored), &s, sizeof(Stored));
-    }
-    tensors_.push_back({name, {bytes.data(), dtype, shape, shape.dense_strides()}});
-  }
-
-  // q = round(w / s) with s = max |w| / 127 over an output channel, so zero stays zero.
-  void quantise(const std::string& name, const Shape& shape, const std::vector<float>& values) {
-    const auto channels = static_cast<std::size_t>(shape[0]);
-    const std::size_t row = channels == 0 ? 0 : values.size() / channels;
-    std::vector<float> scales(channels, 1.0F), levels(values.size());
-    for (std::size_t n = 0; n < channels; ++n) {
-      float largest = 0.0F;
-      for (std::size_t k = 0; k < row; ++k) largest = std::max(largest, std::abs(values[n * row + k]));
-      if (!std::isfinite(largest))
-        throw WeightsError(
-            fmt::format("tensor {} holds values that are not finite; int8 has no place for them", name));
-      if (largest > 0.0F) scales[n] = largest / 127.0F;
-      for (std::size_t k = 0; k < row; ++k)
-        levels[n * row + k] = std::nearbyint(values[n * row + k] / scales[n]);
-    }
-    store<std::int8_t>(name, DType::i8, shape, levels,
-                       [](float v) { return static_cast<std::int8_t>(std::clamp(v, -127.0F, 127.0F)); });
-    store<float>(name + std::string(model::kScaleSuffix), DType::f32, {shape[0]}, scales,
-                 [](float v) { return v; });
-  }
-
-  WeightsPrecision precision_;
-  std::deque<std::vector<std::byte>> owned_;
-  std::vector<NamedTensor> tensors_;
+  explicit Input(const std::filesystem::path& path)
+      : file(TensorFile::open(path)), recognition(model::recognise(file)) {}
+  std::string name() const { return file.path().string(); }
+  const model::Config& config() const { return *recognition.config; }
 };
 
 enum class OutFormat { safetensors, torch };
@@ -101,81 +43,207 @@ OutFormat format_of(const std::filesystem::path& out) {
       fmt::format("{}: the extension decides the format; use .safetensors, .pth or .pt", out.string()));
 }
 
-void check_sources(const TensorFile& in, const model::Recognition& r, const ConvertOptions& options) {
-  const std::string where = in.path().string();
-  if (!r.config)
+void check_not_input(const std::filesystem::path& out, const std::filesystem::path& in) {
+  std::error_code ignored;
+  if (std::filesystem::equivalent(in, out, ignored)) {
+    throw UsageError(fmt::format("{}: input and output are one file; choose another name", out.string()));
+  }
+}
+
+void check_input(const Input& in, const ConvertOptions& options) {
+  const auto& r = in.recognition;
+  const std::string where = in.name();
+  if (!r.config) {
     throw WeightsError(fmt::format(
         "{}: holds no SAM2-UNet and no SAM2 trunk of a known variant; nothing to convert", where));
+  }
   if (!r.misshapen.empty()) throw WeightsError(fmt::format("{}: tensor {}", where, r.misshapen.front()));
-  if (r.contents == model::Contents::partial) {
+  if (r.contents == Contents::partial) {
     throw WeightsError(fmt::format("{}: {} tensors are missing, the first is {}", where, r.missing.size(),
                                    r.missing.front()));
   }
-  if (options.task_only && r.contents == model::Contents::trunk) {
+  if (options.task_only && !options.trunk.empty()) {
+    throw UsageError("--task-only and --trunk exclude each other");
+  }
+  if (options.task_only && r.contents == Contents::trunk) {
     throw WeightsError(fmt::format(
         "{}: a SAM2 trunk has no adapters, RFB, decoder or heads to keep with --task-only", where));
   }
-  if (!options.trunk.empty() && r.contents == model::Contents::trunk) {
+  if (!options.trunk.empty() && r.contents == Contents::trunk) {
     throw WeightsError(fmt::format("{}: is a trunk itself; --trunk completes a task-only file", where));
   }
-  if (options.task_only && !options.trunk.empty())
-    throw UsageError("--task-only and --trunk exclude each other");
+}
+
+std::vector<std::string> trunk_weights(const model::Config& config) {
+  std::vector<std::string> names;
+  for (const auto& spec : model::tensor_table(config)) {
+    if (spec.part == model::Part::trunk && spec.role == model::Role::weight) names.push_back(spec.name);
+  }
+  return names;
+}
+
+// Element `index`, in row-major order, of a weight that may be strided, or int8 with scales.
+float element(const TensorFile& file, const std::string& name, std::int64_t index) {
+  TensorView one = *file.find(name);
+  float factor = 1.0F;
+  if (const TensorView* scale = file.find(name + std::string(model::kScaleSuffix));
+      one.dtype == DType::i8 && scale != nullptr && scale->numel() == one.shape[0]) {
+    factor = element(file, name + std::string(model::kScaleSuffix), index / (one.numel() / one.shape[0]));
+  }
+  std::int64_t offset = 0;
+  for (std::size_t d = one.shape.rank(); d-- > 0; index /= one.shape[d])
+    offset += index % one.shape[d] * one.strides[d];
+  one.data += offset * static_cast<std::int64_t>(size_of(one.dtype));
+  one.shape = {};
+  one.strides = {};
+  float value = 0.0F;
+  copy_to(one, std::span(&value, 1));
+  return value * factor;
+}
+
+// The middle element of each weight of the trunk.
+std::vector<float> sample_trunk(const Input& in) {
+  std::vector<float> sample;
+  for (const auto& name : trunk_weights(*in.recognition.config)) {
+    const std::string stored = model::stored_name(name, in.recognition);
+    sample.push_back(element(in.file, stored, in.file.find(stored)->numel() / 2));
+  }
+  return sample;
+}
+
+// As directions: rounding to f16, bf16 or int8 turns the sample by little, other weights by much.
+void check_trunk(const std::string& stored, const Input& trunk) {
+  std::vector<float> a;
+  try {
+    a = nlohmann::json::parse(stored).get<std::vector<float>>();
+  } catch (const nlohmann::json::exception&) {
+    throw FormatError(fmt::format("metadata \"{}\" is not a list of numbers", kTrunkSample));
+  }
+  const auto b = sample_trunk(trunk);
+  double ab = 0.0, aa = 0.0, bb = 0.0;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    ab += static_cast<double>(a[i]) * b[i];
+    aa += static_cast<double>(a[i]) * a[i];
+    bb += static_cast<double>(b[i]) * b[i];
+  }
+  constexpr double kLeastCosine = 0.99;
+  if (a.size() != b.size() || !(ab >= kLeastCosine * std::sqrt(aa * bb))) {
+    throw WeightsError(
+        fmt::format("{}: not the trunk that the task-only file was trained on; SAM2 and SAM2.1, and trunks "
+                    "that were trained further, have the same shapes but other weights",
+                    trunk.name()));
+  }
+}
+
+void check_join(const Input& in, const Input& trunk) {
+  const auto& t = trunk.recognition;
+  if (!t.config || (t.contents != Contents::trunk && t.contents != Contents::full) ||
+      trunk.config() != in.config()) {
+    throw WeightsError(fmt::format("{}: its trunk is {}, but {} needs {}", trunk.name(),
+                                   t.config ? model::variant_name(trunk.config()) : "of no known variant",
+                                   in.name(), model::variant_name(in.config())));
+  }
+  const auto& metadata = in.file.metadata();
+  if (const auto it = metadata.find(kTrunkSample); it != metadata.end()) check_trunk(it->second, trunk);
+}
+
+// The network's tensors under the reference's names; those of the trunk from `trunk` if there is one.
+std::vector<SourceTensor> network_tensors(const Input& in, const Input* trunk, bool task_only) {
+  std::vector<SourceTensor> out;
+  for (const auto& spec : model::tensor_table(in.config())) {
+    const bool from_trunk = spec.part == model::Part::trunk;
+    if (from_trunk && task_only) continue;
+    const Input& source = from_trunk && trunk != nullptr ? *trunk : in;
+    const std::string stored = model::stored_name(spec.name, source.recognition);
+    if (source.file.find(stored) == nullptr) continue;  // optional ones, and the parts this file has none of
+    out.push_back({&source.file, stored, spec.name, spec.role == model::Role::weight});
+  }
+  return out;
+}
+
+// A SAM2 checkpoint stays one: all its tensors under their own names. Scales go with their weights.
+std::vector<SourceTensor> all_tensors(const Input& in) {
+  std::unordered_set<std::string> weights;
+  for (const auto& name : trunk_weights(in.config()))
+    weights.insert(model::stored_name(name, in.recognition));
+  std::vector<SourceTensor> out;
+  for (const auto& [name, view] : in.file.tensors()) {
+    if (name.ends_with(model::kScaleSuffix)) {
+      const auto* weight = in.file.find(name.substr(0, name.size() - model::kScaleSuffix.size()));
+      if (weight != nullptr && weight->dtype == DType::i8) continue;
+    }
+    out.push_back({&in.file, name, name, weights.contains(name)});
+  }
+  return out;
+}
+
+std::map<std::string, std::string> metadata_for(const Input& in, const ConvertOptions& options) {
+  auto m = in.file.metadata();
+  m["config"] = in.config().to_json();
+  m["variant"] = model::variant_name(in.config());
+  m["format"] = "pt";  // what the safetensors library writes for PyTorch's names and axes
+  if (options.task_only && in.recognition.contents == Contents::full) {
+    m[kTrunkSample] = nlohmann::json(sample_trunk(in)).dump();
+  }
+  if (!options.trunk.empty()) m.erase(kTrunkSample);
+  return m;
+}
+
+// An int8 input only stays int8 where its scales can go along.
+WeightsPrecision precision_for(const std::vector<SourceTensor>& sources, OutFormat format,
+                               WeightsPrecision wanted) {
+  const bool scaled = std::ranges::any_of(
+      sources, [](const auto& s) { return s.file->find(s.stored_name)->dtype == DType::i8; });
+  const bool unreadable = format == OutFormat::torch && scaled && wanted == WeightsPrecision::keep;
+  return unreadable ? WeightsPrecision::f16 : wanted;
+}
+
+std::vector<std::string> notes_for(const Input& in, OutFormat format) {
+  std::vector<std::string> notes;
+  if (format == OutFormat::torch && model::variant_name(in.config()) == "custom") {
+    notes.emplace_back(
+        "a PyTorch file cannot carry the configuration of a custom network, without which it is not "
+        "recognised "
+        "again; keep a .safetensors too");
+  }
+  if (in.recognition.contents != Contents::trunk && !in.recognition.unexpected.empty()) {
+    notes.push_back(fmt::format("{} tensors that belong to no SAM2-UNet were left out, the first is {}",
+                                in.recognition.unexpected.size(), in.recognition.unexpected.front()));
+  }
+  return notes;
 }
 
 }  // namespace
 
-void convert_weights(const std::filesystem::path& in, const std::filesystem::path& out,
-                     const ConvertOptions& options) {
+std::vector<std::string> convert_weights(const std::filesystem::path& in_path,
+                                         const std::filesystem::path& out, const ConvertOptions& options) {
   const OutFormat format = format_of(out);
   if (format == OutFormat::torch && options.precision == WeightsPrecision::int8) {
     throw UsageError(
         "int8 weights carry scales, which only .safetensors files of ours hold; use another --dtype for "
         ".pth");
   }
-  std::error_code ignored;
-  if (std::filesystem::equivalent(in, out, ignored))
-    throw UsageError(fmt::format("{}: input and output are one file", out.string()));
-
-  const auto file = TensorFile::open(in);
-  const auto r = model::recognise(file);
-  check_sources(file, r, options);
-  std::optional<TensorFile> trunk_file;
-  model::Recognition trunk;
+  check_not_input(out, in_path);
+  if (!options.trunk.empty()) check_not_input(out, options.trunk);
+  const Input in(in_path);
+  check_input(in, options);
+  std::optional<Input> trunk;
   if (!options.trunk.empty()) {
-    trunk_file = TensorFile::open(options.trunk);
-    trunk = model::recognise(*trunk_file);
-    if (!trunk.config ||
-        (trunk.contents != model::Contents::trunk && trunk.contents != model::Contents::full) ||
-        *trunk.config != *r.config) {
-      throw WeightsError(
-          fmt::format("{}: its trunk is {}, but {} needs {}", options.trunk.string(),
-                      trunk.config ? model::variant_name(*trunk.config) : "of no known variant", in.string(),
-                      model::variant_name(*r.config)));
-    }
+    trunk.emplace(options.trunk);
+    check_join(in, *trunk);
   }
-  // An int8 input only stays int8 where its scales can go along.
-  const bool input_is_scaled = std::any_of(file.tensors().begin(), file.tensors().end(),
-                                           [](const auto& t) { return t.view.dtype == DType::i8; });
-  const auto precision =
-      options.precision == WeightsPrecision::keep && input_is_scaled && format == OutFormat::torch
-          ? WeightsPrecision::f16
-          : options.precision;
-  Conversion conversion(precision);
-  for (const auto& spec : model::tensor_table(*r.config)) {
-    const bool from_trunk = spec.part == model::Part::trunk;
-    if (from_trunk && options.task_only) continue;
-    const bool other = from_trunk && trunk_file.has_value();
-    const TensorFile& source = other ? *trunk_file : file;
-    const std::string stored = model::stored_name(spec.name, other ? trunk : r);
-    if (source.find(stored) == nullptr) continue;  // optional ones, and the parts this file has none of
-    // A trunk alone keeps its own names: it stays a SAM2 file.
-    const std::string name = r.contents == model::Contents::trunk ? stored : spec.name;
-    conversion.add(source, stored, name, spec.role == model::Role::weight);
+  const auto sources = in.recognition.contents == Contents::trunk
+                           ? all_tensors(in)
+                           : network_tensors(in, trunk ? &*trunk : nullptr, options.task_only);
+  const auto precision = precision_for(sources, format, options.precision);
+  std::vector<formats::PendingTensor> tensors;
+  for (const auto& s : sources) api::append_converted(s, precision, tensors);
+  if (format == OutFormat::torch) {
+    formats::write_torch_zip(out, tensors);
+  } else {
+    formats::write_safetensors(out, tensors, metadata_for(in, options));
   }
-  if (format == OutFormat::torch) return formats::write_torch_zip(out, conversion.tensors());
-  formats::write_safetensors(
-      out, conversion.tensors(),
-      {{"config", r.config->to_json()}, {"variant", model::variant_name(*r.config)}, {"format", "pt"}});
+  return notes_for(in, format);
 }
 
 }  // namespace sam2unet

@@ -27,6 +27,12 @@ std::string use_of(model::Contents contents) {
   return "";
 }
 
+// SAM2.1's configurations set no_obj_embed_spatial (sam2/modeling/sam2_base.py:178), SAM2's do not.
+std::string trunk_of(const formats::TensorFile& file, const model::Recognition& r) {
+  if (file.find("no_obj_embed_spatial") != nullptr) return "SAM2.1 trunk";
+  return r.trunk_prefix == "image_encoder.trunk." ? "SAM2 trunk" : "Hiera trunk";
+}
+
 }  // namespace
 
 WeightsInfo inspect_weights(const std::filesystem::path& path) {
@@ -34,7 +40,7 @@ WeightsInfo inspect_weights(const std::filesystem::path& path) {
   const auto r = model::recognise(file);
   WeightsInfo info;
   info.format = formats::name_of(file.format());
-  info.contents = model::name_of(r.contents);
+  info.contents = r.contents == model::Contents::trunk ? trunk_of(file, r) : model::name_of(r.contents);
   info.usable_for = use_of(r.contents);
   info.wrapper = file.wrapper();
   info.file_size = std::filesystem::file_size(path);
@@ -56,7 +62,9 @@ WeightsInfo inspect_weights(const std::filesystem::path& path) {
         t.view.dtype != DType::i64 && t.view.dtype != DType::i32 && t.view.dtype != DType::boolean;
     const auto it = specs.find(t.name);
     if (it == specs.end()) {
-      if (!r.config && is_number) info.parameters += t.view.numel();
+      if (!is_number || t.name.ends_with(model::kScaleSuffix)) continue;
+      info.parameters += t.view.numel();
+      info.parts["other"] += t.view.numel();
       continue;
     }
     const auto& spec = it->second;

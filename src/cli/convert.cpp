@@ -15,7 +15,9 @@ struct Arguments {
 };
 
 void run(const Arguments& a) {
-  convert_weights(a.in, a.out, a.options);
+  for (const auto& note : convert_weights(a.in, a.out, a.options)) {
+    std::fprintf(stderr, "sam2unet: note: %s\n", note.c_str());
+  }
   const WeightsInfo i = inspect_weights(a.out);
   std::printf("%s: %s, variant %s, %zu tensors, %.1f MB\n", a.out.c_str(), i.contents.c_str(),
               i.variant.c_str(), i.tensors.size(), static_cast<double>(i.file_size) * 1e-6);

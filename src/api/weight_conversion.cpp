@@ -1,0 +1,134 @@
+#include "api/weight_conversion.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "formats/text.h"
+#include "model/checkpoint.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::api {
+namespace {
+
+using formats::PendingTensor;
+
+bool is_floating(DType d) {
+  return d == DType::f64 || d == DType::f32 || d == DType::f16 || d == DType::bf16;
+}
+
+// Type of what is not stored as int8.
+DType float_type(WeightsPrecision p) {
+  switch (p) {
+    case WeightsPrecision::f16:
+      return DType::f16;
+    case WeightsPrecision::bf16:
+      return DType::bf16;
+    default:
+      return DType::f32;
+  }
+}
+
+// The tensor as float32, int8 scaled back; its pages leave memory.
+std::vector<float> floats_of(const SourceTensor& s) {
+  std::vector<float> values;
+  model::read_tensor(*s.file, s.stored_name, values);
+  return values;
+}
+
+template <typename T>
+std::span<const std::byte> encode(const std::vector<float>& values, std::vector<std::byte>& buffer,
+                                  T (*one)(float)) {
+  buffer.resize(values.size() * sizeof(T));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const T bits = one(values[i]);
+    std::memcpy(buffer.data() + i * sizeof(T), &bits, sizeof(T));
+  }
+  return buffer;
+}
+
+std::uint16_t checked_f16(float value) {
+  const std::uint16_t bits = f32_to_f16(value);
+  const bool became_infinite = (bits & 0x7FFFU) == 0x7C00U && std::isfinite(value);
+  if (became_infinite) throw WeightsError(fmt::format("{} does not fit into f16", value));
+  return bits;
+}
+
+std::span<const std::byte> encode_as(DType type, const SourceTensor& s, std::vector<std::byte>& buffer) {
+  const auto values = floats_of(s);
+  if (type == DType::bf16) return encode<std::uint16_t>(values, buffer, f32_to_bf16);
+  if (type == DType::f32) return encode<float>(values, buffer, [](float v) { return v; });
+  try {
+    return encode<std::uint16_t>(values, buffer, checked_f16);
+  } catch (const WeightsError& e) {
+    throw WeightsError(fmt::format("{}: tensor {}: {}; use bf16 or f32", s.file->path().string(),
+                                   formats::printable(s.name), e.what()));
+  }
+}
+
+// weight = int8 * scale, scale = max |row| / 127, rounded to nearest even.
+void append_int8(const SourceTensor& s, const Shape& shape, std::vector<PendingTensor>& out) {
+  const auto rows = static_cast<std::size_t>(shape[0]);
+  out.push_back({s.name, DType::i8, shape, [s, rows](std::vector<std::byte>& buffer) {
+                   const auto values = floats_of(s);
+                   const auto scales = row_scales(values, rows, s.name);
+                   const std::size_t n = rows == 0 ? 0 : values.size() / rows;
+                   buffer.resize(values.size());
+                   for (std::size_t i = 0; i < values.size(); ++i) {
+                     const float q = std::clamp(std::nearbyint(values[i] / scales[i / n]), -127.0F, 127.0F);
+                     buffer[i] = static_cast<std::byte>(static_cast<std::int8_t>(q));
+                   }
+                   return std::span<const std::byte>(buffer);
+                 }});
+  out.push_back({s.name + std::string(model::kScaleSuffix),
+                 DType::f32,
+                 {shape[0]},
+                 [s, rows](std::vector<std::byte>& buffer) {
+                   return encode<float>(row_scales(floats_of(s), rows, s.name), buffer,
+                                        [](float v) { return v; });
+                 }});
+}
+
+}  // namespace
+
+std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows, std::string_view name) {
+  std::vector<float> scales(rows, 1.0F);
+  const std::size_t n = rows == 0 ? 0 : values.size() / rows;
+  for (std::size_t r = 0; r < rows; ++r) {
+    float largest = 0.0F;
+    for (std::size_t i = r * n; i < (r + 1) * n; ++i) {
+      if (!std::isfinite(values[i])) {
+        throw WeightsError(fmt::format("tensor {} holds {}; int8 needs finite weights",
+                                       formats::printable(name), values[i]));
+      }
+      largest = std::max(largest, std::abs(values[i]));
+    }
+    // Below the smallest normal number there is nothing left to scale.
+    if (largest / 127.0F >= 0x1p-126F) scales[r] = largest / 127.0F;
+  }
+  return scales;
+}
+
+void append_converted(const SourceTensor& s, WeightsPrecision precision, std::vector<PendingTensor>& out) {
+  const TensorView view = *s.file->find(s.stored_name);
+  const std::string suffix(model::kScaleSuffix);
+  const TensorView* scale = view.dtype == DType::i8 ? s.file->find(s.stored_name + suffix) : nullptr;
+  const auto as_it_is = [&] { out.push_back(formats::pending({s.name, view})); };
+  if (precision == WeightsPrecision::keep || (scale != nullptr && precision == WeightsPrecision::int8)) {
+    as_it_is();
+    if (scale != nullptr) out.push_back(formats::pending({s.name + suffix, *scale}));
+  } else if (scale == nullptr && !is_floating(view.dtype)) {
+    as_it_is();  // counters
+  } else if (precision == WeightsPrecision::int8 && s.is_weight) {
+    append_int8(s, view.shape, out);
+  } else if (const DType type = float_type(precision); view.dtype == type) {
+    as_it_is();
+  } else {
+    out.push_back({s.name, type, view.shape,
+                   [s, type](std::vector<std::byte>& buffer) { return encode_as(type, s, buffer); }});
+  }
+}
+
+}  // namespace sam2unet::api
