@@ -101,43 +101,53 @@ Bitmap erode_cross(const Bitmap& a, Outside outside) {
   return out;
 }
 
-Bitmap erode_square(const Bitmap& a, int radius) {
-  // Rows first: a run of set pixels loses `radius` at both ends. Then the same down the columns by counting
-  // how many rows in sequence have been set.
-  const int width = a.width();
-  const int height = a.height();
-  Bitmap horizontal(width, height);
-  for (int y = 0; y < height; ++y) {
-    for (int x = 0; x < width;) {
-      if (!a.at(x, y)) {
-        if (a.row(y)[x >> 6] >> (x & 63) == 0) {
-          x = ((x >> 6) + 1) * 64;
-        } else {
-          x += std::countr_zero(a.row(y)[x >> 6] >> (x & 63));
-        }
-        continue;
-      }
-      int end = x;
-      while (end < width && a.at(end, y)) {
-        const std::uint64_t rest = ~(a.row(y)[end >> 6] >> (end & 63));
-        end = std::min(width, end + std::min(rest == 0 ? 64 : std::countr_zero(rest), 64 - (end & 63)));
-      }
-      for (int k = x + radius; k < end - radius; ++k) horizontal.set(k, y);
-      x = end;
-    }
+namespace {
+
+// Word w of a row of `words` words whose bit x holds column x + shift; zero beyond the row on both sides.
+std::uint64_t shifted(const std::uint64_t* row, int words, int w, int shift) {
+  const int whole = shift >> 6;  // rounds down, also for negative shifts
+  const int bits = shift & 63;
+  const auto at = [&](int i) { return i >= 0 && i < words ? row[i] : std::uint64_t{0}; };
+  const std::uint64_t low = at(w + whole);
+  return bits == 0 ? low : (low >> bits) | (at(w + whole + 1) << (64 - bits));
+}
+
+// Lengths of runs that doubling goes through on the way to `length`: each step ANDs a run with itself, `step`
+// further.
+template <typename Step>
+void grow_runs(int length, const Step& step) {
+  int reached = 1;
+  while (reached < length) {
+    const int by = std::min(reached, length - reached);
+    step(by);
+    reached += by;
   }
-  Bitmap out(width, height);
+}
+
+}  // namespace
+
+Bitmap erode_square(const Bitmap& a, int radius) {
   const int length = 2 * radius + 1;
-  for (int w = 0; w < horizontal.words(); ++w) {
-    std::vector<int> run(64, 0);
-    for (int y = 0; y < height; ++y) {
-      const std::uint64_t word = horizontal.row(y)[w];
-      for (int k = 0; k < 64; ++k) {
-        auto& r = run[static_cast<std::size_t>(k)];
-        r = ((word >> k) & 1) != 0 ? r + 1 : 0;
-        if (r >= length) out.set(64 * w + k, y - radius);
-      }
+  if (length > a.width() || length > a.height()) return Bitmap(a.width(), a.height());
+  // A pixel of `runs` says that it and the next ones to the right are set, then so many downwards too.
+  Bitmap runs = a;
+  std::vector<std::uint64_t> row(static_cast<std::size_t>(a.words()));
+  for (int y = 0; y < a.height(); ++y) {
+    std::uint64_t* const r = runs.row(y);
+    grow_runs(length, [&](int by) {
+      for (int w = 0; w < a.words(); ++w)
+        row[static_cast<std::size_t>(w)] = r[w] & shifted(r, a.words(), w, by);
+      std::copy(row.begin(), row.end(), r);
+    });
+  }
+  grow_runs(length, [&](int by) {
+    for (int y = 0; y < a.height(); ++y) {
+      for (int w = 0; w < a.words(); ++w) runs.row(y)[w] &= y + by < a.height() ? runs.row(y + by)[w] : 0;
     }
+  });
+  Bitmap out(a.width(), a.height());
+  for (int y = radius; y < a.height(); ++y) {
+    for (int w = 0; w < a.words(); ++w) out.row(y)[w] = shifted(runs.row(y - radius), a.words(), w, -radius);
   }
   return out;
 }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 // relevance = cv2.filter2D(gt as float32, CV_32F, K) at pred > 0; completeness = 1 - exp(-cv2.filter2D(pred,
 // -1, K)). OpenCV filters float32 pictures with kernels of 130 elements or more through a DFT in double, the
@@ -28,7 +29,15 @@ struct Bordered {
   }  // y counts from the border's first row
 };
 
-inline constexpr int kContextBlock = 32;  // pixels that are filtered together
+// Pixels that are filtered together: a loaded vector serves four rows, each with another row of the kernel.
+inline constexpr int kTileRows = 4;
+inline constexpr int kTileColumns = 16;
+
+// A kernel with three rows of zeros above and below.
+struct PaddedKernel {
+  int rows = 0, columns = 0;  // without the padding
+  std::vector<double> weights;
+};
 
 }  // namespace sam2unet::metrics
 #endif
@@ -38,31 +47,54 @@ namespace sam2unet::metrics::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// out[0..kContextBlock) = sum over the kernel of weights * picture, the block's first pixel at row y, column
-// x.
-void filter_block(const Bordered& picture, const ContextKernel& kernel, int y, int x, double* out) {
+// out[kTileRows][kTileColumns] = sum over the kernel of weights * picture, the tile's first pixel at row y,
+// column x.
+void filter_tile(const Bordered& picture, const PaddedKernel& kernel, int y, int x, double* out) {
   const hn::ScalableTag<double> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  const int rows = 2 * kernel.y_radius + 1;
-  const int columns = 2 * kernel.x_radius + 1;
-  for (int part = 0; part < kContextBlock; part += 4 * lanes) {
-    auto sum0 = hn::Zero(d), sum1 = hn::Zero(d), sum2 = hn::Zero(d), sum3 = hn::Zero(d);
-    const double* weight = kernel.weights.data();
-    for (int i = 0; i < rows; ++i) {
-      const double* from = picture.row(y + i) + x + part;
-      for (int j = 0; j < columns; ++j, ++weight, ++from) {
-        const auto w = hn::Set(d, *weight);
-        sum0 = hn::MulAdd(w, hn::LoadU(d, from), sum0);
-        sum1 = hn::MulAdd(w, hn::LoadU(d, from + lanes), sum1);
-        sum2 = hn::MulAdd(w, hn::LoadU(d, from + 2 * lanes), sum2);
-        sum3 = hn::MulAdd(w, hn::LoadU(d, from + 3 * lanes), sum3);
+  const std::ptrdiff_t row = kernel.columns;
+  for (int part = 0; part < kTileColumns; part += 2 * lanes) {
+    auto a0 = hn::Zero(d), a1 = hn::Zero(d), b0 = hn::Zero(d), b1 = hn::Zero(d);
+    auto c0 = hn::Zero(d), c1 = hn::Zero(d), d0 = hn::Zero(d), d1 = hn::Zero(d);
+    for (int r = 0; r < kernel.rows + kTileRows - 1; ++r) {
+      const double* from = picture.row(y + r) + x + part;
+      const double* weight = kernel.weights.data() + (r + kTileRows - 1) * row;  // the kernel's row r
+      for (int j = 0; j < kernel.columns; ++j, ++from, ++weight) {
+        const auto v0 = hn::LoadU(d, from), v1 = hn::LoadU(d, from + lanes);
+        const auto wa = hn::Set(d, weight[0]), wb = hn::Set(d, weight[-row]);
+        const auto wc = hn::Set(d, weight[-2 * row]), wd = hn::Set(d, weight[-3 * row]);
+        a0 = hn::MulAdd(wa, v0, a0);
+        a1 = hn::MulAdd(wa, v1, a1);
+        b0 = hn::MulAdd(wb, v0, b0);
+        b1 = hn::MulAdd(wb, v1, b1);
+        c0 = hn::MulAdd(wc, v0, c0);
+        c1 = hn::MulAdd(wc, v1, c1);
+        d0 = hn::MulAdd(wd, v0, d0);
+        d1 = hn::MulAdd(wd, v1, d1);
       }
     }
-    hn::StoreU(sum0, d, out + part);
-    hn::StoreU(sum1, d, out + part + lanes);
-    hn::StoreU(sum2, d, out + part + 2 * lanes);
-    hn::StoreU(sum3, d, out + part + 3 * lanes);
+    double* to = out + part;
+    hn::StoreU(a0, d, to);
+    hn::StoreU(a1, d, to + lanes);
+    hn::StoreU(b0, d, to + kTileColumns);
+    hn::StoreU(b1, d, to + kTileColumns + lanes);
+    hn::StoreU(c0, d, to + 2 * kTileColumns);
+    hn::StoreU(c1, d, to + 2 * kTileColumns + lanes);
+    hn::StoreU(d0, d, to + 3 * kTileColumns);
+    hn::StoreU(d1, d, to + 3 * kTileColumns + lanes);
   }
+}
+
+// to[k] += factor * from[k] for k < count.
+void add_scaled(const double* from, double factor, int count, double* to) {
+  const hn::ScalableTag<double> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const auto f = hn::Set(d, factor);
+  int k = 0;
+  for (; k + lanes <= count; k += lanes) {
+    hn::StoreU(hn::MulAdd(f, hn::LoadU(d, from + k), hn::LoadU(d, to + k)), d, to + k);
+  }
+  for (; k < count; ++k) to[k] += factor * from[k];
 }
 
 }  // namespace sam2unet::metrics::HWY_NAMESPACE
@@ -71,14 +103,15 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace sam2unet::metrics {
 
-HWY_EXPORT(filter_block);
+HWY_EXPORT(filter_tile);
+HWY_EXPORT(add_scaled);
 
 namespace {
 
 __extension__ typedef __int128 Wide;
 
 constexpr double kAlpha = 6;
-constexpr int kDftElements = 130;
+constexpr std::size_t kDftElements = 130;
 
 struct Moments {
   std::int64_t n = 0, y = 0, x = 0, yy = 0, xx = 0, xy = 0;
@@ -129,8 +162,8 @@ Bordered bordered(const Sample& s, const Window& window, const ContextKernel& k,
   Bordered out;
   const int columns = window.x1 - window.x0 + 2 * k.x_radius;
   const int rows = window.y1 - window.y0 + 2 * k.y_radius;
-  out.stride = columns + 2 * kContextBlock;
-  out.values.assign(static_cast<std::size_t>(out.stride) * static_cast<std::size_t>(rows), 0);
+  out.stride = columns + 2 * kTileColumns;
+  out.values.assign(static_cast<std::size_t>(out.stride) * static_cast<std::size_t>(rows + kTileRows), 0);
   std::vector<int> column(static_cast<std::size_t>(columns));
   for (int x = 0; x < columns; ++x)
     column[static_cast<std::size_t>(x)] = reflected(window.x0 + x - k.x_radius, s.width);
@@ -158,29 +191,58 @@ Window window_of(const Sample& s, int x_margin, int y_margin) {
           std::min(s.height, w.y1 + y_margin)};
 }
 
-// How much of the window around each pixel is set: two running sums.
-std::vector<int> box_counts(const Bordered& picture, const Window& w, const ContextKernel& k) {
+// The kernel over the truth at every pixel of the window, in double. The truth is 0 and 1, so a row of it is
+// a few steps up and down; under one row of the kernel a step at column p adds sum(k[j], j >= p - x) at
+// column x, which is 0 up to the kernel's radius before p and the row's whole sum from the radius after it
+// on.
+std::vector<double> relevance_map(const Sample& s, const Window& w, const ContextKernel& k) {
   const int width = w.x1 - w.x0;
   const int height = w.y1 - w.y0;
-  const int all_columns = width + 2 * k.x_radius;
-  std::vector<int> columns(static_cast<std::size_t>(all_columns), 0);
-  std::vector<int> out(static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
-  for (int y = 0; y < 2 * k.y_radius; ++y) {
-    for (int x = 0; x < all_columns; ++x)
-      columns[static_cast<std::size_t>(x)] += picture.row(y)[x] != 0 ? 1 : 0;
-  }
-  for (int y = 0; y < height; ++y) {
-    const double* entering = picture.row(y + 2 * k.y_radius);
-    for (int x = 0; x < all_columns; ++x) columns[static_cast<std::size_t>(x)] += entering[x] != 0 ? 1 : 0;
-    int sum = 0;
-    for (int x = 0; x < 2 * k.x_radius; ++x) sum += columns[static_cast<std::size_t>(x)];
-    for (int x = 0; x < width; ++x) {
-      sum += columns[static_cast<std::size_t>(x + 2 * k.x_radius)];
-      out[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)] = sum;
-      sum -= columns[static_cast<std::size_t>(x)];
+  const int radius = k.x_radius;
+  const auto row_size = static_cast<std::size_t>(width);
+  std::vector<double> out(row_size * static_cast<std::size_t>(height), 0);
+  std::vector<double> whole((row_size + 1) * static_cast<std::size_t>(height),
+                            0);  // steps of the rows' whole sums
+  // tails[i][t] = sum(k[i][j], j >= radius - t)
+  const int columns = 2 * radius + 1;
+  std::vector<double> tails(k.weights.size());
+  for (std::size_t i = 0; i < tails.size(); i += static_cast<std::size_t>(columns)) {
+    double sum = 0;
+    for (int t = 0; t < columns; ++t) {
+      sum += k.weights[i + static_cast<std::size_t>(columns - 1 - t)];
+      tails[i + static_cast<std::size_t>(t)] = sum;
     }
-    const double* leaving = picture.row(y);
-    for (int x = 0; x < all_columns; ++x) columns[static_cast<std::size_t>(x)] -= leaving[x] != 0 ? 1 : 0;
+  }
+  for (int r = w.y0 - k.y_radius; r < w.y1 + k.y_radius; ++r) {
+    const std::uint8_t* truth = s.truth_row(reflected(r, s.height));
+    bool before = false;
+    for (int p = -radius; p < width + radius; ++p) {
+      const bool now = truth[reflected(w.x0 + p, s.width)] != 0;
+      if (now == before) continue;
+      before = now;
+      const double step = now ? 1 : -1;
+      const int first = std::max(0, p - radius);  // columns that see a part of the row of the kernel
+      const int last = std::min(width, p + radius);
+      for (int i = std::max(-k.y_radius, r - (w.y1 - 1)); i <= std::min(k.y_radius, r - w.y0); ++i) {
+        const auto y = static_cast<std::size_t>(r - i - w.y0);
+        const double* tail = tails.data() + static_cast<std::ptrdiff_t>(i + k.y_radius) * columns;
+        if (first < last) {
+          HWY_DYNAMIC_DISPATCH(add_scaled)
+          (tail + (first - (p - radius)), step, last - first, out.data() + y * row_size + first);
+        }
+        if (p + radius < width) {
+          whole[y * (row_size + 1) + static_cast<std::size_t>(std::max(0, p + radius))] +=
+              step * tail[columns - 1];
+        }
+      }
+    }
+  }
+  for (std::size_t y = 0; y < static_cast<std::size_t>(height); ++y) {
+    double sum = 0;
+    for (std::size_t x = 0; x < row_size; ++x) {
+      sum += whole[y * (row_size + 1) + x];
+      out[y * row_size + x] += sum;
+    }
   }
   return out;
 }
@@ -211,44 +273,36 @@ double sum_of_predictions(const Sample& s) {
 double forward_inference(const Sample& s, const ContextKernel& kernel) {
   const Window w = window_of(s, kernel.x_radius, kernel.y_radius);
   if (w.empty()) return 0;
-  const Bordered truth =
-      bordered(s, w, kernel, [&](int x, int y) { return s.truth_row(y)[x] != 0 ? 1.0 : 0.0; });
   ContextKernel single = kernel;
   for (double& weight : single.weights) weight = static_cast<double>(static_cast<float>(weight));
-  const int area = (2 * kernel.x_radius + 1) * (2 * kernel.y_radius + 1);
-  const bool direct = area < kDftElements;
-  double whole = 0;
-  for (const double weight : single.weights) whole += weight;
-  const double inside = static_cast<double>(static_cast<float>(whole));
-  const std::vector<int> covered = box_counts(truth, w, kernel);
+  const std::vector<double> map = relevance_map(s, w, single);
+  const bool direct = kernel.weights.size() < kDftElements;
+  Bordered truth;
+  if (direct)
+    truth = bordered(s, w, kernel, [&](int x, int y) { return s.truth_row(y)[x] != 0 ? 1.0 : 0.0; });
 
+  constexpr double kNothing = 1e-12;  // no weight under a set pixel
   double total = 0;
-  double block[kContextBlock];
   for (int y = w.y0; y < w.y1; ++y) {
     const std::uint8_t* pred = s.prediction_row(y);
-    const int* counts = covered.data() + static_cast<std::ptrdiff_t>(y - w.y0) * (w.x1 - w.x0);
-    for (int x0 = w.x0; x0 < w.x1; x0 += kContextBlock) {
-      const int x1 = std::min(x0 + kContextBlock, w.x1);
-      bool filtered = false;
-      for (int x = x0; x < x1; ++x) {
-        const double p = s.levels.value[pred[x]];
-        const int count = counts[x - w.x0];
-        if (p == 0 || count == 0) continue;
-        double relevance = 0;
-        if (direct) {
-          relevance = static_cast<double>(filter_directly(truth, kernel, y - w.y0, x - w.x0));
-        } else if (count == area) {
-          relevance = inside;
-        } else {
-          if (!filtered) HWY_DYNAMIC_DISPATCH(filter_block)(truth, single, y - w.y0, x0 - w.x0, block);
-          filtered = true;
-          relevance = static_cast<double>(static_cast<float>(block[x - x0]));
-        }
-        total += relevance * p;
-      }
+    const double* row = map.data() + static_cast<std::ptrdiff_t>(y - w.y0) * (w.x1 - w.x0);
+    double in_row = 0;
+    for (int x = w.x0; x < w.x1; ++x) {
+      float relevance = static_cast<float>(row[x - w.x0]);
+      if (direct && row[x - w.x0] > kNothing) relevance = filter_directly(truth, kernel, y - w.y0, x - w.x0);
+      in_row += static_cast<double>(relevance) * s.levels.value[pred[x]];
     }
+    total += in_row;
   }
   return total / (sum_of_predictions(s) + kEps);
+}
+
+PaddedKernel padded(const ContextKernel& k) {
+  PaddedKernel out{2 * k.y_radius + 1, 2 * k.x_radius + 1, {}};
+  const auto margin = static_cast<std::size_t>((kTileRows - 1) * out.columns);
+  out.weights.assign(k.weights.size() + 2 * margin, 0);
+  std::copy(k.weights.begin(), k.weights.end(), out.weights.begin() + static_cast<std::ptrdiff_t>(margin));
+  return out;
 }
 
 // e / (e - 1) * (1 - exp(-K * pred)) over the foreground.
@@ -258,17 +312,24 @@ std::vector<double> reverse_deduction(const Sample& s, const ContextKernel& kern
   if (w.empty()) return out;
   const Bordered pred =
       bordered(s, w, kernel, [&](int x, int y) { return s.levels.value[s.prediction_row(y)[x]]; });
+  const PaddedKernel weights = padded(kernel);
   const double factor = std::exp(1.0) / (std::exp(1.0) - 1);
-  double block[kContextBlock];
-  for (int y = w.y0; y < w.y1; ++y) {
-    const std::uint8_t* truth = s.truth_row(y);
-    double* row = out.data() + static_cast<std::ptrdiff_t>(y) * s.width;
-    for (int x0 = w.x0; x0 < w.x1; x0 += kContextBlock) {
-      const int x1 = std::min(x0 + kContextBlock, w.x1);
-      if (std::find(truth + x0, truth + x1, 255) == truth + x1) continue;
-      HWY_DYNAMIC_DISPATCH(filter_block)(pred, kernel, y - w.y0, x0 - w.x0, block);
-      for (int x = x0; x < x1; ++x) {
-        if (truth[x] != 0) row[x] = factor * (1 - std::exp(-block[x - x0]));
+  double tile[kTileRows * kTileColumns];
+  for (int y0 = w.y0; y0 < w.y1; y0 += kTileRows) {
+    const int y1 = std::min(y0 + kTileRows, w.y1);
+    for (int x0 = w.x0; x0 < w.x1; x0 += kTileColumns) {
+      const int x1 = std::min(x0 + kTileColumns, w.x1);
+      bool any = false;
+      for (int y = y0; y < y1; ++y)
+        any = any || std::memchr(s.truth_row(y) + x0, 255, static_cast<std::size_t>(x1 - x0)) != nullptr;
+      if (!any) continue;
+      HWY_DYNAMIC_DISPATCH(filter_tile)(pred, weights, y0 - w.y0, x0 - w.x0, tile);
+      for (int y = y0; y < y1; ++y) {
+        double* row = out.data() + static_cast<std::ptrdiff_t>(y) * s.width;
+        for (int x = x0; x < x1; ++x) {
+          if (s.truth_row(y)[x] == 0) continue;
+          row[x] = factor * (1 - std::exp(-tile[(y - y0) * kTileColumns + x - x0]));
+        }
       }
     }
   }

@@ -1,80 +1,63 @@
 #include "metrics/distance.h"
 
 #include <algorithm>
-#include <limits>
+#include <bit>
+#include <cmath>
+#include <cstdint>
 
 namespace sam2unet::metrics {
 
 namespace {
 
-// Where the parabola with its lowest point at b becomes the lower one than a's, a < b (Felzenszwalb and
-// Huttenlocher).
-double crossing(std::int64_t a, std::int64_t fa, std::int64_t b, std::int64_t fb) {
-  return static_cast<double>((fb + b * b) - (fa + a * a)) / static_cast<double>(2 * (b - a));
-}
-
-// Lower envelope of the parabolas (x - i)^2 + f[i], over those i that have a site in their column.
-void transform_row(std::vector<std::int64_t>& f, std::int64_t none, std::vector<std::int64_t>& at,
-                   std::vector<double>& from, std::vector<std::int64_t>& out) {
-  at.clear();
-  from.clear();
-  const auto n = static_cast<std::int64_t>(f.size());
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t height = f[static_cast<std::size_t>(i)];
-    if (height == none) continue;
-    double start = -std::numeric_limits<double>::infinity();
-    while (!at.empty()) {
-      start = crossing(at.back(), f[static_cast<std::size_t>(at.back())], i, height);
-      if (start > from.back()) break;
-      at.pop_back();
-      from.pop_back();
-      start = -std::numeric_limits<double>::infinity();
+// Rows to the nearest set pixel of each column, above or below; `far` where the column has none.
+std::vector<std::int32_t> column_distances(const Bitmap& sites, std::int32_t far) {
+  const auto width = static_cast<std::size_t>(sites.width());
+  const int height = sites.height();
+  std::vector<std::int32_t> out(width * static_cast<std::size_t>(height));
+  std::vector<std::int32_t> near(width, far);
+  const auto sweep = [&](int y) {
+    for (std::int32_t& d : near) d = std::min(d + 1, far);
+    const std::uint64_t* row = sites.row(y);
+    for (int w = 0; w < sites.words(); ++w) {
+      for (std::uint64_t word = row[w]; word != 0; word &= word - 1) {
+        near[static_cast<std::size_t>(64 * w + std::countr_zero(word))] = 0;
+      }
     }
-    at.push_back(i);
-    from.push_back(start);
+  };
+  for (int y = 0; y < height; ++y) {
+    sweep(y);
+    std::copy(near.begin(), near.end(), out.begin() + static_cast<std::ptrdiff_t>(y) * sites.width());
   }
-  std::size_t k = 0;
-  for (std::int64_t x = 0; x < n; ++x) {
-    while (k + 1 < at.size() && from[k + 1] < static_cast<double>(x)) ++k;
-    const std::int64_t d = x - at[k];
-    out[static_cast<std::size_t>(x)] = d * d + f[static_cast<std::size_t>(at[k])];
+  std::fill(near.begin(), near.end(), far);
+  for (int y = height - 1; y >= 0; --y) {
+    sweep(y);
+    std::int32_t* row = out.data() + static_cast<std::ptrdiff_t>(y) * sites.width();
+    for (std::size_t x = 0; x < width; ++x) row[x] = std::min(row[x], near[x]);
   }
+  return out;
 }
 
 }  // namespace
 
-std::vector<std::int64_t> squared_distances(const Bitmap& sites) {
-  const auto width = static_cast<std::size_t>(sites.width());
-  const auto height = static_cast<std::size_t>(sites.height());
-  const auto none = std::numeric_limits<std::int64_t>::max();
-  std::vector<std::int64_t> out(width * height);
-  // Distances along the columns, first to the site above, then to the nearer one.
-  std::vector<std::int64_t> near(width, none);
-  for (std::size_t y = 0; y < height; ++y) {
-    for (std::size_t x = 0; x < width; ++x) {
-      if (sites.at(static_cast<int>(x), static_cast<int>(y))) {
-        near[x] = 0;
-      } else if (near[x] != none) {
-        ++near[x];
+std::vector<double> distances(const Bitmap& from, const Bitmap& to) {
+  const std::int32_t far = from.width() + from.height();  // more than any distance
+  const std::vector<std::int32_t> columns = column_distances(to, far);
+  std::vector<double> out;
+  for (int y = 0; y < from.height(); ++y) {
+    const std::int32_t* near = columns.data() + static_cast<std::ptrdiff_t>(y) * from.width();
+    for (int w = 0; w < from.words(); ++w) {
+      for (std::uint64_t word = from.row(y)[w]; word != 0; word &= word - 1) {
+        const int x = 64 * w + std::countr_zero(word);
+        // Columns further and further away, until even a site in this row would be.
+        std::int64_t best = std::int64_t{near[x]} * near[x];
+        for (std::int64_t k = 1; k * k < best; ++k) {
+          if (x - k >= 0) best = std::min(best, std::int64_t{near[x - k]} * near[x - k] + k * k);
+          if (x + k < from.width()) best = std::min(best, std::int64_t{near[x + k]} * near[x + k] + k * k);
+          if (x - k < 0 && x + k >= from.width()) break;
+        }
+        out.push_back(std::sqrt(static_cast<double>(best)));
       }
-      out[y * width + x] = near[x];
     }
-  }
-  std::vector<std::int64_t> f(width), row(width), at;
-  std::vector<double> from;
-  std::fill(near.begin(), near.end(), none);
-  for (std::size_t y = height; y-- > 0;) {
-    for (std::size_t x = 0; x < width; ++x) {
-      if (sites.at(static_cast<int>(x), static_cast<int>(y))) {
-        near[x] = 0;
-      } else if (near[x] != none) {
-        ++near[x];
-      }
-      const std::int64_t d = std::min(out[y * width + x], near[x]);
-      f[x] = d == none ? none : d * d;
-    }
-    transform_row(f, none, at, from, row);
-    std::copy(row.begin(), row.end(), out.begin() + static_cast<std::ptrdiff_t>(y * width));
   }
   return out;
 }

@@ -1,14 +1,14 @@
-// The exact squared Euclidean distance transform.
+// Exact Euclidean distances between the pixels of two binary pictures.
 #pragma once
 
-#include <cstdint>
 #include <vector>
 
 #include "metrics/bitmap.h"
 
 namespace sam2unet::metrics {
 
-/// [height, width] squared distances to the nearest set pixel; there must be one.
-std::vector<std::int64_t> squared_distances(const Bitmap& sites);
+/// For each set pixel of `from`, in row-major order, the distance to the nearest set pixel of `to`, which
+/// must have one.
+std::vector<double> distances(const Bitmap& from, const Bitmap& to);
 
 }  // namespace sam2unet::metrics

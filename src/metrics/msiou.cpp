@@ -11,6 +11,7 @@
 #include <span>
 
 #include "core/tensor.h"
+#include "metrics/bitmap.h"
 #include "metrics/numpy_sum.h"
 
 // The reference binarises at each threshold, takes edges (a Sobel response that is not zero, the picture
@@ -33,6 +34,13 @@ struct MsiouJob {
   int words = 0;                     // of a row of level 0
   std::uint64_t last_valid = 0;      // columns of the last word that exist
   std::vector<std::uint8_t> levels;  // [height, 64 words] raw grey levels, both directions reversed
+  // Smallest and largest grey level in and right around each word of 64 columns, the zeros around the picture
+  // included: a cut that all of them reach, or none, has no edge there. [height, words]
+  std::vector<std::uint8_t> lowest, highest;
+  // Smallest and largest level of each word of 64 columns, and of it and the eight words around it, where
+  // outside of the picture counts as -1: a cut that all of them reach, or none, has no edge there. [height,
+  // words]
+  std::vector<std::int16_t> low, high, around_low, around_high;
   // For each level the cells with an edge of the truth: bit 2^level * k of word w; [rows of cells, words of
   // level].
   std::array<std::vector<std::uint64_t>, kLevels> truth;
@@ -83,14 +91,21 @@ inline std::uint64_t at_least(const std::uint8_t* bytes, int cut) {
   return word;
 }
 
-// One row of masks; word w of lane k stands at masks[(w + 1) * lanes + k].
+// One row of masks; word w of lane k stands at masks[(w + 1) * lanes + k]. The cuts rise.
 void mask_row(const MsiouJob& job, int y, const int* cuts, std::uint64_t* masks) {
   const int lanes = static_cast<int>(hn::Lanes(Words()));
-  const std::uint8_t* levels =
-      job.levels.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(job.words) * 64;
+  const auto row = static_cast<std::size_t>(y) * static_cast<std::size_t>(job.words);
+  const std::uint8_t* levels = job.levels.data() + row * 64;
   for (int w = 0; w < job.words; ++w) {
     const std::uint64_t valid = w + 1 == job.words ? job.last_valid : ~std::uint64_t{0};
-    for (int k = 0; k < lanes; ++k) masks[(w + 1) * lanes + k] = at_least(levels + 64 * w, cuts[k]) & valid;
+    std::uint64_t* const out = masks + (w + 1) * lanes;
+    const int low = job.low[row + static_cast<std::size_t>(w)];
+    const int high = job.high[row + static_cast<std::size_t>(w)];
+    if (low >= cuts[lanes - 1] || high < cuts[0]) {
+      std::fill_n(out, lanes, high < cuts[0] ? 0 : valid);
+      continue;
+    }
+    for (int k = 0; k < lanes; ++k) out[k] = at_least(levels + 64 * w, cuts[k]) & valid;
   }
 }
 
@@ -167,6 +182,7 @@ void count_cells(const MsiouJob& job, const int* cuts, MsiouScratch& scratch, st
         static_cast<std::size_t>(job.words_at(level)) * static_cast<std::size_t>(lanes), 0);
   }
   std::fill_n(counts, kLevels * lanes, 0);
+  bool filled[kLevels] = {};  // rows of cells that may hold an edge
   mask_row(job, 0, cuts, scratch.masks[1].data());
   for (int y = 0; y < job.height; ++y) {
     std::uint64_t* const before = scratch.masks[y % 3].data();
@@ -178,14 +194,21 @@ void count_cells(const MsiouJob& job, const int* cuts, MsiouScratch& scratch, st
       std::fill_n(after, row_words, 0);
     }
     for (int w = 0; w < job.words; ++w) {
+      const auto at =
+          static_cast<std::size_t>(y) * static_cast<std::size_t>(job.words) + static_cast<std::size_t>(w);
+      if (job.around_low[at] >= cuts[lanes - 1] || job.around_high[at] < cuts[0]) continue;
       auto e = edges(load_columns(before, w), load_columns(here, w), load_columns(after, w));
       if (w + 1 == job.words) e = hn::And(e, hn::Set(d, job.last_valid));
       hn::StoreU(e, d, scratch.cells[0].data() + w * lanes);
+      filled[0] = true;
     }
     // A row of cells is finished after its last row of pixels, or with the picture.
     for (int level = 0; level < kLevels; ++level) {
       if (((y + 1) & ((1 << level) - 1)) != 0 && y + 1 != job.height) break;
+      if (!filled[level]) continue;
       finish_cells(job, level, y >> level, scratch, counts);
+      filled[level] = false;
+      if (level + 1 < kLevels) filled[level + 1] = true;
     }
   }
 }
@@ -215,25 +238,80 @@ MsiouJob reversed(const std::uint8_t* pixels, std::ptrdiff_t stride, int width, 
   return job;
 }
 
-// Sobel of one binary map, plainly: bit x of word x / 64.
-std::vector<std::uint64_t> truth_edges(const MsiouJob& truth, int width) {
-  std::vector<std::uint64_t> out(static_cast<std::size_t>(truth.words) *
-                                 static_cast<std::size_t>(truth.height));
-  const auto at = [&](int x, int y) -> int {
-    if (x < 0 || y < 0 || x >= width || y >= truth.height) return 0;
-    return truth.levels[static_cast<std::size_t>(y) * static_cast<std::size_t>(truth.words) * 64 +
-                        static_cast<std::size_t>(x)] &
-           1;
-  };
-  for (int y = 0; y < truth.height; ++y) {
-    for (int x = 0; x < width; ++x) {
-      const int nw = at(x - 1, y - 1), ne = at(x + 1, y - 1), sw = at(x - 1, y + 1), se = at(x + 1, y + 1);
-      const int vertical = nw + 2 * at(x, y - 1) + ne - sw - 2 * at(x, y + 1) - se;
-      const int horizontal = nw + 2 * at(x - 1, y) + sw - ne - 2 * at(x + 1, y) - se;
-      if (vertical != 0 || horizontal != 0) {
-        out[static_cast<std::size_t>(y) * static_cast<std::size_t>(truth.words) +
-            static_cast<std::size_t>(x / 64)] |= std::uint64_t{1} << (x % 64);
+// The ranges of levels by which words without an edge are told.
+void add_ranges(MsiouJob& job, int width) {
+  const auto words = static_cast<std::size_t>(job.words);
+  const auto size = words * static_cast<std::size_t>(job.height);
+  job.low.resize(size);
+  job.high.resize(size);
+  for (std::size_t y = 0; y < static_cast<std::size_t>(job.height); ++y) {
+    for (std::size_t w = 0; w < words; ++w) {
+      const std::uint8_t* first = job.levels.data() + (y * words + w) * 64;
+      const std::uint8_t* last = first + std::min<std::size_t>(64, static_cast<std::size_t>(width) - 64 * w);
+      std::uint8_t low = 255, high = 0;
+      for (const std::uint8_t* v = first; v != last; ++v) {
+        low = std::min(low, *v);
+        high = std::max(high, *v);
       }
+      job.low[y * words + w] = low;
+      job.high[y * words + w] = high;
+    }
+  }
+  job.around_low.resize(size);
+  job.around_high.resize(size);
+  for (int y = 0; y < job.height; ++y) {
+    for (int w = 0; w < job.words; ++w) {
+      const bool inside = y > 0 && y + 1 < job.height && w > 0 && w + 1 < job.words;
+      std::int16_t low = inside ? 255 : -1, high = 0;
+      for (int i = std::max(0, y - 1); i <= std::min(job.height - 1, y + 1); ++i) {
+        for (int k = std::max(0, w - 1); k <= std::min(job.words - 1, w + 1); ++k) {
+          const auto at = static_cast<std::size_t>(i) * words + static_cast<std::size_t>(k);
+          low = std::min(low, job.low[at]);
+          high = std::max(high, job.high[at]);
+        }
+      }
+      const auto at = static_cast<std::size_t>(y) * words + static_cast<std::size_t>(w);
+      job.around_low[at] = low;
+      job.around_high[at] = high;
+    }
+  }
+}
+
+// The truth's edges: bit x of word x / 64. The same arithmetic as the vectors', one word at a time.
+std::vector<std::uint64_t> truth_edges(const MsiouJob& truth, int width) {
+  Bitmap bits(width, truth.height);
+  for (int y = 0; y < truth.height; ++y) {
+    const std::uint8_t* row =
+        truth.levels.data() + static_cast<std::size_t>(y) * static_cast<std::size_t>(truth.words) * 64;
+    for (int w = 0; w < truth.words; ++w) {
+      for (int k = 0; k < 64; ++k) bits.row(y)[w] |= static_cast<std::uint64_t>(row[64 * w + k] & 1) << k;
+    }
+  }
+  struct Weighted {
+    std::uint64_t ones, twos, fours;
+  };
+  const auto weighted = [](std::uint64_t a, std::uint64_t b, std::uint64_t c) {
+    const std::uint64_t carry = a & c;
+    return Weighted{a ^ c, b ^ carry, b & carry};
+  };
+  const auto differ = [](const Weighted& a, const Weighted& b) {
+    return (a.ones ^ b.ones) | (a.twos ^ b.twos) | (a.fours ^ b.fours);
+  };
+  std::vector<std::uint64_t> out;
+  for (int y = 0; y < truth.height; ++y) {
+    for (int w = 0; w < truth.words; ++w) {
+      std::uint64_t left[3], here[3], right[3];
+      for (int i = 0; i < 3; ++i) {
+        const std::uint64_t* row = bits.row(y + i - 1);
+        left[i] = Bitmap::from_left(row, w);
+        here[i] = row[w];
+        right[i] = Bitmap::from_right(row, w);
+      }
+      const std::uint64_t vertical =
+          differ(weighted(left[0], here[0], right[0]), weighted(left[2], here[2], right[2]));
+      const std::uint64_t horizontal =
+          differ(weighted(left[0], left[1], left[2]), weighted(right[0], right[1], right[2]));
+      out.push_back((vertical | horizontal) & bits.valid(w));
     }
   }
   return out;
@@ -300,20 +378,17 @@ double half_sum_plus_one(const MsiouJob& job, int level, int width, std::int64_t
 
 // np.trapz(ratios, dx = 1 / 9) of (both + 1) / (truth + 1)
 double area(std::span<const std::int64_t, kLevels> both, const std::array<double, kLevels>& truth_plus_one) {
-  double sum = 0;
-  double before = 0;
-  for (std::size_t l = 0; l < kLevels; ++l) {
-    const double ratio = static_cast<double>(both[l] + 1) / truth_plus_one[l];
-    if (l > 0) sum += (1.0 / (kLevels - 1)) * (ratio + before) / 2.0;
-    before = ratio;
-  }
-  return sum;
+  double ratio[kLevels];
+  for (std::size_t l = 0; l < kLevels; ++l) ratio[l] = static_cast<double>(both[l] + 1) / truth_plus_one[l];
+  return numpy_sum<double>(
+      [&](std::int64_t i) { return (1.0 / (kLevels - 1)) * (ratio[i + 1] + ratio[i]) / 2.0; }, kLevels - 1);
 }
 
 }  // namespace
 
 Summary msiou(const Sample& s, MsiouCurve& curve) {
   MsiouJob job = reversed(s.prediction.data(), s.stride, s.width, s.height);
+  add_ranges(job, s.width);
   const std::array<std::int64_t, kLevels> cells =
       make_truth_cells(job, truth_edges(reversed(s.truth.data(), s.stride, s.width, s.height), s.width));
   std::array<double, kLevels> truth{};

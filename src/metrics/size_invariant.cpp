@@ -96,9 +96,32 @@ std::int64_t error_sum(const Levels& l, const Histograms& h) {
   return sum;
 }
 
-// mae = r * sum_bg / area_bg * factor + sum over targets of sum_k / area_k * factor, where r = area_bg /
-// (area - area_bg) and factor = 1 / (targets + r)
-double mae_of(const Sample& s, const std::vector<Target>& targets, const std::vector<Histograms>& inside) {
+bool overlap(const Box& a, const Box& b) {
+  return a.x0 <= b.x1 && b.x0 <= a.x1 && a.y0 <= b.y1 && b.y0 <= a.y1;
+}
+
+bool all_apart(const std::vector<Target>& targets) {
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      if (overlap(targets[i].box, targets[k].box)) return false;
+    }
+  }
+  return true;
+}
+
+// Pixels that no target covers.
+Histograms histograms_outside(const Sample& s, const std::vector<Target>& targets,
+                              const std::vector<Histograms>& inside) {
+  if (targets.size() <= 64 && all_apart(targets)) {
+    Histograms rest = s.histogram;
+    for (const Histograms& h : inside) {
+      for (std::size_t v = 0; v < 256; ++v) {
+        rest.foreground[v] -= h.foreground[v];
+        rest.background[v] -= h.background[v];
+      }
+    }
+    return rest;
+  }
   Bitmap covered(s.width, s.height);
   for (const Target& t : targets) {
     for (int y = t.box.y0; y <= t.box.y1; ++y) {
@@ -108,14 +131,20 @@ double mae_of(const Sample& s, const std::vector<Target>& targets, const std::ve
     }
   }
   Histograms outside;
-  std::int64_t area = 0;
   for (int y = 0; y < s.height; ++y) {
     for (int x = 0; x < s.width; ++x) {
-      if (covered.at(x, y)) continue;
-      ++area;
-      ++(s.truth_row(y)[x] != 0 ? outside.foreground : outside.background)[s.prediction_row(y)[x]];
+      if (!covered.at(x, y))
+        ++(s.truth_row(y)[x] != 0 ? outside.foreground : outside.background)[s.prediction_row(y)[x]];
     }
   }
+  return outside;
+}
+
+// mae = r * sum_bg / area_bg * factor + sum over targets of sum_k / area_k * factor, where r = area_bg /
+// (area - area_bg) and factor = 1 / (targets + r)
+double mae_of(const Sample& s, const std::vector<Target>& targets, const std::vector<Histograms>& inside) {
+  const Histograms outside = histograms_outside(s, targets, inside);
+  const std::int64_t area = sum_of(outside.foreground) + sum_of(outside.background);
   const double range = s.levels.range;
   const double ratio = static_cast<double>(area) / static_cast<double>(s.pixels() - area);
   const double factor = 1 / (static_cast<double>(targets.size()) + ratio);

@@ -42,6 +42,15 @@ constexpr std::array<std::uint8_t, 256> removal_table() {
 
 constexpr std::array<std::uint8_t, 256> kRemoval = removal_table();
 
+constexpr bool stays_inside() {
+  constexpr unsigned kDirect = 2 | 8 | 32 | 128;
+  for (unsigned n = 0; n < 256; ++n) {
+    if ((n & kDirect) == kDirect && kRemoval[n] != 0) return false;
+  }
+  return true;
+}
+static_assert(stays_inside(), "a pixel whose four direct neighbours are set is never removed");
+
 // The pixels of a row that go in this pass.
 bool removals(const Bitmap& p, int y, unsigned pass, std::vector<std::uint64_t>& out) {
   const std::uint64_t* above = p.row(y - 1);
@@ -51,12 +60,12 @@ bool removals(const Bitmap& p, int y, unsigned pass, std::vector<std::uint64_t>&
   for (int w = 0; w < p.words(); ++w) {
     out[static_cast<std::size_t>(w)] = 0;
     if (here[w] == 0) continue;
-    const std::uint64_t n[8] = {
-        Bitmap::from_left(above, w),  above[w], Bitmap::from_right(above, w), Bitmap::from_right(here, w),
-        Bitmap::from_right(below, w), below[w], Bitmap::from_left(below, w),  Bitmap::from_left(here, w)};
-    std::uint64_t inner = n[0];
-    for (int k = 1; k < 8; ++k) inner &= n[k];
-    std::uint64_t candidates = here[w] & ~inner;  // with all eight set a pixel stays
+    // With its four direct neighbours set a pixel stays.
+    const std::uint64_t west = Bitmap::from_left(here, w), east = Bitmap::from_right(here, w);
+    std::uint64_t candidates = here[w] & ~(above[w] & below[w] & west & east);
+    if (candidates == 0) continue;
+    const std::uint64_t n[8] = {Bitmap::from_left(above, w),  above[w], Bitmap::from_right(above, w), east,
+                                Bitmap::from_right(below, w), below[w], Bitmap::from_left(below, w),  west};
     std::uint64_t gone = 0;
     while (candidates != 0) {
       const int b = std::countr_zero(candidates);

@@ -1,8 +1,8 @@
 #include "metrics/surface.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "metrics/bitmap.h"
@@ -16,24 +16,8 @@ double diagonal(const Sample& s) {
   return std::hypot(static_cast<double>(s.width), static_cast<double>(s.height));
 }
 
-// Distances of the pixels of `from` to the nearest pixel of `to`; their mean too.
-double append_distances(const Bitmap& from, const Bitmap& to, std::vector<double>& out) {
-  const std::vector<std::int64_t> squares = squared_distances(to);
-  double sum = 0;
-  std::int64_t n = 0;
-  for (int y = 0; y < from.height(); ++y) {
-    for (int w = 0; w < from.words(); ++w) {
-      for (std::uint64_t word = from.row(y)[w]; word != 0; word &= word - 1) {
-        const auto x = static_cast<std::size_t>(64 * w + std::countr_zero(word));
-        const double d = std::sqrt(static_cast<double>(
-            squares[static_cast<std::size_t>(y) * static_cast<std::size_t>(from.width()) + x]));
-        out.push_back(d);
-        sum += d;
-        ++n;
-      }
-    }
-  }
-  return sum / static_cast<double>(n);
+double mean_of(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 // numpy.percentile(values, 95)
@@ -67,10 +51,11 @@ SurfaceDistances surface_distances(const Sample& s) {
   if (!gt.any() || !pred.any()) return {diagonal(s), diagonal(s)};
   const Bitmap gt_border = gt - erode_cross(gt, Outside::unset);
   const Bitmap pred_border = pred - erode_cross(pred, Outside::unset);
-  std::vector<double> all;
-  const double there = append_distances(pred_border, gt_border, all);
-  const double back = append_distances(gt_border, pred_border, all);
-  return {percentile95(all), (there + back) / 2};
+  std::vector<double> there = distances(pred_border, gt_border);
+  const std::vector<double> back = distances(gt_border, pred_border);
+  const double assd = (mean_of(there) + mean_of(back)) / 2;
+  there.insert(there.end(), back.begin(), back.end());
+  return {percentile95(there), assd};
 }
 
 }  // namespace sam2unet::metrics
