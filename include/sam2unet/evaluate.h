@@ -38,6 +38,8 @@ struct EvaluateOptions {
   std::uint64_t seed = 0;
   /// Threads that decode and score; 0: all cores.
   int threads = 0;
+  /// Turn pictures and maps as their EXIF orientation says.
+  bool apply_exif_orientation = true;
   /// Folder of the pictures, paired by stem too; with it the camouflage context measure is computed.
   std::filesystem::path pictures;
   /// Called now and then, by one thread at a time, with the number of pictures done.
@@ -158,6 +160,7 @@ struct ReportOptions {
   std::size_t worst = 6;            ///< pictures shown for each evaluation
   std::string worst_by = "S";
   const PublishedResult* published = nullptr;
+  bool apply_exif_orientation = true;
   Predictor predictor;  ///< makes the maps of the worst pictures again where none were written
 };
 

@@ -3,16 +3,20 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <set>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "commands.h"
-#include "output_file.h"
+#include "eval_tables.h"
 #include "progress.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/evaluate.h"
+#include "sam2unet/files.h"
+#include "sam2unet/segmenter.h"
+#include "size.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -21,10 +25,11 @@ namespace fs = std::filesystem;
 
 struct Arguments {
   std::vector<std::string> predictions;
-  std::string truths, name, json, csv, dataset_csv, html, protocol = "common", paper, worst_by = "S",
-                                                          empty = "paper";
+  std::string truths, name, weights, json, csv, dataset_csv, html, paper;
+  std::string protocol = "common", worst_by = "S", empty = "paper", size = "352";
   std::size_t worst = 0;
   bool paper_given = false;
+  bool official = false;
   EvaluateOptions options;
 };
 
@@ -40,127 +45,11 @@ Method method_of(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-std::string padded(const std::string& text, std::size_t width, bool left) {
-  // Widths are of ASCII text: names of methods and columns.
-  const std::string fill(width > text.size() ? width - text.size() : 0, ' ');
-  return left ? text + fill : fill + text;
-}
-
-using Row = std::vector<std::string>;
-
-void print_table(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  for (const Row& row : rows) {
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  for (const Row& row : rows) {
-    std::string line;
-    for (std::size_t c = 0; c < row.size(); ++c)
-      line += (c == 0 ? "" : "  ") + padded(row[c], widths[c], c == 0);
-    while (!line.empty() && line.back() == ' ') line.pop_back();
-    std::printf("%s\n", line.c_str());
-  }
-}
-
-std::string number(double v) {
-  if (!std::isfinite(v)) return "-";
-  char text[400];
-  std::snprintf(text, sizeof text, "%.3f", v);
-  return text;
-}
-
-const MetricValue* find(const std::vector<MetricValue>& values, const std::string& key) {
-  const auto at =
-      std::find_if(values.begin(), values.end(), [&](const MetricValue& v) { return v.key == key; });
-  return at == values.end() ? nullptr : &*at;
-}
-
-// A row per method, and one below for the intervals.
-void print_columns(const std::vector<Evaluation>& all, const std::vector<TableColumn>& columns,
-                   const PublishedResult* published) {
-  std::vector<Row> rows{{"method", "images"}};
-  for (const TableColumn& c : columns) rows[0].push_back(c.title);
-  for (const Evaluation& e : all) {
-    Row values{e.name, std::to_string(e.counted)}, intervals{"  95 %", ""};
-    for (const TableColumn& c : columns) {
-      const MetricValue* v = find(e.dataset, c.key);
-      values.push_back(v == nullptr ? "-" : number(v->value));
-      intervals.push_back(v == nullptr || std::isnan(v->low) ? "" : number(v->low) + "-" + number(v->high));
-    }
-    rows.push_back(std::move(values));
-    if (e.resamples > 0 && e.counted > 0) rows.push_back(std::move(intervals));
-  }
-  if (published != nullptr) {
-    Row row{"SAM2-UNet (published)", ""};
-    for (const TableColumn& c : columns) {
-      const MetricValue* v = find(published->values, c.key);
-      row.push_back(v == nullptr ? "-" : number(v->value));
-    }
-    rows.push_back(std::move(row));
-  }
-  print_table(rows);
-}
-
-// A row per value: what does not fit into one line.
-void print_all(const std::vector<Evaluation>& all, const std::vector<TableColumn>& columns,
-               const PublishedResult* published) {
-  std::vector<Row> rows{{"value"}};
-  for (const Evaluation& e : all) {
-    rows[0].push_back(e.name);
-    if (e.resamples > 0) rows[0].push_back("95 %");
-  }
-  if (published != nullptr) rows[0].push_back("published");
-  for (const TableColumn& c : columns) {
-    Row row{c.key};
-    for (const Evaluation& e : all) {
-      const MetricValue* v = find(e.dataset, c.key);
-      row.push_back(v == nullptr ? "-" : number(v->value));
-      if (e.resamples > 0)
-        row.push_back(v == nullptr || std::isnan(v->low) ? "" : number(v->low) + "-" + number(v->high));
-    }
-    if (published != nullptr) {
-      const MetricValue* v = find(published->values, c.key);
-      row.push_back(v == nullptr ? "" : number(v->value));
-    }
-    rows.push_back(std::move(row));
-  }
-  print_table(rows);
-}
-
-void print_worst(const std::vector<Evaluation>& all, const Arguments& a) {
-  for (const Evaluation& e : all) {
-    const std::vector<std::size_t> worst = worst_images(e, a.worst_by, a.worst);
-    const auto column = static_cast<std::size_t>(
-        std::find(e.image_keys.begin(), e.image_keys.end(), a.worst_by) - e.image_keys.begin());
-    std::printf("\nworst by %s, %s\n", a.worst_by.c_str(), e.name.c_str());
-    std::vector<Row> rows;
-    for (const std::size_t i : worst)
-      rows.push_back({"  " + e.images[i].name, number(e.images[i].values[column])});
-    if (!rows.empty()) print_table(rows);
-  }
-}
-
 void say(const Evaluation& e) {
   for (const std::string& w : e.warnings)
     std::fprintf(stderr, "sam2unet: warning: %s: %s\n", e.name.c_str(), w.c_str());
   for (const EvaluationFailure& f : e.failures)
     std::fprintf(stderr, "sam2unet: %s: %s\n", e.name.c_str(), f.message.c_str());
-}
-
-void print_notes(const std::vector<Evaluation>& all, const PublishedResult* published) {
-  for (const Evaluation& e : all) {
-    const char* what = e.empty == EmptyPolicy::skip             ? "left out"
-                       : e.empty == EmptyPolicy::one_if_correct ? "1 where the prediction is empty too"
-                                                                : "scored as PySODMetrics does";
-    std::printf("%s: %zu of %zu ground truths are empty (%s)\n", e.name.c_str(), e.empty_truths,
-                e.images.size(), what);
-  }
-  if (all.front().resamples > 0) {
-    std::printf("95 %% intervals: %d bootstrap resamples, seed %llu\n", all.front().resamples,
-                static_cast<unsigned long long>(all.front().seed));
-  }
-  if (published != nullptr)
-    std::printf("published: %s, %s\n", published->dataset.c_str(), published->source.c_str());
 }
 
 // The row that --paper asks for: of the named data set, or of the one that a part of the ground truths' path
@@ -186,24 +75,49 @@ EmptyPolicy policy_of(const std::string& name) {
   return name == "one-if-correct" ? EmptyPolicy::one_if_correct : EmptyPolicy::paper;
 }
 
-std::vector<Evaluation> evaluate_all(const Arguments& a) {
+// Calls `score` with a bar on the terminal.
+template <typename Score>
+Evaluation with_progress(EvaluateOptions options, const Score& score) {
+  std::optional<Progress> progress;
+  std::size_t last = 0;
+  options.progress = [&](std::size_t done, std::size_t total) {
+    if (!progress) progress.emplace(total, "pictures");
+    progress->advance(done - last);
+    last = done;
+  };
+  return score(options);
+}
+
+// Predicts with all cores, one picture at a time; the threads that wait decode and score other pictures.
+class Model {
+ public:
+  explicit Model(const Arguments& a)
+      : segmenter_(a.weights.empty() ? default_model_path() : fs::path(a.weights),
+                   {.threads = a.options.threads}) {
+    options_.size = parse_size(a.size);
+    options_.official = a.official;
+  }
+
+  Image operator()(const ImageView& picture) {
+    const std::lock_guard lock(mutex_);
+    return segmenter_.segment(picture, options_).to_gray(options_.official);
+  }
+
+ private:
+  Segmenter segmenter_;
+  SegmentOptions options_;
+  std::mutex mutex_;
+};
+
+std::vector<Evaluation> evaluate_folders(const Arguments& a) {
   std::vector<Evaluation> all;
   std::set<std::string> names;
   for (const std::string& text : a.predictions) {
     const Method method = method_of(text);
     EvaluateOptions options = a.options;
     options.name = method.name.empty() && a.predictions.size() == 1 ? a.name : method.name;
-    options.empty = policy_of(a.empty);
-    {
-      std::optional<Progress> progress;
-      std::size_t last = 0;
-      options.progress = [&](std::size_t done, std::size_t total) {
-        if (!progress) progress.emplace(total, "pictures");
-        progress->advance(done - last);
-        last = done;
-      };
-      all.push_back(evaluate(method.folder, a.truths, options));
-    }
+    all.push_back(with_progress(
+        options, [&](const EvaluateOptions& o) { return evaluate(method.folder, a.truths, o); }));
     if (!names.insert(all.back().name).second) {
       throw UsageError("two predictions are called " + all.back().name +
                        ": give them names, --pred NAME=DIR");
@@ -213,28 +127,75 @@ std::vector<Evaluation> evaluate_all(const Arguments& a) {
   return all;
 }
 
-void run(const Arguments& a) {
+std::vector<Evaluation> evaluate_model(const Arguments& a, const Predictor& predictor) {
+  EvaluateOptions options = a.options;
+  options.name = a.name.empty()
+                     ? (a.weights.empty() ? default_model_path() : fs::path(a.weights)).stem().string()
+                     : a.name;
+  std::vector<Evaluation> all;
+  all.push_back(
+      with_progress(options, [&](const EvaluateOptions& o) { return evaluate(predictor, a.truths, o); }));
+  say(all.back());
+  return all;
+}
+
+// Everything that can be wrong with the arguments is said before hours of work.
+void check(const Arguments& a) {
+  if (a.predictions.empty() && a.options.pictures.empty()) {
+    throw UsageError("what is to be scored? Give --pred DIR, or --images DIR for the model to predict from");
+  }
+  if (!a.predictions.empty() && (!a.weights.empty() || a.official)) {
+    throw UsageError(
+        "--pred scores maps that are there; --weights and --official are for predicting: leave one out");
+  }
+  const std::vector<MetricValue> known = evaluate_pair(Image(1, 1, 1), Image(1, 1, 1));
+  if (std::none_of(known.begin(), known.end(), [&](const MetricValue& v) { return v.key == a.worst_by; })) {
+    throw UsageError("--worst-by " + a.worst_by + ": pictures have no such value; --json shows their names");
+  }
+}
+
+void write_result(const std::string& path, const std::string& text) {
+  if (path.empty()) return;
+  if (path == "-") {
+    write_stdout(text.data(), text.size());
+  } else {
+    write_atomically(path, text);
+  }
+}
+
+void run(Arguments& a) {
+  check(a);
+  a.options.empty = policy_of(a.empty);
+  a.options.apply_exif_orientation = !a.official;
   const std::vector<TableColumn> columns = table_columns(a.protocol);
   const PublishedResult* published = published_for(a);
-  const std::vector<Evaluation> all = evaluate_all(a);
-  if (columns.size() > 12) {
-    print_all(all, columns, published);
-  } else {
-    print_columns(all, columns, published);
+  std::shared_ptr<Model> model;
+  Predictor predictor;
+  if (a.predictions.empty()) {
+    model = std::make_shared<Model>(a);
+    predictor = [model](const ImageView& picture) { return (*model)(picture); };
   }
-  print_notes(all, published);
-  if (a.worst > 0) print_worst(all, a);
-  if (!a.json.empty()) write_output(a.json, to_json(all));
-  if (!a.csv.empty()) write_output(a.csv, images_csv(all));
-  if (!a.dataset_csv.empty()) write_output(a.dataset_csv, dataset_csv(all));
+  const std::vector<Evaluation> all = predictor ? evaluate_model(a, predictor) : evaluate_folders(a);
+
+  const bool to_stdout = a.json == "-" || a.csv == "-" || a.dataset_csv == "-" || a.html == "-";
+  if (!to_stdout) {
+    print_scores(all, columns, published);
+    print_notes(all, published);
+    if (a.worst > 0) print_worst(all, a.worst_by, a.worst);
+  }
+  write_result(a.json, a.json.empty() ? "" : to_json(all));
+  write_result(a.csv, a.csv.empty() ? "" : images_csv(all));
+  write_result(a.dataset_csv, a.dataset_csv.empty() ? "" : dataset_csv(all));
   if (!a.html.empty()) {
     ReportOptions report;
     report.title = "Evaluation on " + fs::path(a.truths).lexically_normal().string();
     report.protocol = a.protocol == "all" ? "common" : a.protocol;
     report.published = published;
     report.worst_by = a.worst_by;
+    report.predictor = predictor;
+    report.apply_exif_orientation = a.options.apply_exif_orientation;
     if (a.worst > 0) report.worst = a.worst;
-    write_output(a.html, to_html(all, report));
+    write_result(a.html, to_html(all, report));
   }
   if (std::any_of(all.begin(), all.end(), [](const Evaluation& e) { return !e.failures.empty(); }))
     throw Failed{};
@@ -246,13 +207,19 @@ void add_eval(CLI::App& app) {
   auto* c = app.add_subcommand("eval", "Score predictions against ground truths, as the papers do");
   auto a = std::make_shared<Arguments>();
   c->add_option("--pred", a->predictions, "folder of predicted maps, or NAME=DIR; several for a comparison")
-      ->required()
       ->take_all();
   c->add_option("--gt", a->truths, "folder of ground truths; files pair by name without extension")
       ->required();
-  c->add_option("--name", a->name, "name of the method (default: the folder's)");
   c->add_option("--images", a->options.pictures,
-                "folder of the pictures: camouflage context measure, pictures in the report");
+                "folder of the pictures: to predict from, if there is no --pred; for the camouflage context "
+                "measure and "
+                "the report, if there is");
+  c->add_option("-w,--weights", a->weights,
+                "checkpoint to predict with; without it, the model that comes with the program");
+  c->add_option("--size", a->size, "network input when predicting: N or HxW, multiples of 32")
+      ->capture_default_str();
+  c->add_flag("--official", a->official, "predict as the reference's test.py");
+  c->add_option("--name", a->name, "name of the method (default: the folder's or the checkpoint's)");
   c->add_option("--protocol", a->protocol, "columns of that field's tables")
       ->check(CLI::IsMember({"common", "cod", "sod", "marine", "mirror", "polyp", "all"}));
   c->add_option_function<std::string>(
@@ -283,10 +250,12 @@ void add_eval(CLI::App& app) {
   c->add_option("-j,--threads", a->options.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
   c->footer(
       "Values are PySODMetrics 1.6.2's and, with --protocol mirror, HetNet's; docs/metrics.md defines each. "
-      "Exit code 1 "
-      "if a picture could not be scored.\n"
-      "Example: sam2unet eval --pred ours=out --pred other=maps --gt CAMO/gt --protocol cod --paper CAMO "
-      "--html report.html");
+      "Exit code 1 if a picture could not be scored.\n"
+      "Examples:\n"
+      "  sam2unet eval --pred ours=out --pred other=maps --gt CAMO/gt --protocol cod --paper --html "
+      "report.html\n"
+      "  sam2unet eval --weights mine.safetensors --images CAMO/image --gt CAMO/gt --json scores.json\n"
+      "FILE may be - for standard output; the table is then not printed.");
   c->callback([a] { run(*a); });
 }
 

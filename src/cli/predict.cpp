@@ -13,6 +13,7 @@
 #include "commands.h"
 #include "pipeline.h"
 #include "progress.h"
+#include "size.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/files.h"
 
@@ -42,24 +43,6 @@ std::vector<Save> parse_saves(const std::vector<std::string>& names) {
     if (std::find(names.begin(), names.end(), name_of(save)) != names.end()) out.push_back(save);
   }
   return out;
-}
-
-// "N" or "HxW", multiples of 32.
-InputSize parse_size(const std::string& text) {
-  constexpr int kLargest = 8192;
-  const auto x = text.find('x');
-  const auto number = [&](const std::string& digits) {
-    const bool plain = !digits.empty() && digits.size() <= 5 &&
-                       std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
-    const int value = plain ? std::stoi(digits) : 0;
-    if (value < 32 || value > kLargest || value % 32 != 0) {
-      throw UsageError(fmt::format(
-          "--size {}: give N or HxW, multiples of 32 from 32 to {}, such as 352 or 480x640", text, kLargest));
-    }
-    return value;
-  };
-  const int height = number(text.substr(0, x));
-  return {height, x == std::string::npos ? height : number(text.substr(x + 1))};
 }
 
 // Where the results go.

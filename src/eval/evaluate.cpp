@@ -35,10 +35,8 @@ struct Outcome {
   fs::path failed_file;
 };
 
-Image read(const fs::path& path, ColorMode mode) {
-  DecodeOptions options;
-  options.mode = mode;
-  return read_image(path, options);
+Image read(const fs::path& path, ColorMode mode, bool upright) {
+  return read_image(path, {.mode = mode, .apply_exif_orientation = upright});
 }
 
 metrics::EmptyTruth policy_of(EmptyPolicy p) {
@@ -65,23 +63,23 @@ metrics::MetricSet set_of(const EvaluateOptions& o) {
 
 // Reads, predicts where that is asked for, resizes and scores one picture. Every worker has its own scorer,
 // so that while one decodes another scores.
-Outcome score(const Task& task, const Predictor* predictor, metrics::Scorer& scorer) {
+Outcome score(const Task& task, const Predictor* predictor, bool upright, metrics::Scorer& scorer) {
   Outcome out;
   fs::path current;
   try {
     current = task.truth;
-    const Image truth = read(task.truth, ColorMode::gray);
+    const Image truth = read(task.truth, ColorMode::gray, upright);
     Image picture;
     if (!task.picture.empty()) {
       current = task.picture;
-      picture = read(task.picture, ColorMode::rgb);
+      picture = read(task.picture, ColorMode::rgb, upright);
     }
     Image prediction;
     if (task.prediction.empty()) {
       prediction = (*predictor)(picture);
     } else {
       current = task.prediction;
-      prediction = read(task.prediction, ColorMode::gray);
+      prediction = read(task.prediction, ColorMode::gray, upright);
     }
     out.prediction_width = prediction.width;
     out.prediction_height = prediction.height;
@@ -109,7 +107,7 @@ std::vector<Outcome> score_all(const std::vector<Task>& tasks, const Predictor* 
   const auto work = [&] {
     metrics::Scorer scorer(set_of(options));
     for (std::size_t i = next++; i < tasks.size(); i = next++) {
-      outcomes[i] = score(tasks[i], predictor, scorer);
+      outcomes[i] = score(tasks[i], predictor, options.apply_exif_orientation, scorer);
       const std::lock_guard lock(mutex);
       ++done;
       if (!options.progress || stop) continue;

@@ -162,18 +162,15 @@ std::string figure(const Image& image, const char* caption) {
       width, height, caption, base64(encode_png(small)), caption);
 }
 
-Image read(const std::filesystem::path& path, ColorMode mode) {
-  DecodeOptions options;
-  options.mode = mode;
-  return read_image(path, options);
-}
-
 // One of the worst pictures. What cannot be read any more is said in its place.
 std::string worst_case(const Evaluation& e, const EvaluatedImage& image, const ReportOptions& options) {
   const auto column = static_cast<std::size_t>(
       std::find(e.image_keys.begin(), e.image_keys.end(), options.worst_by) - e.image_keys.begin());
   std::string out = fmt::format("<div class=\"case\"><h3>{} &middot; {} {}</h3>", escaped(image.name),
                                 escaped(options.worst_by), number(image.values[column]));
+  const auto read = [&](const std::filesystem::path& path, ColorMode mode) {
+    return read_image(path, {.mode = mode, .apply_exif_orientation = options.apply_exif_orientation});
+  };
   try {
     Image picture;
     if (!image.picture.empty()) {

@@ -1,0 +1,13 @@
+// The input size as commands take it.
+#pragma once
+
+#include <string>
+
+#include "sam2unet/segmenter.h"
+
+namespace sam2unet::cli {
+
+/// "N" or "HxW", multiples of 32; UsageError for anything else.
+InputSize parse_size(const std::string& text);
+
+}  // namespace sam2unet::cli

@@ -1,0 +1,238 @@
+#include "sam2unet/evaluate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "folders.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+namespace {
+
+using test::disc;
+using test::MapFolders;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(Evaluate, ScoresPairsByStemWhateverTheFormatAndOrder) {
+  const MapFolders f;
+  f.put_discs(4);
+  std::filesystem::rename(f.pred() / "c.png", f.pred() / "c.PNG");
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  EXPECT_EQ(e.name, "maps");
+  EXPECT_EQ(e.counted, 4u);
+  ASSERT_THAT(e.images, SizeIs(4));
+  EXPECT_EQ(e.images[2].name, "c.png");
+  EXPECT_EQ(e.images[2].prediction.filename(), "c.PNG");
+  EXPECT_TRUE(e.warnings.empty());
+  double mean = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const std::vector<MetricValue> alone =
+        evaluate_pair(read_image(e.images[i].prediction, {.mode = ColorMode::gray}),
+                      read_image(e.images[i].truth, {.mode = ColorMode::gray}));
+    ASSERT_THAT(alone, SizeIs(e.image_keys.size()));
+    for (std::size_t k = 0; k < alone.size(); ++k) {
+      EXPECT_EQ(alone[k].key, e.image_keys[k]);
+      EXPECT_TRUE(alone[k].value == e.images[i].values[k] ||
+                  (std::isnan(alone[k].value) && std::isnan(e.images[i].values[k])));
+    }
+    mean += test::value_of(e, e.images[i], "S") / 4;
+  }
+  EXPECT_NEAR(e.value("S"), mean, 1e-12);
+  EXPECT_TRUE(std::isnan(e.value("no such value")));
+}
+
+TEST(Evaluate, SameForAnyNumberOfThreads) {
+  const MapFolders f;
+  f.put_discs(9);
+  EvaluateOptions one, four;
+  one.threads = 1;
+  four.threads = 4;
+  const std::vector<Evaluation> a{evaluate(f.pred(), f.gt(), one)}, b{evaluate(f.pred(), f.gt(), four)};
+  EXPECT_EQ(to_json(a), to_json(b));
+}
+
+TEST(Evaluate, SaysWhatIsUnpaired) {
+  const MapFolders f;
+  f.put_discs(3);
+  std::filesystem::remove(f.pred() / "a.png");
+  std::filesystem::remove(f.gt() / "c.png");
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  EXPECT_EQ(e.counted, 1u);
+  EXPECT_THAT(e.warnings, ElementsAre(HasSubstr("no partner in " + f.gt().string() + ": c.png"),
+                                      HasSubstr("no partner in " + f.pred().string() + ": a.png")));
+  EXPECT_THAT(e.unpaired, ElementsAre(f.pred() / "c.png", f.gt() / "a.png"));
+  EvaluateOptions strict;
+  strict.strict = true;
+  EXPECT_THROW(evaluate(f.pred(), f.gt(), strict), UsageError);
+}
+
+TEST(Evaluate, RefusesWrongPairings) {
+  const MapFolders f;
+  f.put_discs(2);
+  // By position these would have paired.
+  std::filesystem::rename(f.pred() / "a.png", f.pred() / "A.png");
+  std::filesystem::rename(f.pred() / "b.png", f.pred() / "B.png");
+  EXPECT_THAT(message_of([&] { evaluate(f.pred(), f.gt()); }), HasSubstr("upper and lower case"));
+  std::filesystem::rename(f.pred() / "A.png", f.pred() / "a_pred.png");
+  std::filesystem::rename(f.pred() / "B.png", f.pred() / "b_pred.png");
+  EXPECT_THAT(message_of([&] { evaluate(f.pred(), f.gt()); }), HasSubstr("all end in \"_pred\""));
+  write_png(f.pred() / "a.png", disc(9, 9, 4, 4, 2));
+  write_png(f.pred() / "a.PNG", disc(9, 9, 4, 4, 2));
+  EXPECT_THAT(message_of([&] { evaluate(f.pred(), f.gt()); }), HasSubstr("have one name"));
+}
+
+TEST(Evaluate, RefusesFoldersThatAreNone) {
+  const MapFolders f;
+  EXPECT_THAT(message_of([&] { evaluate(f.dir / "nowhere", f.gt()); }), HasSubstr("nowhere: no such folder"));
+  EXPECT_THAT(message_of([&] { evaluate(f.pred(), f.gt()); }), HasSubstr("no pictures in this folder"));
+  f.put_discs(1);
+  EXPECT_THAT(message_of([&] { evaluate(f.pred() / "a.png", f.gt()); }), HasSubstr("not a folder"));
+  EvaluateOptions bad;
+  bad.resamples = -1;
+  EXPECT_THROW(evaluate(f.pred(), f.gt(), bad), UsageError);
+}
+
+TEST(Evaluate, ResizesWithAWarningUnlessStrict) {
+  const MapFolders f;
+  const Image truth = disc(80, 60, 40, 30, 20);
+  f.put("x", disc(40, 30, 20, 15, 10), truth);
+  f.put("y", truth, truth);
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  EXPECT_THAT(e.warnings, ElementsAre(HasSubstr("1 of 2 predictions have another size")));
+  EXPECT_THAT(e.warnings[0], HasSubstr("40x30 for 80x60"));
+  EXPECT_TRUE(e.images[0].resized);
+  EXPECT_FALSE(e.images[1].resized);
+  const Image resized = resize_linear(read_image(f.pred() / "x.png", {.mode = ColorMode::gray}), 80, 60);
+  EXPECT_EQ(test::value_of(e, e.images[0], "MAE"), evaluate_pair(resized, truth)[5].value);
+  EXPECT_EQ(e.image_keys[5], "MAE");
+  EvaluateOptions strict;
+  strict.strict = true;
+  EXPECT_THAT(message_of([&] { evaluate(f.pred(), f.gt(), strict); }), HasSubstr("another size"));
+}
+
+TEST(Evaluate, OneUnreadableFileIsReportedAndTheOthersAreScored) {
+  const MapFolders f;
+  f.put_discs(3);
+  std::ofstream(f.pred() / "b.png") << "not a picture";
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  EXPECT_EQ(e.counted, 2u);
+  ASSERT_THAT(e.failures, SizeIs(1));
+  EXPECT_EQ(e.failures[0].file, f.pred() / "b.png");
+  EXPECT_THAT(e.failures[0].message, HasSubstr("b.png"));
+}
+
+TEST(Evaluate, CountsEmptyGroundTruthsUnderEveryPolicy) {
+  const MapFolders f;
+  const Image black(30, 30, 1);
+  f.put("a", black, black);
+  f.put("b", disc(30, 30, 15, 15, 5), black);
+  f.put("c", disc(30, 30, 15, 15, 5), disc(30, 30, 15, 15, 5));
+  EvaluateOptions o;
+  const auto iou = [&](EmptyPolicy policy) {
+    o.empty = policy;
+    const Evaluation e = evaluate(f.pred(), f.gt(), o);
+    EXPECT_EQ(e.empty_truths, 2u);
+    EXPECT_EQ(e.counted, policy == EmptyPolicy::skip ? 1u : 3u);
+    EXPECT_EQ(e.images[0].counted, policy != EmptyPolicy::skip);
+    return e.value("sample_iou");
+  };
+  EXPECT_NEAR(iou(EmptyPolicy::paper), 1.0 / 3, 1e-12);
+  EXPECT_NEAR(iou(EmptyPolicy::skip), 1, 1e-12);
+  EXPECT_NEAR(iou(EmptyPolicy::one_if_correct), 2.0 / 3, 1e-12);
+}
+
+TEST(Evaluate, PicturesGiveTheCamouflageMeasure) {
+  const MapFolders f;
+  f.put_discs(2);
+  EvaluateOptions o;
+  EXPECT_TRUE(std::isnan(evaluate(f.pred(), f.gt(), o).value("CCM")));
+  std::filesystem::create_directories(f.images());
+  for (const char* name : {"a.png", "b.png"}) {
+    const Image gt = read_image(f.gt() / name);
+    write_png(f.images() / name, gt);
+  }
+  o.pictures = f.images();
+  EXPECT_TRUE(std::isfinite(evaluate(f.pred(), f.gt(), o).value("CCM")));
+}
+
+TEST(Evaluate, APredictorIsTheSameAsItsMapsInAFolder) {
+  const MapFolders f;
+  f.put_discs(5);
+  EvaluateOptions o;
+  o.name = "m";
+  o.pictures = f.pred();  // the "pictures" are the maps, and the model hands them through
+  const Predictor predictor = [](const ImageView& picture) {
+    Image map(picture.width, picture.height, 1);
+    for (int y = 0; y < picture.height; ++y) {
+      for (int x = 0; x < picture.width; ++x) map.row(y)[x] = picture.row(y)[3 * x];
+    }
+    return map;
+  };
+  const Evaluation a = evaluate(predictor, f.gt(), o), b = evaluate(f.pred(), f.gt(), o);
+  EXPECT_EQ(a.images.size(), 5u);
+  for (std::size_t k = 0; k < a.dataset.size(); ++k) {
+    EXPECT_TRUE(a.dataset[k].value == b.dataset[k].value || std::isnan(b.dataset[k].value))
+        << a.dataset[k].key;
+  }
+}
+
+TEST(Evaluate, TellsHowFarItIs) {
+  const MapFolders f;
+  f.put_discs(6);
+  std::vector<std::size_t> seen;
+  EvaluateOptions o;
+  o.threads = 3;
+  o.progress = [&](std::size_t done, std::size_t total) {
+    EXPECT_EQ(total, 6u);
+    seen.push_back(done);
+  };
+  evaluate(f.pred(), f.gt(), o);
+  EXPECT_THAT(seen, ElementsAre(1, 2, 3, 4, 5, 6));
+  o.progress = [](std::size_t, std::size_t) { throw std::runtime_error("enough"); };
+  EXPECT_THROW(evaluate(f.pred(), f.gt(), o), std::runtime_error);
+}
+
+TEST(Evaluate, WorstFirst) {
+  const MapFolders f;
+  f.put_discs(6);
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  EXPECT_THAT(worst_images(e, "S", 2), ElementsAre(5, 4));
+  EXPECT_THAT(worst_images(e, "MAE", 1), ElementsAre(5));
+  EXPECT_THAT(worst_images(e, "S", 100), SizeIs(6));
+  EXPECT_THROW(worst_images(e, "overall_iou", 1), UsageError);
+}
+
+TEST(Published, KnownDataSetsHaveVerifiedRows) {
+  ASSERT_NE(find_published("COD10K"), nullptr);
+  EXPECT_EQ(find_published("cod-10k"), find_published("COD10K"));
+  EXPECT_EQ(find_published("DUTS_TE")->dataset, "DUTS-TE");
+  EXPECT_EQ(find_published("Kvasir"), nullptr);  // only remembered, never read in a source
+  EXPECT_EQ(find_published(""), nullptr);
+  for (const PublishedResult& r : published_results()) {
+    EXPECT_FALSE(r.source.empty());
+    const std::vector<TableColumn> columns = table_columns(r.task);
+    for (const MetricValue& v : r.values) {
+      EXPECT_TRUE(
+          std::any_of(columns.begin(), columns.end(), [&](const TableColumn& c) { return c.key == v.key; }))
+          << r.dataset << v.key;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sam2unet

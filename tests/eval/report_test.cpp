@@ -1,0 +1,146 @@
+// What is written about evaluations: JSON, CSV, the page.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "folders.h"
+#include "sam2unet/errors.h"
+#include "support/shared_data.h"
+
+namespace sam2unet {
+namespace {
+
+using nlohmann::json;
+using test::MapFolders;
+using testing::HasSubstr;
+using testing::Not;
+
+std::vector<Evaluation> two_methods(const MapFolders& f) {
+  f.put_discs(4);
+  EvaluateOptions o;
+  o.resamples = 40;
+  std::vector<Evaluation> out{evaluate(f.pred(), f.gt(), o)};
+  o.name = "<perfect & \"quoted\", too>";
+  out.push_back(evaluate(f.gt(), f.gt(), o));
+  return out;
+}
+
+// Every key of the reference's file, at the same place.
+TEST(Json, HasTheKeysAndNestingOfTheReference) {
+  const MapFolders f;
+  const std::vector<Evaluation> all = two_methods(f);
+  const json ours = json::parse(to_json(std::span(all).first(1)));
+  const json theirs =
+      json::parse(std::ifstream(test::repository_data() / "metrics" / "expected.json")).at("dss40");
+  for (const auto& [key, value] : theirs.at("dataset").items()) {
+    ASSERT_TRUE(ours.at("dataset").contains(key)) << key;
+    if (!value.is_object()) continue;
+    for (const auto& [inner, number] : value.items())
+      EXPECT_TRUE(ours.at("dataset").at(key).at(inner).is_number()) << key << inner;
+  }
+  for (const auto& [key, value] : theirs.at("per_image").at(0).items())
+    EXPECT_TRUE(ours.at("per_image").at(0).contains(key)) << key;
+  EXPECT_EQ(ours.at("count"), 4);
+  EXPECT_EQ(ours.at("per_image").at(1).at("name"), "b.png");
+  EXPECT_TRUE(ours.at("dataset").at("CCM").is_null());
+  EXPECT_EQ(ours.at("dataset").at("S").get<double>(), all[0].value("S"));  // to the last bit
+  EXPECT_EQ(ours.at("curves").at("precision").size(), 256u);
+  const json interval = ours.at("intervals").at("fm").at("max");
+  EXPECT_LE(interval.at(0), interval.at(1));
+}
+
+TEST(Json, SeveralMethodsByName) {
+  const MapFolders f;
+  const std::vector<Evaluation> all = two_methods(f);
+  const json ours = json::parse(to_json(all));
+  EXPECT_EQ(ours.size(), 2u);
+  EXPECT_EQ(ours.at("<perfect & \"quoted\", too>").at("dataset").at("MAE"), 0);
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> out;
+  for (std::string line; std::getline(in, line);) out.push_back(line);
+  return out;
+}
+
+TEST(Csv, ARowPerPictureAndPerValue) {
+  const MapFolders f;
+  const std::vector<Evaluation> all = two_methods(f);
+  const std::vector<std::string> images = lines_of(images_csv(all));
+  ASSERT_EQ(images.size(), 9u);
+  EXPECT_THAT(images[0], HasSubstr("method,name,width,height,empty_truth,counted,resized,S,E_adp"));
+  EXPECT_THAT(images[1], HasSubstr("maps,a.png,60,40,0,1,0,"));
+  EXPECT_THAT(images[5], HasSubstr("\"<perfect & \"\"quoted\"\", too>\",a.png"));
+  const auto commas = [](const std::string& s) { return std::count(s.begin(), s.end(), ','); };
+  EXPECT_EQ(commas(images[0]), commas(images[1]));
+  const std::vector<std::string> values = lines_of(dataset_csv(all));
+  EXPECT_EQ(values.size(), 1 + 2 * all[0].dataset.size());
+  EXPECT_EQ(values[0], "name,key,value,low,high");
+}
+
+TEST(Html, IsOneFileWithEverythingInIt) {
+  const MapFolders f;
+  const std::vector<Evaluation> all = two_methods(f);
+  ReportOptions o;
+  o.title = "Discs <1>";
+  o.protocol = "cod";
+  o.worst = 2;
+  o.published = find_published("CAMO");
+  const std::string page = to_html(all, o);
+  EXPECT_THAT(page, HasSubstr("<!doctype html>"));
+  EXPECT_THAT(page, HasSubstr("Discs &lt;1&gt;"));
+  EXPECT_THAT(page, HasSubstr("&lt;perfect &amp; &quot;quoted&quot;, too&gt;"));
+  EXPECT_THAT(page, HasSubstr("SAM2-UNet (published)"));
+  EXPECT_THAT(page, HasSubstr("<svg"));
+  EXPECT_THAT(page, HasSubstr("data:image/png;base64,iVBOR"));
+  // Nothing is fetched, nothing runs.
+  for (const char* outside : {"src=\"http", "href=", "<script", "@import", "url("})
+    EXPECT_THAT(page, Not(HasSubstr(outside)));
+  std::size_t pictures = 0;
+  for (std::size_t at = page.find("<img"); at != std::string::npos; at = page.find("<img", at + 1))
+    ++pictures;
+  EXPECT_EQ(pictures, 2u * 2u * 2u);  // two methods, two worst, truth and prediction
+}
+
+TEST(Html, ShowsWhatThePredictorMakes) {
+  const MapFolders f;
+  f.put_discs(2);
+  EvaluateOptions e;
+  e.pictures = f.pred();
+  e.resamples = 0;
+  ReportOptions o;
+  o.predictor = [](const ImageView& picture) { return Image(picture.width, picture.height, 1); };
+  const std::vector<Evaluation> all{evaluate(o.predictor, f.gt(), e)};
+  EXPECT_THAT(to_html(all, o), HasSubstr(">prediction<"));
+  std::filesystem::remove(f.gt() / "a.png");  // gone since: said in its place
+  EXPECT_THAT(to_html(all, o), HasSubstr("a.png"));
+}
+
+TEST(Columns, AreThoseOfTheFieldsTables) {
+  const auto titles = [](const char* protocol) {
+    std::string out;
+    for (const TableColumn& c : table_columns(protocol)) out += c.title + " ";
+    return out;
+  };
+  EXPECT_EQ(titles("cod"), "S F E MAE ");
+  EXPECT_EQ(titles("sod"), "S E MAE ");
+  EXPECT_EQ(titles("marine"), "mIoU S wF mE MAE ");
+  EXPECT_EQ(titles("mirror"), "IoU F MAE ");
+  EXPECT_EQ(titles("polyp"), "mDice mIoU ");
+  EXPECT_THROW(table_columns("other"), UsageError);
+  const MapFolders f;
+  f.put_discs(1);
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  for (const char* p : {"common", "cod", "sod", "marine", "mirror", "polyp"}) {
+    for (const TableColumn& c : table_columns(p)) EXPECT_TRUE(std::isfinite(e.value(c.key))) << c.key;
+  }
+  EXPECT_EQ(table_columns("all").size(), e.dataset.size());
+}
+
+}  // namespace
+}  // namespace sam2unet
