@@ -20,6 +20,15 @@ std::int64_t byte_size(const PendingTensor& t) {
   return checked_mul(t.shape.numel(), static_cast<std::int64_t>(size_of(t.dtype)), "tensor size");
 }
 
+std::span<const std::byte> bytes_of(const PendingTensor& t, std::vector<std::byte>& buffer) {
+  const auto bytes = t.bytes(buffer);
+  if (static_cast<std::int64_t>(bytes.size()) != byte_size(t)) {  // the directory already says otherwise
+    throw Error(fmt::format("tensor '{}' of {} bytes where {} were announced", printable(t.name),
+                            bytes.size(), byte_size(t)));
+  }
+  return bytes;
+}
+
 std::vector<PendingTensor> pending_all(const std::vector<NamedTensor>& tensors) {
   std::vector<PendingTensor> out;
   out.reserve(tensors.size());
@@ -220,7 +229,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Pend
   file.write(std::as_bytes(std::span(&size, 1)));
   file.write(header);
   std::vector<std::byte> buffer;
-  for (const std::size_t i : order) file.write(tensors[i].bytes(buffer));
+  for (const std::size_t i : order) file.write(bytes_of(tensors[i], buffer));
   file.commit();
 }
 
@@ -234,7 +243,7 @@ void write_torch_zip(const std::filesystem::path& path, const std::vector<Pendin
   zip.add("archive/byteorder", "little");
   std::vector<std::byte> buffer;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    zip.add(fmt::format("archive/data/{}", i), tensors[i].bytes(buffer));
+    zip.add(fmt::format("archive/data/{}", i), bytes_of(tensors[i], buffer));
   }
   zip.add("archive/version", "3\n");
   zip.finish();

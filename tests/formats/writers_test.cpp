@@ -180,6 +180,28 @@ TEST_F(Writers, RefuseWhatCannotBeReadBack) {
   EXPECT_NE(message_of<FileError>([&] { write_torch_zip(dir_ / "no" / "x.pth", tensors_); }), "");
 }
 
+TEST_F(Writers, PendingTensorsAreMadeWhenWritten) {
+  const auto make = [](std::size_t size) {
+    return formats::PendingTensor{"w", DType::u8, {3}, [size](std::vector<std::byte>& buffer) {
+                                    buffer.assign(size, std::byte{7});
+                                    return std::span<const std::byte>(buffer);
+                                  }};
+  };
+  write_safetensors(dir_ / "a.safetensors", std::vector{make(3)}, {});
+  write_torch_zip(dir_ / "a.pth", std::vector{make(3)});
+  for (const char* name : {"a.safetensors", "a.pth"}) {
+    const TensorFile file = TensorFile::open(dir_ / name);
+    std::vector<float> values(3);
+    copy_to(*file.find("w"), std::span<float>(values));
+    EXPECT_EQ(values, std::vector<float>(3, 7.0F)) << name;
+  }
+  EXPECT_THAT(message_of<Error>([&] { write_safetensors(dir_ / "b.safetensors", std::vector{make(2)}, {}); }),
+              HasSubstr("2 bytes where 3"));
+  EXPECT_THAT(message_of<Error>([&] { write_torch_zip(dir_ / "b.pth", std::vector{make(4)}); }),
+              HasSubstr("4 bytes where 3"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "b.safetensors") || std::filesystem::exists(dir_ / "b.pth"));
+}
+
 TEST_F(Writers, AFileWithoutTensors) {
   write_safetensors(dir_ / "e.safetensors", std::vector<NamedTensor>(), {});
   EXPECT_TRUE(TensorFile::open(dir_ / "e.safetensors").tensors().empty());
