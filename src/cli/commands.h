@@ -13,6 +13,7 @@ void add_predict(CLI::App& app);
 void add_info(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_doctor(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_train(CLI::App& app);
 void add_completion(CLI::App& app);

@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   sam2unet::cli::add_info(app);
   sam2unet::cli::add_convert(app);
   sam2unet::cli::add_eval(app);
+  sam2unet::cli::add_doctor(app);
   sam2unet::cli::add_verify(app);
   sam2unet::cli::add_train(app);
   sam2unet::cli::add_completion(app);

@@ -1,0 +1,95 @@
+#include "sam2unet/doctor.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "commands.h"
+#include "progress.h"
+#include "sam2unet/files.h"
+
+namespace sam2unet::cli {
+namespace {
+
+struct Arguments {
+  DoctorOptions options;
+  std::string json;
+  std::size_t names = 5;
+};
+
+std::string listed(const std::vector<std::filesystem::path>& files, std::size_t most) {
+  std::string out;
+  for (std::size_t i = 0; i < files.size() && i < most; ++i)
+    out += fmt::format("    {}\n", files[i].string());
+  if (files.size() > most) out += fmt::format("    and {} more\n", files.size() - most);
+  return out;
+}
+
+std::string text_of(const Diagnosis& d, std::size_t most) {
+  std::string out;
+  for (const Finding& f : d.findings) {
+    out += fmt::format("{}: {}\n", f.kind, f.message);
+    if (f.groups.empty()) {
+      out += listed(f.files, most);
+    } else {
+      for (std::size_t i = 0; i < f.groups.size() && i < most; ++i) {
+        std::string group;
+        for (const auto& file : f.groups[i]) group += (group.empty() ? "" : " = ") + file.string();
+        out += fmt::format("    {}\n", group);
+      }
+      if (f.groups.size() > most) out += fmt::format("    and {} more\n", f.groups.size() - most);
+    }
+    out += fmt::format("  mend: {}\n", f.remedy);
+  }
+  return out + fmt::format("{} pictures, {} pairs: {}\n", d.images, d.pairs,
+                           d.clean() ? std::string("nothing found")
+                                     : fmt::format("{} kinds of trouble", d.findings.size()));
+}
+
+void run(const Arguments& a) {
+  DoctorOptions options = a.options;
+  std::optional<Progress> progress;
+  std::size_t last = 0;
+  options.progress = [&](std::size_t done, std::size_t total) {
+    if (!progress) progress.emplace(total, "files");
+    progress->advance(done - last);
+    last = done;
+  };
+  const Diagnosis d = diagnose(options);
+  if (progress) progress->finish();
+  if (a.json == "-") {
+    const std::string json = to_json(d);
+    write_stdout(json.data(), json.size());
+  } else {
+    const std::string text = text_of(d, a.names);
+    write_stdout(text.data(), text.size());
+    if (!a.json.empty()) write_atomically(a.json, to_json(d));
+  }
+  if (!d.clean()) throw Failed{};
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app) {
+  auto* c = app.add_subcommand("doctor", "Find what would silently ruin a training or an evaluation");
+  auto a = std::make_shared<Arguments>();
+  c->add_option("--images", a->options.images, "folder of pictures")->required();
+  c->add_option("--masks", a->options.masks, "folder of their masks")->required();
+  c->add_option("--test-images", a->options.test_images,
+                "folder of test pictures, none of which may be among the others");
+  c->add_option("--json", a->json, "write the findings to FILE (-: standard output)")->type_name("FILE");
+  c->add_option("--show", a->names, "files named for each finding")->capture_default_str();
+  c->add_option("-j,--threads", a->options.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
+  c->footer(
+      "Looks for unpaired and unreadable files, different sizes, masks of 0 and 1, in colour, of class "
+      "numbers, with JPEG\n"
+      "noise, empty or inverted ones, EXIF-rotated pictures, and pictures that are twice there. Exit code 0: "
+      "nothing found,\n"
+      "1: something found.\n"
+      "Example: sam2unet doctor --images train/image --masks train/mask --test-images test/image");
+  c->callback([a] { run(*a); });
+}
+
+}  // namespace sam2unet::cli

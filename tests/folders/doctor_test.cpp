@@ -1,0 +1,280 @@
+// A sound data set, spoiled in each way that is looked for.
+#include "sam2unet/doctor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "data/duplicates.h"
+#include "data/mask_check.h"
+#include "sam2unet/errors.h"
+#include "sam2unet/image.h"
+#include "support/pictures.h"
+#include "support/shared_data.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+// A scene of its own for each number: soft blobs of colour.
+Image scene(int number, int width = 96, int height = 72) {
+  Image m(width, height, 3);
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const double u = static_cast<double>(x) / width, v = static_cast<double>(y) / height;
+        const double wave = std::sin(9 * u + number * 1.7 + c) * std::cos(7 * v - number * 2.3) +
+                            std::sin((5 + number % 7) * (u - v) + c);
+        m.row(y)[3 * x + c] = static_cast<std::uint8_t>(std::lround(127.5 + 60 * wave));
+      }
+    }
+  }
+  return m;
+}
+
+Image mask(int width = 96, int height = 72, int low = 0, int high = 255) {
+  Image m(width, height, 1);
+  std::fill(m.pixels.begin(), m.pixels.end(), static_cast<std::uint8_t>(low));
+  for (int y = height / 4; y < height / 2; ++y) {
+    for (int x = width / 4; x < width / 2; ++x) m.row(y)[x] = static_cast<std::uint8_t>(high);
+  }
+  return m;
+}
+
+class DoctorTest : public testing::Test {
+ protected:
+  DoctorTest() {
+    for (const char* folder : {"images", "masks", "test"}) std::filesystem::create_directories(dir / folder);
+    for (int i = 0; i < 6; ++i) put(i, scene(i), mask());
+  }
+  static std::string name(int i) { return std::string(1, static_cast<char>('a' + i)) + ".png"; }
+  void put(int i, const Image& picture, const Image& truth) {
+    write_png(dir / "images" / name(i), picture);
+    write_png(dir / "masks" / name(i), truth);
+  }
+  Diagnosis look(bool test = false) {
+    DoctorOptions o;
+    o.images = dir / "images";
+    o.masks = dir / "masks";
+    if (test) o.test_images = dir / "test";
+    return diagnose(o);
+  }
+  /// The only finding there is.
+  Finding only(bool test = false) {
+    const Diagnosis d = look(test);
+    EXPECT_THAT(d.findings, SizeIs(1)) << to_json(d);
+    if (d.findings.empty()) return {};
+    EXPECT_FALSE(d.findings[0].remedy.empty());
+    EXPECT_FALSE(d.clean());
+    return d.findings[0];
+  }
+  test::TempDir dir;
+};
+
+TEST_F(DoctorTest, ASoundDataSetIsClean) {
+  const Diagnosis d = look();
+  EXPECT_TRUE(d.clean()) << to_json(d);
+  EXPECT_EQ(d.images, 6u);
+  EXPECT_EQ(d.pairs, 6u);
+}
+
+TEST_F(DoctorTest, SoftEdgesAreSound) {
+  Image soft = mask();
+  for (int y = 17; y < 37; ++y) {
+    for (int x = 23; x < 49; ++x) {
+      const bool edge = y == 17 || y == 36 || x == 23 || x == 48;
+      if (edge) soft.row(y)[x] = static_cast<std::uint8_t>(40 + 3 * x + y);
+    }
+  }
+  put(2, scene(2), soft);
+  EXPECT_TRUE(look().clean()) << to_json(look());
+}
+
+TEST_F(DoctorTest, UnpairedFiles) {
+  std::filesystem::remove(dir / "masks" / "c.png");
+  EXPECT_EQ(only().kind, "unpaired-image");
+  EXPECT_THAT(only().files, ElementsAre(dir / "images" / "c.png"));
+  std::filesystem::remove(dir / "images" / "c.png");
+  std::filesystem::remove(dir / "images" / "d.png");
+  EXPECT_EQ(only().kind, "unpaired-mask");
+  EXPECT_THAT(only().files, ElementsAre(dir / "masks" / "d.png"));
+}
+
+TEST_F(DoctorTest, OtherSize) {
+  put(1, scene(1), mask(95, 72));
+  const Finding f = only();
+  EXPECT_EQ(f.kind, "size-mismatch");
+  EXPECT_THAT(f.message, HasSubstr("b.png is 96x72, its mask 95x72"));
+}
+
+TEST_F(DoctorTest, MasksOfZeroAndOne) {
+  put(0, scene(0), mask(96, 72, 0, 1));
+  put(3, scene(3), mask(96, 72, 0, 1));
+  const Finding f = only();
+  EXPECT_EQ(f.kind, "zero-one-mask");
+  EXPECT_THAT(f.files, ElementsAre(dir / "masks" / "a.png", dir / "masks" / "d.png"));
+}
+
+TEST_F(DoctorTest, MasksTooDimToCount) {
+  put(0, scene(0), mask(96, 72, 0, 128));
+  EXPECT_EQ(only().kind, "dim-mask");
+  put(0, scene(0), mask(96, 72, 0, 129));
+  EXPECT_TRUE(look().clean());
+}
+
+TEST_F(DoctorTest, MasksWithCompressionNoise) {
+  Image noisy = mask();
+  const Image noise = test::picture(96, 72, 1);
+  for (std::size_t i = 0; i < noisy.pixels.size(); ++i) {
+    const int n = noise.pixels[i] % 12;
+    noisy.pixels[i] = static_cast<std::uint8_t>(noisy.pixels[i] == 0 ? n : 255 - n);
+  }
+  put(0, scene(0), noisy);
+  EXPECT_EQ(only().kind, "jpeg-noise-mask");
+}
+
+TEST_F(DoctorTest, MasksInColour) {
+  Image red(96, 72, 3);
+  for (int x = 10; x < 50; ++x) red.row(20)[3 * x] = 255;
+  put(0, scene(0), red);
+  EXPECT_EQ(only().kind, "colour-mask");
+}
+
+TEST_F(DoctorTest, MasksOfClassNumbers) {
+  Image classes = mask(96, 72, 0, 1);
+  for (int x = 0; x < 30; ++x) classes.row(60)[x] = 17;
+  put(0, scene(0), classes);
+  EXPECT_EQ(only().kind, "class-id-mask");
+  Image spread = mask(96, 72, 0, 255);
+  for (int y = 50; y < 70; ++y) std::fill_n(spread.row(y), 40, std::uint8_t{127});
+  put(0, scene(0), spread);
+  EXPECT_EQ(only().kind, "class-id-mask");
+}
+
+TEST_F(DoctorTest, EmptyMasks) {
+  put(4, scene(4), mask(96, 72, 0, 0));
+  const Finding f = only();
+  EXPECT_EQ(f.kind, "empty-mask");
+  EXPECT_THAT(f.files, ElementsAre(dir / "masks" / "e.png"));
+}
+
+TEST_F(DoctorTest, InvertedMasks) {
+  for (int i = 0; i < 5; ++i) put(i, scene(i), mask(96, 72, 255, 0));
+  EXPECT_TRUE(look().clean());  // five of six: large objects are possible
+  put(5, scene(5), mask(96, 72, 255, 0));
+  EXPECT_EQ(only().kind, "inverted-masks");
+  EXPECT_THAT(only().message, HasSubstr("6 of 6"));
+}
+
+TEST_F(DoctorTest, TurnedPictures) {
+  std::filesystem::remove(dir / "images" / "a.png");
+  std::filesystem::copy_file(test::repository_data() / "image" / "files" / "exif6.jpg",
+                             dir / "images" / "a.jpg");
+  const Image stored = read_image(dir / "images" / "a.jpg", {.apply_exif_orientation = false});
+  // As people draw masks: on the picture as it is shown.
+  write_png(dir / "masks" / "a.png", mask(stored.height, stored.width));
+  EXPECT_EQ(only().kind, "exif-rotated");
+  EXPECT_THAT(only().files, ElementsAre(dir / "images" / "a.jpg"));
+}
+
+TEST_F(DoctorTest, UnreadableFiles) {
+  std::ofstream(dir / "images" / "b.png") << "no picture";
+  std::ofstream(dir / "masks" / "c.png") << "";
+  const Finding f = only();
+  EXPECT_EQ(f.kind, "unreadable");
+  EXPECT_THAT(f.files, SizeIs(2));
+  EXPECT_THAT(f.message, HasSubstr("b.png"));
+}
+
+TEST_F(DoctorTest, TheSamePictureTwice) {
+  // Smaller, and a little brighter.
+  Image copy = resize_pillow(scene(1), 64, 48, ResizeFilter::bicubic);
+  for (auto& v : copy.pixels) v = static_cast<std::uint8_t>(std::min(255, v + 3));
+  put(6, copy, mask(64, 48));
+  const Finding f = only();
+  EXPECT_EQ(f.kind, "duplicate");
+  EXPECT_THAT(f.groups, ElementsAre(ElementsAre(dir / "images" / "b.png", dir / "images" / "g.png")));
+}
+
+TEST_F(DoctorTest, TestPicturesAmongTheTrainingOnes) {
+  write_png(dir / "test" / "x.png", scene(20));
+  EXPECT_TRUE(look(true).clean()) << to_json(look(true));
+  write_png(dir / "test" / "y.png", scene(3));
+  const Finding f = only(true);
+  EXPECT_EQ(f.kind, "train-test-duplicate");
+  EXPECT_THAT(f.groups, ElementsAre(ElementsAre(dir / "images" / "d.png", dir / "test" / "y.png")));
+  EXPECT_EQ(look(true).images, 8u);
+}
+
+TEST_F(DoctorTest, EverythingAtOnceIsAllNamed) {
+  put(0, scene(0), mask(96, 72, 0, 1));
+  put(1, scene(1), mask(50, 50));
+  put(2, scene(3), mask(96, 72, 0, 0));
+  std::ofstream(dir / "images" / "e.png") << "no picture";
+  std::filesystem::remove(dir / "masks" / "f.png");
+  std::set<std::string> kinds;
+  for (const Finding& f : look().findings) kinds.insert(f.kind);
+  EXPECT_EQ(kinds, (std::set<std::string>{"duplicate", "empty-mask", "size-mismatch", "unpaired-image",
+                                          "unreadable", "zero-one-mask"}));
+}
+
+TEST_F(DoctorTest, Json) {
+  put(0, scene(1), mask());
+  const nlohmann::json j = nlohmann::json::parse(to_json(look()));
+  EXPECT_EQ(j.at("clean"), false);
+  EXPECT_EQ(j.at("pairs"), 6);
+  EXPECT_EQ(j.at("findings").at(0).at("kind"), "duplicate");
+  EXPECT_EQ(j.at("findings").at(0).at("groups").at(0).size(), 2u);
+  EXPECT_TRUE(j.at("findings").at(0).contains("remedy"));
+}
+
+TEST_F(DoctorTest, SameForAnyNumberOfThreads) {
+  put(0, scene(1), mask(96, 72, 0, 1));
+  DoctorOptions o;
+  o.images = dir / "images";
+  o.masks = dir / "masks";
+  o.threads = 1;
+  const std::string one = to_json(diagnose(o));
+  o.threads = 5;
+  EXPECT_EQ(to_json(diagnose(o)), one);
+  o.threads = -1;
+  EXPECT_THROW(diagnose(o), UsageError);
+}
+
+TEST(Duplicates, DifferentScenesAreNotTheSame) {
+  std::vector<data::Fingerprint> prints;
+  for (int i = 0; i < 60; ++i) prints.push_back(data::fingerprint(scene(i)));
+  EXPECT_THAT(data::group_duplicates(prints), IsEmpty());
+  prints.push_back(prints[7]);
+  prints.push_back(prints[7]);
+  EXPECT_THAT(data::group_duplicates(prints), ElementsAre(ElementsAre(7, 60, 61)));
+  EXPECT_THAT(data::group_duplicates({}), IsEmpty());
+}
+
+// The masks of Kvasir are JPEG; those of ECSSD are clean.
+TEST(Doctor, KnownDataSets) {
+  if (!test::shared_data()) return;
+  const auto look = [](const char* set) {
+    DoctorOptions o;
+    o.images = *test::shared_data() / "data" / set / "images";
+    o.masks = *test::shared_data() / "data" / set / "masks";
+    return diagnose(o);
+  };
+  EXPECT_TRUE(look("ecssd/test").clean());
+  const Diagnosis kvasir = look("kvasir/test");
+  ASSERT_THAT(kvasir.findings, SizeIs(1));
+  EXPECT_EQ(kvasir.findings[0].kind, "jpeg-noise-mask");
+  EXPECT_EQ(kvasir.findings[0].files.size(), 40u);
+}
+
+}  // namespace
+}  // namespace sam2unet
