@@ -13,7 +13,6 @@
 
 namespace sam2unet::api {
 
-/// A session taken from the pool; goes back at its end.
 class Engine {
  public:
   /// Packs all weights. `threads` 0 means all cores.
@@ -34,6 +33,7 @@ class Engine {
     std::unique_ptr<ops::CpuOps> ops;
     std::vector<std::pair<std::int64_t, std::int64_t>> sizes;  // seen; plans and memory are kept for these
   };
+  // A session taken from the pool; goes back at its end.
   struct Lease {
     Lease(const Engine& e, std::int64_t height, std::int64_t width);
     ~Lease();

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstring>
 
+#include "image/imagenet.h"
 #include "ops/cpu/kernels.h"
 #include "sam2unet/errors.h"
 
@@ -40,32 +40,19 @@ Image to_rgb(const ImageView& picture) {
 }
 
 void normalise(const ImageView& rgb, std::span<float> out) {
-  constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F};
-  std::array<std::array<float, 256>, 3> table;  // in float32, step by step as ToTensor and Normalize do it
-  for (std::size_t c = 0; c < 3; ++c)
-    for (std::size_t v = 0; v < 256; ++v)
-      table[c][v] = (static_cast<float>(v) / 255.0F - mean[c]) / deviation[c];
+  const auto& level = imagenet_levels();
   float* to = out.data();
   for (int y = 0; y < rgb.height; ++y) {
     const std::uint8_t* from = rgb.row(y);
     for (int x = 0; x < rgb.width * 3; x += 3) {
-      for (std::size_t c = 0; c < 3; ++c) *to++ = table[c][from[static_cast<std::size_t>(x) + c]];
+      for (std::size_t c = 0; c < 3; ++c) *to++ = level[c][from[static_cast<std::size_t>(x) + c]];
     }
   }
 }
 
 std::vector<float> resize_logits(std::span<const float> logits, int h, int w, int height, int width) {
-  const auto taps = [](int in, int out) {
-    std::vector<ops::kernels::BilinearTap> list(static_cast<std::size_t>(out));
-    for (int i = 0; i < out; ++i) {
-      const double source = std::max(0.0, (i + 0.5) * in / out - 0.5);
-      const int first = std::min(static_cast<int>(source), in - 1);
-      list[static_cast<std::size_t>(i)] = {first, std::min(first + 1, in - 1),
-                                           static_cast<float>(source - first)};
-    }
-    return list;
-  };
-  const auto vertical = taps(h, height), horizontal = taps(w, width);
+  const auto vertical = ops::kernels::bilinear_taps(h, height, /*align_corners=*/false);
+  const auto horizontal = ops::kernels::bilinear_taps(w, width, /*align_corners=*/false);
   std::vector<float> out(static_cast<std::size_t>(height) * static_cast<std::size_t>(width));
   for (int y = 0; y < height; ++y) {
     const auto& t = vertical[static_cast<std::size_t>(y)];

@@ -13,7 +13,8 @@ bool verify(const std::filesystem::path& path, const VerifyOptions& options,
   const auto file = formats::TensorFile::open(path);
   if (file.find("losses") != nullptr) {
     throw UnavailableError(
-        fmt::format("{}: golden values of training; they need the training component, which is not installed",
+        fmt::format("{}: golden values of training; `sam2unet train verify FILE` checks them, with the "
+                    "training component installed",
                     path.string()));
   }
   return api::verify_forward(file, options, report);

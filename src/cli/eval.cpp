@@ -249,7 +249,7 @@ void add_eval(CLI::App& app) {
   c->add_option("--html", a->html, "write a report in one page to FILE")->type_name("FILE");
   c->add_option("-j,--threads", a->options.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
   c->footer(
-      "Values are PySODMetrics 1.6.2's and, with --protocol mirror, HetNet's; docs/metrics.md defines each. "
+      "Values are PySODMetrics 1.6.2's and, with --protocol mirror, HetNet's. "
       "Exit code 1 if a picture could not be scored.\n"
       "Examples:\n"
       "  sam2unet eval --pred ours=out --pred other=maps --gt CAMO/gt --protocol cod --paper --html "

@@ -12,7 +12,7 @@
 namespace sam2unet::model {
 namespace {
 
-constexpr std::string_view kTaskWidthTensor = "head.weight";
+constexpr std::string_view kHeadTensor = "head.weight";
 
 // Prefixes under which published files keep the trunk: ours and the reference's, SAM2's, a bare Hiera.
 constexpr std::array<std::string_view, 4> kTrunkPrefixes{"encoder.", "image_encoder.trunk.", "trunk.", ""};
@@ -45,7 +45,7 @@ int count_blocks(const formats::TensorFile& file, std::string_view prefix, std::
 std::optional<Config> find_config(const formats::TensorFile& file, Recognition& r) {
   if (const auto it = file.metadata().find("config"); it != file.metadata().end()) {
     if (file.find("encoder.patch_embed.proj.weight") != nullptr ||
-        file.find(std::string(kTaskWidthTensor)) != nullptr) {
+        file.find(std::string(kHeadTensor)) != nullptr) {
       r.trunk_prefix = "encoder.";
       return Config::from_json(it->second);
     }
@@ -109,7 +109,8 @@ Recognition recognise(const formats::TensorFile& file) {
   Recognition r;
   r.config = find_config(file, r);
   if (!r.config) {
-    if (file.find("head.weight") != nullptr || !r.trunk_prefix.empty()) r.contents = Contents::partial;
+    if (file.find(std::string(kHeadTensor)) != nullptr || !r.trunk_prefix.empty())
+      r.contents = Contents::partial;
     return r;
   }
   std::unordered_set<std::string> known;

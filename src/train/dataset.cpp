@@ -6,10 +6,11 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <map>
 #include <mutex>
 #include <thread>
 
+#include "data/pairing.h"
+#include "image/imagenet.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 
@@ -17,22 +18,6 @@ namespace sam2unet::train {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::map<std::string, fs::path> pictures(const fs::path& folder) {
-  std::error_code error;
-  fs::directory_iterator it(folder, error);
-  if (error) throw FileError(fmt::format("{}: cannot list the folder: {}", folder.string(), error.message()));
-  std::map<std::string, fs::path> out;
-  for (const auto& e : it) {
-    if (!e.is_regular_file() || !has_image_extension(e.path())) continue;
-    const auto [at, is_new] = out.emplace(e.path().stem().string(), e.path());
-    if (!is_new) {
-      throw UsageError(fmt::format("{} and {} have one name; which of them is meant cannot be told",
-                                   at->second.string(), e.path().filename().string()));
-    }
-  }
-  return out;
-}
 
 // Files as the reference sees them: EXIF orientation ignored (dataset.py:98), in both alike.
 DecodeOptions decoding(ColorMode mode) {
@@ -114,7 +99,7 @@ void jitter(Image& image, Random& random) {
 }  // namespace
 
 std::vector<Pair> find_pairs(const fs::path& images, const fs::path& masks) {
-  const auto left = pictures(images), right = pictures(masks);
+  const auto left = data::pictures_by_stem(images), right = data::pictures_by_stem(masks);
   std::vector<Pair> out;
   std::vector<std::string> alone;
   for (const auto& [stem, path] : left) {
@@ -185,13 +170,7 @@ Sample load_sample(const Pair& pair, int size, Augment augment, Random random) {
   const bool flip_x = augment != Augment::none && random.coin();
   const bool flip_y = augment != Augment::none && random.coin();
 
-  constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F};
-  // (v / 255 - mean) / std of every level
-  std::array<std::array<float, 256>, 3> level{};
-  for (std::size_t c = 0; c < 3; ++c) {
-    for (std::size_t v = 0; v < 256; ++v)
-      level[c][v] = (static_cast<float>(v) / 255.0F - mean[c]) / deviation[c];
-  }
+  const auto& level = imagenet_levels();
   Sample s;
   s.image.reserve(static_cast<std::size_t>(size) * static_cast<std::size_t>(size) * 3);
   s.mask.reserve(static_cast<std::size_t>(size) * static_cast<std::size_t>(size));

@@ -244,27 +244,10 @@ CpuTensor CpuOps::concat_all(std::initializer_list<const Tensor*> parts) {
   return out;
 }
 
-// torch.nn.functional.interpolate(mode="bilinear"), aten/src/ATen/native/UpSample.h:
-// area_pixel_compute_source_index
 const std::vector<kernels::BilinearTap>& CpuOps::taps(Index in, Index out, bool align_corners) {
   const TapsKey key{in, out, align_corners ? 1 : 0};
   if (const auto it = taps_.find(key); it != taps_.end()) return it->second;
-  std::vector<kernels::BilinearTap> list(static_cast<std::size_t>(out));
-  for (Index i = 0; i < out; ++i) {
-    double source = 0.0;
-    if (align_corners) {
-      if (out > 1)
-        source = static_cast<double>(i) * static_cast<double>(in - 1) / static_cast<double>(out - 1);
-    } else {
-      source = std::max(
-          0.0, (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5);
-    }
-    const auto first = std::min<Index>(static_cast<Index>(source), in - 1);
-    list[static_cast<std::size_t>(i)] = {static_cast<std::int32_t>(first),
-                                         static_cast<std::int32_t>(std::min(first + 1, in - 1)),
-                                         static_cast<float>(source - static_cast<double>(first))};
-  }
-  return taps_.emplace(key, std::move(list)).first->second;
+  return taps_.emplace(key, kernels::bilinear_taps(in, out, align_corners)).first->second;
 }
 
 void CpuOps::upsample_into(const Tensor& x, Index height, Index width, bool align_corners, float* out,

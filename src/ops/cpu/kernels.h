@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace sam2unet::ops::kernels {
 
@@ -22,6 +23,9 @@ struct BilinearTap {
   std::int32_t first = 0, second = 0;
   float weight = 0.0F;  ///< of the second
 };
+
+/// Where each of `out` positions along an axis of `in` lies, as torch.nn.functional.interpolate places them.
+std::vector<BilinearTap> bilinear_taps(std::int64_t in, std::int64_t out, bool align_corners);
 
 /// One output row of a bilinear resize; `above` and `below` are input rows [.., c], `stride` floats from one
 /// output pixel to the next.
