@@ -14,11 +14,12 @@ at::Tensor structure_loss(const at::Tensor& logits_nhwc, const at::Tensor& mask_
   const at::Tensor logits = logits_nhwc.permute({0, 3, 1, 2}).to(type);  // [B,1,H,W]
   const at::Tensor mask = mask_nhwc.permute({0, 3, 1, 2}).to(type);
   const at::Tensor weight = 1 + 5 * (at::avg_pool2d(mask, {31, 31}, {1, 1}, {15, 15}) - mask).abs();
-  const auto per_picture = [](const at::Tensor& t) { return t.sum({2, 3}); };
+  // Summed in float64, which costs no memory: a sum over 352^2 pixels in float32 is off in the sixth digit.
+  const auto per_picture = [](const at::Tensor& t) { return t.sum({2, 3}, /*keepdim=*/false, at::kDouble); };
 
   const at::Tensor entropy = at::binary_cross_entropy_with_logits(logits, mask, {}, {}, at::Reduction::None);
   const at::Tensor wbce =
-      bce == Bce::effective ? entropy.mean() : per_picture(weight * entropy) / per_picture(weight);
+      bce == Bce::effective ? entropy.mean(at::kDouble) : per_picture(weight * entropy) / per_picture(weight);
   const at::Tensor p = at::sigmoid(logits);
   const at::Tensor inter = per_picture(p * mask * weight), both = per_picture((p + mask) * weight);
   const at::Tensor wiou = 1 - (inter + 1) / (both - inter + 1);
