@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages the build needs. Idempotent: asks the package manager only when one is missing.
+# Installs the Debian packages the build needs: `--tests` those of the tests too, `--fuzz` of fuzzing, `--torch` what
+# fetches LibTorch from PyPI. Idempotent: asks the package manager only when one is missing.
 set -euo pipefail
 
 packages=(
@@ -9,8 +10,14 @@ packages=(
   libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libfmt-dev
   libopencv-imgproc-dev
 )
-[ "${1:-}" = --tests ] && packages+=(libgtest-dev libgmock-dev libbenchmark-dev)
-[ "${1:-}" = --fuzz ] && packages+=(clang libclang-rt-14-dev)
+for part in "$@"; do
+  case "$part" in
+    --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev) ;;
+    --fuzz) packages+=(clang libclang-rt-14-dev) ;;
+    --torch) python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-venv) ;;
+    *) echo "packages.sh: unknown option $part" >&2; exit 2 ;;
+  esac
+done
 
 missing=()
 for p in "${packages[@]}"; do
