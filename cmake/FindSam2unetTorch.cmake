@@ -3,8 +3,8 @@
 # where only libtorch_cpu is linked; this one demands headers and two libraries. Nothing of it is cached, so that a
 # configured tree follows CMAKE_PREFIX_PATH.
 #
-# Where the wheel has libtorch_cuda and CUDA's headers are there (the wheel nvidia-cuda-runtime brings them, or a
-# toolkit), Sam2unetTorch::cuda is a target too: what is linked with it loads only where a GPU's libraries are.
+# Where libtorch_cuda and the wheel nvidia-cuda-runtime (headers, libcudart) are there, Sam2unetTorch::cuda is a target
+# too: what is linked with it loads only where all that PyTorch needs on a GPU is installed.
 
 # A prefix is LibTorch itself, a site-packages folder, or what torch.utils.cmake_prefix_path says.
 set(_roots)
@@ -61,17 +61,16 @@ if(Sam2unetTorch_FOUND AND NOT TARGET Sam2unetTorch::torch)
   target_compile_options(Sam2unetTorch::torch INTERFACE "SHELL:-idirafter ${SAM2UNET_TORCH_ROOT}/include")
   target_compile_definitions(Sam2unetTorch::torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
   target_link_libraries(Sam2unetTorch::torch INTERFACE ${SAM2UNET_TORCH_CPU} ${SAM2UNET_TORCH_C10})
-  # libtorch_cuda is opened at run time where its own libraries are installed.
-  target_compile_definitions(Sam2unetTorch::torch INTERFACE
-    SAM2UNET_TORCH_CUDA_LIBRARY="$<$<BOOL:${SAM2UNET_TORCH_CUDA}>:${SAM2UNET_TORCH_CUDA}>")
   get_filename_component(_packages ${SAM2UNET_TORCH_ROOT}/.. REALPATH)
-  file(GLOB _wheels ${_packages}/nvidia/*/include)
-  find_path(SAM2UNET_CUDA_INCLUDE cuda_runtime_api.h PATHS ${_wheels} $ENV{CUDA_HOME}/include /usr/local/cuda/include NO_CACHE)
-  if(SAM2UNET_TORCH_CUDA AND SAM2UNET_TORCH_C10_CUDA AND EXISTS ${SAM2UNET_CUDA_INCLUDE}/cuda.h)
+  file(GLOB _cuda_headers ${_packages}/nvidia/*/include/cuda_runtime_api.h)
+  file(GLOB _cuda_runtime ${_packages}/nvidia/*/lib/libcudart.so.*)
+  if(SAM2UNET_TORCH_CUDA AND SAM2UNET_TORCH_C10_CUDA AND _cuda_headers AND _cuda_runtime)
+    get_filename_component(_include ${_cuda_headers} DIRECTORY)
     add_library(Sam2unetTorch::cuda INTERFACE IMPORTED)
-    target_include_directories(Sam2unetTorch::cuda SYSTEM INTERFACE ${SAM2UNET_CUDA_INCLUDE})
+    target_include_directories(Sam2unetTorch::cuda SYSTEM INTERFACE ${_include})
     # The libraries that libtorch_cuda itself links (cuDNN, NCCL) need not be on the machine that builds.
     target_link_options(Sam2unetTorch::cuda INTERFACE LINKER:--unresolved-symbols=ignore-in-shared-libs)
-    target_link_libraries(Sam2unetTorch::cuda INTERFACE Sam2unetTorch::torch ${SAM2UNET_TORCH_CUDA} ${SAM2UNET_TORCH_C10_CUDA})
+    target_link_libraries(Sam2unetTorch::cuda INTERFACE Sam2unetTorch::torch ${SAM2UNET_TORCH_CUDA}
+                                                        ${SAM2UNET_TORCH_C10_CUDA} ${_cuda_runtime})
   endif()
 endif()

@@ -12,9 +12,22 @@
 
 namespace sam2unet {
 
+/// What the network's values are computed in.
+enum class Precision {
+  automatic,  ///< f32 on the CPU, bf16 on a GPU
+  f32,
+  bf16,
+};
+
 struct SegmenterOptions {
   /// Threads used for one picture; 0 means all cores.
   int threads = 0;
+  /// "cpu" is this library's own backend. "cuda" and "cuda:N" (a GPU) and "torch-cpu" run on LibTorch and
+  /// need the training component beside the library; pictures segmented at the same time wait for each other
+  /// there.
+  std::string device = "cpu";
+  /// bf16 keeps 8 bits of each value, and needs a device on LibTorch.
+  Precision precision = Precision::automatic;
 };
 
 /// Height and width, in pixels. The network takes multiples of 32.
@@ -49,7 +62,8 @@ struct Segmentation {
 /// Owns packed weights. Movable, not copyable; `segment` may be called from several threads at once.
 class SAM2UNET_API Segmenter {
  public:
-  /// Reads safetensors or PyTorch .pth/.pt. FileError, FormatError, or WeightsError naming the tensor.
+  /// Reads safetensors or PyTorch .pth/.pt. FileError, FormatError, or WeightsError naming the tensor;
+  /// UnavailableError that says what is missing for `device`.
   explicit Segmenter(const std::filesystem::path& weights, const SegmenterOptions& options = {});
   ~Segmenter();
   Segmenter(Segmenter&&) noexcept;

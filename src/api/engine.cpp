@@ -15,6 +15,10 @@ model::Network<ops::CpuWeights> pack(model::WeightSource& source, const model::C
 // Each size keeps its plans and its share of the arena; past this many they are dropped and made again.
 constexpr std::size_t kMostSizes = 8;
 
+std::span<const float> values(const ops::CpuTensor& t) {
+  return {t.data(), static_cast<std::size_t>(t.extent().numel())};
+}
+
 }  // namespace
 
 Engine::Engine(model::WeightSource& source, const model::Config& config, int threads)
@@ -41,6 +45,25 @@ Engine::Lease::Lease(const Engine& e, std::int64_t height, std::int64_t width) :
 Engine::Lease::~Lease() {
   const std::lock_guard lock(engine.mutex_);
   engine.idle_.push_back(std::move(session));
+}
+
+void CpuBackend::run(const ops::Extent& extent, const std::function<void(std::span<float>)>& fill,
+                     const std::function<void(std::span<const float>)>& use, const TraceValues& trace) const {
+  engine_.with_session(extent.h, extent.w, [&](ops::CpuOps& o) {
+    const auto input = o.make(extent);
+    fill({input.data(), static_cast<std::size_t>(extent.numel())});
+    if (!trace) {
+      use(values(model::sam2unet(o, engine_.network(), input).out));
+      return;
+    }
+    const auto tell = [&](const char* what, int index, const ops::CpuTensor& t) {
+      trace(what, index, t.extent(), values(t));
+    };
+    const auto maps = model::sam2unet(o, engine_.network(), input, /*wants_sides=*/true, tell);
+    tell("out", 1, *maps.out1);
+    tell("out", 2, *maps.out2);
+    use(values(maps.out));
+  });
 }
 
 }  // namespace sam2unet::api

@@ -1,4 +1,5 @@
-// A network packed for this processor, and a pool of sessions over it: what Segmenter and verify both run.
+// A network packed for this processor, and a pool of sessions over it; as a Backend, what Segmenter and
+// verify run where no other device was asked for.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,7 @@
 #include <mutex>
 #include <vector>
 
+#include "api/backend.h"
 #include "model/network.h"
 #include "model/weight_source.h"
 #include "ops/cpu/cpu_ops.h"
@@ -47,6 +49,17 @@ class Engine {
   model::Network<ops::CpuWeights> network_;
   mutable std::mutex mutex_;
   mutable std::vector<std::unique_ptr<Session>> idle_;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(model::WeightSource& source, const model::Config& config, int threads)
+      : engine_(source, config, threads) {}
+  void run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,
+           const std::function<void(std::span<const float>)>& use, const TraceValues& trace) const override;
+
+ private:
+  Engine engine_;
 };
 
 }  // namespace sam2unet::api

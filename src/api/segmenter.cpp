@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
-#include "api/engine.h"
+#include "api/make_backend.h"
 #include "api/picture.h"
 #include "model/checkpoint.h"
 #include "sam2unet/errors.h"
@@ -17,18 +17,18 @@
 namespace sam2unet {
 
 struct Segmenter::Impl {
-  Impl(model::CheckpointWeights&& weights, int threads)
-      : variant(model::variant_name(weights.config())), engine(weights, weights.config(), threads) {}
+  model::Config config;
   std::string variant;
-  api::Engine engine;
+  std::unique_ptr<api::Backend> backend;
 };
 
-Segmenter::Segmenter(const std::filesystem::path& weights, const SegmenterOptions& options) {
+Segmenter::Segmenter(const std::filesystem::path& path, const SegmenterOptions& options) {
   if (options.threads < 0 || options.threads > 1024) {
     throw UsageError(fmt::format("{} threads: must be 0 (all cores) to 1024", options.threads));
   }
-  impl_ =
-      std::make_unique<Impl>(model::CheckpointWeights(formats::TensorFile::open(weights)), options.threads);
+  model::CheckpointWeights weights(formats::TensorFile::open(path));
+  impl_ = std::make_unique<Impl>(Impl{weights.config(), model::variant_name(weights.config()),
+                                      api::make_backend(weights, weights.config(), options)});
 }
 Segmenter::~Segmenter() = default;
 Segmenter::Segmenter(Segmenter&&) noexcept = default;
@@ -40,19 +40,16 @@ const std::string& Segmenter::variant() const {
 
 Segmentation Segmenter::segment(const ImageView& picture, const SegmentOptions& options) const {
   const auto [height, width] = options.size;
-  impl_->engine.network().config.check_input(height, width);
+  impl_->config.check_input(height, width);
   const Image rgb = api::to_rgb(picture);
   const Image small = resize_pillow(rgb, width, height, ResizeFilter::bilinear, options.pillow);
   Segmentation result;
   result.width = picture.width;
   result.height = picture.height;
   result.logits_size = options.size;
-  impl_->engine.with_session(height, width, [&](ops::CpuOps& o) {
-    const auto input = o.make({1, height, width, 3});
-    api::normalise(small, {input.data(), static_cast<std::size_t>(input.extent().numel())});
-    const auto maps = model::sam2unet(o, impl_->engine.network(), input);
-    result.logits.assign(maps.out.data(), maps.out.data() + maps.out.extent().numel());
-  });
+  impl_->backend->run(
+      {1, height, width, 3}, [&](std::span<float> input) { api::normalise(small, input); },
+      [&](std::span<const float> logits) { result.logits.assign(logits.begin(), logits.end()); });
   result.map = api::resize_logits(result.logits, height, width, picture.height, picture.width);
   api::to_probability(result.map, options.official);
   return result;

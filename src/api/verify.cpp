@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "api/torch_plugin.h"
 #include "api/verify_parts.h"
 #include "sam2unet/errors.h"
 
@@ -12,10 +13,8 @@ bool verify(const std::filesystem::path& path, const VerifyOptions& options,
   if (std::filesystem::is_directory(path)) return api::verify_pictures(path, options, report);
   const auto file = formats::TensorFile::open(path);
   if (file.find("losses") != nullptr) {
-    throw UnavailableError(
-        fmt::format("{}: golden values of training; `sam2unet train verify FILE` checks them, with the "
-                    "training component installed",
-                    path.string()));
+    return api::torch_plugin(fmt::format("{}: golden values of training", path.string()))
+        .verify_training(path, options, report);
   }
   return api::verify_forward(file, options, report);
 }

@@ -58,7 +58,7 @@ class Pictures {
   Pictures(fs::path folder, const VerifyOptions& options, const Report& report)
       : folder_(std::move(folder)),
         report_(report),
-        segmenter_(options.weights, {.threads = options.threads}) {
+        segmenter_(options.weights, {options.threads, options.device, options.precision}) {
     if (fs::exists(folder_ / "logits.safetensors"))
       logits_ = formats::TensorFile::open(folder_ / "logits.safetensors");
   }

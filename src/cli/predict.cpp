@@ -11,11 +11,12 @@
 #include <vector>
 
 #include "commands.h"
+#include "device.h"
 #include "pipeline.h"
 #include "progress.h"
-#include "size.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/files.h"
+#include "size.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -29,6 +30,8 @@ struct Arguments {
   std::string size = "352";
   std::string weights;
   int threads = 0;
+  std::string device = "cpu";
+  Precision precision = Precision::automatic;
   int pillow = 12;
   bool recursive = false;
   bool verbose = false;
@@ -123,7 +126,7 @@ class Prediction {
     target_ = target_of(args_, inputs.pictures);
     if (!target_.to_stdout) prepare_folders(inputs.pictures);
     const Segmenter segmenter(args_.weights.empty() ? default_model_path() : fs::path(args_.weights),
-                              {.threads = args_.threads});
+                              {args_.threads, args_.device, args_.precision});
     total_ = inputs.pictures.size();
     Progress progress(total_, "pictures");
     Pipeline pipeline(std::move(inputs.pictures), stages(segmenter, progress));
@@ -245,6 +248,7 @@ void add_predict(CLI::App& app) {
       ->capture_default_str();
   c->add_option("-w,--weights", a->weights, "checkpoint; without it, the model that comes with the program");
   c->add_option("-j,--threads", a->threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
+  add_device_options(*c, a->device, a->precision);
   c->add_flag("--official", a->results.official,
               "as the reference's test.py: ignore EXIF, stretch each map from 0 to 1, truncate to 8 bits");
   c->add_option("--pillow", a->pillow, "resize as this version of Pillow")

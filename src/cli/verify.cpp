@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "device.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/verify.h"
 
@@ -44,15 +45,16 @@ void run(const Arguments& a) {
 void add_verify(CLI::App& app) {
   auto* c = app.add_subcommand("verify", "Prove on this machine that the numbers are the reference's");
   auto a = std::make_shared<Arguments>();
-  c->add_option(
-       "PATH", a->paths,
-       "golden files (forward_*.safetensors), or folders with image/, resized/, pred/, logits.safetensors")
+  c->add_option("PATH", a->paths,
+                "golden files (forward_*.safetensors, train_*.safetensors), or folders with image/, "
+                "resized/, pred/, logits.safetensors")
       ->required();
   c->add_option("-w,--weights", a->options.weights, "weights the pictures of a folder were predicted with");
   c->add_option("-j,--threads", a->options.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
+  add_device_options(*c, a->options.device, a->options.precision);
   c->footer(
       "Prints the largest error of each tensor relative to its range, and ok or FAILED. Exit code 0 if all "
-      "are ok.\n"
+      "are ok. Training (train_*) needs the training component.\n"
       "Example: sam2unet verify golden/forward_t_1x352x352_a.safetensors");
   c->callback([a] { run(*a); });
 }

@@ -120,6 +120,22 @@ void compare_gradients(const formats::TensorFile& file, const TrainableNetwork& 
 
 }  // namespace
 
+std::vector<VerifyCheck> GoldenErrors::checks() const {
+  const auto check = [](const char* what, const Worst& w, double limit, const char* unit) {
+    return VerifyCheck{w.where.empty() ? what : fmt::format("{}, worst {}", what, w.where), w.error, limit,
+                       unit};
+  };
+  return {
+      check("losses", losses, 1e-9, "relative"),        check("gradients", gradients, 1e-7, "of scale"),
+      check("gradient norms", norms, 1e-7, "relative"), check("parameters", parameters, 1e-7, "of scale"),
+      check("statistics", buffers, 1e-7, "of scale"),   check("evaluation", evaluation, 1e-6, "of range")};
+}
+
+bool GoldenErrors::passes_float64() const {
+  const auto all = checks();
+  return std::all_of(all.begin(), all.end(), [](const VerifyCheck& c) { return c.ok(); });
+}
+
 bool is_training_golden(const formats::TensorFile& file) {
   return file.find("losses") != nullptr && file.metadata().contains("grad_names");
 }

@@ -10,7 +10,6 @@
 
 #include "core/file.h"
 #include "sam2unet/errors.h"
-#include "train/golden.h"
 #include "train/trainer.h"
 
 namespace {
@@ -75,23 +74,6 @@ Settings settle(const Arguments& a) {
   return s;
 }
 
-int verify(const std::string& path) {
-  const auto file = formats::TensorFile::open(path);
-  if (!is_training_golden(file)) throw FormatError(path + ": holds no training run to compare with");
-  const GoldenErrors e = check_training_golden(file);
-  const auto print = [](const char* what, const GoldenErrors::Worst& w, double limit) {
-    fmt::print("{:<12} {:.2e}  (limit {:.0e}, at {})\n", what, w.error, limit, w.where);
-  };
-  print("losses", e.losses, 1e-9);
-  print("gradients", e.gradients, 1e-7);
-  print("norms", e.norms, 1e-7);
-  print("parameters", e.parameters, 1e-7);
-  print("statistics", e.buffers, 1e-7);
-  print("evaluation", e.evaluation, 1e-6);
-  fmt::print("{}: {}\n", path, e.passes_float64() ? "agrees" : "DIFFERS");
-  return e.passes_float64() ? 0 : 1;
-}
-
 int train_run(const Arguments& arguments) {
   struct sigaction action {};
   action.sa_handler = [](int) { stop_requested = true; };
@@ -128,13 +110,9 @@ int main(int argc, char** argv) {
   app.name("sam2unet train");
   Arguments arguments;
   add_options(app, arguments);
-  std::string golden;
-  auto* check =
-      app.add_subcommand("verify", "Compare the training step with a file of the reference's values");
-  check->add_option("file", golden)->required();
   try {
     app.parse(argc, argv);
-    return *check ? verify(golden) : train_run(arguments);
+    return train_run(arguments);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   } catch (const UsageError& e) {

@@ -3,7 +3,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <chrono>
@@ -12,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "ops/torch/device.h"
 #include "sam2unet/errors.h"
 #include "train/events.h"
 #include "train/loader.h"
@@ -25,20 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
-
-at::Device find_device(const std::string& name) {
-  if (name == "cpu") return at::kCPU;
-  // libtorch_cuda registers itself when it is loaded; it is not linked, so that machines without it can
-  // train.
-  if (::dlopen(SAM2UNET_TORCH_CUDA_LIBRARY, RTLD_NOW | RTLD_GLOBAL) == nullptr) {
-    throw UnavailableError(
-        fmt::format("--device cuda: LibTorch's CUDA library cannot be loaded ({}); install it "
-                    "with scripts/torch.sh --cuda",
-                    ::dlerror()));
-  }
-  if (!at::hasCUDA()) throw UnavailableError("--device cuda: LibTorch finds no GPU on this machine");
-  return at::Device(at::kCUDA, 0);
-}
 
 struct Data {
   std::vector<Pair> train, validation;
@@ -95,7 +81,7 @@ class Run {
   Run(const Settings& settings, bool resume, const Listener& listener)
       : s_(settings),
         listener_(listener),
-        device_(find_device(s_.device)),
+        device_(ops::find_device(s_.device)),
         data_(find_data(s_, listener)),
         start_(s_.init == "scratch" || resume ? fs::path() : fs::path(s_.init), resume_config(resume),
                s_.seed),

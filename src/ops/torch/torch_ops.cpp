@@ -8,7 +8,7 @@
 namespace sam2unet::ops {
 namespace {
 
-constexpr double kMomentum = 0.1, kBatchEps = 1e-5;
+constexpr double kMomentum = 0.1;
 
 // LibTorch computes on [B,C,H,W]; these are views.
 at::Tensor planes(const at::Tensor& x) {
@@ -82,6 +82,14 @@ std::vector<Span> spans(std::int64_t size, std::int64_t window) {
   std::vector<Span> out;
   if (whole > 0) out.push_back({0, whole, window});
   if (whole < size) out.push_back({whole, size, size - whole});
+  return out;
+}
+
+// [B,H,W,5 N] -> 5 views [B,H,W,N]
+std::array<at::Tensor, kFan> split(const at::Tensor& all) {
+  std::array<at::Tensor, kFan> out;
+  const std::int64_t n = all.size(3) / kFan;
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = all.narrow(3, static_cast<std::int64_t>(i) * n, n);
   return out;
 }
 
@@ -175,13 +183,16 @@ at::Tensor TorchOps::synced_norm(const Tensor& x, const Tensor& weight, const Te
 
 at::Tensor TorchOps::conv_bn(const Tensor& x, const Weights::ConvBn& w) {
   const Kernel& k = w.kernel;
-  const Tensor y = at::conv2d(planes(x), as(w.weight, x), {}, {1, 1}, at::IntArrayRef({k.pad_h(), k.pad_w()}),
-                              at::IntArrayRef({k.dilation, k.dilation}));
+  const Tensor y =
+      at::conv2d(planes(x), as(w.weight, x), w.bias, {1, 1}, at::IntArrayRef({k.pad_h(), k.pad_w()}),
+                 at::IntArrayRef({k.dilation, k.dilation}));
+  if (w.bias.defined()) return picture(y);
   if (training) Tensor(w.norm.batches).add_(1);
   return picture(batch_norm(y, w.norm.weight, w.norm.bias, w.norm.mean, w.norm.variance));
 }
 
 std::array<at::Tensor, kFan> TorchOps::conv_bn_fan(const Tensor& x, const Weights::ConvBnFan& w) {
+  if (w.folded.bias.defined()) return split(conv_bn(x, w.folded));
   std::vector<Tensor> weight, gamma, beta;
   for (const auto& part : w.parts) {
     weight.push_back(part.weight);
@@ -190,11 +201,7 @@ std::array<at::Tensor, kFan> TorchOps::conv_bn_fan(const Tensor& x, const Weight
     if (training) Tensor(part.norm.batches).add_(1);
   }
   const Tensor y = at::conv2d(planes(x), as(at::cat(weight), x));
-  const Tensor normed = picture(batch_norm(y, at::cat(gamma), at::cat(beta), w.mean, w.variance));
-  std::array<Tensor, kFan> out;
-  const std::int64_t n = normed.size(3) / kFan;
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = normed.narrow(3, static_cast<std::int64_t>(i) * n, n);
-  return out;
+  return split(picture(batch_norm(y, at::cat(gamma), at::cat(beta), w.mean, w.variance)));
 }
 
 at::Tensor TorchOps::concat_all(const std::vector<Tensor>& parts) {

@@ -16,6 +16,8 @@
 
 namespace sam2unet::ops {
 
+inline constexpr double kBatchEps = 1e-5;
+
 /// A state_dict: parameters (leaves of autograd where trainable) and BatchNorm's running statistics.
 class ParameterSet {
  public:
@@ -62,11 +64,13 @@ class TorchWeights {
     Kernel kernel;
     at::Tensor weight;  // [N,K,kh,kw]
     BatchNorm norm;
+    at::Tensor bias;  // [N] where `norm` is folded into the weight (FoldedTorchWeights), and then not defined
   };
   /// The statistics of all five lie one behind the other, so that one BatchNorm updates them in place.
   struct ConvBnFan {
     std::array<ConvBn, kFan> parts;
     at::Tensor mean, variance;  // [5 N]
+    ConvBn folded;              // all five, where they are folded
   };
 
   /// Parameters are stored as `dtype` (float64 or float32) on `device`, and listed in `set`.

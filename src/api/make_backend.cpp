@@ -1,0 +1,27 @@
+#include "api/make_backend.h"
+
+#include <fmt/format.h>
+
+#include "api/engine.h"
+#include "api/torch_plugin.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::api {
+
+std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::Config& config,
+                                      const SegmenterOptions& options) {
+  config.validate();
+  if (options.device == "cpu") {
+    if (options.precision == Precision::bf16) {
+      throw UsageError(
+          "--precision bf16: the device cpu computes in f32; choose cuda or torch-cpu by --device");
+    }
+    return std::make_unique<CpuBackend>(source, config, options.threads);
+  }
+  if (options.device != "torch-cpu" && !options.device.starts_with("cuda")) {
+    throw UsageError(fmt::format("--device {}: must be cpu, cuda, cuda:N or torch-cpu", options.device));
+  }
+  return torch_plugin(fmt::format("--device {}", options.device)).make_backend(source, config, options);
+}
+
+}  // namespace sam2unet::api

@@ -1,0 +1,17 @@
+// The backend for a device.
+#pragma once
+
+#include <memory>
+
+#include "api/backend.h"
+#include "model/config.h"
+#include "model/weight_source.h"
+#include "sam2unet/segmenter.h"
+
+namespace sam2unet::api {
+
+/// Packs all weights of `source` for `options.device`. UsageError or UnavailableError if that cannot be had.
+std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::Config& config,
+                                      const SegmenterOptions& options);
+
+}  // namespace sam2unet::api

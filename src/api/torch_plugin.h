@@ -1,0 +1,41 @@
+// What the plug-in libsam2unet_torch.so (src/plugin) does for the library, which itself links no LibTorch. It
+// is built with the training component and loaded when it is first needed.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "api/backend.h"
+#include "model/config.h"
+#include "model/weight_source.h"
+#include "sam2unet/segmenter.h"
+#include "sam2unet/verify.h"
+
+namespace sam2unet::api {
+
+class TorchPlugin {
+ public:
+  virtual ~TorchPlugin() = default;
+  /// For the devices "cuda", "cuda:N" and "torch-cpu".
+  virtual std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::Config& config,
+                                                const SegmenterOptions& options) = 0;
+  /// Repeats the training run of a golden file in float64; whether all checks were ok.
+  virtual bool verify_training(const std::filesystem::path& file, const VerifyOptions& options,
+                               const std::function<void(const VerifyCheck&)>& report) = 0;
+};
+
+/// The plug-in's one symbol: the version it was built for, and itself. Both sides are C++ and must be of one
+/// version.
+struct TorchPluginEntry {
+  const char* version;
+  TorchPlugin* (*instance)();
+};
+inline constexpr const char* kTorchPluginEntry = "sam2unet_torch_plugin";
+
+/// Loads it. UnavailableError that begins with `purpose` if it is not installed, not loadable or of another
+/// version.
+TorchPlugin& torch_plugin(const std::string& purpose);
+
+}  // namespace sam2unet::api

@@ -1,0 +1,68 @@
+#include "ops/torch/device.h"
+
+#include <ATen/Context.h>
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <link.h>
+
+#include <charconv>
+#include <filesystem>
+
+#include "sam2unet/errors.h"
+
+namespace sam2unet::ops {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Beside the libtorch_cpu that is loaded.
+fs::path cuda_library() {
+  const link_map* map = nullptr;
+  void* cpu = ::dlopen("libtorch_cpu.so", RTLD_LAZY | RTLD_NOLOAD);
+  if (cpu == nullptr || ::dlinfo(cpu, RTLD_DI_LINKMAP, &map) != 0) return "libtorch_cuda.so";
+  return fs::path(map->l_name).parent_path() / "libtorch_cuda.so";
+}
+
+// libtorch_cuda registers itself when it is loaded; it is not linked, so that machines without it can train.
+void load_cuda(const std::string& name) {
+  const fs::path library = cuda_library();
+  std::error_code ignored;
+  if (library.is_absolute() && !fs::exists(library, ignored)) {
+    throw UnavailableError(
+        fmt::format("--device {}: the LibTorch in {} was made without CUDA; install another "
+                    "with scripts/torch.sh --cuda",
+                    name, library.parent_path().string()));
+  }
+  if (::dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    throw UnavailableError(
+        fmt::format("--device {}: LibTorch's CUDA library cannot be loaded ({}); install what it needs with "
+                    "scripts/torch.sh --cuda",
+                    name, ::dlerror()));
+  }
+}
+
+}  // namespace
+
+c10::Device find_device(const std::string& name) {
+  if (name == "cpu") return c10::kCPU;
+  int index = 0;
+  const std::string_view number = std::string_view(name).substr(std::min<std::size_t>(name.size(), 5));
+  const auto parsed = std::from_chars(number.data(), number.data() + number.size(), index);
+  const bool is_numbered = name.starts_with("cuda:") && parsed.ec == std::errc() &&
+                           parsed.ptr == name.data() + name.size() && index >= 0;
+  if (name != "cuda" && !is_numbered) {
+    throw UsageError(fmt::format("--device {}: must be cpu, cuda or cuda:N", name));
+  }
+  load_cuda(name);
+  if (!at::hasCUDA()) {
+    throw UnavailableError(fmt::format(
+        "--device {}: LibTorch finds no GPU on this machine; is NVIDIA's driver installed?", name));
+  }
+  if (const auto gpus = static_cast<int>(at::getNumGPUs()); index >= gpus) {
+    throw UnavailableError(fmt::format("--device {}: this machine has {} GPU{}, counted from 0", name, gpus,
+                                       gpus == 1 ? "" : "s"));
+  }
+  return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+}  // namespace sam2unet::ops

@@ -1,0 +1,123 @@
+#include "plugin/torch_backend.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/InferenceMode.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "ops/torch/device.h"
+#include "ops/torch/folded_weights.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::plugin {
+namespace {
+
+// Each size keeps its memory and its graph; past this many they are dropped and made again.
+constexpr std::size_t kMostSizes = 8;
+
+at::ScalarType compute_type(const SegmenterOptions& options) {
+  const bool wants_bf16 = options.precision == Precision::bf16 ||
+                          (options.precision == Precision::automatic && options.device != "torch-cpu");
+  return wants_bf16 ? at::kBFloat16 : at::kFloat;
+}
+
+model::Network<ops::TorchWeights> pack(model::WeightSource& source, const model::Config& config,
+                                       at::ScalarType type, at::Device device) {
+  const c10::InferenceMode no_autograd;
+  const c10::DeviceGuard guard(device);
+  ops::FoldedTorchWeights weights(source, type, device);
+  return model::Network<ops::TorchWeights>::make(weights, config);
+}
+
+std::span<float> values(const at::Tensor& t) {
+  return {t.data_ptr<float>(), static_cast<std::size_t>(t.numel())};
+}
+
+// nullptr where the build had no headers of CUDA; the picture is then computed operation by operation.
+RecordCudaGraph* find_recorder() {
+  Dl_info here{};
+  if (::dladdr(reinterpret_cast<const void*>(&find_recorder), &here) == 0 || here.dli_fname == nullptr)
+    return nullptr;
+  const auto file = std::filesystem::path(here.dli_fname).parent_path() / "libsam2unet_torch_cuda.so";
+  void* library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  return library == nullptr ? nullptr
+                            : reinterpret_cast<RecordCudaGraph*>(::dlsym(library, kRecordCudaGraph));
+}
+
+}  // namespace
+
+TorchBackend::TorchBackend(model::WeightSource& source, const model::Config& config,
+                           const SegmenterOptions& options)
+    : threads_(options.threads),
+      device_(ops::find_device(options.device == "torch-cpu" ? "cpu" : options.device)),
+      type_(compute_type(options)),
+      network_(pack(source, config, type_, device_)) {}
+
+TorchBackend::Plan& TorchBackend::plan(const ops::Extent& e) const {
+  const std::tuple key(e.b, e.h, e.w);
+  if (const auto it = plans_.find(key); it != plans_.end()) return it->second;
+  if (plans_.size() >= kMostSizes) plans_.clear();
+  const bool on_gpu = device_.is_cuda();
+  const auto host = at::TensorOptions(at::kFloat).pinned_memory(on_gpu),
+             there = at::TensorOptions(at::kFloat).device(device_);
+  Plan p;
+  p.host_input = at::empty({e.b, e.h, e.w, 3}, host);
+  p.input = on_gpu ? at::zeros({e.b, e.h, e.w, 3}, there) : p.host_input;
+  p.host_logits = at::empty({e.b, e.h, e.w}, host);
+  p.logits = on_gpu ? at::empty({e.b, e.h, e.w}, there) : p.host_logits;
+  if (on_gpu) {
+    static RecordCudaGraph* const record = find_recorder();
+    if (record != nullptr) p.graph.reset(record([&] { forward(p); }));
+  }
+  return plans_.emplace(key, std::move(p)).first->second;
+}
+
+void TorchBackend::forward(Plan& p) const {
+  ops::TorchOps o;
+  const at::Tensor out = model::sam2unet(o, network_, p.input.to(type_)).out;  // [b,h,w,1]
+  p.logits.copy_(out.squeeze(3));
+}
+
+void TorchBackend::forward_traced(Plan& p, const api::TraceValues& trace) const {
+  ops::TorchOps o;
+  const auto tell = [&](const char* what, int index, const at::Tensor& t) {
+    const at::Tensor here = t.to(at::kCPU, at::kFloat).contiguous();
+    trace(what, index, ops::TorchOps::extent(t), values(here));
+  };
+  const auto maps = model::sam2unet(o, network_, p.input.to(type_), /*wants_sides=*/true, tell);
+  tell("out", 1, *maps.out1);
+  tell("out", 2, *maps.out2);
+  p.logits.copy_(maps.out.squeeze(3));
+}
+
+void TorchBackend::run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,
+                       const std::function<void(std::span<const float>)>& use,
+                       const api::TraceValues& trace) const try {
+  const std::lock_guard lock(mutex_);
+  const c10::InferenceMode no_autograd;
+  const c10::DeviceGuard guard(device_);
+  const at::NoTF32Guard exact_float32;
+  if (threads_ > 0) at::set_num_threads(threads_);
+  Plan& p = plan(input);
+  fill(values(p.host_input));
+  if (device_.is_cuda()) p.input.copy_(p.host_input, /*non_blocking=*/true);
+  if (trace) {
+    forward_traced(p, trace);
+  } else if (p.graph != nullptr) {
+    p.graph->replay();
+  } else {
+    forward(p);
+  }
+  if (device_.is_cuda()) p.host_logits.copy_(p.logits);  // waits for the device
+  use(values(p.host_logits));
+} catch (const c10::OutOfMemoryError&) {
+  throw std::bad_alloc();
+} catch (const c10::Error& e) {
+  throw Error(e.what_without_backtrace());
+}
+
+}  // namespace sam2unet::plugin

@@ -1,0 +1,49 @@
+// The network on LibTorch, for inference.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+
+#include "api/backend.h"
+#include "model/network.h"
+#include "ops/torch/torch_ops.h"
+#include "plugin/cuda_graph.h"
+#include "sam2unet/segmenter.h"
+
+namespace sam2unet::plugin {
+
+class TorchBackend final : public api::Backend {
+ public:
+  /// Weights go to the device once, in the type that is computed in.
+  TorchBackend(model::WeightSource& source, const model::Config& config, const SegmenterOptions& options);
+  void run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,
+           const std::function<void(std::span<const float>)>& use,
+           const api::TraceValues& trace) const override;
+
+ private:
+  // Memory of one size of input, and on a GPU the recorded forward pass over it; made when the size is first
+  // seen.
+  struct Plan {
+    at::Tensor host_input,
+        input;  // [b,h,w,3] float32: the caller's (pinned where there is a GPU), the device's
+    at::Tensor host_logits, logits;  // [b,h,w] float32
+    std::unique_ptr<CudaGraph> graph;
+  };
+
+  Plan& plan(const ops::Extent& input) const;
+  void forward(Plan& plan) const;
+  void forward_traced(Plan& plan, const api::TraceValues& trace) const;
+
+  int threads_;
+  at::Device device_;
+  at::ScalarType type_;
+  model::Network<ops::TorchWeights> network_;
+  mutable std::mutex mutex_;  // one picture at a time: a device is not made faster by more
+  mutable std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, Plan> plans_;
+};
+
+}  // namespace sam2unet::plugin
