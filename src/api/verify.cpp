@@ -13,7 +13,7 @@ bool verify(const std::filesystem::path& path, const VerifyOptions& options,
   if (std::filesystem::is_directory(path)) return api::verify_pictures(path, options, report);
   const auto file = formats::TensorFile::open(path);
   if (file.find("losses") != nullptr) {
-    return api::torch_plugin(fmt::format("{}: golden values of training", path.string()))
+    return api::torch_plugin(fmt::format("{}: golden values of training: checking them", path.string()))
         .verify_training(path, options, report);
   }
   return api::verify_forward(file, options, report);

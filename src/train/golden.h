@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cmath>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -18,8 +19,12 @@ struct GoldenErrors {
   struct Worst {
     double error = 0.0;
     std::string where;
+    int compared = 0;
     void note(double e, const std::string& name) {
-      if (!(e <= error)) error = e, where = name;
+      ++compared;
+      if (std::isnan(error) || e <= error) return;  // NaN is the worst there is
+      error = e;
+      where = name;
     }
   };
   Worst losses;        ///< relative to each loss

@@ -3,20 +3,25 @@
 
 #include <ATen/Parallel.h>
 
+#include <map>
+
 #include "support/shared_data.h"
 #include "train/golden.h"
 
 namespace sam2unet::train {
 namespace {
 
-std::vector<std::filesystem::path> golden_files() {
-  const auto shared = test::shared_data();
-  const auto folder = (shared ? *shared : test::repository_data()) / "golden";
-  std::vector<std::filesystem::path> out;
-  for (const auto& e : std::filesystem::directory_iterator(folder)) {
-    if (e.path().filename().string().starts_with("train_")) out.push_back(e.path());
+// By name: what the repository carries, and what lies beside the checkout.
+std::map<std::string, std::filesystem::path> golden_files() {
+  std::vector<std::filesystem::path> folders{test::repository_data() / "golden"};
+  if (const auto shared = test::shared_data()) folders.push_back(*shared / "golden");
+  std::map<std::string, std::filesystem::path> out;
+  for (const auto& folder : folders) {
+    for (const auto& e : std::filesystem::directory_iterator(folder)) {
+      if (const auto name = e.path().filename().string(); name.starts_with("train_"))
+        out.emplace(name, e.path());
+    }
   }
-  std::sort(out.begin(), out.end());
   return out;
 }
 
@@ -28,8 +33,8 @@ class Golden : public ::testing::Test {
 
 TEST_F(Golden, TrainingFloat64) {
   ASSERT_FALSE(golden_files().empty());
-  for (const auto& path : golden_files()) {
-    SCOPED_TRACE(path.filename());
+  for (const auto& [name, path] : golden_files()) {
+    SCOPED_TRACE(name);
     const auto file = formats::TensorFile::open(path);
     ASSERT_TRUE(is_training_golden(file));
     const GoldenErrors e = check_training_golden(file);

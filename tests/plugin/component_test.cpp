@@ -1,0 +1,54 @@
+// The program with the training component beside it.
+#include <cmath>
+
+#include "cli/predict_fixture.h"
+
+namespace sam2unet::test {
+namespace {
+
+using testing::HasSubstr;
+
+TEST_F(PredictTest, TorchCpuWritesTheSameMaps) {
+  put_picture("a.png", 70, 50);
+  ASSERT_EQ(predict({"a.png", "-o", "own"}).exit_code, 0);
+  const auto f = predict({"a.png", "-o", "torch", "--device", "torch-cpu"});
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const Image own = gray("own/a.png"), torch = gray("torch/a.png");
+  ASSERT_EQ(own.pixels.size(), torch.pixels.size());
+  int worst = 0;
+  for (std::size_t i = 0; i < own.pixels.size(); ++i)
+    worst = std::max(worst, std::abs(own.pixels[i] - torch.pixels[i]));
+  EXPECT_LE(worst, 1);
+}
+
+TEST_F(PredictTest, DevicesAreNamed) {
+  put_picture("a.png", 70, 50);
+  const auto unknown = predict({"a.png", "-o", "out", "--device", "tpu"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("--device tpu: must be cpu, cuda, cuda:N or torch-cpu"));
+  EXPECT_EQ(predict({"a.png", "-o", "out", "--precision", "f8"}).exit_code, 2);
+  EXPECT_EQ(predict({"a.png", "-o", "out", "--device", "torch-cpu", "--precision", "bf16"}).exit_code, 0);
+}
+
+// Files of both kinds in one list; a failed one does not stop the others.
+TEST(VerifyCommand, MixedPaths) {
+  const auto golden = repository_data() / "golden";
+  const std::string forward = golden / "forward_nano_1x64x160_c.safetensors",
+                    train = golden / "train_c2_4x32x64_my_tag.safetensors";
+  const auto ok = run(program("sam2unet"), {"verify", "-j", "1", forward, train});
+  EXPECT_EQ(ok.exit_code, 0) << ok.err;
+  EXPECT_THAT(ok.out, HasSubstr(forward + ": ok"));
+  EXPECT_THAT(ok.out, HasSubstr(train + ": ok"));
+  EXPECT_THAT(ok.out, HasSubstr("gradients, worst "));
+  EXPECT_THAT(ok.out, HasSubstr("(at most 1e-09)  ok"));
+  const TempDir dir;
+  const std::string other = dir / "train_c2_4x32x64_x.safetensors";
+  std::filesystem::copy_file(train, other);
+  const auto failed = run(program("sam2unet"), {"verify", "-j", "1", other, forward});
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(failed.out, HasSubstr(other + ": FAILED"));
+  EXPECT_THAT(failed.out, HasSubstr(forward + ": ok"));
+}
+
+}  // namespace
+}  // namespace sam2unet::test
