@@ -34,7 +34,7 @@ struct Arguments {
 };
 
 void add_options(CLI::App& app, Arguments& a) {
-  Settings::visit(a.given, [&](const char* key, auto& field, const char* help) {
+  Settings::visit(a.given, [&](const char* group, const char* key, auto& field, const char* help) {
     using T = std::remove_reference_t<decltype(field)>;
     CLI::Option* option = nullptr;
     if constexpr (std::is_same_v<T, bool>) {
@@ -45,9 +45,10 @@ void add_options(CLI::App& app, Arguments& a) {
       if (std::is_same_v<T, std::vector<std::string>>)
         option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     }
+    option->group(group);
     a.overrides.push_back([option, name = std::string(key), &field](Settings& s) {
       if (option->count() == 0) return;
-      Settings::visit(s, [&](const char* other, auto& target, const char*) {
+      Settings::visit(s, [&](const char*, const char* other, auto& target, const char*) {
         if constexpr (std::is_same_v<std::remove_reference_t<decltype(target)>, T>) {
           if (name == other) target = field;
         }
@@ -56,6 +57,7 @@ void add_options(CLI::App& app, Arguments& a) {
   });
   app.add_option("--config", a.config, "A run's train.toml to repeat; options here come on top");
   app.add_flag("--resume", a.resume, "Go on with the run in --out");
+  for (auto* o : {app.get_option("--config"), app.get_option("--resume")}) o->group("The run and its files");
 }
 
 Settings settle(const Arguments& a) {

@@ -103,6 +103,7 @@ void Settings::validate() const {
   const auto range = [](const char* key, double v, double low, double high) {
     if (!(v >= low && v <= high)) throw UsageError(fmt::format("--{} {}: use {} to {}", key, v, low, high));
   };
+  one_of("best-by", best_by, {"mae", "s", "wf", "e", "f", "iou", "dice"});
   range("batch", batch, 1, 65536);
   range("epochs", epochs, 1, 1e6);
   range("accumulate", accumulate, 1, batch);
@@ -115,6 +116,7 @@ void Settings::validate() const {
   range("val-split", val_split, 0, 0.9);
   range("workers", workers, 1, 256);
   range("threads", threads, 0, 1024);
+  range("dist-timeout", dist_timeout, 1, 1e6);
   if (images.empty()) throw UsageError("--images DIR and --masks DIR say what to learn from");
   if (images.size() != masks.size()) throw UsageError("--images and --masks must be given equally often");
   if (val_images.size() != val_masks.size()) {
@@ -124,7 +126,7 @@ void Settings::validate() const {
 
 std::string Settings::to_toml() const {
   std::string text;
-  visit(*this, [&](const char* key, const auto& field, const char* help) {
+  visit(*this, [&](const char*, const char* key, const auto& field, const char* help) {
     text += fmt::format("# {}\n{} = {}\n", help, key, spelled(field));
   });
   return text;
@@ -139,7 +141,7 @@ Settings Settings::from_toml(const std::string& text) {
     throw FormatError(fmt::format("configuration: line {}: {}", e.source().begin.line, e.description()));
   }
   std::vector<std::string> known;
-  visit(s, [&](const char* key, auto& field, const char*) {
+  visit(s, [&](const char*, const char* key, auto& field, const char*) {
     known.emplace_back(key);
     if (const auto* node = table.get(key); node != nullptr) read(*node, key, field);
   });
@@ -152,12 +154,13 @@ Settings Settings::from_toml(const std::string& text) {
 }
 
 std::vector<std::string> Settings::differences(const Settings& a, const Settings& b) {
-  constexpr std::array<std::string_view, 7> harmless{"out", "workers",   "save_every", "early_stop",
-                                                     "pth", "task_only", "skip_bad"};
+  constexpr std::array<std::string_view, 9> harmless{"out",        "workers",   "save_every",
+                                                     "early_stop", "pth",       "task_only",
+                                                     "skip_bad",   "recompute", "dist_timeout"};
   std::map<std::string, std::string> left;
-  visit(a, [&](const char* key, const auto& field, const char*) { left[key] = spelled(field); });
+  visit(a, [&](const char*, const char* key, const auto& field, const char*) { left[key] = spelled(field); });
   std::vector<std::string> found;
-  visit(b, [&](const char* key, const auto& field, const char*) {
+  visit(b, [&](const char*, const char* key, const auto& field, const char*) {
     if (std::find(harmless.begin(), harmless.end(), key) == harmless.end() && left[key] != spelled(field)) {
       found.push_back(fmt::format("{} ({} before, {} now)", key, left[key], spelled(field)));
     }
