@@ -75,25 +75,32 @@ Maps<typename O::Tensor> sam2unet(O& o, const Network<typename O::Weights>& net,
   auto x = o.add_position(o.patch_embed(image, net.patch), net.position);  // [B,H/4,W/4,C]
   std::array<std::optional<typename O::Tensor>, 4> skip;                   // /4, /8, /16, /32, 64 channels
   for (const auto& layer : net.layers) {
-    x = adapter(o, std::move(x), layer.adapter);
-    x = attend(o, std::move(x), layer.block);
-    x = mlp(o, std::move(x), layer.block);
+    x = o.recomputable(
+        [&o, &layer](auto v) {
+          v = adapter(o, std::move(v), layer.adapter);
+          v = attend(o, std::move(v), layer.block);
+          return mlp(o, std::move(v), layer.block);
+        },
+        std::move(x));
     trace("block", layer.block.config.index, x);
     if (const auto stage = static_cast<std::size_t>(layer.block.config.stage);
         layer.block.config.ends_stage) {
       trace("stage", static_cast<int>(stage) + 1, x);
-      skip[stage] = rfb(o, x, net.rfb[stage]);
+      skip[stage] = o.recomputable([&o, &w = net.rfb[stage]](const auto& v) { return rfb(o, v, w); }, x);
       trace("rfb", static_cast<int>(stage) + 1, *skip[stage]);
     }
   }
+  const auto join = [&](const auto& deep, const auto& beside, const Up<typename O::Weights>& w) {
+    return o.recomputable([&o, &w](const auto& v, const auto& s) { return up(o, v, s, w); }, deep, beside);
+  };
   Maps<typename O::Tensor> maps;
-  auto d = up(o, *skip[3], *skip[2], net.up[0]);  // [B,H/16,W/16,64]
+  auto d = join(*skip[3], *skip[2], net.up[0]);  // [B,H/16,W/16,64]
   trace("up", 1, d);
   if (wants_sides) maps.out1 = head(o, d, net.side1, 16);
-  d = up(o, d, *skip[1], net.up[1]);  // [B,H/8,W/8,64]
+  d = join(d, *skip[1], net.up[1]);  // [B,H/8,W/8,64]
   trace("up", 2, d);
   if (wants_sides) maps.out2 = head(o, d, net.side2, 8);
-  d = up(o, d, *skip[0], net.up[2]);  // [B,H/4,W/4,64]
+  d = join(d, *skip[0], net.up[2]);  // [B,H/4,W/4,64]
   trace("up", 3, d);
   maps.out = head(o, d, net.head, 4);  // [B,H,W,1]
   return maps;

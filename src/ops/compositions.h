@@ -35,6 +35,10 @@ class Compositions {
     const Extent to = self().extent(skip);
     return self().concat(skip, self().upsample(x, to.h, to.w, /*align_corners=*/true));
   }
+  template <class F, class... Inputs>
+  auto recomputable(const F& f, Inputs&&... inputs) {
+    return f(std::forward<Inputs>(inputs)...);
+  }
 
  private:
   Self& self() { return static_cast<Self&>(*this); }

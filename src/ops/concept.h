@@ -64,7 +64,8 @@ concept Ops = WeightMaker<typename O::Weights> &&
     requires(O& o, const typename O::Tensor& x, typename O::Tensor v,
              const typename O::Weights::PatchEmbed& patch, const typename O::Weights::Position& position,
              const typename O::Weights::Norm& norm, const typename O::Weights::Linear& linear,
-             const typename O::Weights::ConvBn& conv, const typename O::Weights::ConvBnFan& fan) {
+             const typename O::Weights::ConvBn& conv, const typename O::Weights::ConvBnFan& fan,
+             typename O::Tensor (*part)(const typename O::Tensor&)) {
   typename O::Tensor;
   { o.extent(x) } -> std::same_as<Extent>;
 
@@ -105,6 +106,9 @@ concept Ops = WeightMaker<typename O::Weights> &&
   {
     o.upsample_behind(x, x)
     } -> std::same_as<typename O::Tensor>;  // concat(skip, upsample(x to skip, align_corners))
+  // part(x...). A backend that trains may keep only x and call `part` again for the gradients: it must refer
+  // to nothing that ends before them.
+  { o.recomputable(part, x) } -> std::same_as<typename O::Tensor>;
 };
 
 }  // namespace sam2unet::ops

@@ -60,7 +60,7 @@ double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; }
+// Event { double wall_time = 1; int64 step = 2; string file_version = 3; Summary summary = 5; ... }
 std::string event(std::int64_t step, const std::string& content) {
   std::string out = "\x09";
   out.append(little_endian(now())).append("\x10").append(varint(static_cast<std::uint64_t>(step)));
@@ -69,17 +69,31 @@ std::string event(std::int64_t step, const std::string& content) {
 
 }  // namespace
 
-EventWriter::EventWriter(const std::filesystem::path& folder)
+EventWriter::EventWriter(const std::filesystem::path& folder, std::int64_t steps)
     : path_(folder / fmt::format("events.out.tfevents.{:.0f}.sam2unet", now() * 1e6)) {
   file_.reset(std::fopen(path_.c_str(), "wb"));
   if (!file_) throw FileError(fmt::format("{}: cannot be written: {}", path_.string(), std::strerror(errno)));
   record(event(0, field(3, "brain.Event:2")));
+  // Event { SessionLog session_log = 7; }  SessionLog { SessionStatus status = 1; }  START = 1
+  if (steps > 0) record(event(steps + 1, field(7, "\x08\x01")));
 }
 
 // Summary { repeated Value value = 1; }  Value { string tag = 1; float simple_value = 2; }
 void EventWriter::scalar(const std::string& tag, std::int64_t step, double value) {
   std::string v = field(1, tag);
   v.append("\x15").append(little_endian(static_cast<float>(value)));
+  record(event(step, field(5, field(1, v))));
+}
+
+// Value { string tag = 1; Image image = 4; }
+// Image { int32 height = 1; int32 width = 2; int32 colorspace = 3; bytes encoded_image_string = 4; }
+void EventWriter::picture(const std::string& tag, std::int64_t step, int width, int height,
+                          std::span<const std::byte> png) {
+  std::string image("\x08");
+  image.append(varint(static_cast<std::uint64_t>(height))).append("\x10").append(varint(static_cast<std::uint64_t>(width))).append("\x18\x03");  // RGB
+  image.append(field(4, {reinterpret_cast<const char*>(png.data()), png.size()}));
+  std::string v = field(1, tag);
+  v.append(field(4, image));
   record(event(step, field(5, field(1, v))));
 }
 

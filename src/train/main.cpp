@@ -10,6 +10,7 @@
 
 #include "core/file.h"
 #include "sam2unet/errors.h"
+#include "train/parallel.h"
 #include "train/trainer.h"
 
 namespace {
@@ -76,26 +77,37 @@ Settings settle(const Arguments& a) {
   return s;
 }
 
+std::string hours(double seconds) {
+  const auto s = static_cast<long long>(std::clamp(seconds, 0.0, 1e8));
+  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
+                  : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+}
+
 int train_run(const Arguments& arguments) {
   struct sigaction action {};
   action.sa_handler = [](int) { stop_requested = true; };
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error that is told, not the end
 
   Listener listener;
   const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
   const auto clear = is_terminal ? "\r\x1b[K" : "";
   listener.message = [&](const std::string& line) { fmt::print(stderr, "{}{}\n", clear, line); };
-  listener.step = [&](int epoch, std::size_t batch, std::size_t batches, double loss, double rate) {
+  listener.step = [&](const StepReport& r) {
     if (!is_terminal) return;
-    const auto filled = static_cast<int>(24 * batch / batches);
-    fmt::print(stderr, "\r\x1b[Kepoch {} [{:<24}] {}/{} loss {:.4f} {:.1f} pictures/s", epoch + 1,
-               std::string(static_cast<std::size_t>(filled), '#'), batch, batches, loss, rate);
+    const auto filled = static_cast<std::size_t>(24 * r.batch / r.batches);
+    fmt::print(stderr, "\r\x1b[Kepoch {}/{} [{:<24}] {}/{} loss {:.4f} {:.1f} pictures/s, {} left", r.epoch,
+               r.epochs, std::string(filled, '#'), r.batch, r.batches, r.loss, r.pictures_per_s,
+               hours(r.seconds_left));
   };
   listener.stop = [] { return stop_requested.load(); };
   const Settings settings = settle(arguments);
   const RunResult r = run(settings, arguments.resume, listener);
-  if (r.finished) fmt::print("{}/last.safetensors\n", settings.out);
+  const char* rank = std::getenv("RANK");
+  if (r.finished && (rank == nullptr || std::string_view(rank) == "0")) {
+    fmt::print("{}/last.safetensors\n", settings.out);
+  }
   return 0;
 }
 
@@ -106,6 +118,7 @@ int main(int argc, char** argv) {
   // this when it is loaded, so the program starts itself again once.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
     ::setenv("OMP_WAIT_POLICY", "passive", 1);
+    ::setenv("TORCH_CPP_LOG_LEVEL", "ERROR", /*overwrite=*/0);  // c10d tells of every retry otherwise
     ::execv("/proc/self/exe", argv);
   }
   CLI::App app("Train SAM2-UNet");
@@ -117,6 +130,11 @@ int main(int argc, char** argv) {
     return train_run(arguments);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
+  } catch (const LostProcess& e) {
+    if (!e.is_reported()) fmt::print(stderr, "sam2unet train: {}\n", e.what());
+    // The broken group's threads may still wait for what will not come.
+    std::fflush(nullptr);
+    std::_Exit(1);
   } catch (const UsageError& e) {
     fmt::print(stderr, "sam2unet train: {}\n", e.what());
     return 2;

@@ -26,14 +26,31 @@ void AdamW::step(double lr) {
   ++steps_;
   const auto t = static_cast<double>(steps_);
   const double correction1 = 1 - std::pow(options_.beta1, t), correction2 = 1 - std::pow(options_.beta2, t);
-  for (auto& s : slots_) {
-    const at::Tensor g = s.parameter.grad();
-    if (!g.defined()) continue;
-    s.parameter.mul_(1 - lr * s.weight_decay);
-    s.mean.lerp_(g, 1 - options_.beta1);
-    s.square.mul_(options_.beta2).addcmul_(g, g, 1 - options_.beta2);
-    const at::Tensor denominator = s.square.sqrt().div_(std::sqrt(correction2)).add_(options_.eps);
-    s.parameter.addcdiv_(s.mean, denominator, -lr / correction1);
+  // Many tensors at a time, which on a GPU is one kernel; not all, since their denominators exist together.
+  constexpr std::int64_t kTogether = std::int64_t{1} << 23;
+  std::size_t i = 0;
+  while (i < slots_.size()) {
+    const double decay = slots_[i].weight_decay;
+    std::vector<at::Tensor> parameters, gradients, means, squares;
+    std::int64_t elements = 0;
+    for (; i < slots_.size() && slots_[i].weight_decay == decay && elements < kTogether; ++i) {
+      const auto& s = slots_[i];
+      if (!s.parameter.grad().defined()) continue;
+      parameters.push_back(s.parameter);
+      gradients.push_back(s.parameter.grad());
+      means.push_back(s.mean);
+      squares.push_back(s.square);
+      elements += s.parameter.numel();
+    }
+    if (parameters.empty()) continue;
+    at::_foreach_mul_(parameters, 1 - lr * decay);
+    at::_foreach_lerp_(means, gradients, 1 - options_.beta1);
+    at::_foreach_mul_(squares, options_.beta2);
+    at::_foreach_addcmul_(squares, gradients, gradients, 1 - options_.beta2);
+    auto denominators = at::_foreach_sqrt(squares);
+    at::_foreach_div_(denominators, std::sqrt(correction2));
+    at::_foreach_add_(denominators, options_.eps);
+    at::_foreach_addcdiv_(parameters, means, denominators, -lr / correction1);
   }
 }
 
@@ -43,16 +60,13 @@ void AdamW::zero_grad() {
 
 double clip_gradients(const std::vector<AdamW::Slot>& slots, double largest) {
   const c10::NoGradGuard no_gradients;
-  double sum = 0.0;
+  std::vector<at::Tensor> gradients;
   for (const auto& s : slots) {
-    if (s.parameter.grad().defined()) sum += s.parameter.grad().to(at::kDouble).square().sum().item<double>();
+    if (s.parameter.grad().defined()) gradients.push_back(s.parameter.grad());
   }
-  const double norm = std::sqrt(sum);
-  if (largest > 0 && norm > largest) {
-    for (const auto& s : slots) {
-      if (s.parameter.grad().defined()) s.parameter.grad().mul_(largest / (norm + 1e-6));
-    }
-  }
+  if (gradients.empty()) return 0.0;
+  const double norm = at::stack(at::_foreach_norm(gradients)).to(at::kDouble).norm().item<double>();
+  if (largest > 0 && norm > largest) at::_foreach_mul_(gradients, largest / (norm + 1e-6));
   return norm;
 }
 

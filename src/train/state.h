@@ -29,11 +29,11 @@ class Ema {
 
 /// Counters beside the tensors. Order, augmentation and weights come from the seed and these alone.
 struct Progress {
-  int epoch = 0;                                          ///< being trained
-  std::size_t batch = 0;                                  ///< of the epoch, next to be trained
-  std::int64_t step = 0;                                  ///< optimizer steps so far
-  double loss_sum = 0.0;                                  ///< over the epoch's batches so far
-  double best = std::numeric_limits<double>::infinity();  ///< smallest validation MAE
+  int epoch = 0;                                           ///< being trained
+  std::size_t batch = 0;                                   ///< of the epoch, next to be trained
+  std::int64_t step = 0;                                   ///< optimizer steps so far
+  double loss_sum = 0.0;                                   ///< over the epoch's batches so far
+  double best = std::numeric_limits<double>::quiet_NaN();  ///< value of --best-by in the best epoch
   int epochs_since_best = 0;
 };
 

@@ -4,20 +4,22 @@
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <cstdlib>
+#include <sstream>
 
 #include "core/file.h"
 #include "ops/torch/device.h"
 #include "sam2unet/errors.h"
-#include "train/events.h"
 #include "train/loader.h"
-#include "train/loss.h"
+#include "train/log.h"
+#include "train/parallel.h"
 #include "train/start.h"
 #include "train/state.h"
+#include "train/step.h"
 #include "train/validate.h"
 
 namespace sam2unet::train {
@@ -39,7 +41,71 @@ std::vector<Pair> all_pairs(const std::vector<std::string>& images, const std::v
   return out;
 }
 
-Data find_data(const Settings& s, const Listener& listener) {
+// Decodes this process's share of the pairs, and leaves out of all what any process found bad.
+std::vector<Pair> checked(const std::vector<Pair>& pairs, const std::string& what, const Settings& s,
+                          const Listener& listener, Group& group) {
+  std::vector<Pair> own;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    if (i % static_cast<std::size_t>(group.world()) == static_cast<std::size_t>(group.rank()))
+      own.push_back(pairs[i]);
+  }
+  std::vector<std::string> problems;
+  const auto readable = readable_pairs(own, s.workers, problems);
+  at::Tensor is_good = at::zeros({static_cast<std::int64_t>(pairs.size())}, at::kFloat);
+  auto* good = is_good.mutable_data_ptr<float>();
+  for (std::size_t i = 0, next = 0; i < pairs.size() && next < readable.size(); ++i) {
+    if (pairs[i].image == readable[next].image && pairs[i].mask == readable[next].mask)
+      good[i] = 1.0F, ++next;
+  }
+  group.sum(is_good);
+  std::vector<std::string> all;
+  for (const auto& text : group.exchange("problems/" + what, fmt::format("{}", fmt::join(problems, "\n")))) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) all.push_back(line);
+  }
+  if (!all.empty() && !s.skip_bad) {
+    const auto shown = static_cast<std::ptrdiff_t>(std::min<std::size_t>(3, all.size()));
+    throw ImageError(
+        fmt::format("{} of {} pairs cannot be used: {}; correct them, or leave them out with --skip-bad",
+                    all.size(), pairs.size(), fmt::join(all.begin(), all.begin() + shown, "; ")));
+  }
+  for (const auto& p : all) listener.message("left out: " + p);
+  std::vector<Pair> out;
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    if (good[i] != 0.0F) out.push_back(pairs[i]);
+  }
+  return out;
+}
+
+// All processes must have found the same names, or each would train on its own order.
+void check_alike(const Data& data, const Settings& s, Group& group) {
+  std::uint64_t names = 0xCBF29CE484222325u;  // FNV-1a
+  for (const auto* part : {&data.train, &data.validation}) {
+    for (const auto& p : *part) {
+      for (const char c : p.image.filename().string())
+        names = (names ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+    }
+  }
+  const auto said =
+      group.exchange("run", fmt::format("{} pictures to train on, {} to validate on, names {:016x}\n",
+                                        data.train.size(), data.validation.size(), names) +
+                                s.to_toml());
+  for (std::size_t r = 1; r < said.size(); ++r) {
+    if (said[r] == said[0]) continue;
+    const auto line = [](const std::string& t) { return t.substr(0, t.find('\n')); };
+    const auto settings = [&](const std::string& t) {
+      return Settings::from_toml(t.substr(t.find('\n') + 1));
+    };
+    const auto changed = Settings::differences(settings(said[0]), settings(said[r]));
+    if (line(said[r]) == line(said[0]) && changed.empty()) continue;
+    throw UsageError(fmt::format("rank {} was started otherwise than rank 0: {}", r,
+                                 changed.empty()
+                                     ? fmt::format("{}; rank 0 finds {}", line(said[r]), line(said[0]))
+                                     : fmt::format("{}", fmt::join(changed, ", "))));
+  }
+}
+
+Data find_data(const Settings& s, const Listener& listener, Group& group) {
   Data data{all_pairs(s.images, s.masks), all_pairs(s.val_images, s.val_masks)};
   if (s.val_split > 0 && data.validation.empty()) {
     const auto order = shuffled(data.train.size(), s.seed, ~0ULL);
@@ -49,20 +115,14 @@ Data find_data(const Settings& s, const Listener& listener) {
       (i < n ? data.validation : rest).push_back(data.train[order[i]]);
     data.train = std::move(rest);
   }
-  for (auto* part : {&data.train, &data.validation}) {
-    std::vector<std::string> problems;
-    *part = readable_pairs(*part, s.workers, problems);
-    if (!problems.empty() && !s.skip_bad) {
-      throw ImageError(fmt::format(
-          "{} of {} pairs cannot be used: {}; correct them, or leave them out with --skip-bad",
-          problems.size(), problems.size() + part->size(),
-          fmt::join(problems.begin(),
-                    problems.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(3, problems.size())),
-                    "; ")));
-    }
-    for (const auto& p : problems) listener.message("left out: " + p);
-  }
+  check_alike(data, s, group);
+  data.train = checked(data.train, "train", s, listener, group);
+  data.validation = checked(data.validation, "validation", s, listener, group);
   if (data.train.empty()) throw UsageError("no picture is left to train on");
+  if (data.train.size() < static_cast<std::size_t>(group.world()) || s.batch < group.world()) {
+    throw UsageError(fmt::format("{} processes, but a batch of {} from {} pictures: each must get a picture",
+                                 group.world(), s.batch, data.train.size()));
+  }
   return data;
 }
 
@@ -72,61 +132,82 @@ std::optional<model::Config> asked_config(const Settings& s) {
   return std::nullopt;
 }
 
+at::ScalarType compute_type(const Settings& s) {
+  return s.precision == "f64" ? at::kDouble : s.precision == "bf16" ? at::kBFloat16 : at::kFloat;
+}
+
 at::ScalarType parameter_type(const Settings& s) {
   return s.precision == "f64" ? at::kDouble : at::kFloat;
 }
 
+// A metric that can decide what is best.
+struct Criterion {
+  const char* option;
+  const char* key;  // as `eval` calls it
+  bool higher_is_better;
+};
+constexpr Criterion kCriteria[] = {
+    {"mae", "MAE", false},  {"s", "S", true},          {"wf", "wF", true},         {"e", "E_mean", true},
+    {"f", "fm.mean", true}, {"iou", "iou.mean", true}, {"dice", "dice.mean", true}};
+
+const Criterion& criterion(const std::string& option) {
+  return *std::find_if(std::begin(kCriteria), std::end(kCriteria),
+                       [&](const Criterion& c) { return c.option == option; });
+}
+
 class Run {
  public:
-  Run(const Settings& settings, bool resume, const Listener& listener)
+  Run(const Settings& settings, bool resume, const Listener& listener, Group& group, at::Device device)
       : s_(settings),
         listener_(listener),
-        device_(ops::find_device(s_.device)),
-        data_(find_data(s_, listener)),
+        group_(group),
+        device_(device),
+        data_(find_data(s_, listener, group)),
         start_(s_.init == "scratch" || resume ? fs::path() : fs::path(s_.init), resume_config(resume),
                s_.seed),
         net_(start_.config(), start_, s_.freeze == "trunk" ? Freeze::trunk : Freeze::none, parameter_type(s_),
              device_),
         optimizer_(net_.trainable(), {s_.lr, s_.weight_decay, 0.9, 0.999, 1e-8, s_.decay_all}),
         ema_(optimizer_, s_.ema),
-        out_(s_.out) {
+        out_(s_.out),
+        criterion_(criterion(s_.best_by)) {
     net_.config().check_input(s_.size, s_.size);
-    fs::create_directories(out_);
+    net_.ops().recompute = s_.recompute;
+    net_.ops().deterministic = s_.deterministic && device_.is_cuda();
     if (resume) {
       progress_ = load_state(out_ / "state.safetensors", net_, optimizer_, ema_);
-      if (ema_.enabled()) listener_.message("moving average restored");
       listener_.message(fmt::format("resumed at epoch {}, batch {}", progress_.epoch + 1, progress_.batch));
     }
-    write_file(out_ / "train.toml", s_.to_toml());
-    events_ = std::make_unique<EventWriter>(out_);
-    listener_.message(fmt::format("{} pictures to train on, {} to validate on; {}; {} tensors learn",
+    share_state();
+    step_ = std::make_unique<GradientStep>(
+        net_, optimizer_, group_,
+        StepOptions{s_.bce == "effective" ? Bce::effective : Bce::weighted, s_.accumulate, s_.sync_bn});
+    if (group_.is_first()) {
+      fs::create_directories(out_ / "validation");
+      write_file(out_ / "train.toml", s_.to_toml());
+      log_ = std::make_unique<RunLog>(out_, progress_.epoch, progress_.step);
+    }
+    listener_.message(fmt::format("{} pictures to train on, {} to validate on; {}; {} tensors learn{}",
                                   data_.train.size(), data_.validation.size(), start_.description(),
-                                  optimizer_.slots().size()));
+                                  optimizer_.slots().size(),
+                                  group_.is_alone() ? "" : fmt::format("; {} processes", group_.world())));
   }
 
   RunResult train() {
     RunResult result;
-    result.best_mae = progress_.best;
-    for (; progress_.epoch < s_.epochs; ++progress_.epoch, progress_.batch = 0, progress_.loss_sum = 0) {
+    begin_ = Clock::now();
+    bool is_done = stops_early();  // a resumed run may be one that did
+    for (; !is_done && progress_.epoch < s_.epochs; next_epoch()) {
       const bool is_first = progress_.epoch == 0;
       if (!train_epoch()) return result;
       const double mean = progress_.loss_sum / static_cast<double>(std::max<std::size_t>(1, batches_));
       if (is_first) result.first_loss = mean;
       result.last_loss = mean;
-      const bool is_better = finish_epoch(mean);
-      result.best_mae = progress_.best;
-      // The state names the next epoch, so that a kill from here on repeats nothing.
-      Progress next = progress_;
-      ++next.epoch;
-      next.batch = 0;
-      next.loss_sum = 0;
-      save_state(out_ / "state.safetensors", net_, optimizer_, ema_, next, s_);
-      if (s_.early_stop > 0 && !is_better && progress_.epochs_since_best >= s_.early_stop) {
-        listener_.message(fmt::format("no better validation for {} epochs: stopped", s_.early_stop));
-        break;
-      }
+      finish_epoch(mean);
+      is_done = stops_early();
     }
     result.finished = true;
+    result.best = progress_.best;
     return result;
   }
 
@@ -138,38 +219,65 @@ class Run {
     return it == file.metadata().end() ? asked_config(s_) : model::Config::from_json(it->second);
   }
 
-  double learning_rate(double epoch_and_part) const {
-    if (epoch_and_part < s_.warmup_epochs) return s_.lr * (epoch_and_part + 1e-3) / s_.warmup_epochs;
+  // Every process starts from what rank 0 has.
+  void share_state() {
+    if (group_.is_alone()) return;
+    const c10::NoGradGuard no_gradients;
+    const auto share = [&](const at::Tensor& t) {
+      at::Tensor values = t.detach();
+      group_.broadcast(values);
+    };
+    for (const auto& e : net_.tensors().entries()) share(e.value);
+    for (const auto& s : optimizer_.slots()) {
+      share(s.mean);
+      share(s.square);
+    }
+    for (const auto& t : ema_.averages()) share(t);
+  }
+
+  bool stops_early() const {
+    const bool stops =
+        s_.early_stop > 0 && !data_.validation.empty() && progress_.epochs_since_best >= s_.early_stop;
+    if (stops) listener_.message(fmt::format("no better validation for {} epochs: stopped", s_.early_stop));
+    return stops;
+  }
+
+  void next_epoch() {
+    ++progress_.epoch;
+    progress_.batch = 0;
+    progress_.loss_sum = 0;
+  }
+
+  double learning_rate() const {
+    const double epochs =
+        progress_.epoch + static_cast<double>(progress_.batch) / static_cast<double>(batches_);
+    if (epochs < s_.warmup_epochs) return s_.lr * (epochs + 1e-3) / s_.warmup_epochs;
     return cosine_lr(s_.lr, s_.min_lr, progress_.epoch, s_.epochs);
   }
 
-  // False: stopped on request, state saved.
-  bool train_epoch() {
+  LoaderOptions loader_options() const {
     LoaderOptions options;
     options.size = s_.size;
     options.batch = s_.batch;
     options.seed = s_.seed;
     options.workers = s_.workers;
+    options.rank = group_.rank();
+    options.world = group_.world();
     options.augment = s_.augment == "none"       ? Augment::none
                       : s_.augment == "official" ? Augment::official
                                                  : Augment::strong;
-    Loader loader(data_.train, options, static_cast<std::uint64_t>(progress_.epoch), progress_.batch);
+    return options;
+  }
+
+  // False: stopped on request, state saved.
+  bool train_epoch() {
+    Loader loader(data_.train, loader_options(), static_cast<std::uint64_t>(progress_.epoch),
+                  progress_.batch);
     batches_ = loader.batches();
     while (progress_.batch < batches_) {
       const auto begin = Clock::now();
-      const Batch batch = loader.next();
-      const double loss = train_batch(batch);
-      ++progress_.batch;
-      ++progress_.step;
-      progress_.loss_sum += loss;
-      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-      events_->scalar("train/loss", progress_.step, loss);
-      listener_.step(progress_.epoch, progress_.batch, batches_, loss,
-                     static_cast<double>(batch.members.size()) / seconds);
-      const bool stops = listener_.stop();
-      if (stops || (s_.save_every > 0 && progress_.step % s_.save_every == 0)) {
-        save_state(out_ / "state.safetensors", net_, optimizer_, ema_, progress_, s_);
-      }
+      const bool stops = train_batch(loader.next(), begin);
+      if (stops || (s_.save_every > 0 && progress_.step % s_.save_every == 0)) save(progress_);
       if (stops) {
         listener_.message("stopped on request; --resume goes on from here");
         return false;
@@ -178,58 +286,77 @@ class Run {
     return true;
   }
 
-  // Forward, backward and one update by the whole batch, in `accumulate` parts.
-  double train_batch(const Batch& batch) {
-    const auto type = s_.precision == "f64"    ? at::kDouble
-                      : s_.precision == "bf16" ? at::kBFloat16
-                                               : at::kFloat;
-    const Bce bce = s_.bce == "effective" ? Bce::effective : Bce::weighted;
-    const std::int64_t n = batch.image.size(0), part = (n + s_.accumulate - 1) / s_.accumulate;
+  // One update by the whole batch; whether some process was asked to stop.
+  bool train_batch(const Batch& batch, Clock::time_point begin) {
+    const auto whole = static_cast<std::size_t>(s_.batch);
+    const std::size_t total = std::min(whole, data_.train.size() - progress_.batch * whole);
     optimizer_.zero_grad();
-    double loss = 0.0;
-    for (std::int64_t at = 0; at < n; at += part) {
-      const std::int64_t end = std::min(n, at + part);
-      const at::Tensor image = batch.image.slice(0, at, end).to(device_, type);
-      const at::Tensor mask = batch.mask.slice(0, at, end).to(device_);
-      const at::Tensor total = structure_losses(net_.forward_training(image), mask, bce).total *
-                               (static_cast<double>(end - at) / static_cast<double>(n));
-      loss += total.item<double>();
-      if (!std::isfinite(loss)) refuse_loss(batch, loss);
-      total.backward();
-    }
-    const double norm = s_.clip > 0 ? clip_gradients(optimizer_.slots(), s_.clip) : 0.0;
-    if (!std::isfinite(norm)) refuse_loss(batch, norm);
-    const double epoch_and_part =
-        progress_.epoch + static_cast<double>(progress_.batch) / static_cast<double>(batches_);
-    optimizer_.step(learning_rate(epoch_and_part));
+    const auto outcome = step_->compute(batch.image.to(device_, compute_type(s_)), batch.mask.to(device_),
+                                        total, listener_.stop());
+    if (outcome.bad_rank >= 0) refuse(batch, "loss", outcome.loss, outcome.bad_rank);
+    const double norm = clip_gradients(optimizer_.slots(), s_.clip);
+    if (!std::isfinite(norm)) refuse(batch, "gradient's norm", norm, 0);
+    const double lr = learning_rate();
+    optimizer_.step(lr);
     ema_.update(optimizer_);
-    return loss;
+    ++progress_.batch;
+    ++progress_.step;
+    ++steps_made_;
+    progress_.loss_sum += outcome.loss;
+    const auto now = Clock::now();
+    const double rate = static_cast<double>(total) / std::chrono::duration<double>(now - begin).count();
+    if (log_) {
+      log_->step(progress_.epoch + 1, progress_.step,
+                 {{"loss", outcome.loss}, {"lr", lr}, {"gradient_norm", norm}, {"pictures_per_s", rate}});
+    }
+    const double per_step =
+        std::chrono::duration<double>(now - begin_).count() / static_cast<double>(steps_made_);
+    const auto left = static_cast<double>(s_.epochs - progress_.epoch) * static_cast<double>(batches_) -
+                      static_cast<double>(progress_.batch);
+    listener_.step({progress_.epoch + 1, s_.epochs, progress_.batch, batches_, progress_.step, outcome.loss,
+                    lr, norm, rate, per_step * left});
+    return outcome.stops;
   }
 
-  [[noreturn]] void refuse_loss(const Batch& batch, double loss) const {
+  [[noreturn]] void refuse(const Batch& batch, const char* what, double value, int rank) const {
+    if (rank != group_.rank()) throw LostProcess("another process's loss is no number", true);
     std::vector<std::string> names;
     for (const auto i : batch.members) names.push_back(data_.train[i].image.filename().string());
     throw Error(fmt::format(
-        "the loss is {} at epoch {}, batch {} (step {}), pictures {}; the last checkpoint is kept, "
+        "the {} is {} at epoch {}, batch {} (step {}), pictures {}; the last checkpoint is kept, "
         "try a smaller --lr or --clip 1",
-        loss, progress_.epoch + 1, progress_.batch + 1, progress_.step + 1, fmt::join(names, ", ")));
+        what, value, progress_.epoch + 1, progress_.batch + 1, progress_.step + 1, fmt::join(names, ", ")));
   }
 
-  // Validates, writes logs and weights; whether this is the best epoch so far.
-  bool finish_epoch(double mean_loss) {
+  // Validates, writes logs, weights and the state.
+  void finish_epoch(double mean_loss) {
     ema_.swap(optimizer_);  // the average is what is validated and kept
     Validation v;
-    const auto type = parameter_type(s_);
-    if (!data_.validation.empty())
-      v = validate(net_, data_.validation, s_.size, type, device_, out_ / "validation");
-    const bool is_better = data_.validation.empty() || v.mae < progress_.best;
+    if (!data_.validation.empty()) {
+      v = validate(net_, data_.validation,
+                   {s_.size, std::min(s_.batch, 8), s_.workers, parameter_type(s_), device_}, group_);
+    }
+    const double value = v.value(criterion_.key);
+    const bool is_better = data_.validation.empty() || std::isnan(progress_.best) ||
+                           (criterion_.higher_is_better ? value > progress_.best : value < progress_.best);
     progress_.epochs_since_best = is_better ? 0 : progress_.epochs_since_best + 1;
-    if (!data_.validation.empty() && is_better) progress_.best = v.mae;
-    write_weights("last");
-    if (is_better) write_weights("best");
+    if (is_better) progress_.best = value;
+    if (group_.is_first()) {
+      write_weights("last");
+      if (is_better) write_weights("best");
+    }
     ema_.swap(optimizer_);
     log_epoch(mean_loss, v);
-    return is_better;
+    // The state names the next epoch, so that a kill from here on repeats nothing.
+    Progress next = progress_;
+    ++next.epoch;
+    next.batch = 0;
+    next.loss_sum = 0;
+    save(next);
+  }
+
+  void save(const Progress& progress) const {
+    if (group_.is_first()) save_state(out_ / "state.safetensors", net_, optimizer_, ema_, progress, s_);
   }
 
   void write_weights(const std::string& name) const {
@@ -240,35 +367,29 @@ class Run {
 
   void log_epoch(double loss, const Validation& v) {
     const int epoch = progress_.epoch + 1;
-    const double lr = cosine_lr(s_.lr, s_.min_lr, progress_.epoch, s_.epochs);
-    nlohmann::json line{{"epoch", epoch}, {"step", progress_.step}, {"lr", lr}, {"loss", loss}};
-    events_->scalar("train/epoch_loss", epoch, loss);
     std::string text = fmt::format("epoch {}/{}: loss {:.4f}", epoch, s_.epochs, loss);
     if (!data_.validation.empty()) {
-      line.update({{"mae", v.mae}, {"s_measure", v.s_measure}, {"weighted_f", v.weighted_f}});
-      events_->scalar("val/mae", epoch, v.mae);
-      events_->scalar("val/s_measure", epoch, v.s_measure);
-      events_->scalar("val/weighted_f", epoch, v.weighted_f);
-      text += fmt::format(", MAE {:.4f}, S {:.4f}, weighted F {:.4f}", v.mae, v.s_measure, v.weighted_f);
+      text += fmt::format(", MAE {:.4f}, S {:.4f}, weighted F {:.4f}", v.value("MAE"), v.value("S"),
+                          v.value("wF"));
     }
-    append("log.jsonl", "", line.dump());
-    append("log.csv", "epoch,step,lr,loss,mae,s_measure,weighted_f",
-           fmt::format("{},{},{},{},{},{},{}", epoch, progress_.step, lr, loss, v.mae, v.s_measure,
-                       v.weighted_f));
     listener_.message(text);
-  }
-
-  void append(const std::string& name, const std::string& header, const std::string& line) const {
-    const bool is_new = !fs::exists(out_ / name);
-    std::ofstream file(out_ / name, std::ios::app);
-    if (is_new && !header.empty()) file << header << '\n';
-    file << line << '\n';
-    if (!file.flush())
-      throw FileError(fmt::format("{}: cannot be written; is the disk full?", (out_ / name).string()));
+    if (!log_) return;
+    log_->epoch(epoch, progress_.step,
+                {{"lr", cosine_lr(s_.lr, s_.min_lr, progress_.epoch, s_.epochs)}, {"loss", loss}}, v.values);
+    for (const auto& row : v.rows) {
+      write_png(out_ / "validation" / (row.name + ".png"), row.picture);
+      // TensorBoard keeps the pictures of all epochs, so they are small there.
+      const double scale = std::min(1.0, 600.0 / row.picture.width);
+      log_->picture(
+          row.name, progress_.step,
+          resize_pillow(row.picture, std::max(1, static_cast<int>(row.picture.width * scale)),
+                        std::max(1, static_cast<int>(row.picture.height * scale)), ResizeFilter::bilinear));
+    }
   }
 
   Settings s_;
   const Listener& listener_;
+  Group& group_;
   at::Device device_;
   Data data_;
   StartWeights start_;
@@ -276,16 +397,16 @@ class Run {
   AdamW optimizer_;
   Ema ema_;
   fs::path out_;
-  std::unique_ptr<EventWriter> events_;
+  const Criterion& criterion_;
+  std::unique_ptr<GradientStep> step_;
+  std::unique_ptr<RunLog> log_;  // rank 0's
   Progress progress_;
   std::size_t batches_ = 0;
+  std::int64_t steps_made_ = 0;  // by this process
+  Clock::time_point begin_;
 };
 
-}  // namespace
-
-RunResult run(const Settings& settings, bool resume, const Listener& listener) {
-  settings.validate();
-  if (settings.threads > 0) at::set_num_threads(settings.threads);
+void check_start(const Settings& settings, bool resume) {
   const fs::path state = fs::path(settings.out) / "state.safetensors";
   if (resume) {
     const auto changed = Settings::differences(stored_settings(state), settings);
@@ -296,7 +417,40 @@ RunResult run(const Settings& settings, bool resume, const Listener& listener) {
     throw UsageError(fmt::format("{}: holds a run already; go on with it by --resume, or name another --out",
                                  settings.out));
   }
-  return Run(settings, resume, listener).train();
+}
+
+void use_deterministic_algorithms() {
+  // cuBLAS is deterministic with a workspace of fixed size only; read when it starts.
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicCuDNN(true);
+  at::globalContext().setBenchmarkCuDNN(false);
+}
+
+}  // namespace
+
+RunResult run(const Settings& settings, bool resume, const Listener& listener) {
+  settings.validate();
+  if (settings.threads > 0) at::set_num_threads(settings.threads);
+  if (settings.deterministic) use_deterministic_algorithms();
+  const Place place = place_from_environment();
+  at::Device device = ops::find_device(settings.device);
+  if (device.is_cuda()) device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(place.local_rank));
+  Group group(place, device, std::chrono::seconds(settings.dist_timeout));
+  Listener own = listener;
+  if (!group.is_first()) {
+    own.message = [](const std::string&) {};
+    own.step = [](const StepReport&) {};
+  }
+  try {
+    check_start(settings, resume);
+    return Run(settings, resume, own, group, device).train();
+  } catch (const LostProcess&) {
+    throw;
+  } catch (const std::exception& e) {
+    if (!group.leave()) throw LostProcess(e.what(), /*is_reported=*/true);
+    throw;
+  }
 }
 
 }  // namespace sam2unet::train

@@ -4,27 +4,95 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <limits>
+#include <mutex>
+#include <thread>
 
+#include "metrics/accumulate.h"
 #include "metrics/scorer.h"
-#include "sam2unet/image.h"
 
 namespace sam2unet::train {
 namespace {
 
-constexpr std::size_t kPicturesKept = 8;
+constexpr std::size_t kRowsKept = 8;
+
+// Threads that take work in the order in which it was given.
+class Workers {
+ public:
+  explicit Workers(int n) {
+    for (int i = 0; i < std::max(1, n); ++i) threads_.emplace_back([this] { run(); });
+  }
+  ~Workers() {
+    const std::lock_guard lock(mutex_);
+    stops_ = true;
+    changed_.notify_all();
+  }
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  template <class F>
+  auto start(F f) {
+    auto task = std::make_shared<std::packaged_task<decltype(f())()>>(std::move(f));
+    auto result = task->get_future();
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace_back([task] { (*task)(); });
+    changed_.notify_one();
+    return result;
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      changed_.wait(lock, [&] { return stops_ || !waiting_.empty(); });
+      if (stops_) return;
+      const auto work = std::move(waiting_.front());
+      waiting_.pop_front();
+      lock.unlock();
+      work();
+      lock.lock();
+    }
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> waiting_;
+  bool stops_ = false;
+  std::vector<std::jthread> threads_;
+};
+
+struct Prepared {
+  Sample sample;
+  Image truth;
+};
+
+Prepared prepare(const Pair& pair, int size) {
+  DecodeOptions gray;
+  gray.mode = ColorMode::gray;
+  gray.apply_exif_orientation = false;
+  Prepared p{load_sample(pair, size, Augment::none, Random(0, 0, 0)), read_image(pair.mask, gray)};
+  if (*std::max_element(p.truth.pixels.begin(), p.truth.pixels.end()) == 1) {
+    for (auto& v : p.truth.pixels) v = v != 0 ? 255 : 0;
+  }
+  return p;
+}
 
 // Probabilities at the given size, rounded to 8 bits.
 Image to_gray(const at::Tensor& logits, int width, int height) {  // [1,S,S,1]
   const at::Tensor p = at::sigmoid(
-      at::upsample_bilinear2d(logits.permute({0, 3, 1, 2}).to(at::kCPU, at::kFloat), {height, width}, false));
+      at::upsample_bilinear2d(logits.permute({0, 3, 1, 2}).to(at::kFloat), {height, width}, false));
   const at::Tensor bytes = (p * 255).round().to(at::kByte).contiguous();
   Image out(width, height, 1);
   std::copy_n(bytes.const_data_ptr<std::uint8_t>(), out.pixels.size(), out.pixels.begin());
   return out;
 }
 
-void write_row(const std::filesystem::path& path, const Image& picture, const Image& truth,
-               const Image& map) {
+Image side_by_side(const Pair& pair, const Image& truth, const Image& map) {
+  DecodeOptions rgb;
+  rgb.apply_exif_orientation = false;
+  const Image picture = read_image(pair.image, rgb);
   const int w = picture.width, h = picture.height;
   const Image t = resize_pillow(truth, w, h, ResizeFilter::bilinear),
               m = resize_pillow(map, w, h, ResizeFilter::bilinear);
@@ -36,41 +104,78 @@ void write_row(const std::filesystem::path& path, const Image& picture, const Im
       std::fill_n(row.row(y) + 3 * (2 * w + x), 3, m.row(y)[x]);
     }
   }
-  write_png(path, row);
+  return row;
+}
+
+// The row of metrics/accumulate.h: sums of them hold every value of the data set.
+std::vector<double> score(const Image& map, const Image& truth) {
+  metrics::Scorer scorer({false, false, false, false, false, false});
+  std::vector<double> row(metrics::row_size());
+  metrics::fill_row(scorer.score(map, truth), row);
+  return row;
+}
+
+void add(std::vector<double>& sum, const std::vector<double>& row) {
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] += row[i];
 }
 
 }  // namespace
 
-Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, int size, at::ScalarType type,
-                    at::Device device, const std::filesystem::path& pictures) {
-  const c10::NoGradGuard no_gradients;
-  std::filesystem::create_directories(pictures);
-  metrics::Scorer scorer({false, false, false, false, false, false});
-  DecodeOptions gray;
-  gray.mode = ColorMode::gray;
-  gray.apply_exif_orientation = false;
-  DecodeOptions rgb;
-  rgb.apply_exif_orientation = false;
-  Validation sum{0, 0, 0};
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    const Sample sample = load_sample(pairs[i], size, Augment::none, Random(0, 0, 0));
-    const at::Tensor image = at::tensor(sample.image).reshape({1, size, size, 3}).to(device, type);
-    Image truth = read_image(pairs[i].mask, gray);
-    if (*std::max_element(truth.pixels.begin(), truth.pixels.end()) == 1) {
-      for (auto& p : truth.pixels) p = p != 0 ? 255 : 0;
-    }
-    const Image map = to_gray(net.forward_inference(image), truth.width, truth.height);
-    const auto scores = scorer.score(map, truth);
-    sum.mae += scores.mae;
-    sum.s_measure += scores.s;
-    sum.weighted_f += scores.weighted_f;
-    if (i < kPicturesKept) {
-      write_row(pictures / (pairs[i].image.stem().string() + ".png"), read_image(pairs[i].image, rgb), truth,
-                map);
-    }
+double Validation::value(const std::string& key) const {
+  for (const auto& [name, v] : values) {
+    if (name == key) return v;
   }
-  const auto n = static_cast<double>(pairs.size());
-  return {sum.mae / n, sum.s_measure / n, sum.weighted_f / n};
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const ValidationOptions& o,
+                    Group& group) {
+  const c10::NoGradGuard no_gradients;
+  std::vector<const Pair*> own;
+  for (auto i = static_cast<std::size_t>(group.rank()); i < pairs.size();
+       i += static_cast<std::size_t>(group.world()))
+    own.push_back(&pairs[i]);
+  Validation out;
+  std::vector<double> sum(metrics::row_size(), 0.0);
+  Workers workers(o.workers);
+  std::deque<std::future<Prepared>> decoded;
+  std::deque<std::future<std::vector<double>>> scored;
+  const auto batch = static_cast<std::size_t>(o.batch);
+  const std::size_t ahead = 2 * batch;
+  std::size_t asked = 0;
+  for (std::size_t begin = 0; begin < own.size(); begin += batch) {
+    const std::size_t end = std::min(own.size(), begin + batch);
+    for (; asked < std::min(own.size(), end + ahead); ++asked) {
+      decoded.push_back(workers.start([pair = own[asked], size = o.size] { return prepare(*pair, size); }));
+    }
+    std::vector<Prepared> pictures;
+    std::vector<at::Tensor> inputs;
+    for (std::size_t i = begin; i < end; ++i) {
+      pictures.push_back(decoded.front().get());
+      decoded.pop_front();
+      inputs.push_back(at::from_blob(pictures.back().sample.image.data(), {o.size, o.size, 3}, at::kFloat));
+    }
+    const at::Tensor logits = net.forward_inference(at::stack(inputs).to(o.device, o.type)).to(at::kCPU);
+    for (std::size_t i = begin; i < end; ++i) {
+      auto& truth = pictures[i - begin].truth;
+      const auto at = static_cast<std::int64_t>(i - begin);
+      Image map = to_gray(logits.slice(0, at, at + 1), truth.width, truth.height);
+      if (i < kRowsKept)
+        out.rows.push_back({own[i]->image.stem().string(), side_by_side(*own[i], truth, map)});
+      scored.push_back(
+          workers.start([map = std::move(map), kept = std::move(truth)] { return score(map, kept); }));
+    }
+    for (; scored.size() > ahead; scored.pop_front()) add(sum, scored.front().get());
+  }
+  for (; !scored.empty(); scored.pop_front()) add(sum, scored.front().get());
+  at::Tensor total = at::from_blob(sum.data(), {static_cast<std::int64_t>(sum.size())}, at::kDouble);
+  group.sum(total);
+  const auto values = metrics::values_of(sum);
+  const auto& table = metrics::value_table();
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (!std::isnan(values[i])) out.values.emplace_back(table[i].key, values[i]);
+  }
+  return out;
 }
 
 }  // namespace sam2unet::train

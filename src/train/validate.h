@@ -2,23 +2,40 @@
 #pragma once
 
 #include <filesystem>
-#include <limits>
+#include <string>
+#include <vector>
 
+#include "sam2unet/image.h"
 #include "train/dataset.h"
+#include "train/log.h"
 #include "train/network.h"
+#include "train/parallel.h"
 
 namespace sam2unet::train {
 
-/// Means over the pictures; NaN where nothing was validated.
-struct Validation {
-  double mae = std::numeric_limits<double>::quiet_NaN();
-  double s_measure = std::numeric_limits<double>::quiet_NaN();
-  double weighted_f = std::numeric_limits<double>::quiet_NaN();
+struct ValidationOptions {
+  int size = 352;
+  int batch = 8;
+  int workers = 2;  ///< threads that decode and score while the network computes
+  at::ScalarType type = at::kFloat;
+  at::Device device = at::kCPU;
 };
 
-/// Predicts each picture, and scores the map at the ground truth's own size. The first few are written to
-/// `pictures` as picture, ground truth and prediction side by side.
-Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, int size, at::ScalarType type,
-                    at::Device device, const std::filesystem::path& pictures);
+struct Validation {
+  Values values;  ///< of the data set, called as `eval` calls them: S, E_adp, ..., MAE, fm.adp, ..., dice.max
+  struct Row {
+    std::string name;
+    Image picture;  ///< picture, ground truth and prediction side by side
+  };
+  std::vector<Row> rows;  ///< the first few of this process's pictures
+
+  /// NaN if there is none of that name.
+  double value(const std::string& key) const;
+};
+
+/// Predicts each picture by the running statistics and scores the map at the ground truth's own size.
+/// Collective: each process takes every world-th picture, and the values are those of all.
+Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const ValidationOptions& options,
+                    Group& group);
 
 }  // namespace sam2unet::train

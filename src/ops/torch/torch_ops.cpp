@@ -1,6 +1,7 @@
 #include "ops/torch/torch_ops.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -93,6 +94,22 @@ std::array<at::Tensor, kFan> split(const at::Tensor& all) {
   return out;
 }
 
+at::Tensor bicubic_weights(const at::Tensor& unit, std::int64_t n) {
+  return at::upsample_bicubic2d(unit, {n, 1}, /*align_corners=*/false);
+}
+
+// A resize as two matrix products: PyTorch's own kernels add their gradients in no fixed order on a GPU. The
+// matrix is what the resize makes of unit vectors, `weights` of [in,1,in,1] at [out,1].
+template <class Weights>
+at::Tensor resize_by_products(const at::Tensor& x, std::int64_t height, std::int64_t width,
+                              const Weights& weights) {  // [B,C,h,w] -> [B,C,H,W]
+  const auto matrix = [&](std::int64_t in, std::int64_t out) {
+    const at::Tensor unit = at::eye(in, x.options().dtype(at::kFloat).requires_grad(false));
+    return weights(unit.reshape({in, 1, in, 1}).to(x.scalar_type()), out).reshape({in, out});
+  };
+  return at::matmul(matrix(x.size(2), height).t(), at::matmul(x, matrix(x.size(3), width)));
+}
+
 }  // namespace
 
 at::Tensor TorchOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w) {
@@ -102,7 +119,9 @@ at::Tensor TorchOps::patch_embed(const Tensor& image, const Weights::PatchEmbed&
 at::Tensor TorchOps::add_position(Tensor x, const Weights::Position& w) {
   const Extent e = extent(x);
   const std::int64_t side = w.window.size(2);
-  const Tensor background = at::upsample_bicubic2d(w.background, {e.h, e.w}, /*align_corners=*/false);
+  const Tensor background = deterministic
+                                ? resize_by_products(w.background, e.h, e.w, bicubic_weights)
+                                : at::upsample_bicubic2d(w.background, {e.h, e.w}, /*align_corners=*/false);
   // Cut where the picture is no multiple of the window; the reference cannot run such sizes.
   const Tensor tiled = w.window.repeat({1, 1, (e.h + side - 1) / side, (e.w + side - 1) / side})
                            .slice(2, 0, e.h)
@@ -159,26 +178,25 @@ at::Tensor TorchOps::max_pool_2x2(const Tensor& x) {
 // Batch statistics in training; the running ones move by 0.1 towards mean and unbiased variance.
 at::Tensor TorchOps::batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& mean,
                                 const Tensor& variance) {
-  if (training && sync) return synced_norm(x, weight, bias, mean, variance);
-  // On the CPU, LibTorch's kernel for channels-last tensors adds its gradients up in float32: they were off
-  // by 8e-3 of their norm at 352x352, where those of the kernel for planes are off by 2e-5.
-  return at::batch_norm(x.is_cpu() ? x.contiguous() : x, weight, bias, mean, variance, training, kMomentum,
-                        kBatchEps, /*cudnn_enabled=*/true);
+  if (!training || !gather) {
+    const bool moves = !is_again_;
+    // On the CPU, LibTorch's kernel for channels-last tensors adds its gradients up in float32: they were off
+    // by 8e-3 of their norm at 352x352, where those of the kernel for planes are off by 2e-5.
+    return at::batch_norm(x.is_cpu() ? x.contiguous() : x, weight, bias, moves ? mean : Tensor(),
+                          moves ? variance : Tensor(), training, kMomentum, kBatchEps,
+                          /*cudnn_enabled=*/true);
+  }
+  const Tensor wide = x.to(weight.scalar_type());
+  const BatchMoments m = batch_moments(wide, gather);
+  if (!is_again_) {
+    Tensor(mean).mul_(1 - kMomentum).add_(m.mean, kMomentum);
+    Tensor(variance).mul_(1 - kMomentum).add_(m.variance * m.count / (m.count - 1), kMomentum);
+  }
+  return sync_batch_norm(wide, weight, bias, m, kBatchEps, gather).to(x.scalar_type());
 }
 
-at::Tensor TorchOps::synced_norm(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                 const Tensor& mean, const Tensor& variance) {
-  const std::int64_t c = x.size(1);
-  const Tensor wide = x.to(weight.scalar_type());
-  const Tensor count = at::full({1}, static_cast<double>(x.numel() / c), wide.options());
-  const Tensor sums = sync(at::cat({wide.sum({0, 2, 3}), (wide * wide).sum({0, 2, 3}), count}));
-  const Tensor n = sums.narrow(0, 2 * c, 1);
-  const Tensor m = sums.narrow(0, 0, c) / n;
-  const Tensor v = sums.narrow(0, c, c) / n - m * m;  // biased
-  Tensor(mean).mul_(1 - kMomentum).add_(m.detach(), kMomentum);
-  Tensor(variance).mul_(1 - kMomentum).add_(v.detach() * n.detach() / (n.detach() - 1), kMomentum);
-  const auto wide_c = [&](const Tensor& t) { return t.reshape({1, c, 1, 1}); };
-  return ((wide - wide_c(m)) * wide_c(at::rsqrt(v + kBatchEps) * weight) + wide_c(bias)).to(x.scalar_type());
+bool TorchOps::gradients_wanted() {
+  return c10::GradMode::is_enabled();
 }
 
 at::Tensor TorchOps::conv_bn(const Tensor& x, const Weights::ConvBn& w) {
@@ -187,7 +205,7 @@ at::Tensor TorchOps::conv_bn(const Tensor& x, const Weights::ConvBn& w) {
       at::conv2d(planes(x), as(w.weight, x), w.bias, {1, 1}, at::IntArrayRef({k.pad_h(), k.pad_w()}),
                  at::IntArrayRef({k.dilation, k.dilation}));
   if (w.bias.defined()) return picture(y);
-  if (training) Tensor(w.norm.batches).add_(1);
+  if (training && !is_again_) Tensor(w.norm.batches).add_(1);
   return picture(batch_norm(y, w.norm.weight, w.norm.bias, w.norm.mean, w.norm.variance));
 }
 
@@ -198,7 +216,7 @@ std::array<at::Tensor, kFan> TorchOps::conv_bn_fan(const Tensor& x, const Weight
     weight.push_back(part.weight);
     gamma.push_back(part.norm.weight);
     beta.push_back(part.norm.bias);
-    if (training) Tensor(part.norm.batches).add_(1);
+    if (training && !is_again_) Tensor(part.norm.batches).add_(1);
   }
   const Tensor y = at::conv2d(planes(x), as(at::cat(weight), x));
   return split(picture(batch_norm(y, at::cat(gamma), at::cat(beta), w.mean, w.variance)));
@@ -209,7 +227,11 @@ at::Tensor TorchOps::concat_all(const std::vector<Tensor>& parts) {
 }
 
 at::Tensor TorchOps::upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners) {
-  return picture(at::upsample_bilinear2d(planes(x), {height, width}, align_corners));
+  if (!deterministic) return picture(at::upsample_bilinear2d(planes(x), {height, width}, align_corners));
+  return picture(
+      resize_by_products(planes(x), height, width, [align_corners](const Tensor& unit, std::int64_t n) {
+        return at::upsample_bilinear2d(unit, {n, 1}, align_corners);
+      }));
 }
 
 }  // namespace sam2unet::ops

@@ -8,13 +8,11 @@
 #include <vector>
 
 #include "ops/compositions.h"
+#include "ops/torch/recompute.h"
+#include "ops/torch/sync_batch_norm.h"
 #include "ops/torch/torch_weights.h"
 
 namespace sam2unet::ops {
-
-/// Makes BatchNorm's statistics those of all processes (sync BatchNorm): [2C+1] sums (x, x^2, count) in, the
-/// sum over all processes out, differentiable.
-using ReduceSums = std::function<at::Tensor(const at::Tensor&)>;
 
 class TorchOps : public Compositions<TorchOps> {
  public:
@@ -23,7 +21,12 @@ class TorchOps : public Compositions<TorchOps> {
 
   /// BatchNorm by the batch's statistics, which also move the running ones (momentum 0.1); else by those.
   bool training = false;
-  ReduceSums sync;
+  /// Where set, the batch is that of all processes.
+  GatherRows gather;
+  /// `recomputable` parts keep their inputs only.
+  bool recompute = false;
+  /// Resizes whose gradients have one order of summation on a GPU too.
+  bool deterministic = false;
 
   static Extent extent(const Tensor& x) { return {x.size(0), x.size(1), x.size(2), x.size(3)}; }
   Tensor patch_embed(const Tensor& image, const Weights::PatchEmbed& w);
@@ -41,14 +44,38 @@ class TorchOps : public Compositions<TorchOps> {
   Tensor concat(const Tensor& first, const More&... more) {
     return concat_all({first, more...});
   }
+  template <class F, class... Inputs>
+  Tensor recomputable(const F& f, Inputs&&... inputs) {
+    if (!recompute || !gradients_wanted()) return f(std::forward<Inputs>(inputs)...);
+    const auto part = [f](const std::vector<Tensor>& v) {
+      return [&]<std::size_t... I>(std::index_sequence<I...>) {
+        return f(v[I]...);
+      }
+      (std::index_sequence_for<Inputs...>());
+    };
+    const auto again = [this, part](const std::vector<Tensor>& v) {
+      const SetFor setting(is_again_);
+      return part(v);
+    };
+    return recomputed(part, again, {inputs...});
+  }
   Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
 
  private:
+  // True as long as it lives.
+  struct SetFor {
+    explicit SetFor(bool& f) : flag(f) { flag = true; }
+    ~SetFor() { flag = false; }
+    SetFor(const SetFor&) = delete;
+    SetFor& operator=(const SetFor&) = delete;
+    bool& flag;
+  };
+  static bool gradients_wanted();
   static Tensor concat_all(const std::vector<Tensor>& parts);
   Tensor batch_norm(const Tensor& planes, const Tensor& weight, const Tensor& bias, const Tensor& mean,
                     const Tensor& variance);
-  Tensor synced_norm(const Tensor& planes, const Tensor& weight, const Tensor& bias, const Tensor& mean,
-                     const Tensor& variance);
+
+  bool is_again_ = false;  // computing for the gradients what was computed before: the statistics have moved
 };
 static_assert(Ops<TorchOps>);
 
