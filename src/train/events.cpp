@@ -90,7 +90,10 @@ void EventWriter::scalar(const std::string& tag, std::int64_t step, double value
 void EventWriter::picture(const std::string& tag, std::int64_t step, int width, int height,
                           std::span<const std::byte> png) {
   std::string image("\x08");
-  image.append(varint(static_cast<std::uint64_t>(height))).append("\x10").append(varint(static_cast<std::uint64_t>(width))).append("\x18\x03");  // RGB
+  image.append(varint(static_cast<std::uint64_t>(height)))
+      .append("\x10")
+      .append(varint(static_cast<std::uint64_t>(width)))
+      .append("\x18\x03");  // RGB
   image.append(field(4, {reinterpret_cast<const char*>(png.data()), png.size()}));
   std::string v = field(1, tag);
   v.append(field(4, image));

@@ -131,9 +131,88 @@ TEST_F(Gradient, ConvBnTrainingSynchronised) {
   const auto x = variable("x", {2, 5, 4, 3});
   const auto w = make.conv_bn("c", "b", 3, 4, {3, 3, 1});
   const at::Tensor plain = o.conv_bn(x, w).detach();
-  o.sync = [](const at::Tensor& sums) { return sums; };
+  o.gather = [](const at::Tensor& own) { return own.unsqueeze(0); };
   EXPECT_LT(test::relative_error(o.conv_bn(x, w).detach(), plain), 1e-12);
   check([&] { return o.conv_bn(x, w); });
+}
+
+// Where the mean is ten thousand deviations, sums of squares would have lost float32's digits.
+TEST_F(Gradient, SynchronisedMomentsDoNotCancel) {
+  const at::Tensor x = variable("x", {2, 16, 16, 3}).detach().permute({0, 3, 1, 2}) + 1e4;
+  const GatherRows alone = [](const at::Tensor& own) { return own.unsqueeze(0); };
+  const BatchMoments wide = batch_moments(x, alone), narrow = batch_moments(x.to(at::kFloat), alone);
+  EXPECT_LT(test::relative_error(narrow.variance, wide.variance), 1e-3);  // 1e4 itself has 1e-3 of float32
+  EXPECT_LT(test::relative_error(wide.variance, x.var({0, 2, 3}, /*unbiased=*/false)), 1e-12);
+}
+
+// The moments of two processes' batches are those of both batches together.
+TEST_F(Gradient, MomentsOfTwoProcessesAreThoseOfAll) {
+  const at::Tensor x = variable("x", {5, 4, 4, 3}).detach().permute({0, 3, 1, 2});
+  const at::Tensor first = x.slice(0, 0, 2), second = x.slice(0, 2) + 3;
+  at::Tensor rows;
+  batch_moments(second, [&](const at::Tensor& own) {
+    rows = own.unsqueeze(0);
+    return rows;
+  });
+  const BatchMoments both = batch_moments(first, [&](const at::Tensor& own) {
+    return at::cat({own.unsqueeze(0), rows});
+  });
+  const at::Tensor all = at::cat({first, second});
+  EXPECT_LT(test::relative_error(both.mean, all.mean({0, 2, 3})), 1e-12);
+  EXPECT_LT(test::relative_error(both.variance, all.var({0, 2, 3}, /*unbiased=*/false)), 1e-12);
+  EXPECT_EQ(both.count.item<double>(), 5 * 4 * 4);
+}
+
+// Resizes by matrix products, which are deterministic on a GPU too.
+TEST_F(Gradient, DeterministicResizes) {
+  const auto x = variable("x", {2, 4, 6, 3});
+  const auto w = make.position("t", 3, {5, 7}, 4);
+  const auto f = [&] { return o.upsample(o.add_position(x, w), 7, 9, true) * o.upsample(x, 7, 9, false); };
+  const at::Tensor plain = f().detach();
+  o.deterministic = true;
+  EXPECT_LT(test::relative_error(f().detach(), plain), 1e-12);
+  check(f);
+}
+
+// Values, gradients and running statistics are the same bits with and without recomputing.
+TEST_F(Gradient, Recomputing) {
+  o.training = true;
+  const auto x = variable("x", {2, 6, 4, 3}), y = variable("y", {2, 6, 4, 4});
+  const auto w = make.conv_bn("c", "b", 3, 4, {3, 3, 1});
+  const auto l = make.linear("l", 4, 4);
+  set.set_trainable([](const model::TensorSpec&) { return true; });
+  const auto pass = [&] {
+    const at::Tensor a =
+        o.recomputable([&](const at::Tensor& v) { return o.linear_gelu(o.conv_bn(v, w), l); }, x);
+    const at::Tensor b =
+        o.recomputable([&](const at::Tensor& v, const at::Tensor& u) { return v * u; }, a, y);
+    b.square().sum().backward();
+    std::vector<at::Tensor> out{b.detach(), x.grad(), y.grad()};
+    for (const auto& e : set.entries()) {
+      out.push_back(e.spec.is_buffer() ? e.value.clone() : e.value.grad());
+      if (!e.spec.is_buffer()) e.value.mutable_grad().reset();
+    }
+    x.mutable_grad().reset();
+    y.mutable_grad().reset();
+    return out;
+  };
+  std::vector<at::Tensor> before;
+  for (const auto& e : set.entries()) before.push_back(e.value.detach().clone());
+  const auto kept = pass();
+  for (std::size_t i = 0; i < before.size(); ++i) set.entries()[i].value.detach().copy_(before[i]);
+  o.recompute = true;
+  const auto again = pass();
+  ASSERT_EQ(kept.size(), again.size());
+  for (std::size_t i = 0; i < kept.size(); ++i) EXPECT_TRUE(at::equal(kept[i], again[i])) << i;
+}
+
+// Parameters before which nothing learns still get their gradients.
+TEST_F(Gradient, RecomputingBehindAFrozenInput) {
+  const at::Tensor x = variable("x", {1, 2, 3, 4}).detach();
+  inputs.clear();
+  const auto l = make.linear("l", 4, 4);
+  o.recompute = true;
+  check([&] { return o.recomputable([&](const at::Tensor& v) { return o.linear_gelu(v, l); }, x); });
 }
 
 TEST_F(Gradient, ConvBnFanTraining) {

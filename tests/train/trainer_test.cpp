@@ -1,11 +1,15 @@
 // The training loop on a small network and made-up pictures: it learns, resumes bit for bit, and refuses.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "core/file.h"
 #include "formats/tensor_file.h"
@@ -74,6 +78,49 @@ class Training : public ::testing::Test {
     return read_file(fs::path(settings.out) / name);
   }
 
+  std::ptrdiff_t lines(const std::string& name) const {
+    const auto text = bytes(name);
+    return std::count(text.begin(), text.end(), std::byte{'\n'});
+  }
+
+  // Starts or resumes the program on killed.toml and kills it a random while after its next checkpoint; false
+  // if it ended before.
+  bool start_and_kill(int& kills) {
+    const std::string program = S2U_BIN_DIR "/sam2unet-train";
+    const fs::path state = fs::path(settings.out) / "state.safetensors";
+    const bool resumes = fs::exists(state);
+    const std::string config = (dir / "killed.toml").string();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
+      if (resumes) {
+        ::execl(program.c_str(), program.c_str(), "--resume", "--out", settings.out.c_str(), nullptr);
+      } else {
+        ::execl(program.c_str(), program.c_str(), "--config", config.c_str(), nullptr);
+      }
+      ::_exit(127);
+    }
+    const auto written = [&] {
+      std::error_code none;
+      return fs::last_write_time(state, none);
+    };
+    const auto before = written();
+    int status = 0;
+    for (int wait = 0; wait < 120000 && written() == before; ++wait) {
+      ::usleep(500);
+      if (::waitpid(child, &status, WNOHANG) == child) {
+        EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+        return false;
+      }
+    }
+    ::usleep(static_cast<useconds_t>(Random(7, 7, static_cast<std::uint64_t>(kills)).below(40000)));
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    if (!WIFSIGNALED(status)) return false;
+    ++kills;
+    return true;
+  }
+
   test::TempDir dir;
   Settings settings;
   Listener listener;
@@ -88,7 +135,7 @@ TEST_F(Training, Learns) {
   const RunResult r = train();
   EXPECT_TRUE(r.finished);
   EXPECT_LT(r.last_loss, r.first_loss / 2);
-  EXPECT_LT(r.best_mae, 0.2);
+  EXPECT_LT(r.best, 0.2);
   for (const char* name :
        {"train.toml", "log.csv", "log.jsonl", "best.safetensors", "last.safetensors", "validation/0.png"}) {
     EXPECT_TRUE(fs::exists(fs::path(settings.out) / name)) << name;
@@ -148,64 +195,30 @@ TEST_F(Training, SameSeedSameWeightsForAnyNumberOfWorkers) {
   EXPECT_NE(bytes("last.safetensors"), first);
 }
 
-// A process of its own per try, killed at a moment the clock decides.
-TEST_F(Training, ResumesAfterKillBitForBit) {
-  settings.epochs = 4;
+// Ten times: a process of its own, killed at a moment the clock decides, often in the middle of writing.
+TEST_F(Training, ResumesAfterTenKillsBitForBit) {
+  settings.epochs = 16;
   settings.batch = 2;
   settings.save_every = 1;
   settings.ema = 0.9;
+  settings.size = 32;
   train();
   const auto wanted = bytes("last.safetensors");
-  settings.out = (dir / "killed").string();
-  const std::string program = S2U_BIN_DIR "/sam2unet-train";
-  const fs::path state = fs::path(settings.out) / "state.safetensors";
-  write_file(dir / "killed.toml", settings.to_toml());
-  int kills = 0;
-  for (int attempt = 0; attempt < 10; ++attempt) {
-    const bool resume = fs::exists(state);
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      const std::string config = (dir / "killed.toml").string();
-      if (resume) {
-        ::execl(program.c_str(), program.c_str(), "--resume", "--out", settings.out.c_str(), nullptr);
-      } else {
-        ::execl(program.c_str(), program.c_str(), "--config", config.c_str(), nullptr);
-      }
-      ::_exit(127);
-    }
-    // Killed a random while after its first checkpoint, often in the middle of writing the next.
-    const auto written = [&] {
-      std::error_code none;
-      return fs::last_write_time(state, none);
-    };
-    const auto before = written();
-    int status = 0;
+  const auto wanted_log = lines("log.csv"), wanted_steps = lines("steps.csv");
+  int kills = 0, started = 0;
+  while (kills < 10) {
+    // A run that ends before its last kill is checked, and the next begins afresh.
+    settings.out = (dir / ("killed" + std::to_string(started++))).string();
+    write_file(dir / "killed.toml", settings.to_toml());
     bool ended = false;
-    for (int wait = 0; wait < 3000 && !ended && written() == before; ++wait) {
-      ::usleep(10000);
-      ended = ::waitpid(child, &status, WNOHANG) == child;
-    }
-    if (ended) {
-      EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
-      break;
-    }
-    ::usleep(static_cast<useconds_t>(1000 * Random(7, 7, static_cast<std::uint64_t>(attempt)).below(200)));
-    ::kill(child, SIGKILL);
-    ::waitpid(child, &status, 0);
-    if (WIFSIGNALED(status)) {
-      ++kills;
-    } else {
-      EXPECT_EQ(WEXITSTATUS(status), 0);
-    }
-  }
-  EXPECT_GE(kills, 2);
-  if (fs::exists(state)) {
+    while (kills < 10 && !ended) ended = !start_and_kill(kills);
     train(/*resume=*/true);
-  } else {
-    train();
+    EXPECT_EQ(bytes("last.safetensors"), wanted);
+    EXPECT_EQ(lines("log.csv"), wanted_log);  // no epoch twice
+    EXPECT_EQ(lines("log.jsonl"), wanted_log - 1);
+    EXPECT_EQ(lines("steps.csv"), wanted_steps);
+    EXPECT_EQ(lines("steps.jsonl"), wanted_steps - 1);
   }
-  EXPECT_EQ(bytes("last.safetensors"), wanted);
 }
 
 TEST_F(Training, StopsOnRequestAndGoesOn) {
@@ -219,6 +232,143 @@ TEST_F(Training, StopsOnRequestAndGoesOn) {
   listener.stop = [] { return false; };
   EXPECT_TRUE(train(true).finished);
   EXPECT_EQ(bytes("last.safetensors"), wanted);
+}
+
+// Stopped inside an epoch and resumed, with everything that has a state.
+class ResumeOf : public Training,
+                 public ::testing::WithParamInterface<std::pair<const char*, void (*)(Settings&)>> {};
+INSTANTIATE_TEST_SUITE_P(Settings, ResumeOf,
+                         ::testing::Values(std::pair{"accumulate_ema_clip_warmup",
+                                                     +[](Settings& s) {
+                                                       s.accumulate = 2;
+                                                       s.ema = 0.9;
+                                                       s.clip = 0.5;
+                                                       s.warmup_epochs = 1;
+                                                       s.decay_all = false;
+                                                     }},
+                                           std::pair{"bf16_strong_augmentation",
+                                                     +[](Settings& s) {
+                                                       s.precision = "bf16";
+                                                       s.augment = "strong";
+                                                     }},
+                                           std::pair{"float64_recompute_deterministic_all",
+                                                     +[](Settings& s) {
+                                                       s.precision = "f64";
+                                                       s.recompute = s.deterministic = true;
+                                                       s.freeze = "none";
+                                                     }},
+                                           std::pair{"two_data_sets_split_best_by_s",
+                                                     +[](Settings& s) {
+                                                       s.images.push_back(s.images[0]);
+                                                       s.masks.push_back(s.masks[0]);
+                                                       s.val_split = 0.25;
+                                                       s.best_by = "s";
+                                                     }},
+                                           std::pair{"early_stop",
+                                                     +[](Settings& s) {
+                                                       s.val_split = 0.3;
+                                                       s.early_stop = 1;
+                                                       s.epochs = 6;
+                                                       s.lr = 0.05;
+                                                     }}),
+                         [](const auto& p) { return p.param.first; });
+
+TEST_P(ResumeOf, IsBitIdentical) {
+  settings.batch = 2;
+  settings.size = 32;
+  GetParam().second(settings);
+  train();
+  const auto wanted = bytes("last.safetensors"), best = bytes("best.safetensors");
+  const auto rows = lines("log.csv"), steps = lines("steps.csv");
+  settings.out = (dir / "stopped").string();
+  for (const int after : {2, 3}) {
+    int asked = 0;
+    listener.stop = [&] { return ++asked == after; };
+    const bool is_first = after == 2;
+    const bool is_over = train(/*resume=*/!is_first).finished;
+    EXPECT_FALSE(is_first && is_over);  // later, early stopping may have ended it
+  }
+  listener.stop = [] { return false; };
+  EXPECT_TRUE(train(/*resume=*/true).finished);
+  EXPECT_EQ(bytes("last.safetensors"), wanted);
+  EXPECT_EQ(bytes("best.safetensors"), best);
+  EXPECT_EQ(lines("log.csv"), rows);
+  EXPECT_EQ(lines("steps.csv"), steps);
+  EXPECT_TRUE(train(/*resume=*/true).finished);  // a run that is over stays as it is
+  EXPECT_EQ(bytes("last.safetensors"), wanted);
+  EXPECT_EQ(lines("log.csv"), rows);
+}
+
+TEST_F(Training, RecomputingChangesNoBit) {
+  settings.epochs = 1;
+  train();
+  const auto kept = bytes("last.safetensors");
+  settings.recompute = true;
+  settings.out = (dir / "again").string();
+  train();
+  EXPECT_EQ(bytes("last.safetensors"), kept);
+}
+
+TEST_F(Training, LogsHoldTheMetricsOfEvalAndEveryStep) {
+  settings.epochs = 2;
+  settings.val_split = 0.3;
+  settings.best_by = "dice";
+  std::vector<StepReport> reports;
+  listener.step = [&](const StepReport& r) { reports.push_back(r); };
+  const RunResult r = train();
+  ASSERT_EQ(reports.size(), 2U);  // 4 pictures in a batch
+  EXPECT_EQ(reports[1].epoch, 2);
+  EXPECT_GT(reports[0].gradient_norm, 0.0);
+  EXPECT_GT(reports[0].seconds_left, 0.0);
+  EXPECT_EQ(reports[1].seconds_left, 0.0);
+  const auto text = [&](const char* name) {
+    const auto b = bytes(name);
+    return std::string(reinterpret_cast<const char*>(b.data()), b.size());
+  };
+  EXPECT_THAT(text("log.csv"), AllOf(HasSubstr("epoch,step,lr,loss,S,E_adp,E_mean,E_max,wF,MAE,"),
+                                     HasSubstr(",sample_iou,"), HasSubstr(",dice.mean,")));
+  EXPECT_THAT(text("steps.csv"), HasSubstr("step,epoch,loss,lr,gradient_norm,pictures_per_s\n1,1,"));
+  const auto row = nlohmann::json::parse(text("log.jsonl").substr(0, text("log.jsonl").find('\n')));
+  EXPECT_GT(row.at("dice.mean").get<double>(), 0.0);
+  EXPECT_GE(r.best, row.at("dice.mean").get<double>());
+}
+
+// A disk that is full, by the largest size that this process may write.
+TEST_F(Training, AFullDiskIsToldAndKeepsTheLastCheckpoint) {
+  settings.epochs = 1;
+  train();
+  settings.epochs = 2;  // as if it had been asked for from the start
+  auto state = fs::path(settings.out) / "state.safetensors";
+  settings.out = (dir / "full").string();
+  int asked = 0;
+  listener.stop = [&] { return ++asked == 1; };
+  train();
+  state = fs::path(settings.out) / "state.safetensors";
+  const auto before = read_file(state);
+  listener.stop = [] { return false; };
+  ::signal(SIGXFSZ, SIG_IGN);
+  struct rlimit old {};
+  ::getrlimit(RLIMIT_FSIZE, &old);
+  struct rlimit small = old;
+  small.rlim_cur = before.size() / 2;
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const std::string message = message_of([&] { train(/*resume=*/true); });
+  ::setrlimit(RLIMIT_FSIZE, &old);
+  EXPECT_THAT(message, AllOf(HasSubstr("cannot write"), HasSubstr(".safetensors")));
+  EXPECT_EQ(read_file(state), before);
+  for (const auto& e : fs::directory_iterator(settings.out))
+    EXPECT_NE(e.path().extension(), ".part") << e.path();
+  EXPECT_TRUE(train(/*resume=*/true).finished);
+}
+
+TEST_F(Training, AnIncompatibleStartIsNamed) {
+  settings.epochs = 1;
+  train();
+  settings.init = (fs::path(settings.out) / "last.safetensors").string();
+  settings.network.clear();
+  settings.variant = "t";
+  settings.out = (dir / "other").string();
+  EXPECT_THAT(message_of([&] { train(); }), AllOf(HasSubstr("last.safetensors"), HasSubstr("variant")));
 }
 
 TEST_F(Training, AccumulationIsTheWholeBatchButForBatchStatistics) {

@@ -11,8 +11,8 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-std::vector<at::Tensor> defined(const at::Tensor& first, const at::Tensor& second) {
-  return second.defined() ? std::vector<at::Tensor>{first, second} : std::vector<at::Tensor>{first};
+std::vector<at::Tensor> inputs_of(const at::Tensor& first, const at::Tensor& second, std::int64_t count) {
+  return count == 2 ? std::vector<at::Tensor>{first, second} : std::vector<at::Tensor>{first};
 }
 
 struct Recompute : torch::autograd::Function<Recompute> {
@@ -24,24 +24,24 @@ struct Recompute : torch::autograd::Function<Recompute> {
   // Runs without gradients, as all of a Function's forward does. The anchor is what makes the result want
   // gradients where the inputs do not: before the first parameter that learns.
   static at::Tensor forward(AutogradContext* context, const at::Tensor&, const at::Tensor& first,
-                            const at::Tensor& second, const Part& part, const Part& again) {
+                            const at::Tensor& second, std::int64_t count, const Part& part,
+                            const Part& again) {
     context->save_for_backward({first, second});
     context->saved_data["again"] = c10::IValue::make_capsule(c10::make_intrusive<Holder>(again));
-    return part(defined(first, second));
+    context->saved_data["count"] = count;
+    return part(inputs_of(first, second, count));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto holder = context->saved_data["again"].toCapsule();
     const c10::AutoGradMode with_gradients(true);
-    variable_list leaves(2);
-    for (std::size_t i = 0; i < 2; ++i) {
-      if (saved[i].defined()) leaves[i] = saved[i].detach().requires_grad_(saved[i].requires_grad());
-    }
-    const at::Tensor y = static_cast<Holder*>(holder.get())->part(defined(leaves[0], leaves[1]));
+    const std::int64_t count = context->saved_data["count"].toInt();
+    variable_list leaves;
+    for (const auto& x : saved) leaves.push_back(x.detach().requires_grad_(x.requires_grad()));
+    const at::Tensor y = static_cast<Holder*>(holder.get())->part(inputs_of(leaves[0], leaves[1], count));
     torch::autograd::backward({y}, {gradients[0]});  // adds to the parameters' gradients itself
-    const auto of = [](const at::Tensor& leaf) { return leaf.defined() ? leaf.grad() : at::Tensor(); };
-    return {{}, of(leaves[0]), of(leaves[1]), {}, {}};
+    return {{}, leaves[0].grad(), leaves[1].grad(), {}, {}, {}};
   }
 };
 
@@ -49,7 +49,9 @@ struct Recompute : torch::autograd::Function<Recompute> {
 
 at::Tensor recomputed(const Part& part, const Part& again, const std::vector<at::Tensor>& inputs) {
   const at::Tensor anchor = at::empty({0}, inputs[0].options().requires_grad(false)).requires_grad_(true);
-  return Recompute::apply(anchor, inputs[0], inputs.size() > 1 ? inputs[1] : at::Tensor(), part, again);
+  // Functions take no undefined tensors; the anchor stands in for a second input.
+  const auto count = static_cast<std::int64_t>(inputs.size());
+  return Recompute::apply(anchor, inputs[0], count == 2 ? inputs[1] : anchor, count, part, again);
 }
 
 }  // namespace sam2unet::ops
