@@ -56,6 +56,13 @@ constexpr Launcher kLaunchers[] = {
     {"SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"},
     {"SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"}};
 
+// Of "[file:line] what happened. This is typically caused by ..." what happened.
+std::string in_short(std::string text) {
+  if (const auto end = text.find("] "); text.starts_with("[/") && end != std::string::npos)
+    text.erase(0, end + 2);
+  return text.substr(0, std::min(text.find(". This is typically"), text.find('\n')));
+}
+
 std::string this_process() {
   std::array<char, 256> host{};
   ::gethostname(host.data(), host.size() - 1);
@@ -194,7 +201,7 @@ Group::Group(const Place& place, c10::Device device, seconds timeout) : place_(p
     throw UnavailableError(fmt::format(
         "rank {} of {}: the processes did not meet at {}:{} within {} s; are all of them started, with one "
         "MASTER_ADDR and MASTER_PORT? ({})",
-        place_.rank, place_.world, place_.host, place_.port, timeout.count(), e.what()));
+        place_.rank, place_.world, place_.host, place_.port, timeout.count(), in_short(e.what())));
   }
 }
 
@@ -202,8 +209,6 @@ Group::~Group() {
   if (!connections_ || !connections_->has_failed) return;
   // The others still ask the store who was lost.
   if (is_first() && !place_.store_runs) std::this_thread::sleep_for(seconds(2));
-  // Taking a broken group apart waits for what will not come; the process ends now anyway.
-  static_cast<void>(connections_.release());
 }
 
 template <class F>
@@ -221,17 +226,21 @@ void Group::lost(const std::string& reason) {
   auto& c = *connections_;
   const auto head = fmt::format("rank {} of {}: ", place_.rank, place_.world);
   const std::string tail =
-      fmt::format("; the last checkpoint is kept, --resume goes on from it ({})", reason);
+      fmt::format("; the last checkpoint is kept, --resume goes on from it ({})", in_short(reason));
   std::vector<std::string> missing;
-  if (!claim()) throw LostProcess(head + "another process ended" + tail, true);
+  if (!leave()) throw LostProcess(head + "another process ended" + tail, true);
   try {
-    // Those that live have noticed too; they are given a moment to say so.
-    std::this_thread::sleep_for(milliseconds(1500));
-    for (int r = 0; r < place_.world; ++r) {
-      if (c.store->check({fmt::format("left/{}", r)})) continue;
-      const auto place = c.store->get(fmt::format("place/{}", r));
-      missing.push_back(fmt::format("rank {} ({})", r, std::string(place.begin(), place.end())));
-    }
+    // Those that live notice too; they are given a moment to say so.
+    const auto deadline = std::chrono::steady_clock::now() + seconds(4);
+    do {
+      std::this_thread::sleep_for(milliseconds(100));
+      missing.clear();
+      for (int r = 0; r < place_.world; ++r) {
+        if (c.store->check({fmt::format("left/{}", r)})) continue;
+        const auto place = c.store->get(fmt::format("place/{}", r));
+        missing.push_back(fmt::format("rank {} ({})", r, std::string(place.begin(), place.end())));
+      }
+    } while (missing.size() > 1 && std::chrono::steady_clock::now() < deadline);
   } catch (const std::exception&) {
     missing = {place_.store_runs ? "torchrun's store" : "rank 0"};
   }
@@ -241,20 +250,16 @@ void Group::lost(const std::string& reason) {
 }
 
 bool Group::leave() noexcept {
-  const bool is_told_here = claim();
-  // The others notice by their closed connections, and find in the store that the reason is told.
-  if (connections_) {
-    auto& c = *connections_;
-    for (auto* backend : {&c.host, &c.device, &c.statistics}) backend->reset();
-  }
-  return is_told_here;
-}
-
-bool Group::claim() noexcept {
   if (is_alone()) return true;
   auto& c = *connections_;
   c.has_failed = true;
   try {
+    // Closed connections are what the others notice. Taking a broken group apart may wait for what does not
+    // come.
+    std::thread([gone =
+                     std::array{std::move(c.host), std::move(c.device), std::move(c.statistics)}]() mutable {
+      for (auto& backend : gone) backend.reset();
+    }).detach();
     c.store->setTimeout(seconds(5));
     c.store->set(fmt::format("left/{}", place_.rank), std::string("1"));
     return c.store->add(kLeaving, 1) == 1;

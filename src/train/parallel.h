@@ -78,7 +78,6 @@ class Group {
 
  private:
   struct Connections;
-  bool claim() noexcept;
   template <class F>
   void guarded(F&& f);
   [[noreturn]] void lost(const std::string& reason);
