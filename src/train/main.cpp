@@ -34,6 +34,15 @@ struct Arguments {
   bool resume = false;
 };
 
+// "--decay-all, --no-decay-all" without CLI11's "{false}".
+struct HelpFormatter : CLI::Formatter {
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    std::string name = CLI::Formatter::make_option_name(option, is_positional);
+    if (const auto at = name.find("{false}"); at != std::string::npos) name.erase(at);
+    return name;
+  }
+};
+
 void add_options(CLI::App& app, Arguments& a) {
   Settings::visit(a.given, [&](const char* group, const char* key, auto& field, const char* help) {
     using T = std::remove_reference_t<decltype(field)>;
@@ -47,6 +56,9 @@ void add_options(CLI::App& app, Arguments& a) {
         option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     }
     option->group(group);
+    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
+      if (!std::is_same_v<T, bool> && field != T{}) option->capture_default_str();
+    }
     a.overrides.push_back([option, name = std::string(key), &field](Settings& s) {
       if (option->count() == 0) return;
       Settings::visit(s, [&](const char*, const char* other, auto& target, const char*) {
@@ -121,7 +133,11 @@ int main(int argc, char** argv) {
     ::setenv("TORCH_CPP_LOG_LEVEL", "ERROR", /*overwrite=*/0);  // c10d tells of every retry otherwise
     ::execv("/proc/self/exe", argv);
   }
-  CLI::App app("Train SAM2-UNet");
+  CLI::App app(
+      "Train SAM2-UNet. The defaults are those of the official recipe.\n"
+      "On several GPUs or machines: torchrun --no-python --nproc-per-node N sam2unet train ..., or srun, or "
+      "mpirun.");
+  app.formatter(std::make_shared<HelpFormatter>());
   app.name("sam2unet train");
   Arguments arguments;
   add_options(app, arguments);
