@@ -116,10 +116,7 @@ int train_run(const Arguments& arguments) {
   listener.stop = [] { return stop_requested.load(); };
   const Settings settings = settle(arguments);
   const RunResult r = run(settings, arguments.resume, listener);
-  const char* rank = std::getenv("RANK");
-  if (r.finished && (rank == nullptr || std::string_view(rank) == "0")) {
-    fmt::print("{}/last.safetensors\n", settings.out);
-  }
+  if (r.finished && place_from_environment().rank == 0) fmt::print("{}/last.safetensors\n", settings.out);
   return 0;
 }
 

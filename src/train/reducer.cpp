@@ -5,9 +5,13 @@
 
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
+#include <algorithm>
 #include <memory>
 
 namespace sam2unet::train {
+namespace {
+constexpr std::size_t kFirstBucketBytes = 1U << 20;
+}
 
 struct GradientReducer::Hook : torch::autograd::PostAccumulateGradHook {
   Hook(GradientReducer& r, std::size_t b, std::size_t m) : reducer(r), bucket(b), member(m) {}
@@ -23,8 +27,9 @@ GradientReducer::GradientReducer(const std::vector<AdamW::Slot>& slots, Group& g
   std::vector<std::int64_t> sizes;
   for (std::size_t i = slots.size(); i-- > 0;) {
     const at::Tensor& p = slots[i].parameter;
-    const bool is_full =
-        sizes.empty() || static_cast<std::size_t>(sizes.back()) * p.element_size() >= bucket_bytes;
+    // The first is small, so that sending begins soon.
+    const std::size_t limit = sizes.size() == 1 ? std::min(bucket_bytes, kFirstBucketBytes) : bucket_bytes;
+    const bool is_full = sizes.empty() || static_cast<std::size_t>(sizes.back()) * p.element_size() >= limit;
     if (is_full) {
       buckets_.emplace_back();
       sizes.push_back(0);

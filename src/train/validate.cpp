@@ -172,7 +172,8 @@ Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const
   group.sum(total);
   const auto values = metrics::values_of(sum);
   const auto& table = metrics::value_table();
-  for (std::size_t i = 0; i < table.size(); ++i) {
+  // The groups that are always computed stand first.
+  for (std::size_t i = 0; i < table.size() && table[i].key != "HCE"; ++i) {
     if (!std::isnan(values[i])) out.values.emplace_back(table[i].key, values[i]);
   }
   return out;

@@ -127,7 +127,7 @@ class Training : public ::testing::Test {
 };
 
 TEST_F(Training, Learns) {
-  settings.epochs = 25;
+  settings.epochs = 14;
   settings.val_images = settings.images;
   settings.val_masks = settings.masks;
   settings.freeze = "none";
@@ -136,8 +136,8 @@ TEST_F(Training, Learns) {
   EXPECT_TRUE(r.finished);
   EXPECT_LT(r.last_loss, r.first_loss / 2);
   EXPECT_LT(r.best, 0.2);
-  for (const char* name :
-       {"train.toml", "log.csv", "log.jsonl", "best.safetensors", "last.safetensors", "validation/0.png"}) {
+  for (const char* name : {"train.toml", "steps.csv", "log.csv", "log.jsonl", "best.safetensors",
+                           "last.safetensors", "validation/0.png"}) {
     EXPECT_TRUE(fs::exists(fs::path(settings.out) / name)) << name;
   }
 }
@@ -417,7 +417,9 @@ TEST_F(Training, StopsAtALossThatIsNoNumber) {
   settings.lr = 1e3;
   settings.freeze = "none";
   settings.epochs = 50;
+  settings.save_every = 1;
   EXPECT_THAT(message_of([&] { train(); }), AllOf(HasSubstr("step"), HasSubstr(".png")));
+  EXPECT_NO_THROW(formats::TensorFile::open(fs::path(settings.out) / "state.safetensors"));
 }
 
 TEST_F(Training, ResumeRefusesAnotherConfiguration) {
