@@ -198,13 +198,18 @@ WeightsPrecision precision_for(const std::vector<SourceTensor>& sources, OutForm
   return unreadable ? WeightsPrecision::f16 : wanted;
 }
 
-std::vector<std::string> notes_for(const Input& in, OutFormat format) {
+std::vector<std::string> notes_for(const Input& in, OutFormat format, const ConvertOptions& options) {
   std::vector<std::string> notes;
   if (format == OutFormat::torch && model::variant_name(in.config()) == "custom") {
     notes.emplace_back(
         "a PyTorch file cannot carry the configuration of a custom network, without which it is not "
         "recognised "
         "again; keep a .safetensors too");
+  }
+  if (format == OutFormat::torch && options.task_only) {
+    notes.emplace_back(
+        "a PyTorch file cannot carry the sample of its trunk by which --trunk refuses a wrong one; a "
+        ".safetensors does");
   }
   if (in.recognition.contents != Contents::trunk && !in.recognition.unexpected.empty()) {
     notes.push_back(fmt::format("{} tensors that belong to no SAM2-UNet were left out, the first is {}",
@@ -239,11 +244,13 @@ std::vector<std::string> convert_weights(const std::filesystem::path& in_path,
   std::vector<formats::PendingTensor> tensors;
   for (const auto& s : sources) api::append_converted(s, precision, tensors);
   if (format == OutFormat::torch) {
-    formats::write_torch_zip(out, tensors);
+    // SAM2's and SAM2-UNet's own code look for SAM2's weights under "model".
+    const bool is_sam2 = in.recognition.trunk_prefix == "image_encoder.trunk.";
+    formats::write_torch_zip(out, tensors, is_sam2 ? "model" : "");
   } else {
     formats::write_safetensors(out, tensors, metadata_for(in, options));
   }
-  return notes_for(in, format);
+  return notes_for(in, format, options);
 }
 
 }  // namespace sam2unet

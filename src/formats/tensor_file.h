@@ -75,7 +75,9 @@ struct PendingTensor {
 };
 void write_safetensors(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
                        const std::map<std::string, std::string>& metadata);
-void write_torch_zip(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors);
+/// `under`: the key the tensors lie under, as "model" in SAM2's files; none for a bare state_dict.
+void write_torch_zip(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
+                     std::string_view under = {});
 /// One that is written as it is.
 PendingTensor pending(const NamedTensor& tensor);
 

@@ -121,10 +121,14 @@ std::string_view torch_storage(DType dtype) {
 }
 
 // OrderedDict of name -> torch._utils._rebuild_tensor_v2(('storage', type, key, 'cpu', numel), 0, size,
-// stride, False, OrderedDict()), a storage for each tensor.
-std::string pickle_of(const std::vector<PendingTensor>& tensors) {
+// stride, False, OrderedDict()), a storage for each tensor; {under: that} if a key is given.
+std::string pickle_of(const std::vector<PendingTensor>& tensors, std::string_view under) {
   enum Memo : std::size_t { kOrderedDict, kRebuild };
   PickleWriter p;
+  if (!under.empty()) {
+    p.op('}');
+    p.text(under);
+  }
   p.global("collections", "OrderedDict");
   p.memo_put(kOrderedDict);
   p.op(')');
@@ -160,6 +164,7 @@ std::string pickle_of(const std::vector<PendingTensor>& tensors) {
     p.op('R');
   }
   p.op('u');
+  if (!under.empty()) p.op('s');
   p.op('.');
   return p.bytes();
 }
@@ -233,11 +238,12 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Pend
   file.commit();
 }
 
-void write_torch_zip(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors) {
+void write_torch_zip(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
+                     std::string_view under) {
   check_names(tensors);
   AtomicFile file(path);
   ZipWriter zip([&](std::span<const std::byte> bytes) { file.write(bytes); });
-  zip.add("archive/data.pkl", pickle_of(tensors));
+  zip.add("archive/data.pkl", pickle_of(tensors, under));
   zip.add("archive/.format_version", "1");
   zip.add("archive/.storage_alignment", std::to_string(ZipWriter::kAlignment));
   zip.add("archive/byteorder", "little");

@@ -51,8 +51,9 @@ void Config::validate() const {
   for (const int n : stages) {
     if (n < 1 || n > 256) refuse(fmt::format("a stage of {} blocks is not in 1..256", n));
   }
+  // One beyond the last names no block, as in the reference, whose default is 12, 16, 20 for any depth.
   for (const int i : global_att_blocks) {
-    if (i < 0 || i >= depth()) refuse(fmt::format("global_att_blocks names block {} of {}", i, depth()));
+    if (i < 0) refuse(fmt::format("global_att_blocks names block {}", i));
   }
   for (const int w : window_spec) {
     if (w < 1 || w > 1024) refuse(fmt::format("window_spec {} is not in 1..1024", w));
@@ -96,10 +97,24 @@ Config Config::from_json(std::string_view text) {
     read("embed_dim", c.embed_dim);
     read("num_heads", c.num_heads);
     read("stages", c.stages);
-    read("global_att_blocks", c.global_att_blocks);
+    if (j.contains("global_att_blocks") && j["global_att_blocks"].is_null()) {
+      c.global_att_blocks.clear();  // Python's None: windows everywhere
+    } else {
+      read("global_att_blocks", c.global_att_blocks);
+    }
     read("window_spec", c.window_spec);
     read("window_pos_embed_bkg_spatial_size", c.window_pos_embed_bkg_spatial_size);
     read("q_pool", c.q_pool);
+    // What the network has no other value of must not be passed over in silence.
+    const auto fixed = [&](const char* key, const nlohmann::json& only) {
+      if (j.contains(key) && j.at(key) != only && j.at(key) != nlohmann::json{only, only}) {
+        throw WeightsError(fmt::format("network configuration: {} {} is not supported, only {}", key,
+                                       j.at(key).dump(), only.dump()));
+      }
+    };
+    fixed("q_stride", 2);
+    fixed("dim_mul", 2.0);
+    fixed("head_mul", 2.0);
   } catch (const nlohmann::json::exception& e) {
     throw FormatError(fmt::format("network configuration: not the JSON object expected ({})", e.what()));
   }

@@ -146,6 +146,8 @@ TEST_F(Files, Sam2AndSam21AreNamedAndKeptWhole) {
   EXPECT_THAT(convert_weights(dir_ / "sam21.safetensors", dir_ / "sam21.pt"), IsEmpty());
   const auto converted = inspect_weights(dir_ / "sam21.pt");
   EXPECT_EQ(converted.contents, "SAM2.1 trunk");
+  // SAM2's own code reads torch.load(...)["model"].
+  EXPECT_EQ(TensorFile::open(dir_ / "sam21.pt").wrapper(), "model");
   EXPECT_EQ(converted.parts.at("other"), 64);
   EXPECT_EQ(converted.dtypes.count("int8"), 0u);  // a .pt has no place for scales
 }

@@ -150,6 +150,25 @@ TEST_F(Writers, ThePickleIsTheOneTorchAccepts) {
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(pkl.data()), pkl.size()), want);
 }
 
+TEST_F(Writers, TensorsUnderAKey) {
+  write_torch_zip(dir_ / "x.pth", tensors_);
+  std::vector<PendingTensor> pendings;
+  for (const auto& t : tensors_) pendings.push_back(pending(t));
+  write_torch_zip(dir_ / "y.pth", pendings, "model");
+  const auto pickle = [&](const char* name) {
+    const std::string bytes = contents(dir_ / name);
+    const ZipArchive zip = ZipArchive::read(as_span(bytes));
+    const auto& data = zip.entries().front().data;
+    return std::string(reinterpret_cast<const char*>(data.data()), data.size());
+  };
+  // {"model": the bare file's pickle}
+  std::string want = pickle("x.pth");
+  want.insert(2, "}" + test::op::text("model"));
+  want.insert(want.size() - 1, "s");
+  EXPECT_EQ(pickle("y.pth"), want);
+  expect_read_back(dir_ / "y.pth");
+}
+
 TEST_F(Writers, GoldenFilesSurviveBothWays) {
   const TensorFile golden = TensorFile::open(test::repository_data() / "pth" / "zip_state_dict.pth");
   write_torch_zip(dir_ / "a.pth", golden.tensors());

@@ -38,10 +38,22 @@ TEST(Config, RefusesWhatCannotBeMeant) {
   EXPECT_THROW(Config::from_json(R"({"embed_dim": 0})"), WeightsError);
   EXPECT_THROW(Config::from_json(R"({"num_heads": 5})"), WeightsError);
   EXPECT_THROW(Config::from_json(R"({"stages": [1, 1, 1, 1000000]})"), WeightsError);
-  EXPECT_THROW(Config::from_json(R"({"global_att_blocks": [99]})"), WeightsError);
+  EXPECT_THROW(Config::from_json(R"({"global_att_blocks": [-1]})"), WeightsError);
+  EXPECT_THROW(Config::from_json(R"({"q_stride": [4, 4]})"), WeightsError);
+  EXPECT_THROW(Config::from_json(R"({"dim_mul": 1.5})"), WeightsError);
   EXPECT_THROW(Config::from_json(R"({"window_spec": [7, 4, 14, 7]})"),
                WeightsError);  // pools in an odd window
   EXPECT_THROW(Config::of_variant("xl"), UsageError);
+}
+
+TEST(Config, MeansWhatTheReferenceMeans) {
+  // hieradet.py's default for absent global blocks is 12, 16, 20 for any depth; those beyond it name none.
+  const auto shallow = Config::from_json(R"({"stages": [1, 1, 1, 1]})");
+  EXPECT_EQ(shallow.global_att_blocks, (std::vector{12, 16, 20}));
+  for (const auto& b : shallow.blocks()) EXPECT_GT(b.attention.window, 0);
+  EXPECT_TRUE(Config::from_json(R"({"global_att_blocks": null})").global_att_blocks.empty());
+  EXPECT_EQ(Config::from_json(R"({"q_stride": [2, 2], "q_pool": 3, "dim_mul": 2.0, "head_mul": 2})"),
+            Config{});
 }
 
 TEST(Config, InputSizes) {
