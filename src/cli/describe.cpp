@@ -99,8 +99,6 @@ std::string troff(const std::string& text) {
       out += "\\e";
     else if (text[i] == '-')
       out += "\\-";
-    else if (text[i] == '\n')
-      out += "\n.br\n";
     else
       out += text[i];
   }
@@ -115,10 +113,13 @@ void man(const CLI::App& app) {
   for (const auto* c : commands_of(app)) {
     std::printf(".SS %s\n%s\n", c->get_name().c_str(), troff(c->get_description()).c_str());
     for (const CLI::Option* o : c->get_options()) {
-      std::printf(".TP\n.B %s\n%s\n", troff(o->get_name(false, true)).c_str(),
-                  troff(o->get_description()).c_str());
+      const bool takes_value = o->get_items_expected_max() > 0 && !o->get_positional();
+      const std::string value = takes_value ? " " + o->get_type_name() : "";
+      const std::string usual = o->get_default_str().empty() ? "" : " (default " + o->get_default_str() + ")";
+      std::printf(".TP\n\\fB%s\\fR\\fI%s\\fR\n%s\n", troff(o->get_name(false, true)).c_str(),
+                  troff(value).c_str(), troff(o->get_description() + usual).c_str());
     }
-    if (!c->get_footer().empty()) std::printf(".PP\n%s\n", troff(c->get_footer()).c_str());
+    if (!c->get_footer().empty()) std::printf(".PP\n.nf\n%s\n.fi\n", troff(c->get_footer()).c_str());
   }
   std::printf(".SH EXIT STATUS\n0 on success, 1 if something failed, 2 on wrong usage.\n");
 }

@@ -93,8 +93,9 @@ class Collector {
 
   void add_file(const fs::path& path, const fs::path& folder) {
     std::error_code error;
-    const fs::path real = fs::canonical(path, error);
-    if (!seen_.insert(error ? path : real).second) return;  // named twice
+    // Named twice, if by two spellings; two links to one picture are two pictures.
+    const fs::path real = fs::canonical(path.has_parent_path() ? path.parent_path() : ".", error);
+    if (!seen_.insert(error ? path : real / path.filename()).second) return;
     inputs_.pictures.push_back({path, folder, {}});
   }
 

@@ -25,8 +25,14 @@ int report(std::string message, int code) {
   return code;
 }
 
-bool knows(const CLI::App& app, const std::string& command) {
-  return !app.get_subcommands([&](const CLI::App* c) { return c->get_name() == command; }).empty();
+// What is wrong with the command line, and which help tells what is right.
+std::string explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  const std::string first = argc > 1 ? argv[1] : "";
+  const auto named = app.get_subcommands([&](const CLI::App* c) { return c->get_name() == first; });
+  if (!named.empty()) return std::string(error.what()) + " (see `sam2unet " + first + " --help`)";
+  std::string what = "a command is required";
+  if (!first.empty()) what = (first[0] == '-' ? "unknown option '" : "unknown command '") + first + "'";
+  return what + " (see `sam2unet --help`)";
 }
 
 int run(int argc, char** argv) {
@@ -48,10 +54,7 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
-    if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) {
-      return report("unknown command '" + std::string(argv[1]) + "' (see `sam2unet --help`)", kUsage);
-    }
-    return report(std::string(e.what()) + " (see `sam2unet --help`)", kUsage);
+    return report(explain(app, e, argc, argv), kUsage);
   }
   return kOk;
 }

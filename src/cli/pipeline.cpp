@@ -68,6 +68,9 @@ void Pipeline::decode_all() {
     } catch (const std::bad_alloc&) {
       finish(index, {no_memory_for(item.picture.input), {}, {}});
       continue;
+    } catch (const std::exception& e) {
+      finish(index, {item.picture.input.name() + ": " + e.what(), {}, {}});
+      continue;
     }
     item.picture.input.bytes = {};
     item.picture.seconds = watch.seconds();

@@ -99,10 +99,12 @@ struct Interruptible {
     running = &p;
     std::signal(SIGINT, on_interrupt);
     std::signal(SIGTERM, on_interrupt);
+    std::signal(SIGPIPE, SIG_IGN);  // `| head` ends the run by an error, which leaves no temporary file
   }
   ~Interruptible() {
     std::signal(SIGINT, SIG_DFL);
     std::signal(SIGTERM, SIG_DFL);
+    std::signal(SIGPIPE, SIG_DFL);
     running = nullptr;
   }
   Interruptible(const Interruptible&) = delete;
@@ -224,6 +226,16 @@ class Prediction {
   bool any_problem_ = false;  // a name that led nowhere
 };
 
+// CLI::Range lets "nan" pass.
+CLI::Validator probability() {
+  return {[](std::string& text) {
+            double value = -1.0;
+            const bool ok = CLI::detail::lexical_cast(text, value) && value >= 0.0 && value <= 1.0;
+            return ok ? std::string() : "'" + text + "' is not a number from 0 to 1";
+          },
+          ""};
+}
+
 }  // namespace
 
 void add_predict(CLI::App& app) {
@@ -233,21 +245,28 @@ void add_predict(CLI::App& app) {
        "INPUT", a->inputs,
        "pictures, folders of pictures, globs; - is a list of paths, or one picture, on standard input")
       ->required();
-  c->add_option("-o,--output", a->output, "folder for the results, made if missing; - is standard output");
+  c->add_option("-o,--output", a->output, "folder for the results, made if missing; - is standard output")
+      ->type_name("DIR");
   c->add_option(
        "--save", a->saves,
        "what to write, separated by commas: map (probability, STEM.png), mask, overlay, cutout, json")
       ->delimiter(',')
-      ->check(CLI::IsMember({"map", "mask", "overlay", "cutout", "json"}))
+      ->check(CLI::IsMember({"map", "mask", "overlay", "cutout", "json"}).description(""))
+      ->type_name("KINDS")
       ->capture_default_str();
   c->add_option("--threshold", a->results.threshold, "probability from which on a pixel belongs to the mask")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(probability())
+      ->type_name("P")
       ->capture_default_str();
   c->add_option("--size", a->size,
                 "what the picture is resized to for the network: N or HxW, multiples of 32")
+      ->type_name("N|HxW")
       ->capture_default_str();
-  c->add_option("-w,--weights", a->weights, "checkpoint; without it, the model that comes with the program");
-  c->add_option("-j,--threads", a->threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
+  c->add_option("-w,--weights", a->weights, "checkpoint; without it, the model that comes with the program")
+      ->type_name("FILE");
+  c->add_option("-j,--threads", a->threads, "threads (0: all cores)")
+      ->check(CLI::Range(0, 1024).description(""))
+      ->type_name("N");
   add_device_options(*c, a->device, a->precision);
   c->add_flag("--official", a->results.official,
               "as the reference's test.py: ignore EXIF, stretch each map from 0 to 1, truncate to 8 bits");
@@ -256,7 +275,8 @@ void add_predict(CLI::App& app) {
       ->capture_default_str();
   c->add_option("--simplify", a->results.simplify,
                 "polygons may leave out corners this many pixels off the line")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 1e6).description(""))
+      ->type_name("PIXELS")
       ->capture_default_str();
   c->add_flag("-r,--recursive", a->recursive, "look into subfolders, and make the same ones for the results");
   c->add_flag("-v,--verbose", a->verbose, "tell of each picture how long it took and where its results are");

@@ -131,11 +131,15 @@ TEST_F(PredictFailures, WrongUsage) {
   }
   expect_failure(predict({"a.png", "-o", "out", "--save", "map,masks"}), 2, "masks");
   expect_failure(predict({"a.png", "-o", "out", "--threshold", "1.5"}), 2, "--threshold");
+  expect_failure(predict({"a.png", "-o", "out", "--threshold", "nan"}), 2, "'nan' is not a number");
+  expect_failure(predict({"a.png", "-o", "out", "--simplify", "-1"}), 2, "see `sam2unet predict --help`");
   expect_failure(predict({"a.png", "-o", "out", "--pillow", "11"}), 2, "--pillow");
   expect_failure(predict({"a.png", "-o", "out", "--no-such-option"}), 2, "--no-such-option");
   expect_failure(predict({"a.png", "b.png", "-o", "-"}), 2, "one picture's map");
   expect_failure(predict({"a.png", "-o", "-", "--save", "map,mask"}), 2, "one kind");
   expect_failure(predict_plain({"predictt", "a.png"}), 2, "unknown command");
+  expect_failure(predict_plain({"--predict", "a.png"}), 2, "unknown option '--predict'");
+  expect_failure(predict_plain({}), 2, "a command is required");
   EXPECT_FALSE(exists("out"));
 }
 

@@ -139,6 +139,16 @@ TEST_F(PredictTest, OneStemTwice) {
   EXPECT_EQ(gray("out/cat-2.png").width, 10);
 }
 
+TEST_F(PredictTest, LinksToOnePictureAreTwoPictures) {
+  put_picture("store/x.png", 8, 8);
+  std::filesystem::create_directories(dir / "in");
+  std::filesystem::create_symlink("../store/x.png", dir / "in" / "a.png");
+  std::filesystem::create_symlink("../store/x.png", dir / "in" / "b.png");
+  const Finished r = predict({"in", "./in/../in/a.png", "-o", "out"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "out/a.png\nout/b.png\n");
+}
+
 TEST_F(PredictTest, ResultsOfOneInputDoNotHitThoseOfAnother) {
   put_picture("cat.png", 8, 8);
   put_picture("cat_mask.png", 9, 9);

@@ -71,7 +71,8 @@ TEST_F(WeightsCommands, HostileFilesAreOneLineAndExitCode1) {
 TEST_F(WeightsCommands, WrongUseAndFullDisk) {
   expect_refusal(sam2unet({"info", "none.pth"}), 1, "no such file");
   expect_refusal(sam2unet({"convert", "tiny.safetensors", "x.onnx"}), 2, "extension");
-  expect_refusal(sam2unet({"convert", "tiny.safetensors", "x.pth", "--dtype", "f12"}), 2, "--dtype");
+  expect_refusal(sam2unet({"convert", "tiny.safetensors", "x.pth", "--dtype", "f12"}), 2,
+                 "f12 is none of f32, f16");
   expect_refusal(sam2unet({"convert", "tiny.safetensors", "tiny.safetensors"}), 2, "one file");
   expect_refusal(sam2unet({"convert", "tiny.safetensors", "no/x.pth"}), 1, "no/x.pth");
   RunOptions full;
