@@ -7,7 +7,7 @@
 #include <cmath>
 #include <exception>
 #include <mutex>
-#include <optional>
+#include <span>
 #include <thread>
 
 #include "data/pairing.h"
@@ -27,8 +27,9 @@ struct Task {
   fs::path truth, prediction, picture;  // prediction empty: made by the predictor from the picture
 };
 
+// What became of it, beside its record.
 struct Outcome {
-  std::optional<metrics::ImageScores> scores;
+  bool scored = false;
   bool resized = false;
   int prediction_width = 0, prediction_height = 0;
   std::string error;
@@ -63,7 +64,8 @@ metrics::MetricSet set_of(const EvaluateOptions& o) {
 
 // Reads, predicts where that is asked for, resizes and scores one picture. Every worker has its own scorer,
 // so that while one decodes another scores.
-Outcome score(const Task& task, const Predictor* predictor, bool upright, metrics::Scorer& scorer) {
+Outcome score(const Task& task, const Predictor* predictor, bool upright, metrics::Scorer& scorer,
+              metrics::ImageScores& record) {
   Outcome out;
   fs::path current;
   try {
@@ -89,7 +91,8 @@ Outcome score(const Task& task, const Predictor* predictor, bool upright, metric
     }
     const bool fits = picture.width == truth.width && picture.height == truth.height;
     const ImageView view = picture;
-    out.scores = scorer.score(prediction, truth, fits ? &view : nullptr);
+    record = scorer.score(prediction, truth, fits ? &view : nullptr);
+    out.scored = true;
   } catch (const std::exception& e) {
     out.error = e.what();
     out.failed_file = current;
@@ -97,9 +100,15 @@ Outcome score(const Task& task, const Predictor* predictor, bool upright, metric
   return out;
 }
 
-std::vector<Outcome> score_all(const std::vector<Task>& tasks, const Predictor* predictor,
-                               const EvaluateOptions& options) {
-  std::vector<Outcome> outcomes(tasks.size());
+// The records and what became of each, in the order of the tasks. All that is kept of a picture is its
+// record, written once, in its place.
+struct Scored {
+  std::vector<metrics::ImageScores> records;
+  std::vector<Outcome> outcomes;
+};
+
+Scored score_all(const std::vector<Task>& tasks, const Predictor* predictor, const EvaluateOptions& options) {
+  Scored out{std::vector<metrics::ImageScores>(tasks.size()), std::vector<Outcome>(tasks.size())};
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   std::size_t done = 0;
@@ -107,7 +116,7 @@ std::vector<Outcome> score_all(const std::vector<Task>& tasks, const Predictor* 
   const auto work = [&] {
     metrics::Scorer scorer(set_of(options));
     for (std::size_t i = next++; i < tasks.size(); i = next++) {
-      outcomes[i] = score(tasks[i], predictor, options.apply_exif_orientation, scorer);
+      out.outcomes[i] = score(tasks[i], predictor, options.apply_exif_orientation, scorer, out.records[i]);
       const std::lock_guard lock(mutex);
       ++done;
       if (!options.progress || stop) continue;
@@ -125,21 +134,20 @@ std::vector<Outcome> score_all(const std::vector<Task>& tasks, const Predictor* 
     for (std::size_t k = 0; k < workers; ++k) pool.emplace_back(work);
   }
   if (stop) std::rethrow_exception(stop);
-  return outcomes;
+  return out;
 }
 
 // Says what was resized: how many, and the first as an example.
-void note_resized(const std::vector<Task>& tasks, const std::vector<Outcome>& outcomes, bool strict,
-                  Evaluation& out) {
+void note_resized(const std::vector<Task>& tasks, const Scored& scored, bool strict, Evaluation& out) {
   std::size_t count = 0;
   std::string example;
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (!outcomes[i].resized || !outcomes[i].scores) continue;
+    if (!scored.outcomes[i].resized || !scored.outcomes[i].scored) continue;
     if (count++ == 0) {
       example = fmt::format("{} is {}x{} for {}x{}",
                             tasks[i].prediction.empty() ? "the prediction" : tasks[i].prediction.string(),
-                            outcomes[i].prediction_width, outcomes[i].prediction_height,
-                            outcomes[i].scores->width, outcomes[i].scores->height);
+                            scored.outcomes[i].prediction_width, scored.outcomes[i].prediction_height,
+                            scored.records[i].width, scored.records[i].height);
     }
   }
   if (count == 0) return;
@@ -185,36 +193,33 @@ std::vector<double> numbers(const std::vector<metrics::Value>& values) {
   return out;
 }
 
-void fill(const std::vector<Task>& tasks, std::vector<Outcome>& outcomes, const EvaluateOptions& options,
-          Evaluation& out) {
-  std::vector<metrics::ImageScores> records;
+// Takes the records, and leaves those that count at the front.
+void fill(const std::vector<Task>& tasks, Scored scored, const EvaluateOptions& options, Evaluation& out) {
+  std::size_t counted = 0;
+  out.images.reserve(tasks.size());
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (!outcomes[i].scores) {
-      out.failures.push_back({outcomes[i].failed_file, outcomes[i].error});
+    Outcome& outcome = scored.outcomes[i];
+    if (!outcome.scored) {
+      out.failures.push_back({std::move(outcome.failed_file), std::move(outcome.error)});
       continue;
     }
-    // The policy may leave the record out, or change it.
-    std::vector<metrics::ImageScores> one{std::move(*outcomes[i].scores)};
-    outcomes[i].scores.reset();
+    metrics::ImageScores& record = scored.records[i];
     EvaluatedImage image;
+    image.counted = metrics::apply_policy(policy_of(options.empty), record);
     image.name = tasks[i].truth.filename().string();
     image.truth = tasks[i].truth;
     image.prediction = tasks[i].prediction;
     image.picture = tasks[i].picture;
-    image.width = one.front().width;
-    image.height = one.front().height;
-    image.empty_truth = one.front().empty_truth;
-    image.resized = outcomes[i].resized;
-    image.values = numbers(metrics::image_values(one.front()));
-    metrics::apply_policy(policy_of(options.empty), one);
-    image.counted = !one.empty();
-    if (!one.empty()) {
-      image.values = numbers(metrics::image_values(one.front()));
-      records.push_back(std::move(one.front()));
-    }
+    image.width = record.width;
+    image.height = record.height;
+    image.empty_truth = record.empty_truth;
+    image.resized = outcome.resized;
+    image.values = numbers(metrics::image_values(record));
     out.empty_truths += image.empty_truth ? 1 : 0;
+    if (image.counted && counted++ != i) scored.records[counted - 1] = record;
     out.images.push_back(std::move(image));
   }
+  const std::span<const metrics::ImageScores> records = std::span(scored.records).first(counted);
   out.counted = records.size();
   for (const metrics::Value& v : metrics::image_values(metrics::ImageScores{}))
     out.image_keys.push_back(v.key);
@@ -258,9 +263,9 @@ Evaluation evaluate(const fs::path& predictions, const fs::path& truths, const E
   std::vector<Task> tasks;
   for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, p.first, {}});
   if (!options.pictures.empty()) add_pictures(options.pictures, options.strict, tasks, out);
-  std::vector<Outcome> outcomes = score_all(tasks, nullptr, options);
-  note_resized(tasks, outcomes, options.strict, out);
-  fill(tasks, outcomes, options, out);
+  Scored scored = score_all(tasks, nullptr, options);
+  note_resized(tasks, scored, options.strict, out);
+  fill(tasks, std::move(scored), options, out);
   return out;
 }
 
@@ -274,9 +279,9 @@ Evaluation evaluate(const Predictor& predictor, const fs::path& truths, const Ev
   note_unpaired(pairing.second_alone, options.pictures, options.strict, out);
   std::vector<Task> tasks;
   for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, {}, p.first});
-  std::vector<Outcome> outcomes = score_all(tasks, &predictor, options);
-  note_resized(tasks, outcomes, options.strict, out);
-  fill(tasks, outcomes, options, out);
+  Scored scored = score_all(tasks, &predictor, options);
+  note_resized(tasks, scored, options.strict, out);
+  fill(tasks, std::move(scored), options, out);
   return out;
 }
 

@@ -130,14 +130,10 @@ void add_intervals(std::span<const ImageScores> records, std::size_t resamples, 
 
 }  // namespace
 
-void apply_policy(EmptyTruth policy, std::vector<ImageScores>& records) {
-  if (policy == EmptyTruth::skip) {
-    std::erase_if(records, [](const ImageScores& s) { return s.empty_truth; });
-  } else if (policy == EmptyTruth::one_if_correct) {
-    for (ImageScores& s : records) {
-      if (s.empty_truth && s.empty_prediction) mark_correct(s);
-    }
-  }
+bool apply_policy(EmptyTruth policy, ImageScores& record) {
+  if (!record.empty_truth) return true;
+  if (policy == EmptyTruth::one_if_correct && record.empty_prediction) mark_correct(record);
+  return policy != EmptyTruth::skip;
 }
 
 std::vector<Value> image_values(const ImageScores& scores) {

@@ -18,8 +18,8 @@ enum class EmptyTruth {
                    ///< 1
 };
 
-/// Removes or marks records, as the policy says. Marked ones also get their own values changed.
-void apply_policy(EmptyTruth policy, std::vector<ImageScores>& records);
+/// Whether the policy counts the record; it may be marked as perfect, which changes its own values too.
+bool apply_policy(EmptyTruth policy, ImageScores& record);
 
 /// One value of the JSON. `key` spells its place: "S", "fm.max", "mirror.IoU".
 struct Value {
