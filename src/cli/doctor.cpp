@@ -7,6 +7,7 @@
 #include <string>
 
 #include "commands.h"
+#include "outputs.h"
 #include "progress.h"
 #include "sam2unet/files.h"
 
@@ -49,6 +50,7 @@ std::string text_of(const Diagnosis& d, std::size_t most) {
 }
 
 void run(const Arguments& a) {
+  check_result_files({a.json});
   DoctorOptions options = a.options;
   std::optional<Progress> progress;
   std::size_t last = 0;

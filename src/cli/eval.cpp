@@ -11,6 +11,7 @@
 
 #include "commands.h"
 #include "eval_tables.h"
+#include "outputs.h"
 #include "progress.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/evaluate.h"
@@ -38,11 +39,28 @@ struct Method {
   fs::path folder;
 };
 
-// "NAME=DIR", or DIR; a folder whose own name has '=' in it is taken as such.
+// "NAME=DIR", or DIR, which is then called as the folder is; a folder whose own name has '=' in it is taken
+// as such.
 Method method_of(const std::string& text) {
   const std::size_t equals = text.find('=');
-  if (equals == std::string::npos || fs::exists(text)) return {"", text};
-  return {text.substr(0, equals), text.substr(equals + 1)};
+  if (equals != std::string::npos && equals > 0 && !fs::exists(text))
+    return {text.substr(0, equals), text.substr(equals + 1)};
+  const fs::path whole = fs::absolute(text).lexically_normal();
+  return {(whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string(), text};
+}
+
+std::vector<Method> methods_of(const Arguments& a) {
+  std::vector<Method> methods;
+  std::set<std::string> names;
+  for (const std::string& text : a.predictions) {
+    methods.push_back(method_of(text));
+    if (!a.name.empty()) methods.back().name = a.name;
+    if (!names.insert(methods.back().name).second) {
+      throw UsageError("two predictions are called " + methods.back().name +
+                       ": give them names, --pred NAME=DIR");
+    }
+  }
+  return methods;
 }
 
 void say(const Evaluation& e) {
@@ -109,19 +127,13 @@ class Model {
   std::mutex mutex_;
 };
 
-std::vector<Evaluation> evaluate_folders(const Arguments& a) {
+std::vector<Evaluation> evaluate_folders(const Arguments& a, const std::vector<Method>& methods) {
   std::vector<Evaluation> all;
-  std::set<std::string> names;
-  for (const std::string& text : a.predictions) {
-    const Method method = method_of(text);
+  for (const Method& method : methods) {
     EvaluateOptions options = a.options;
-    options.name = method.name.empty() && a.predictions.size() == 1 ? a.name : method.name;
+    options.name = method.name;
     all.push_back(with_progress(
         options, [&](const EvaluateOptions& o) { return evaluate(method.folder, a.truths, o); }));
-    if (!names.insert(all.back().name).second) {
-      throw UsageError("two predictions are called " + all.back().name +
-                       ": give them names, --pred NAME=DIR");
-    }
     say(all.back());
   }
   return all;
@@ -148,6 +160,9 @@ void check(const Arguments& a) {
     throw UsageError(
         "--pred scores maps that are there; --weights and --official are for predicting: leave one out");
   }
+  if (a.predictions.size() > 1 && !a.name.empty())
+    throw UsageError("--name names one method; name several with --pred NAME=DIR");
+  check_result_files({a.json, a.csv, a.dataset_csv, a.html});
   const std::vector<MetricValue> known = evaluate_pair(Image(1, 1, 1), Image(1, 1, 1));
   if (std::none_of(known.begin(), known.end(), [&](const MetricValue& v) { return v.key == a.worst_by; })) {
     throw UsageError("--worst-by " + a.worst_by + ": pictures have no such value; --json shows their names");
@@ -169,13 +184,14 @@ void run(Arguments& a) {
   a.options.apply_exif_orientation = !a.official;
   const std::vector<TableColumn> columns = table_columns(a.protocol);
   const PublishedResult* published = published_for(a);
+  const std::vector<Method> methods = methods_of(a);
   std::shared_ptr<Model> model;
   Predictor predictor;
   if (a.predictions.empty()) {
     model = std::make_shared<Model>(a);
     predictor = [model](const ImageView& picture) { return (*model)(picture); };
   }
-  const std::vector<Evaluation> all = predictor ? evaluate_model(a, predictor) : evaluate_folders(a);
+  const std::vector<Evaluation> all = predictor ? evaluate_model(a, predictor) : evaluate_folders(a, methods);
 
   const bool to_stdout = a.json == "-" || a.csv == "-" || a.dataset_csv == "-" || a.html == "-";
   if (!to_stdout) {

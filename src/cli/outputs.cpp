@@ -2,10 +2,15 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdint>
 #include <optional>
+#include <system_error>
+
+#include "sam2unet/errors.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -82,6 +87,25 @@ fs::path OutputNames::take(const Input& input) {
   for (int n = 2; !is_free(out); ++n) out = folder / fmt::format("{}-{}", stem, n);
   for (const Save save : saves_) taken_.insert(file_of(out, save));
   return out;
+}
+
+void check_result_files(const std::vector<std::string>& files) {
+  std::set<std::string> seen;
+  for (const std::string& file : files) {
+    if (file.empty()) continue;
+    const fs::path path = fs::absolute(file).lexically_normal();
+    if (!seen.insert(file == "-" ? file : path.string()).second) {
+      throw UsageError(fmt::format("two results would be written to {}: name one file for each",
+                                   file == "-" ? "standard output" : file));
+    }
+    if (file == "-") continue;
+    if (fs::is_directory(path)) throw UsageError(fmt::format("{} is a folder: name a file in it", file));
+    const fs::path folder = path.parent_path();
+    std::error_code error;
+    if (!fs::exists(folder, error)) error = std::make_error_code(std::errc::no_such_file_or_directory);
+    if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error = {errno, std::generic_category()};
+    if (error) throw FileError(fmt::format("{}: cannot write into its folder: {}", file, error.message()));
+  }
 }
 
 }  // namespace sam2unet::cli

@@ -38,6 +38,11 @@ class OutputNames {
   std::set<std::pair<std::uint64_t, std::uint64_t>> input_files_;  // device and inode
 };
 
+/// Looks, before any work is done, whether results can be written to these files ("": not wanted, "-":
+/// standard output). UsageError if two would go to one place or one is a folder, FileError if its folder
+/// takes no files.
+void check_result_files(const std::vector<std::string>& files);
+
 /// The file that a stem and a kind of result make.
 std::filesystem::path file_of(const std::filesystem::path& stem, Save save);
 

@@ -26,7 +26,7 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .45rem;border-bottom:1px solid var(--line);text-align:right;vertical-align:top;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}
 thead th{border-bottom:2px solid var(--line)}
-td small{display:block;color:var(--soft);font-size:.7rem}
+td small{display:block;color:var(--soft);font-size:.7rem;font-weight:400}
 tr.paper td{background:var(--band);font-style:italic}
 .best{font-weight:700}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:1rem}

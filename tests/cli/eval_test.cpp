@@ -105,7 +105,8 @@ TEST_F(EvalTest, PredictsAndScoresInOnePass) {
   EXPECT_THAT(get("one.html"), HasSubstr(">prediction<"));
 }
 
-TEST_F(EvalTest, WrongUsageIsSaidInOneLine) {
+TEST_F(EvalTest, WrongUsageIsSaidInOneLineAndBeforeAnyWork) {
+  std::filesystem::create_directories(folders.dir / "empty");
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"--gt", "gt"}, "what is to be scored"},
       {{"--pred", "maps"}, "--gt is required"},
@@ -116,11 +117,19 @@ TEST_F(EvalTest, WrongUsageIsSaidInOneLine) {
       {{"--pred", "maps", "--pred", "maps", "--gt", "gt"}, "give them names"},
       {{"--pred", "maps", "--gt", "gt", "--protocol", "x"}, "--protocol"},
       {{"--pred", "maps", "--gt", "gt", "--json", "no/such/folder/o.json"}, "no/such/folder"},
+      {{"--pred", "maps", "--gt", "gt", "--html", "gt"}, "gt is a folder"},
+      {{"--pred", "maps", "--gt", "gt", "--json", "-", "--csv", "-"}, "two results would be written"},
+      {{"--pred", "maps", "--gt", "gt", "--json", "x", "--csv", "./x"}, "two results would be written"},
+      {{"--pred", "a=maps", "--pred", "b=gt", "--gt", "gt", "--name", "x"}, "--name names one method"},
+      {{"--pred", "a=maps", "--pred", "a=gt", "--gt", "gt"}, "two predictions are called a"},
+      {{"--pred", "maps", "--gt", "gt", "--empty", "zero"}, "--empty"},
+      {{"--pred", "empty", "--gt", "gt"}, "empty: no pictures in this folder"},
   };
   for (const auto& [arguments, message] : cases) {
     const Finished r = eval(arguments);
     EXPECT_NE(r.exit_code, 0) << message;
     EXPECT_THAT(r.err, HasSubstr(message));
+    EXPECT_EQ(r.out, "") << message;
   }
 }
 
