@@ -46,7 +46,10 @@ std::string text_of(const Diagnosis& d, std::size_t most) {
   }
   return out + fmt::format("{} pictures, {} pairs: {}\n", d.images, d.pairs,
                            d.clean() ? std::string("nothing found")
-                                     : fmt::format("{} kinds of trouble", d.findings.size()));
+                                     : fmt::format("{} of trouble",
+                                                   d.findings.size() == 1
+                                                       ? "one kind"
+                                                       : fmt::format("{} kinds", d.findings.size())));
 }
 
 void run(const Arguments& a) {

@@ -53,8 +53,8 @@ SurfaceDistances surface_distances(const Sample& s) {
   const Bitmap pred_border = pred - erode_cross(pred, Outside::unset);
   std::vector<double> there = distances(pred_border, gt_border);
   const std::vector<double> back = distances(gt_border, pred_border);
-  const double assd = (mean_of(there) + mean_of(back)) / 2;
   there.insert(there.end(), back.begin(), back.end());
+  const double assd = mean_of(there);
   return {percentile95(there), assd};
 }
 
