@@ -18,6 +18,17 @@ install(FILES ${PROJECT_BINARY_DIR}/sam2unet-config.cmake ${PROJECT_BINARY_DIR}/
 file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 set_target_properties(sam2unet_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
 
+# The training component: the program that `sam2unet train` starts, and the library's plug-in. LibTorch stays where it was
+# found.
+if(SAM2UNET_BUILD_TRAIN)
+  set(component sam2unet-train sam2unet_torch)
+  if(TARGET sam2unet_torch_cuda)
+    list(APPEND component sam2unet_torch_cuda)
+  endif()
+  set_target_properties(${component} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  install(TARGETS ${component} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+
 # The manual page and the completions are what the program says of itself.
 add_custom_command(
   OUTPUT ${PROJECT_BINARY_DIR}/sam2unet.1 ${PROJECT_BINARY_DIR}/completion.bash ${PROJECT_BINARY_DIR}/completion.zsh

@@ -20,7 +20,8 @@ class Recorded final : public CudaGraph {
       const c10::cuda::CUDAStreamGuard guard(stream);
       for (int i = 0; i < 3; ++i) work();
       stream.synchronize();
-      graph_.capture_begin();
+      // Other threads may go on using the device meanwhile.
+      graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
       try {
         work();
       } catch (...) {

@@ -25,6 +25,15 @@ if(NOT manual)
   message(FATAL_ERROR "no manual page was installed")
 endif()
 
+# So does the training component, where it was built: its program and its plug-in are found from the prefix.
+if(TRAIN)
+  run(${work}/prefix/bin/sam2unet train --help)
+  run(${work}/prefix/bin/sam2unet predict ${SOURCE}/samples/cat.jpg -o ${work}/torch --device torch-cpu)
+  if(NOT EXISTS ${work}/torch/cat.png)
+    message(FATAL_ERROR "the installed plug-in wrote nothing: ${output}")
+  endif()
+endif()
+
 # Nothing but the interface shows: every defined dynamic symbol is in our namespace.
 execute_process(COMMAND sh -c "nm -DC --defined-only ${work}/prefix/lib*/libsam2unet.so ${work}/prefix/lib/*/libsam2unet.so 2>/dev/null | grep -E ' [TWV] ' | grep -vE ' (sam2unet::|(typeinfo|vtable|typeinfo name) for sam2unet::|std::|(typeinfo|vtable|typeinfo name) for std::)' | head -5"
                 OUTPUT_VARIABLE leaked)

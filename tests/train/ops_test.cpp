@@ -1,6 +1,7 @@
 // Every operation on LibTorch against naive loops in double precision.
 #include <tuple>
 
+#include "ops/torch/folded_weights.h"
 #include "train/torch_support.h"
 
 namespace sam2unet::ops {
@@ -99,6 +100,30 @@ TEST_P(TorchConformance, ConvBn) {
   const auto got = torch.conv_bn_fan(input(x), tw.conv_bn_fan(names, 24, 16));
   const auto want = plain.conv_bn_fan(x, pw.conv_bn_fan(names, 24, 16));
   for (std::size_t i = 0; i < got.size(); ++i) expect_close(got[i], want[i]);
+}
+
+// Weights packed for inference: BatchNorm folded, everything in the type that is computed in.
+TEST_P(TorchConformance, FoldedWeights) {
+  const auto type = GetParam().compute;
+  FoldedTorchWeights folded(source, type, at::kCPU);
+  const auto x = plain_input("x", {2, 11, 5, 24});
+  for (const Kernel k : {Kernel{3, 3, 1}, {1, 7, 1}, {5, 1, 1}, {3, 3, 7}}) {
+    const auto w = folded.conv_bn("c", "b", 24, 16, k);
+    EXPECT_EQ(w.weight.scalar_type(), type);
+    expect_close(torch.conv_bn(input(x), w), plain.conv_bn(x, pw.conv_bn("c", "b", 24, 16, k)));
+  }
+  const std::array<std::string, kFan> names{"a", "b", "c", "d", "e"};
+  const auto got = torch.conv_bn_fan(input(x), folded.conv_bn_fan(names, 24, 16));
+  const auto want = plain.conv_bn_fan(x, pw.conv_bn_fan(names, 24, 16));
+  for (std::size_t i = 0; i < got.size(); ++i) expect_close(got[i], want[i]);
+  expect_close(torch.linear(input(x), folded.pointwise("q", 24, 3)),
+               plain.linear(x, pw.pointwise("q", 24, 3)));
+  expect_close(torch.layer_norm(input(x), folded.norm("n", 24)), plain.layer_norm(x, pw.norm("n", 24)));
+  const auto picture = plain_input("p", {1, 64, 96, 3});
+  const auto y = plain.patch_embed(picture, pw.patch_embed("p", 3, 16));
+  expect_close(torch.patch_embed(input(picture), folded.patch_embed("p", 3, 16)), y);
+  expect_close(torch.add_position(input(y), folded.position("t", 16, {7, 5}, 8)),
+               plain.add_position(y, pw.position("t", 16, {7, 5}, 8)));
 }
 
 // While training, BatchNorm is (x - mean) / sqrt(variance + 1e-5) of the batch, and moves its running values.
