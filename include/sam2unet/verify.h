@@ -32,8 +32,8 @@ struct VerifyCheck {
 
 /// Compares `path` with what this program computes and calls `report` after each check. `path` is
 ///  - a `forward_*.safetensors`: outputs of the reference on weights that are a function of their names
-///    (metadata "config" and "input"), each tensor within 2e-5 of its range (1e-4 for the L network; bf16 5
-///    %, and 10 % for L);
+///    (metadata "config" and "input"), each tensor within 2e-5 of its range (1e-4 for the L network, 10 % in
+///    bf16);
 ///  - a `train_*.safetensors`, named train_VARIANT_BxHxW_TAG: the reference's training loop, repeated in
 ///  float64: losses
 ///    within 1e-9 of each, gradients and updated parameters within 1e-7 of each tensor's largest value;

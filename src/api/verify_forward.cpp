@@ -113,11 +113,10 @@ bool verify_forward(const formats::TensorFile& file, const VerifyOptions& option
   const auto use = [&](std::span<const float> t) { got["out"].assign(t.begin(), t.end()); };
   backend->run({batch, height, width, 3}, fill, use, trace);
 
-  // L's deterministic weights amplify: its logits reach 1100.
-  const bool is_l = model::variant_name(config) == "l";
+  // L's deterministic weights amplify: its logits reach 1100. bf16 was 4.6 % off at worst (B+).
   const bool is_bf16 = options.precision == Precision::bf16 ||
                        (options.precision == Precision::automatic && options.device.starts_with("cuda"));
-  const double tolerance = is_bf16 ? (is_l ? 0.1 : 0.05) : (is_l ? 1e-4 : 2e-5);
+  const double tolerance = is_bf16 ? 0.1 : model::variant_name(config) == "l" ? 1e-4 : 2e-5;
   bool ok = true;
   for (const auto& t : file.tensors()) {
     const auto it = got.find(t.name);
