@@ -32,11 +32,9 @@ struct VerifyCheck {
 
 /// Compares `path` with what this program computes and calls `report` after each check. `path` is
 ///  - a `forward_*.safetensors`: outputs of the reference on weights that are a function of their names
-///    (metadata "config" and "input"), each tensor within 2e-5 of its range (1e-4 for the L network, 10 % in
-///    bf16);
+///    (metadata "config" and "input"), each tensor within 2e-5 of its range (L: 1e-4; bf16: 10 %);
 ///  - a `train_*.safetensors`, named train_VARIANT_BxHxW_TAG: the reference's training loop, repeated in
-///  float64: losses
-///    within 1e-9 of each, gradients and updated parameters within 1e-7 of each tensor's largest value;
+///    float64: losses within 1e-9 of each, gradients and parameters within 1e-7 of a tensor's largest value;
 ///  - a folder with `image/` and any of `resized/`, `logits.safetensors`, `pred/`, `mask/` + `mask_resized/`.
 /// Returns whether all were ok. FileError, FormatError, UsageError (a folder without weights), or
 /// UnavailableError where the training component is needed and not installed.
