@@ -1,4 +1,5 @@
 // sam2unet-train: the training component, started by `sam2unet train`.
+#include <c10/util/Logging.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -100,7 +101,9 @@ int train_run(const Arguments& arguments) {
   action.sa_handler = [](int) { stop_requested = true; };
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error that is told, not the end
+  // A file that may not grow and a process that is gone are errors that are told, not the end.
+  ::signal(SIGXFSZ, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
 
   Listener listener;
   const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
@@ -127,9 +130,10 @@ int main(int argc, char** argv) {
   // this when it is loaded, so the program starts itself again once.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) {
     ::setenv("OMP_WAIT_POLICY", "passive", 1);
-    ::setenv("TORCH_CPP_LOG_LEVEL", "ERROR", /*overwrite=*/0);  // c10d tells of every retry otherwise
     ::execv("/proc/self/exe", argv);
   }
+  ::setenv("TORCH_CPP_LOG_LEVEL", "FATAL", /*overwrite=*/0);  // what goes wrong is told by exceptions
+  c10::initLogging();
   CLI::App app(
       "Train SAM2-UNet. The defaults are those of the official recipe.\n"
       "On several GPUs or machines: torchrun --no-python --nproc-per-node N sam2unet train ..., or srun, or "

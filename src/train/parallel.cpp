@@ -272,6 +272,23 @@ void Group::sum(at::Tensor& t) {
   start_sum(t)();
 }
 
+// Gloo notices a lost neighbour by itself; that somebody further away has given up, the store says.
+void Group::wait(c10d::Work& work) {
+  auto& c = *connections_;
+  guarded([&] {
+    while (c.type.is_cpu()) {
+      try {
+        work.wait(seconds(1));
+        return;
+      } catch (const std::exception&) {
+        if (work.isCompleted()) throw;
+        if (c.store->check({kLeaving})) throw std::runtime_error("another process gave up");
+      }
+    }
+    work.wait();
+  });
+}
+
 std::function<void()> Group::start_sum(at::Tensor t) {
   if (is_alone()) return [] {};
   c10::intrusive_ptr<c10d::Work> work;
@@ -279,26 +296,30 @@ std::function<void()> Group::start_sum(at::Tensor t) {
     std::vector<at::Tensor> tensors{t};
     work = connections_->of(t).allreduce(tensors);
   });
-  return [this, work, t] { guarded([&] { work->wait(); }); };
+  return [this, work, t] { wait(*work); };
 }
 
 at::Tensor Group::gather_statistics(const at::Tensor& t) {
   if (is_alone()) return t.unsqueeze(0);
   at::Tensor all = at::zeros({place_.world, t.numel()}, t.options());
   all[place_.rank].copy_(t);  // summed with the others' zeros, each row is its process's
+  c10::intrusive_ptr<c10d::Work> work;
   guarded([&] {
     std::vector<at::Tensor> tensors{all};
-    connections_->statistics->allreduce(tensors)->wait();
+    work = connections_->statistics->allreduce(tensors);
   });
+  wait(*work);
   return all;
 }
 
 void Group::broadcast(at::Tensor& t) {
   if (is_alone()) return;
+  c10::intrusive_ptr<c10d::Work> work;
   guarded([&] {
     std::vector<at::Tensor> tensors{t};
-    connections_->of(t).broadcast(tensors)->wait();
+    work = connections_->of(t).broadcast(tensors);
   });
+  wait(*work);
 }
 
 std::vector<std::string> Group::exchange(const std::string& key, const std::string& text) {

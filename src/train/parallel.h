@@ -14,6 +14,10 @@
 
 #include "sam2unet/errors.h"
 
+namespace c10d {
+class Work;
+}
+
 namespace sam2unet::train {
 
 /// Which process of how many this is, and where they meet.
@@ -78,6 +82,7 @@ class Group {
 
  private:
   struct Connections;
+  void wait(c10d::Work& work);
   template <class F>
   void guarded(F&& f);
   [[noreturn]] void lost(const std::string& reason);

@@ -150,11 +150,11 @@ class Parallel : public ::testing::Test {
     write_png(dir / "masks" / (std::to_string(i) + ".png"), mask);
   }
 
-  // Starts `world` processes on the settings; their ids by rank.
-  std::vector<pid_t> start(int world, bool resume = false) {
+  // Starts `world` processes on the settings, from rank `first` on; their ids by rank.
+  std::vector<pid_t> start(int world, bool resume = false, int first = 0) {
     const int port = free_port();
     std::vector<pid_t> out;
-    for (int rank = 0; rank < world; ++rank) {
+    for (int rank = first; rank < world; ++rank) {
       const fs::path config = dir / ("config" + std::to_string(rank) + ".toml");
       Settings own = settings;
       if (adjust) adjust(rank, own);
@@ -395,6 +395,14 @@ TEST_P(ALostProcess, EndsTheRunWithOneMessage) {
               AllOf(HasSubstr("rank " + std::to_string(rank)), HasSubstr("was lost"), HasSubstr("--resume")));
   EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), rank == 0 ? 2 : 1) << told;
   EXPECT_NO_THROW(formats::TensorFile::open(state));
+}
+
+TEST_F(Parallel, SaysWhenTheOthersDoNotCome) {
+  settings.dist_timeout = 1;
+  EXPECT_EQ(wait(start(2, /*resume=*/false, /*first=*/1)), (std::vector<int>{1}));
+  EXPECT_THAT(said(1), AllOf(HasSubstr("rank 1 of 2"), HasSubstr("did not meet at 127.0.0.1")));
+  const std::string text = said(1);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
 }
 
 TEST_F(Parallel, AnErrorOfOneIsToldOnce) {
