@@ -72,6 +72,13 @@ class Pictures {
       for (const auto& f : pictures_in(folder_ / "mask")) check_mask(f);
     }
     if (pixels_ > 0) check("all predictions", differing_ / pixels_, 0.005, "of pixels differ");
+    if (checks_ == 0) {  // nothing compared is nothing proved
+      throw FormatError(
+          fmt::format("{}: nothing to compare the pictures with; expected any of resized/, pred/, "
+                      "mask_resized/ with PNGs "
+                      "of their names, or logits.safetensors",
+                      folder_.string()));
+    }
     return ok_;
   }
 
@@ -79,6 +86,7 @@ class Pictures {
   void check(const std::string& name, double error, double tolerance, const char* unit) {
     const VerifyCheck c{name, error, tolerance, unit};
     ok_ = ok_ && c.ok();
+    ++checks_;
     report_(c);
   }
 
@@ -91,12 +99,13 @@ class Pictures {
   void check_picture(const fs::path& file) {
     const std::string name = file.filename().string();
     const Image picture = read_image(file, as_reference(ColorMode::rgb));
+    SegmentOptions options;
+    options.official = true;
     if (const auto want = golden("resized", file, ColorMode::rgb)) {
+      options.size = {want->height, want->width};
       const Image got = resize_pillow(picture, want->width, want->height, ResizeFilter::bilinear);
       check(name + " resized", compare(got, *want, file).largest, 0, "grey levels");
     }
-    SegmentOptions options;
-    options.official = true;
     const Segmentation s = segmenter_.segment(picture, options);
     if (logits_) check_logits(name, s);
     if (const auto want = golden("pred", file, ColorMode::gray)) {
@@ -139,6 +148,7 @@ class Pictures {
   std::optional<formats::TensorFile> logits_;
   double differing_ = 0.0, pixels_ = 0.0;
   bool ok_ = true;
+  int checks_ = 0;
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sam2unet/errors.h"
+#include "sam2unet/segmenter.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
 
@@ -71,6 +72,17 @@ TEST(Verify, SaysWhatItNeeds) {
   const auto ignore = [](const VerifyCheck&) {};
   EXPECT_THROW(verify(dir.path(), {}, ignore), UsageError);  // pictures without weights
   EXPECT_THROW(verify(dir / "nothing.safetensors", {}, ignore), FileError);
+  // Pictures with nothing beside them to compare with prove nothing.
+  VerifyOptions options;
+  options.weights = default_model_path();
+  Image picture(9, 7, 3);
+  for (std::size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<std::uint8_t>(i);
+  fs::create_directories(dir / "image");
+  write_png(dir / "image" / "a.png", picture);
+  EXPECT_THROW(verify(dir.path(), options, ignore), FormatError);
+  fs::create_directories(dir / "resized");
+  write_png(dir / "resized" / "a.png", resize_pillow(picture, 64, 32, ResizeFilter::bilinear));
+  EXPECT_TRUE(verify(dir.path(), options, ignore));
 }
 
 }  // namespace
