@@ -1,6 +1,7 @@
 #include "train/golden.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -136,6 +137,42 @@ void compare_gradients(const formats::TensorFile& file, const TrainableNetwork& 
   }
 }
 
+constexpr double kLearningRate = 1e-3;
+
+// What the file says of the run: its inputs, and the losses of its steps.
+struct RecordedRun {
+  explicit RecordedRun(const formats::TensorFile& file)
+      : tag(tag_and_size(file, size)),
+        config(model::Config::from_json(metadata(file, "config"))),
+        losses(stored(file, "losses")) {
+    config.check_input(size.h, size.w);
+    if (losses.dim() != 2 || losses.size(0) < 1 || losses.size(1) != 4) {
+      throw FormatError(
+          fmt::format("{}: losses must be [steps,4]: total, out, out1, out2", file.path().string()));
+    }
+  }
+  std::int64_t steps() const { return losses.size(0); }
+  at::Tensor image(std::int64_t step) const {  // [B,H,W,3]
+    return image_input(fmt::format("image:{}:{}", tag, step), size);
+  }
+  at::Tensor mask(std::int64_t step) const {  // [B,H,W,1]
+    return mask_input(fmt::format("mask:{}:{}", tag, step), size);
+  }
+  void compare_losses(const Losses& l, std::int64_t step, GoldenErrors::Worst& worst) const {
+    const std::array<at::Tensor, 4> parts{l.total, l.out, l.out1, l.out2};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const double want = losses[step][static_cast<std::int64_t>(i)].item<double>();
+      worst.note(std::abs(parts[i].item<double>() - want) / std::abs(want),
+                 fmt::format("losses[{}][{}]", step, i));
+    }
+  }
+
+  Size size;
+  std::string tag;
+  model::Config config;
+  at::Tensor losses;  // [steps,4]
+};
+
 }  // namespace
 
 std::vector<VerifyCheck> GoldenErrors::checks() const {
@@ -164,37 +201,22 @@ bool is_training_golden(const formats::TensorFile& file) {
 }
 
 GoldenErrors check_training_golden(const formats::TensorFile& file, at::ScalarType dtype, at::Device device) {
-  Size size;
-  const std::string tag = tag_and_size(file, size);
-  const auto config = model::Config::from_json(metadata(file, "config"));
-  config.check_input(size.h, size.w);
+  const RecordedRun run(file);
   model::DeterministicWeights source;
-  TrainableNetwork net(config, source, Freeze::trunk, dtype, device);
+  TrainableNetwork net(run.config, source, Freeze::trunk, dtype, device);
   AdamW optimizer(net.trainable(), {});
-  const at::Tensor losses = stored(file, "losses");
-  if (losses.dim() != 2 || losses.size(0) < 1 || losses.size(1) != 4) {
-    throw FormatError(
-        fmt::format("{}: losses must be [steps,4]: total, out, out1, out2", file.path().string()));
-  }
   const auto options = at::TensorOptions(dtype).device(device);
 
   refuse_unknown(file, net);
   GoldenErrors errors;
-  for (std::int64_t step = 0; step < losses.size(0); ++step) {
-    const at::Tensor image = image_input(fmt::format("image:{}:{}", tag, step), size).to(options);
-    const at::Tensor mask = mask_input(fmt::format("mask:{}:{}", tag, step), size).to(options);
-    const Losses l = structure_losses(net.forward_training(image), mask, Bce::effective);
-    const std::array<at::Tensor, 4> parts{l.total, l.out, l.out1, l.out2};
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      const double want = losses[step][static_cast<std::int64_t>(i)].item<double>();
-      const double error = std::abs(parts[i].item<double>() - want) / std::abs(want);
-      errors.losses.note(error, fmt::format("losses[{}][{}]", step, i));
-      if (step == 0) errors.first_losses.note(error, fmt::format("losses[0][{}]", i));
-    }
+  for (std::int64_t step = 0; step < run.steps(); ++step) {
+    const Losses l = structure_losses(net.forward_training(run.image(step).to(options)),
+                                      run.mask(step).to(options), Bce::effective);
+    run.compare_losses(l, step, errors.losses);
     optimizer.zero_grad();
     l.total.backward();
     if (step == 0) compare_gradients(file, net, errors);
-    optimizer.step(1e-3);
+    optimizer.step(kLearningRate);
   }
   for (const auto& e : net.tensors().entries()) {
     if (file.find("param:" + e.spec.name) != nullptr) {
@@ -210,13 +232,38 @@ GoldenErrors check_training_golden(const formats::TensorFile& file, at::ScalarTy
   }
   if (file.find("eval_out_after") != nullptr) {
     const at::Tensor want = stored(file, "eval_out_after");  // [1,1,H,W]
-    const at::Tensor image = image_input(fmt::format("image:{}:eval", tag), {1, size.h, size.w});
+    const at::Tensor image = image_input(fmt::format("image:{}:eval", run.tag), {1, run.size.h, run.size.w});
     const at::Tensor got =
         net.forward_inference(image.to(options)).permute({0, 3, 1, 2}).to(at::kCPU, at::kDouble);
     const double range = (want.max() - want.min()).item<double>();
     errors.evaluation.note(of_scale(got, want, range), "eval_out_after");
   }
   return errors;
+}
+
+GoldenErrors::Worst check_float32_losses(const formats::TensorFile& file) {
+  const RecordedRun run(file);
+  model::DeterministicWeights source;
+  TrainableNetwork exact(run.config, source, Freeze::trunk, at::kDouble);
+  TrainableNetwork rounded(run.config, source, Freeze::trunk, at::kFloat);
+  AdamW optimizer(exact.trainable(), {});
+  GoldenErrors::Worst worst;
+  for (std::int64_t step = 0; step < run.steps(); ++step) {
+    {
+      const c10::NoGradGuard no_gradients;
+      for (const auto& e : rounded.tensors().entries()) {
+        at::Tensor(e.value).copy_(*exact.tensors().find(e.spec.name));
+      }
+    }
+    const at::Tensor image = run.image(step), mask = run.mask(step);
+    run.compare_losses(
+        structure_losses(rounded.forward_training(image.to(at::kFloat)), mask.to(at::kFloat), Bce::effective),
+        step, worst);
+    optimizer.zero_grad();
+    structure_losses(exact.forward_training(image), mask, Bce::effective).total.backward();
+    optimizer.step(kLearningRate);
+  }
+  return worst;
 }
 
 }  // namespace sam2unet::train

@@ -27,13 +27,12 @@ struct GoldenErrors {
       where = name;
     }
   };
-  Worst losses;        ///< relative to each loss
-  Worst first_losses;  ///< of the first step alone, before AdamW has turned rounding into steps of size lr
-  Worst gradients;     ///< of the first step, relative to the largest value of the tensor
-  Worst norms;         ///< the gradients' 2-norms, relative to each
-  Worst parameters;    ///< after the last step, relative to the largest value of the tensor
-  Worst buffers;       ///< BatchNorm's running statistics, the same
-  Worst evaluation;    ///< logits afterwards, relative to their range
+  Worst losses;      ///< relative to each loss
+  Worst gradients;   ///< of the first step, relative to the largest value of the tensor
+  Worst norms;       ///< the gradients' 2-norms, relative to each
+  Worst parameters;  ///< after the last step, relative to the largest value of the tensor
+  Worst buffers;     ///< BatchNorm's running statistics, the same
+  Worst evaluation;  ///< logits afterwards, relative to their range
 
   /// Each with what is allowed in float64.
   std::vector<VerifyCheck> checks() const;
@@ -45,5 +44,8 @@ bool is_training_golden(const formats::TensorFile& file);
 /// Repeats the file's training run in `dtype` on `device`. FormatError if the file does not say what to run.
 GoldenErrors check_training_golden(const formats::TensorFile& file, at::ScalarType dtype = at::kDouble,
                                    at::Device device = at::kCPU);
+/// The losses that a float32 network computes where every step begins from the float64 run's parameters,
+/// relative to the file's: what float32 costs in one step, before AdamW turns rounding into steps.
+GoldenErrors::Worst check_float32_losses(const formats::TensorFile& file);
 
 }  // namespace sam2unet::train

@@ -48,13 +48,23 @@ TEST_F(Golden, TrainingFloat64) {
   }
 }
 
-// AdamW divides a gradient by its own size, so where the true one is nearly zero (a bias before a BatchNorm)
-// float32 rounding decides the direction of a full step: later losses agree less than the first.
-TEST_F(Golden, TrainingFloat32) {
+TEST_F(Golden, LossesFloat32) {
+  for (const auto& [name, path] : golden_files()) {
+    SCOPED_TRACE(name);
+    const auto worst = check_float32_losses(formats::TensorFile::open(path));
+    EXPECT_GE(worst.compared, 4);
+    EXPECT_LE(worst.error, 1e-5) << worst.where;
+    EXPECT_GT(worst.error, 0.0);  // float32 it was
+  }
+}
+
+// A whole run in float32. AdamW divides a gradient by its own size, so where the true one is nearly zero
+// rounding decides the direction of a full step, and runs part. The reference's own float32 run of this file
+// is off by 1.7e-4 at its last step.
+TEST_F(Golden, RunFloat32) {
   const auto path = test::repository_data() / "golden" / "train_nano_3x96x96_t.safetensors";
   const GoldenErrors e = check_training_golden(formats::TensorFile::open(path), at::kFloat);
-  EXPECT_LE(e.first_losses.error, 1e-5) << e.first_losses.where;
-  EXPECT_LE(e.losses.error, 2e-4) << e.losses.where;
+  EXPECT_LE(e.losses.error, 5e-5) << e.losses.where;
   EXPECT_FALSE(e.passes_float64());  // the check can fail
 }
 

@@ -126,6 +126,24 @@ TEST_P(TorchConformance, FoldedWeights) {
                plain.add_position(y, pw.position("t", 16, {7, 5}, 8)));
 }
 
+// Gradients through BatchNorm are small differences of sums over all pixels, so the sums must be good.
+TEST(TorchPrecision, ConvBnGradientsInFloat32) {
+  const auto gradient = [](at::ScalarType type) {
+    model::DeterministicWeights source;
+    ParameterSet set;
+    TorchWeights make(source, set, type, at::kCPU);
+    const auto w = make.conv_bn("c", "b", 8, 16, {1, 1, 1});
+    TorchOps o;
+    o.training = true;
+    const at::Tensor x = to_torch(plain_input("x", {2, 88, 88, 8})).to(type).requires_grad_(true);
+    const at::Tensor y = o.conv_bn(x, w);
+    const at::Tensor direction = 1 + 0.001 * to_torch(plain_input("direction", {2, 88, 88, 16}));
+    (y * direction.to(type)).sum().backward();
+    return x.grad().to(at::kDouble);
+  };
+  EXPECT_LT(relative_error(gradient(at::kFloat), gradient(at::kDouble)), 2e-3);
+}
+
 // While training, BatchNorm is (x - mean) / sqrt(variance + 1e-5) of the batch, and moves its running values.
 TEST_P(TorchConformance, ConvBnTrains) {
   const auto x = plain_input("x", {2, 6, 5, 24});
