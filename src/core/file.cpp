@@ -19,14 +19,20 @@ namespace {
 
 std::string reason(int error) {
   switch (error) {
-    case ENOENT: return "no such file or folder";
+    case ENOENT:
+      return "no such file or folder";
     case EACCES:
-    case EPERM: return "permission denied";
-    case EISDIR: return "it is a folder, not a file";
+    case EPERM:
+      return "permission denied";
+    case EISDIR:
+      return "it is a folder, not a file";
     case ENOSPC:
-    case EDQUOT: return "the disk is full; free some space or write elsewhere";
-    case EROFS: return "the file system is read-only";
-    default: return std::generic_category().message(error);
+    case EDQUOT:
+      return "the disk is full; free some space or write elsewhere";
+    case EROFS:
+      return "the file system is read-only";
+    default:
+      return std::generic_category().message(error);
   }
 }
 
@@ -49,10 +55,12 @@ int open_for_reading(const std::filesystem::path& path) {
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const Descriptor file{open_for_reading(path)};
   struct stat st = {};
-  if (::fstat(file.fd, &st) != 0) throw FileError(fmt::format("cannot read {}: {}", path.string(), reason(errno)));
+  if (::fstat(file.fd, &st) != 0)
+    throw FileError(fmt::format("cannot read {}: {}", path.string(), reason(errno)));
   if (S_ISDIR(st.st_mode)) throw FileError(fmt::format("cannot read {}: {}", path.string(), reason(EISDIR)));
   if (!S_ISREG(st.st_mode)) {
-    throw FileError(fmt::format("cannot map {}: it is not a regular file; copy it to one first", path.string()));
+    throw FileError(
+        fmt::format("cannot map {}: it is not a regular file; copy it to one first", path.string()));
   }
   size_ = static_cast<std::size_t>(st.st_size);
   if (size_ == 0) return;  // nothing to map; an empty span
@@ -114,7 +122,9 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
-void AtomicFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+void AtomicFile::write(std::string_view text) {
+  write(std::as_bytes(std::span(text)));
+}
 
 void AtomicFile::commit() {
   if (::fsync(fd_) != 0) fail("write", errno);
@@ -141,26 +151,37 @@ void write_file(const std::filesystem::path& path, std::string_view text) {
   write_file(path, std::as_bytes(std::span(text)));
 }
 
-void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) { write_file(path, bytes); }
+void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  write_file(path, bytes);
+}
 
-void write_atomically(const std::filesystem::path& path, std::string_view text) { write_file(path, text); }
+void write_atomically(const std::filesystem::path& path, std::string_view text) {
+  write_file(path, text);
+}
 
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
-  const Descriptor file{open_for_reading(path)};
   std::vector<std::byte> out;
+  read_file(path, out);
+  return out;
+}
+
+void read_file(const std::filesystem::path& path, std::vector<std::byte>& out) {
+  const Descriptor file{open_for_reading(path)};
   struct stat st = {};
-  if (::fstat(file.fd, &st) == 0 && S_ISREG(st.st_mode)) out.reserve(static_cast<std::size_t>(st.st_size) + 1);
-  constexpr std::size_t kStep = 1 << 16;
+  std::size_t step = 1 << 16, used = 0;
+  // One byte more than there should be, so that the end shows without another round.
+  if (::fstat(file.fd, &st) == 0 && S_ISREG(st.st_mode)) step = static_cast<std::size_t>(st.st_size) + 1;
   while (true) {
-    const std::size_t used = out.size();
-    out.resize(used + kStep);
-    const ssize_t n = ::read(file.fd, out.data() + used, kStep);
+    out.resize(used + step);
+    const ssize_t n = ::read(file.fd, out.data() + used, step);
     if (n < 0 && errno != EINTR) {
       throw FileError(fmt::format("cannot read {}: {}", path.string(), reason(errno)));
     }
-    out.resize(used + (n > 0 ? static_cast<std::size_t>(n) : 0));
-    if (n == 0) return out;
+    used += n > 0 ? static_cast<std::size_t>(n) : 0;
+    if (n == 0) break;
+    step = 1 << 16;
   }
+  out.resize(used);
 }
 
 }  // namespace sam2unet

@@ -31,8 +31,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// A file that appears under its name only when `commit()` has written all of it to disk: written to a temporary
-/// name beside it, synced, renamed. Destroyed without commit, it leaves nothing behind.
+/// A file that appears under its name only when `commit()` has written all of it to disk: written to a
+/// temporary name beside it, synced, renamed. Destroyed without commit, it leaves nothing behind.
 class AtomicFile {
  public:
   /// FileError if the folder cannot be written.
@@ -57,5 +57,7 @@ void write_file(const std::filesystem::path& path, std::span<const std::byte> by
 void write_file(const std::filesystem::path& path, std::string_view text);
 /// Reads the whole file into memory; `path` may be a pipe.
 std::vector<std::byte> read_file(const std::filesystem::path& path);
+/// The same into `out`, whose memory is used again.
+void read_file(const std::filesystem::path& path, std::vector<std::byte>& out);
 
 }  // namespace sam2unet

@@ -10,6 +10,7 @@
 
 #include "core/file.h"
 #include "image/decoders.h"
+#include "image/picture_reader.h"
 #include "image/pixels.h"
 #include "sam2unet/errors.h"
 
@@ -28,6 +29,17 @@ void check_size(const Source& source, std::int64_t width, std::int64_t height) {
     fail(source, fmt::format("it is {} x {} pixels, more than the {} allowed; make it smaller first", width,
                              height, source.max_pixels));
   }
+}
+
+Image blank(const Source& source, int width, int height, int channels) {
+  if (source.spare == nullptr) return Image(width, height, channels);
+  Image out = std::move(*source.spare);
+  out.width = width;
+  out.height = height;
+  out.channels = channels;
+  out.pixels.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
+                    static_cast<std::size_t>(channels));
+  return out;
 }
 
 void fail_truncated(const Source& source, int rows_read, int rows) {
@@ -77,7 +89,8 @@ const Format* find_format(Bytes bytes) {
 }  // namespace image
 
 std::optional<ImageFormat> detect_image_format(std::span<const std::byte> bytes) {
-  const auto* format = image::find_format({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+  const auto* format =
+      image::find_format({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
   return format == nullptr ? std::nullopt : std::optional(format->format);
 }
 
@@ -121,17 +134,20 @@ Image convert_color(Image image, ColorMode mode) {
   return out;
 }
 
-Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name,
-                   ImageInfo* info) {
-  const image::Source source{
-      {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, name, options.max_pixels};
-  if (bytes.empty()) image::fail(source, "the file is empty");
-  const image::Format* format = image::find_format(source.bytes);
+namespace image {
+namespace {
+
+Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name,
+             ImageInfo* info, Image* spare) {
+  const Source source{
+      {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, name, options.max_pixels, spare};
+  if (bytes.empty()) fail(source, "the file is empty");
+  const Format* format = find_format(source.bytes);
   if (format == nullptr) {
-    image::fail(source, "it is not a JPEG, PNG, WebP, TIFF, BMP or PNM picture; convert it to one of these");
+    fail(source, "it is not a JPEG, PNG, WebP, TIFF, BMP or PNM picture; convert it to one of these");
   }
   try {
-    image::Decoded decoded = format->decode(source);
+    Decoded decoded = format->decode(source);
     if (info != nullptr) {
       *info = {format->format, decoded.orientation, decoded.image.channels == 1, decoded.palette};
     }
@@ -141,8 +157,23 @@ Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& option
     }
     return convert_color(std::move(decoded.image), options.mode);
   } catch (const std::bad_alloc&) {
-    image::fail(source, "there is not enough memory for it; make it smaller first");
+    fail(source, "there is not enough memory for it; make it smaller first");
   }
+}
+
+}  // namespace
+
+Image& PictureReader::read(const std::filesystem::path& path, const DecodeOptions& options, ImageInfo* info) {
+  read_file(path, file_);
+  image_ = decode(file_, options, path.string(), info, &image_);
+  return image_;
+}
+
+}  // namespace image
+
+Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name,
+                   ImageInfo* info) {
+  return image::decode(bytes, options, name, info, nullptr);
 }
 
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options, ImageInfo* info) {

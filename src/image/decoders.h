@@ -17,6 +17,7 @@ struct Source {
   Bytes bytes;
   std::string_view name;  // only for messages
   std::int64_t max_pixels = 0;
+  Image* spare = nullptr;  // whose memory the result may take
 };
 
 struct Decoded {
@@ -29,6 +30,8 @@ struct Decoded {
 [[noreturn]] void fail(const Source& source, std::string_view reason);
 /// Refuses empty pictures and more than `max_pixels`, before anything is allocated for them.
 void check_size(const Source& source, std::int64_t width, std::int64_t height);
+/// A picture to fill; what it holds is not defined.
+Image blank(const Source& source, int width, int height, int channels);
 /// The reason all formats give for data that ends early.
 [[noreturn]] void fail_truncated(const Source& source, int rows_read, int rows);
 

@@ -6,11 +6,10 @@ namespace sam2unet {
 
 const std::array<std::array<float, 256>, 3>& imagenet_levels() {
   static const auto levels = [] {
-    constexpr std::array<float, 3> mean{0.485F, 0.456F, 0.406F}, deviation{0.229F, 0.224F, 0.225F};
     std::array<std::array<float, 256>, 3> table{};
     for (std::size_t c = 0; c < 3; ++c)
       for (std::size_t v = 0; v < 256; ++v) {
-        table[c][v] = (static_cast<float>(v) / 255.0F - mean[c]) / deviation[c];
+        table[c][v] = (static_cast<float>(v) / 255.0F - kImagenetMean[c]) / kImagenetDeviation[c];
       }
     return table;
   }();

@@ -135,7 +135,7 @@ Decoded decode_jpeg(const Source& source) {
   if (!guarded(reader.on_error, [&] { started = jpeg_start_decompress(&info) != FALSE; })) damaged();
   if (!started) fail_truncated(source, 0, height);
 
-  Decoded out{Image(width, height, info.num_components == 1 ? 1 : 3), orientation(info)};
+  Decoded out{blank(source, width, height, info.num_components == 1 ? 1 : 3), orientation(info)};
   std::vector<std::uint8_t> cmyk(info.num_components == 4 ? static_cast<std::size_t>(width) * 4 : 0);
   for (int y = 0; y < height; ++y) {
     JSAMPROW row = cmyk.empty() ? out.image.row(y) : cmyk.data();

@@ -192,7 +192,8 @@ Decoded decode_png(const Source& source) {
   }
 
   // Interlaced rows are filled in over several passes, so all of them stay until the end.
-  Decoded out{Image(width, height, channels), orientation(source.bytes), color == PNG_COLOR_TYPE_PALETTE};
+  Decoded out{blank(source, width, height, channels), orientation(source.bytes),
+              color == PNG_COLOR_TYPE_PALETTE};
   std::vector<std::uint8_t> wide(gray16 ? row_bytes * static_cast<std::size_t>(height) : 0);
   int y = 0;
   const bool rows_read = guarded(reader.on_error, [&] {

@@ -4,11 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <vector>
 
 #include "image/pixels.h"
-#include "image/resample_kernels.h"
+#include "image/resizer.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 
@@ -38,27 +37,19 @@ Filter filter_of(ResizeFilter filter) {
   return filter == ResizeFilter::bilinear ? Filter{bilinear, 1.0} : Filter{bicubic, 2.0};
 }
 
-// Pillow's precompute_coeffs and normalize_coeffs_8bpc, weights repeated `repeat` times and padded with
-// zeros.
-struct Weights {
-  int taps = 0;
-  std::size_t stride = 0;
-  std::vector<int> bounds;
-  std::vector<std::int32_t> values;
+}  // namespace
 
-  Weights(int in_size, int out_size, Filter filter, std::size_t repeat, std::size_t lanes);
-  Coefficients view() const { return {taps, stride, bounds.data(), values.data()}; }
-};
-
-Weights::Weights(int in_size, int out_size, Filter filter, std::size_t repeat, std::size_t lanes) {
+// Pillow's precompute_coeffs and normalize_coeffs_8bpc. Mirrored, the last output pixel comes first.
+Weights::Weights(int in_size, int out_size, ResizeFilter which, bool mirrored)
+    : in_(in_size), out_(out_size), filter_(which), mirrored_(mirrored) {
+  const Filter filter = filter_of(which);
   const double scale = static_cast<double>(in_size) / out_size;
   const double filter_scale = std::max(scale, 1.0);
   const double support = filter.support * filter_scale;
-  taps = static_cast<int>(std::ceil(support)) * 2 + 1;
-  stride = (static_cast<std::size_t>(taps) * repeat + lanes - 1) / lanes * lanes;
-  bounds.resize(static_cast<std::size_t>(out_size) * 2);
-  values.assign(static_cast<std::size_t>(out_size) * stride, 0);
-  std::vector<double> k(static_cast<std::size_t>(taps));
+  stride_ = static_cast<std::size_t>(std::ceil(support)) * 2 + 1;
+  bounds_.resize(static_cast<std::size_t>(out_size) * 2);
+  values_.assign(static_cast<std::size_t>(out_size) * stride_, 0);
+  std::vector<double> k(stride_);
   const double inverse = 1.0 / filter_scale;
   for (int xx = 0; xx < out_size; ++xx) {
     const double center = (xx + 0.5) * scale;
@@ -69,93 +60,29 @@ Weights::Weights(int in_size, int out_size, Filter filter, std::size_t repeat, s
       k[static_cast<std::size_t>(x)] = filter.weight((x + first - center + 0.5) * inverse);
       sum += k[static_cast<std::size_t>(x)];
     }
-    std::int32_t* to = values.data() + static_cast<std::size_t>(xx) * stride;
+    const auto at = static_cast<std::size_t>(mirrored ? out_size - 1 - xx : xx);
+    std::int32_t* to = values_.data() + at * stride_;
     for (int x = 0; x < count; ++x) {
       const double w = sum != 0.0 ? k[static_cast<std::size_t>(x)] / sum : k[static_cast<std::size_t>(x)];
-      const auto fixed = static_cast<std::int32_t>((w < 0 ? -0.5 : 0.5) + w * (1 << kPrecisionBits));
-      for (std::size_t r = 0; r < repeat; ++r) *to++ = fixed;
+      *to++ = static_cast<std::int32_t>((w < 0 ? -0.5 : 0.5) + w * (1 << kPrecisionBits));
     }
-    bounds[static_cast<std::size_t>(xx) * 2] = first;
-    bounds[static_cast<std::size_t>(xx) * 2 + 1] = count;
+    bounds_[at * 2] = first;
+    bounds_[at * 2 + 1] = count;
   }
 }
 
-// A picture between the passes: rows may be written a little beyond their end.
-struct Buffer {
-  int width = 0;
-  int height = 0;
-  int channels = 0;
-  std::size_t row_bytes = 0;
-  std::vector<std::uint8_t> bytes;
-
-  Buffer(int w, int h, int c)
-      : width(w),
-        height(h),
-        channels(c),
-        row_bytes(static_cast<std::size_t>(w) * static_cast<std::size_t>(c)),
-        bytes(row_bytes * static_cast<std::size_t>(h) + kRowSlack) {}
-  std::uint8_t* row(int y) { return bytes.data() + static_cast<std::size_t>(y) * row_bytes; }
-  const std::uint8_t* row(int y) const { return bytes.data() + static_cast<std::size_t>(y) * row_bytes; }
-};
-
-ImageView view_of(const Buffer& b) {
-  return {b.bytes.data(), b.width, b.height, b.channels, static_cast<std::ptrdiff_t>(b.row_bytes)};
-}
+namespace {
 
 std::size_t row_bytes(const ImageView& v) {
   return static_cast<std::size_t>(v.width) * static_cast<std::size_t>(v.channels);
 }
 
-void spread_to_quads(const std::uint8_t* from, int width, std::uint8_t* to) {
-  for (int x = 0; x < width; ++x, from += 3, to += 4) {
-    to[0] = from[0];
-    to[1] = from[1];
-    to[2] = from[2];
-  }
-}
-
-void gather_from_quads(const std::uint8_t* from, int width, std::uint8_t* to) {
-  for (int x = 0; x < width; ++x, from += 4, to += 3) {
-    to[0] = from[0];
-    to[1] = from[1];
-    to[2] = from[2];
-  }
-}
-
-Buffer horizontal_pass(const ImageView& in, int width, Filter filter) {
-  const bool gray = in.channels == 1;
-  const Weights weights(in.width, width, filter, gray ? 1 : 4, resample_lanes());
-  Buffer out(width, in.height, in.channels);
-  std::vector<std::uint8_t> row(static_cast<std::size_t>(in.width) * (gray ? 1 : 4) + kRowSlack);
-  std::vector<std::uint8_t> quads(static_cast<std::size_t>(width) * 4 + kRowSlack);
-  for (int y = 0; y < in.height; ++y) {
-    if (gray) {
-      std::memcpy(row.data(), in.row(y), row_bytes(in));
-      resample_gray(row.data(), weights.view(), width, out.row(y));
-    } else if (in.channels == 4) {
-      std::memcpy(row.data(), in.row(y), row_bytes(in));
-      resample_quads(row.data(), weights.view(), width, out.row(y));
-    } else {
-      spread_to_quads(in.row(y), in.width, row.data());
-      resample_quads(row.data(), weights.view(), width, quads.data());
-      gather_from_quads(quads.data(), width, out.row(y));
-    }
-  }
-  return out;
-}
-
-Buffer vertical_pass(const ImageView& in, int height, Filter filter) {
-  const Weights weights(in.height, height, filter, 1, 1);
-  Buffer out(in.width, height, in.channels);
-  std::vector<const std::uint8_t*> rows(static_cast<std::size_t>(weights.taps));
-  for (int y = 0; y < height; ++y) {
-    const int first = weights.bounds[static_cast<std::size_t>(y) * 2];
-    const int count = weights.bounds[static_cast<std::size_t>(y) * 2 + 1];
-    for (int t = 0; t < count; ++t) rows[static_cast<std::size_t>(t)] = in.row(first + t);
-    resample_vertical(rows.data(), weights.values.data() + static_cast<std::size_t>(y) * weights.stride,
-                      count, row_bytes(in), out.row(y));
-  }
-  return out;
+void set_size(Image& image, int width, int height, int channels) {
+  image.width = width;
+  image.height = height;
+  image.channels = channels;
+  image.pixels.resize(static_cast<std::size_t>(width) * static_cast<std::size_t>(height) *
+                      static_cast<std::size_t>(channels));
 }
 
 // Pillow resizes RGBA with the colours multiplied with alpha (RGBa), and divides afterwards.
@@ -180,35 +107,6 @@ void divide_by_alpha(Image& image) {
   }
 }
 
-Image to_image(const ImageView& in) {
-  Image out(in.width, in.height, in.channels);
-  for (int y = 0; y < in.height; ++y) std::memcpy(out.row(y), in.row(y), row_bytes(in));
-  return out;
-}
-
-Image to_image(Buffer&& buffer) {
-  Image out;
-  out.width = buffer.width;
-  out.height = buffer.height;
-  out.channels = buffer.channels;
-  buffer.bytes.resize(buffer.row_bytes * static_cast<std::size_t>(buffer.height));
-  out.pixels = std::move(buffer.bytes);
-  return out;
-}
-
-Image resize_channels(const ImageView& image, int width, int height, ResizeFilter which,
-                      bool vertical_first) {
-  const Filter filter = filter_of(which);
-  const bool horizontal = width != image.width;
-  const bool vertical = height != image.height;
-  if (!horizontal && !vertical) return to_image(image);
-  if (!vertical) return to_image(horizontal_pass(image, width, filter));
-  if (!horizontal) return to_image(vertical_pass(image, height, filter));
-  if (vertical_first)
-    return to_image(horizontal_pass(view_of(vertical_pass(image, height, filter)), width, filter));
-  return to_image(vertical_pass(view_of(horizontal_pass(image, width, filter)), height, filter));
-}
-
 // Which pass Pillow runs first for w x h -> W x H.
 bool vertical_pass_first(const ImageView& image, int width, int height, PillowVersion version) {
   const std::int64_t w = image.width;
@@ -219,28 +117,95 @@ bool vertical_pass_first(const ImageView& image, int width, int height, PillowVe
 }
 
 }  // namespace
+
+const Weights& Resizer::weights(int in_size, int out_size, ResizeFilter filter, bool mirrored) {
+  for (const auto& w : kept_) {
+    if (w && w->is(in_size, out_size, filter, mirrored)) return *w;
+  }
+  auto& slot = kept_[next_++ % kept_.size()];
+  slot.emplace(in_size, out_size, filter, mirrored);
+  return *slot;
+}
+
+void Resizer::horizontal_pass(const ImageView& in, int width, ResizeFilter filter, bool mirrored,
+                              Image& out) {
+  const Weights& w = weights(in.width, width, filter, mirrored);
+  set_size(out, width, in.height, in.channels);
+  scratch_.resize(resample_scratch_bytes(in.width, in.channels));
+  std::vector<std::uint8_t> surplus;  // where the rows go of which the last group has too few
+  std::array<const std::uint8_t*, kRowsAtOnce> from{};
+  std::array<std::uint8_t*, kRowsAtOnce> to{};
+  for (int y = 0; y < in.height; y += kRowsAtOnce) {
+    if (in.height - y < kRowsAtOnce) surplus.resize(row_bytes(out));
+    for (int r = 0; r < kRowsAtOnce; ++r) {
+      from[static_cast<std::size_t>(r)] = in.row(std::min(y + r, in.height - 1));
+      to[static_cast<std::size_t>(r)] = y + r < in.height ? out.row(y + r) : surplus.data();
+    }
+    resample_horizontal(from.data(), in.width, in.channels, w.view(), to.data(), scratch_.data());
+  }
+}
+
+void Resizer::vertical_pass(const ImageView& in, int height, ResizeFilter filter, bool mirrored, Image& out) {
+  const Weights& w = weights(in.height, height, filter, mirrored);
+  const Coefficients c = w.view();
+  set_size(out, in.width, height, in.channels);
+  std::vector<const std::uint8_t*> rows(c.stride);
+  for (int y = 0; y < height; ++y) {
+    const int first = c.bounds[2 * y], count = c.bounds[2 * y + 1];
+    for (int t = 0; t < count; ++t) rows[static_cast<std::size_t>(t)] = in.row(first + t);
+    resample_vertical(rows.data(), c.weights + static_cast<std::size_t>(y) * c.stride, count, row_bytes(in),
+                      out.row(y));
+  }
+}
+
+void Resizer::resize_channels(const ImageView& in, const Resizing& how, Image& out) {
+  // To mirror a side whose length stays, its pass runs with weights of one: the pixels as they are.
+  const bool horizontal = how.width != in.width || how.flip_x;
+  const bool vertical = how.height != in.height || how.flip_y;
+  if (!horizontal && !vertical) {
+    set_size(out, in.width, in.height, in.channels);
+    for (int y = 0; y < in.height; ++y) std::memcpy(out.row(y), in.row(y), row_bytes(in));
+  } else if (!vertical) {
+    horizontal_pass(in, how.width, how.filter, how.flip_x, out);
+  } else if (!horizontal) {
+    vertical_pass(in, how.height, how.filter, how.flip_y, out);
+  } else if (vertical_pass_first(in, how.width, how.height, how.version)) {
+    vertical_pass(in, how.height, how.filter, how.flip_y, between_);
+    horizontal_pass(between_, how.width, how.filter, how.flip_x, out);
+  } else {
+    horizontal_pass(in, how.width, how.filter, how.flip_x, between_);
+    vertical_pass(between_, how.height, how.filter, how.flip_y, out);
+  }
+}
+
+void Resizer::resize(const ImageView& in, const Resizing& how, Image& out) {
+  constexpr int kMaxSide = 1 << 24;
+  if (in.width <= 0 || in.height <= 0 || in.data == nullptr)
+    throw UsageError("an empty picture cannot be resized");
+  if (in.channels != 1 && in.channels != 3 && in.channels != 4) {
+    throw UsageError(
+        fmt::format("a picture of {} channels cannot be resized, only of 1, 3 or 4", in.channels));
+  }
+  if (how.width <= 0 || how.height <= 0 || how.width > kMaxSide || how.height > kMaxSide ||
+      static_cast<std::int64_t>(how.width) * how.height > std::int64_t{1} << 31) {
+    throw UsageError(fmt::format("a picture cannot be resized to {} x {} pixels", how.width, how.height));
+  }
+  if (in.channels == 4 && (how.width != in.width || how.height != in.height)) {
+    resize_channels(premultiplied(in), how, out);
+    divide_by_alpha(out);
+  } else {
+    resize_channels(in, how, out);
+  }
+}
+
 }  // namespace image
 
 Image resize_pillow(const ImageView& view, int width, int height, ResizeFilter filter,
                     PillowVersion version) {
-  constexpr int kMaxSide = 1 << 24;
-  if (view.width <= 0 || view.height <= 0 || view.data == nullptr)
-    throw UsageError("an empty picture cannot be resized");
-  if (view.channels != 1 && view.channels != 3 && view.channels != 4) {
-    throw UsageError(
-        fmt::format("a picture of {} channels cannot be resized, only of 1, 3 or 4", view.channels));
-  }
-  if (width <= 0 || height <= 0 || width > kMaxSide || height > kMaxSide ||
-      static_cast<std::int64_t>(width) * height > std::int64_t{1} << 31) {
-    throw UsageError(fmt::format("a picture cannot be resized to {} x {} pixels", width, height));
-  }
-  const bool vertical_first = image::vertical_pass_first(view, width, height, version);
-  if (view.channels == 4 && (width != view.width || height != view.height)) {
-    Image out = image::resize_channels(image::premultiplied(view), width, height, filter, vertical_first);
-    image::divide_by_alpha(out);
-    return out;
-  }
-  return image::resize_channels(view, width, height, filter, vertical_first);
+  image::Resizer resizer;
+  Image out;
+  resizer.resize(view, {width, height, filter, version}, out);
+  return out;
 }
 
 }  // namespace sam2unet

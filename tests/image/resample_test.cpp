@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "image/resizer.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 #include "support/pictures.h"
@@ -84,6 +85,27 @@ TEST(Resize, ReadsViewsWithGapsAndBackwards) {
   EXPECT_EQ(resize_pillow(upside_down, 31, 7, ResizeFilter::bilinear).pixels,
             resize_pillow(flipped, 31, 7, ResizeFilter::bilinear).pixels);
   EXPECT_EQ(resize_pillow(upside_down, 31, 20, ResizeFilter::bilinear).pixels, flipped.pixels);
+}
+
+// One Resizer for many sizes, mirrored and not, also where a side keeps its length.
+TEST(Resizer, MirrorsAfterResizing) {
+  image::Resizer resizer;
+  Image got;
+  for (const int channels : {1, 3, 4}) {
+    const Image in = test::picture(45, 37, channels);
+    for (const auto& [width, height] : {std::pair{33, 50}, {45, 50}, {33, 37}, {45, 37}, {100, 16}}) {
+      for (const ResizeFilter filter : {ResizeFilter::bilinear, ResizeFilter::bicubic}) {
+        const Image plain = resize_pillow(in, width, height, filter);
+        for (const int flips : {0, 1, 2, 3}) {
+          const bool flip_x = flips % 2 != 0, flip_y = flips >= 2;
+          resizer.resize(in, {width, height, filter, PillowVersion::v12, flip_x, flip_y}, got);
+          const int orientation = flip_x && flip_y ? 3 : flip_x ? 2 : flip_y ? 4 : 1;
+          EXPECT_EQ(got.pixels, apply_orientation(plain, orientation).pixels)
+              << width << "x" << height << "x" << channels << ", mirrored " << flips;
+        }
+      }
+    }
+  }
 }
 
 TEST(Resize, KeepsAFlatPicture) {
