@@ -1,25 +1,22 @@
-// Pictures and masks on disk, and one of them as the network's input.
+// One pair of picture and mask as the network's input.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "image/picture_reader.h"
+#include "image/resizer.h"
+#include "sam2unet/image.h"
+#include "train/augment.h"
 #include "train/random.h"
 
 namespace sam2unet::train {
 
 struct Pair {
   std::filesystem::path image, mask;
+  bool zero_one = false;  ///< the mask's data set has 0 and 1 for 0 and 255
 };
-
-/// Pictures and masks of one name (without extension) in two folders, by name. UsageError if there are none,
-/// or if a picture has no mask (the first are named) or two masks.
-std::vector<Pair> find_pairs(const std::filesystem::path& images, const std::filesystem::path& masks);
-
-/// Decodes every file once, on `threads` threads. Bad ones are left out and described in `problems`.
-std::vector<Pair> readable_pairs(const std::vector<Pair>& pairs, int threads,
-                                 std::vector<std::string>& problems);
 
 enum class Augment {
   none,      ///< validation
@@ -27,13 +24,29 @@ enum class Augment {
   strong,    ///< also crops, rotation and colour jitter
 };
 
-/// One sample: [S,S,3] normalised by ImageNet's mean and deviation, and [S,S] in [0,1].
+/// Gray, 0 to 255. Like the pictures it is read as the reference does, without EXIF orientation
+/// (dataset.py:98). ImageError or FileError.
+Image read_mask(const Pair& pair);
+
+/// dataset.py: bilinear picture, bicubic mask (both Pillow's), flips, (x / 255 - mean) / std. Keeps its
+/// memory from sample to sample; not for two threads at once.
+class SampleMaker {
+ public:
+  /// Writes [S,S,3], normalised by ImageNet's mean and deviation, and [S,S] in [0,1]. ImageError or
+  /// FileError.
+  void make(const Pair& pair, int size, Augment augment, Random random, float* image, float* mask);
+
+ private:
+  image::PictureReader picture_reader_, mask_reader_;
+  image::Resizer resizer_;
+  Turner turner_;
+  Image image_, mask_;
+};
+
+/// What SampleMaker writes.
 struct Sample {
   std::vector<float> image, mask;
 };
-
-/// dataset.py: bilinear picture, bicubic mask (both Pillow's), flips, (x / 255 - mean) / std. A mask of 0 and
-/// 1 is read as 0 and 255, which the reference would train on as nearly black.
 Sample load_sample(const Pair& pair, int size, Augment augment, Random random);
 
 }  // namespace sam2unet::train

@@ -4,86 +4,141 @@
 
 #include <algorithm>
 
+#include "sam2unet/errors.h"
+
 namespace sam2unet::train {
 
 Loader::Loader(const std::vector<Pair>& pairs, const LoaderOptions& options, std::uint64_t epoch,
-               std::size_t first_batch)
-    : pairs_(pairs), options_(options), epoch_(epoch), given_(first_batch), taken_(first_batch) {
-  order_ = shuffled(pairs.size(), options.seed, epoch);
-  if (options.augment == Augment::none) std::sort(order_.begin(), order_.end());
+               std::size_t first_batch, std::uint64_t end)
+    : pairs_(pairs),
+      options_(options),
+      end_(end == 0 ? epoch + 1 : end),
+      next_epoch_(epoch),
+      next_batch_(first_batch) {
   const auto b = static_cast<std::size_t>(options.batch);
-  batches_ = (order_.size() + b - 1) / b;  // the last may be smaller (train.py:44: no drop_last)
+  batches_ = (pairs.size() + b - 1) / b;  // the last may be smaller (train.py:44: no drop_last)
   // A rest with fewer pictures than processes would leave one of them without work.
-  if (const std::size_t rest = order_.size() % b;
-      rest > 0 && rest < static_cast<std::size_t>(options.world)) {
+  if (const std::size_t rest = pairs.size() % b; rest > 0 && rest < static_cast<std::size_t>(options.world)) {
     --batches_;
   }
-  for (int t = 0; t < std::max(1, options.workers); ++t) threads_.emplace_back([this] { work(); });
+  const auto workers = static_cast<std::size_t>(std::max(1, options.workers));
+  const auto world = static_cast<std::size_t>(options.world);
+  most_members_ = (b + world - 1) / world;
+  most_open_ = kAhead + (workers + most_members_ - 1) / most_members_;
+  for (std::size_t t = 0; t < workers; ++t) threads_.emplace_back([this] { work(); });
 }
 
 Loader::~Loader() {
   const std::lock_guard lock(mutex_);
   stop_ = true;
-  changed_.notify_all();
+  has_work_.notify_all();
+}
+
+const std::vector<std::size_t>& Loader::order_of(std::uint64_t epoch) {
+  for (const Order& o : orders_) {
+    if (o.epoch == epoch) return o.members;
+  }
+  if (orders_.size() == 2) orders_.pop_front();
+  Order& o = orders_.emplace_back();
+  o.epoch = epoch;
+  o.members = shuffled(pairs_.size(), options_.seed, epoch);
+  if (options_.augment == Augment::none) std::sort(o.members.begin(), o.members.end());
+  return o.members;
+}
+
+// A batch that nobody but the loader holds is overwritten: fresh memory would cost as much as a resize, since
+// the system clears every page of it.
+void Loader::give_memory(Batch& batch) {
+  const auto n = static_cast<std::int64_t>(batch.members.size()),
+             most = static_cast<std::int64_t>(most_members_);
+  const std::int64_t s = options_.size;
+  const auto is_free = [](const Memory& m) {
+    return m.image.storage().use_count() == 1 && m.mask.storage().use_count() == 1;
+  };
+  auto memory = std::find_if(memories_.begin(), memories_.end(), is_free);
+  if (memory == memories_.end()) {
+    memory = memories_.insert(
+        memories_.end(), {at::empty({most, s, s, 3}, at::kFloat), at::empty({most, s, s, 1}, at::kFloat)});
+  }
+  batch.image = memory->image.narrow(0, 0, n);
+  batch.mask = memory->mask.narrow(0, 0, n);
+}
+
+// False when there is none to open, or no room for it.
+bool Loader::open_next() {
+  if (open_.size() >= most_open_ || batches_ == 0) return false;
+  if (next_batch_ >= batches_) {
+    next_batch_ = 0;
+    ++next_epoch_;
+  }
+  if (next_epoch_ >= end_) return false;
+  const auto& order = order_of(next_epoch_);
+  const auto b = static_cast<std::size_t>(options_.batch);
+  Slot& slot = open_.emplace_back();
+  slot.epoch = next_epoch_;
+  const std::size_t end = std::min(order.size(), (next_batch_ + 1) * b);
+  for (std::size_t i = next_batch_ * b + static_cast<std::size_t>(options_.rank); i < end;
+       i += static_cast<std::size_t>(options_.world)) {
+    slot.batch.members.push_back(order[i]);
+  }
+  give_memory(slot.batch);
+  ++next_batch_;
+  return true;
+}
+
+Loader::Slot* Loader::slot_with_work() {
+  for (Slot& s : open_) {
+    if (s.started < s.batch.members.size()) return &s;
+  }
+  try {
+    return open_next() ? &open_.back() : nullptr;
+  } catch (...) {  // no memory
+    stop_ = true;
+    failure_ = std::current_exception();
+    has_batch_.notify_all();
+    return nullptr;
+  }
 }
 
 void Loader::work() {
+  SampleMaker maker;
+  const std::int64_t pixels = std::int64_t{options_.size} * options_.size;
   std::unique_lock lock(mutex_);
   while (true) {
-    const std::size_t ahead =
-        static_cast<std::size_t>(std::max(1, options_.workers)) + 2;  // bounds the memory of waiting batches
-    changed_.wait(lock, [&] { return stop_ || taken_ >= batches_ || taken_ < given_ + ahead; });
-    if (stop_ || taken_ >= batches_) return;
-    const std::size_t index = taken_++;
+    Slot* slot = nullptr;
+    has_work_.wait(lock, [&] { return stop_ || (slot = slot_with_work()) != nullptr; });
+    if (stop_) return;
+    const std::size_t at = slot->started++, member = slot->batch.members[at];
+    const std::uint64_t epoch = slot->epoch;
+    float* image = slot->batch.image.mutable_data_ptr<float>() + static_cast<std::int64_t>(at) * pixels * 3;
+    float* mask = slot->batch.mask.mutable_data_ptr<float>() + static_cast<std::int64_t>(at) * pixels;
     lock.unlock();
-    Batch batch;
     std::exception_ptr error;
     try {
-      batch = make(index);
+      maker.make(pairs_[member], options_.size, options_.augment, Random(options_.seed, epoch + 1, member),
+                 image, mask);
     } catch (...) {
       error = std::current_exception();
     }
     lock.lock();
-    if (error) {
-      failed_[index] = error;
-    } else {
-      ready_[index] = std::move(batch);
-    }
-    changed_.notify_all();
+    if (error) slot->error = error;
+    if (++slot->done == slot->batch.members.size()) has_batch_.notify_all();
   }
-}
-
-Batch Loader::make(std::size_t index) const {
-  const auto b = static_cast<std::size_t>(options_.batch);
-  const std::size_t end = std::min(order_.size(), (index + 1) * b);
-  Batch batch;
-  for (std::size_t i = index * b + static_cast<std::size_t>(options_.rank); i < end;
-       i += static_cast<std::size_t>(options_.world)) {
-    batch.members.push_back(order_[i]);
-  }
-  const auto n = static_cast<std::int64_t>(batch.members.size());
-  const std::int64_t s = options_.size;
-  batch.image = at::empty({n, s, s, 3}, at::kFloat);
-  batch.mask = at::empty({n, s, s, 1}, at::kFloat);
-  float* image = batch.image.mutable_data_ptr<float>();
-  float* mask = batch.mask.mutable_data_ptr<float>();
-  for (const std::size_t member : batch.members) {
-    const Sample sample = load_sample(pairs_[member], options_.size, options_.augment,
-                                      Random(options_.seed, epoch_ + 1, member));
-    image = std::copy(sample.image.begin(), sample.image.end(), image);
-    mask = std::copy(sample.mask.begin(), sample.mask.end(), mask);
-  }
-  return batch;
 }
 
 Batch Loader::next() {
   std::unique_lock lock(mutex_);
-  const std::size_t index = given_++;
-  changed_.notify_all();
-  changed_.wait(lock, [&] { return ready_.contains(index) || failed_.contains(index); });
-  if (const auto it = failed_.find(index); it != failed_.end()) std::rethrow_exception(it->second);
-  Batch batch = std::move(ready_.at(index));
-  ready_.erase(index);
+  if (failure_) std::rethrow_exception(failure_);
+  if (open_.empty() && !open_next()) throw UsageError("the loader has no batch left");
+  Slot& first = open_.front();
+  has_work_.notify_all();
+  has_batch_.wait(lock, [&] { return failure_ || first.done == first.batch.members.size(); });
+  if (failure_) std::rethrow_exception(failure_);
+  const std::exception_ptr error = first.error;
+  Batch batch = std::move(first.batch);
+  open_.pop_front();
+  has_work_.notify_all();
+  if (error) std::rethrow_exception(error);
   return batch;
 }
 

@@ -12,6 +12,7 @@
 #include "core/file.h"
 #include "sam2unet/errors.h"
 #include "train/parallel.h"
+#include "train/plan.h"
 #include "train/trainer.h"
 
 namespace {
@@ -33,6 +34,8 @@ struct Arguments {
   std::vector<std::function<void(Settings&)>> overrides;
   std::string config;
   bool resume = false;
+  bool plan = false, json = false;
+  std::string memory, overhead;
 };
 
 // "--decay-all, --no-decay-all" without CLI11's "{false}".
@@ -70,6 +73,15 @@ void add_options(CLI::App& app, Arguments& a) {
     });
   });
   app.add_option("--config", a.config, "A run's train.toml to repeat; options here come on top");
+  auto* plan =
+      app.add_flag("--plan", a.plan, "Only say which networks, batches and precisions fit into --memory");
+  auto* memory = app.add_option("--memory", a.memory, "With --plan: memory there is, such as 12G");
+  plan->needs(memory);
+  memory->needs(plan);
+  app.add_option("--overhead", a.overhead,
+                 "With --plan: memory for other than tensors (default 512M, on a GPU 1G)")
+      ->needs(plan);
+  app.add_flag("--json", a.json, "With --plan: print it as JSON")->needs(plan);
   app.add_flag("--resume", a.resume, "Go on with the run in --out");
   for (auto* o : {app.get_option("--config"), app.get_option("--resume")}) o->group("The run and its files");
 }
@@ -88,6 +100,16 @@ Settings settle(const Arguments& a) {
   }
   for (const auto& o : a.overrides) o(s);
   return s;
+}
+
+int print_plan(const Arguments& a) {
+  Settings s = settle(a);
+  if (s.images.empty()) s.images = s.masks = {"DIR"};
+  s.validate();
+  const std::string overhead = !a.overhead.empty() ? a.overhead : s.device == "cpu" ? "512M" : "1G";
+  const Plan plan = make_plan(s, parse_bytes(a.memory), parse_bytes(overhead));
+  fmt::print("{}", a.json ? to_json(plan, s) : to_text(plan, s));
+  return plan.recommended >= 0 ? 0 : 1;
 }
 
 std::string hours(double seconds) {
@@ -144,7 +166,7 @@ int main(int argc, char** argv) {
   add_options(app, arguments);
   try {
     app.parse(argc, argv);
-    return train_run(arguments);
+    return arguments.plan ? print_plan(arguments) : train_run(arguments);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   } catch (const LostProcess& e) {

@@ -14,6 +14,7 @@
 #include "core/file.h"
 #include "ops/torch/device.h"
 #include "sam2unet/errors.h"
+#include "train/data.h"
 #include "train/loader.h"
 #include "train/log.h"
 #include "train/parallel.h"
@@ -27,55 +28,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
-
-struct Data {
-  std::vector<Pair> train, validation;
-};
-
-std::vector<Pair> all_pairs(const std::vector<std::string>& images, const std::vector<std::string>& masks) {
-  std::vector<Pair> out;
-  for (std::size_t i = 0; i < images.size(); ++i) {
-    const auto some = find_pairs(images[i], masks[i]);
-    out.insert(out.end(), some.begin(), some.end());
-  }
-  return out;
-}
-
-// Decodes this process's share of the pairs, and leaves out of all what any process found bad.
-std::vector<Pair> checked(const std::vector<Pair>& pairs, const std::string& what, const Settings& s,
-                          const Listener& listener, Group& group) {
-  std::vector<Pair> own;
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    if (i % static_cast<std::size_t>(group.world()) == static_cast<std::size_t>(group.rank()))
-      own.push_back(pairs[i]);
-  }
-  std::vector<std::string> problems;
-  const auto readable = readable_pairs(own, s.workers, problems);
-  at::Tensor is_good = at::zeros({static_cast<std::int64_t>(pairs.size())}, at::kFloat);
-  auto* good = is_good.mutable_data_ptr<float>();
-  for (std::size_t i = 0, next = 0; i < pairs.size() && next < readable.size(); ++i) {
-    if (pairs[i].image == readable[next].image && pairs[i].mask == readable[next].mask)
-      good[i] = 1.0F, ++next;
-  }
-  group.sum(is_good);
-  std::vector<std::string> all;
-  for (const auto& text : group.exchange("problems/" + what, fmt::format("{}", fmt::join(problems, "\n")))) {
-    std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);) all.push_back(line);
-  }
-  if (!all.empty() && !s.skip_bad) {
-    const auto shown = static_cast<std::ptrdiff_t>(std::min<std::size_t>(3, all.size()));
-    throw ImageError(
-        fmt::format("{} of {} pairs cannot be used: {}; correct them, or leave them out with --skip-bad",
-                    all.size(), pairs.size(), fmt::join(all.begin(), all.begin() + shown, "; ")));
-  }
-  for (const auto& p : all) listener.message("left out: " + p);
-  std::vector<Pair> out;
-  for (std::size_t i = 0; i < pairs.size(); ++i) {
-    if (good[i] != 0.0F) out.push_back(pairs[i]);
-  }
-  return out;
-}
 
 // All processes must have found the same names, or each would train on its own order.
 void check_alike(const Data& data, const Settings& s, Group& group) {
@@ -105,20 +57,15 @@ void check_alike(const Data& data, const Settings& s, Group& group) {
   }
 }
 
-Data find_data(const Settings& s, const Listener& listener, Group& group) {
-  Data data{all_pairs(s.images, s.masks), all_pairs(s.val_images, s.val_masks)};
-  if (s.val_split > 0 && data.validation.empty()) {
-    const auto order = shuffled(data.train.size(), s.seed, ~0ULL);
-    const auto n = static_cast<std::size_t>(std::lround(s.val_split * static_cast<double>(order.size())));
-    std::vector<Pair> rest;
-    for (std::size_t i = 0; i < order.size(); ++i)
-      (i < n ? data.validation : rest).push_back(data.train[order[i]]);
-    data.train = std::move(rest);
-  }
+// Every process checks all pairs itself; what they keep must be the same.
+Data checked_data(const Settings& s, const Listener& listener, Group& group) {
+  Data data = find_data(s, listener.message);
+  CheckOptions options;
+  options.threads = s.workers;
+  options.skip_bad = s.skip_bad;
+  options.note = listener.message;
+  check_data(data, options);
   check_alike(data, s, group);
-  data.train = checked(data.train, "train", s, listener, group);
-  data.validation = checked(data.validation, "validation", s, listener, group);
-  if (data.train.empty()) throw UsageError("no picture is left to train on");
   if (data.train.size() < static_cast<std::size_t>(group.world()) || s.batch < group.world()) {
     throw UsageError(fmt::format("{} processes, but a batch of {} from {} pictures: each must get a picture",
                                  group.world(), s.batch, data.train.size()));
@@ -162,7 +109,7 @@ class Run {
         listener_(listener),
         group_(group),
         device_(device),
-        data_(find_data(s_, listener, group)),
+        data_(checked_data(s_, listener, group)),
         start_(s_.init == "scratch" || resume ? fs::path() : fs::path(s_.init), resume_config(resume),
                s_.seed),
         net_(start_.config(), start_, s_.freeze == "trunk" ? Freeze::trunk : Freeze::none, parameter_type(s_),
@@ -197,6 +144,7 @@ class Run {
     RunResult result;
     begin_ = Clock::now();
     bool is_done = stops_early();  // a resumed run may be one that did
+    if (!is_done && progress_.epoch < s_.epochs) open_loader();
     for (; !is_done && progress_.epoch < s_.epochs; next_epoch()) {
       const bool is_first = progress_.epoch == 0;
       if (!train_epoch()) return result;
@@ -255,7 +203,7 @@ class Run {
     return cosine_lr(s_.lr, s_.min_lr, progress_.epoch, s_.epochs);
   }
 
-  LoaderOptions loader_options() const {
+  void open_loader() {
     LoaderOptions options;
     options.size = s_.size;
     options.batch = s_.batch;
@@ -266,17 +214,16 @@ class Run {
     options.augment = s_.augment == "none"       ? Augment::none
                       : s_.augment == "official" ? Augment::official
                                                  : Augment::strong;
-    return options;
+    loader_ = std::make_unique<Loader>(data_.train, options, static_cast<std::uint64_t>(progress_.epoch),
+                                       progress_.batch, static_cast<std::uint64_t>(s_.epochs));
+    batches_ = loader_->batches();
   }
 
   // False: stopped on request, state saved.
   bool train_epoch() {
-    Loader loader(data_.train, loader_options(), static_cast<std::uint64_t>(progress_.epoch),
-                  progress_.batch);
-    batches_ = loader.batches();
     while (progress_.batch < batches_) {
       const auto begin = Clock::now();
-      const bool stops = train_batch(loader.next(), begin);
+      const bool stops = train_batch(loader_->next(), begin);
       if (stops || (s_.save_every > 0 && progress_.step % s_.save_every == 0)) save(progress_);
       if (stops) {
         listener_.message("stopped on request; --resume goes on from here");
@@ -399,7 +346,8 @@ class Run {
   fs::path out_;
   const Criterion& criterion_;
   std::unique_ptr<GradientStep> step_;
-  std::unique_ptr<RunLog> log_;  // rank 0's
+  std::unique_ptr<RunLog> log_;     // rank 0's
+  std::unique_ptr<Loader> loader_;  // of all epochs
   Progress progress_;
   std::size_t batches_ = 0;
   std::int64_t steps_made_ = 0;  // by this process

@@ -69,14 +69,7 @@ struct Prepared {
 };
 
 Prepared prepare(const Pair& pair, int size) {
-  DecodeOptions gray;
-  gray.mode = ColorMode::gray;
-  gray.apply_exif_orientation = false;
-  Prepared p{load_sample(pair, size, Augment::none, Random(0, 0, 0)), read_image(pair.mask, gray)};
-  if (*std::max_element(p.truth.pixels.begin(), p.truth.pixels.end()) == 1) {
-    for (auto& v : p.truth.pixels) v = v != 0 ? 255 : 0;
-  }
-  return p;
+  return {load_sample(pair, size, Augment::none, Random(0, 0, 0)), read_mask(pair)};
 }
 
 // Probabilities at the given size, rounded to 8 bits.

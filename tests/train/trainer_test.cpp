@@ -378,17 +378,6 @@ TEST_F(Training, AccumulationIsTheWholeBatchButForBatchStatistics) {
   EXPECT_TRUE(train().finished);
 }
 
-TEST_F(Training, ZeroOneMasksAreScaled) {
-  Random random(1, 2, 3);
-  const Sample scaled =
-      load_sample({dir / "images" / "0.png", dir / "masks" / "0.png"}, 64, Augment::none, random);
-  write_pair(0, 1);
-  const Sample from_ones =
-      load_sample({dir / "images" / "0.png", dir / "masks" / "0.png"}, 64, Augment::none, random);
-  EXPECT_EQ(scaled.mask, from_ones.mask);
-  EXPECT_EQ(*std::max_element(from_ones.mask.begin(), from_ones.mask.end()), 1.0F);
-}
-
 TEST_F(Training, BadPicturesAreNamedBeforeTheFirstEpoch) {
   write_file(dir / "images" / "3.png", std::string_view("no picture"));
   EXPECT_THAT(message_of([&] { train(); }), AllOf(HasSubstr("3.png"), HasSubstr("--skip-bad")));

@@ -1,0 +1,49 @@
+// The memory model of `train --plan` against real training steps: peak of live tensor bytes as LibTorch
+// reports them, and of resident memory.
+//
+//   bench_plan VARIANT|JSON SIZE BATCH [precision=f32] [freeze=trunk] [recompute=0] [accumulate=1]
+#include <ATen/ATen.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "model/weight_source.h"
+#include "train/measure.h"
+
+int main(int argc, char** argv) {
+  using namespace sam2unet;
+  using namespace sam2unet::train;
+  try {
+    if (argc < 4) return 2;
+    Settings s;
+    s.size = std::atoi(argv[2]);
+    s.batch = std::atoi(argv[3]);
+    if (argc > 4) s.precision = argv[4];
+    if (argc > 5) s.freeze = argv[5];
+    const bool recompute = argc > 6 && argv[6][0] == '1';
+    if (argc > 7) s.accumulate = std::atoi(argv[7]);
+    const std::string what = argv[1];
+    const auto config = what[0] == '{' ? model::Config::from_json(what) : model::Config::of_variant(what);
+    rusage before{}, after{};
+    getrusage(RUSAGE_SELF, &before);
+    const std::int64_t measured = measured_peak(config, s, recompute);
+    getrusage(RUSAGE_SELF, &after);
+    const MemoryNeed need = memory_need(config, s, recompute);
+    constexpr double kMiB = 1 << 20;
+    std::printf(
+        "%s %d x%d %s %s recompute %d accumulate %d: predicted %.1f MiB, measured %.1f MiB, ratio %.3f; "
+        "resident +%.0f MiB; weights %.1f optimizer %.1f gradients %.1f batch %.1f activations %.1f\n",
+        what.c_str(), s.size, s.batch, s.precision.c_str(), s.freeze.c_str(), recompute ? 1 : 0, s.accumulate,
+        static_cast<double>(need.total()) / kMiB, static_cast<double>(measured) / kMiB,
+        static_cast<double>(need.total()) / static_cast<double>(measured),
+        static_cast<double>(after.ru_maxrss - before.ru_maxrss) / 1024,
+        static_cast<double>(need.parameters) / kMiB, static_cast<double>(need.optimizer) / kMiB,
+        static_cast<double>(need.gradients) / kMiB, static_cast<double>(need.batch) / kMiB,
+        static_cast<double>(need.activations) / kMiB);
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "bench_plan: %s\n", e.what());
+    return 1;
+  }
+}

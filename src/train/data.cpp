@@ -1,0 +1,316 @@
+#include "train/data.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "data/duplicates.h"
+#include "data/mask_check.h"
+#include "data/pairing.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::train {
+namespace {
+
+namespace fs = std::filesystem;
+using data::MaskKind;
+
+constexpr std::size_t kNamed = 5;  // files named in a line
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string out;
+  for (std::size_t i = 0; i < std::min(kNamed, names.size()); ++i) out += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > kNamed) out += fmt::format(" and {} more", names.size() - kNamed);
+  return out;
+}
+
+// What decoding a pair gave.
+struct Facts {
+  std::string error;  // of the file that cannot be read
+  int width = 0, height = 0, mask_width = 0, mask_height = 0;
+  bool is_turned = false;  // an EXIF orientation that is not applied
+  int brightest = 0;       // grey level of the mask
+  data::MaskReport mask;
+  data::Fingerprint print;
+};
+
+// One of them for each thread.
+struct Readers {
+  image::PictureReader image, mask;
+};
+
+Facts examine(const Pair& pair, Readers& readers) {
+  Facts f;
+  try {
+    const DecodeOptions as_stored{.mode = ColorMode::rgb, .apply_exif_orientation = false};
+    ImageInfo info, mask_info;
+    const Image& image = readers.image.read(pair.image, as_stored, &info);
+    const Image& mask = readers.mask.read(pair.mask, as_stored, &mask_info);
+    const auto turned = [](const ImageInfo& i) {
+      return i.format != ImageFormat::tiff && i.orientation != 1;
+    };
+    f.width = image.width;
+    f.height = image.height;
+    f.mask_width = mask.width;
+    f.mask_height = mask.height;
+    f.is_turned = turned(info) || turned(mask_info);
+    f.mask = data::check_mask(mask, mask_info);
+    const Image gray = convert_color(mask, ColorMode::gray);
+    f.brightest = *std::max_element(gray.pixels.begin(), gray.pixels.end());
+    f.print = data::fingerprint(image);
+  } catch (const Error& e) {
+    f.error = e.what();
+  }
+  return f;
+}
+
+std::vector<Facts> examine_all(const std::vector<Pair>& pairs, const CheckOptions& options) {
+  std::vector<Facts> facts(pairs.size());
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::size_t done = 0;
+  std::exception_ptr stop;
+  const auto work = [&] {
+    Readers readers;
+    for (std::size_t i = next++; i < pairs.size(); i = next++) {
+      std::exception_ptr error;
+      try {
+        facts[i] = examine(pairs[i], readers);
+      } catch (...) {  // no memory
+        error = std::current_exception();
+      }
+      const std::lock_guard lock(mutex);
+      ++done;
+      try {
+        if (error) std::rethrow_exception(error);
+        if (options.progress && !stop) options.progress(done, pairs.size());
+      } catch (...) {
+        stop = std::current_exception();
+        next = pairs.size();
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> pool;
+    for (int t = 0; t < std::max(1, options.threads); ++t) pool.emplace_back(work);
+  }
+  if (stop) std::rethrow_exception(stop);
+  return facts;
+}
+
+// All pairs of a run with what is known of them; training pairs first.
+struct Ward {
+  std::vector<Pair> pairs;
+  std::size_t train = 0;
+  std::vector<Facts> facts;
+  std::vector<std::string> bad;  // why a pair cannot be used; empty where it can
+
+  template <class Wanted>
+  std::vector<std::string> masks_where(const Wanted& wanted) const {
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      if (bad[i].empty() && wanted(facts[i])) out.push_back(pairs[i].mask.filename().string());
+    }
+    return out;
+  }
+};
+
+// Pictures and masks are resized to one square each for itself, so other sizes of one shape still fit.
+bool same_shape(const Facts& f) {
+  const double a = static_cast<double>(f.width) / f.height,
+               b = static_cast<double>(f.mask_width) / f.mask_height;
+  return std::abs(a / b - 1) < 0.02;
+}
+
+void find_bad(Ward& w) {
+  // A data set is told by the folder of its masks.
+  std::map<fs::path, int> brightest;
+  for (std::size_t i = 0; i < w.pairs.size(); ++i) {
+    int& level = brightest[w.pairs[i].mask.parent_path()];
+    level = std::max(level, w.facts[i].brightest);
+  }
+  for (std::size_t i = 0; i < w.pairs.size(); ++i) {
+    Pair& pair = w.pairs[i];
+    const Facts& f = w.facts[i];
+    pair.zero_one = brightest[pair.mask.parent_path()] == 1;
+    if (!f.error.empty()) {
+      w.bad[i] = f.error;
+    } else if (!same_shape(f)) {
+      w.bad[i] = fmt::format(
+          "{} is {}x{}, its mask {}x{}{}", pair.image.string(), f.width, f.height, f.mask_width,
+          f.mask_height,
+          f.is_turned ? " (an EXIF tag turns one of them; turn the pixels and drop the tag)" : "");
+    } else if (!pair.zero_one && f.brightest == 1) {
+      w.bad[i] = fmt::format("{} has 0 and 1 while others of its folder go up to {}; multiply it by 255",
+                             pair.mask.string(), brightest[pair.mask.parent_path()]);
+    } else if (!pair.zero_one && f.brightest > 0 && f.brightest <= 128) {
+      w.bad[i] =
+          fmt::format("{} has no level above {}, so nothing in it means foreground; write 255 for foreground",
+                      pair.mask.string(), f.brightest);
+    }
+  }
+}
+
+void note_scaled(const Ward& w, const Notes& note) {
+  std::map<fs::path, std::size_t> scaled;
+  for (std::size_t i = 0; i < w.pairs.size(); ++i) {
+    if (w.pairs[i].zero_one) ++scaled[w.pairs[i].mask.parent_path()];
+  }
+  for (const auto& [folder, n] : scaled) {
+    note(fmt::format("{}: the {} masks hold 0 and 1; 1 is taken as 255", folder.string(), n));
+  }
+}
+
+void note_masks(const Ward& w, const Notes& note) {
+  const auto warn = [&](MaskKind kind, const char* what) {
+    const auto names = w.masks_where([&](const Facts& f) { return f.mask.kind == kind; });
+    if (!names.empty()) note(fmt::format("warning: {} {}: {}", names.size(), what, listed(names)));
+  };
+  warn(MaskKind::empty, "masks are empty, which teaches that nothing is there");
+  warn(MaskKind::jpeg_noise, "masks have levels that lossy compression left, noise around every edge");
+  warn(MaskKind::colour, "masks are in colour and are read as gray");
+  warn(MaskKind::class_ids,
+       "masks hold several flat levels, perhaps numbers of classes, which are read as degrees of "
+       "foreground");
+  const auto turned = w.masks_where([](const Facts& f) { return f.is_turned; });
+  if (!turned.empty()) {
+    note(fmt::format("warning: {} pairs have an EXIF orientation, which is ignored as the reference does: {}",
+                     turned.size(), listed(turned)));
+  }
+  const auto other =
+      w.masks_where([](const Facts& f) { return f.width != f.mask_width || f.height != f.mask_height; });
+  if (!other.empty()) {
+    note(fmt::format("warning: {} masks have another size than their pictures, though the same shape: {}",
+                     other.size(), listed(other)));
+  }
+  const auto full = w.masks_where([](const Facts& f) { return f.mask.kind != MaskKind::empty; });
+  const auto inverted =
+      w.masks_where([](const Facts& f) { return f.mask.kind != MaskKind::empty && f.mask.foreground > 0.5; });
+  if (full.size() >= 3 && inverted.size() * 10 >= full.size() * 9) {
+    note(fmt::format(
+        "warning: in {} of {} masks most pixels are foreground: if foreground is black in them, invert all "
+        "masks (255 - value)",
+        inverted.size(), full.size()));
+  }
+}
+
+// Pictures that are the same in both parts make the validation look better than it is.
+void note_duplicates(const Ward& w, const Notes& note) {
+  if (w.train == w.pairs.size()) return;
+  std::vector<std::size_t> index;
+  std::vector<data::Fingerprint> prints;
+  for (std::size_t i = 0; i < w.pairs.size(); ++i) {
+    if (!w.bad[i].empty()) continue;
+    index.push_back(i);
+    prints.push_back(w.facts[i].print);
+  }
+  std::vector<std::string> names;
+  for (const auto& group : data::group_duplicates(prints)) {
+    const auto is_train = [&](std::size_t k) { return index[k] < w.train; };
+    const auto train = std::find_if(group.begin(), group.end(), is_train);
+    const auto validation = std::find_if_not(group.begin(), group.end(), is_train);
+    if (train == group.end() || validation == group.end()) continue;
+    names.push_back(w.pairs[index[*train]].image.filename().string() + " = " +
+                    w.pairs[index[*validation]].image.filename().string());
+  }
+  if (!names.empty()) {
+    note(fmt::format(
+        "warning: {} pictures are in both the training and the validation data, whose results will look "
+        "better than they are: {}",
+        names.size(), listed(names)));
+  }
+}
+
+void drop_bad(Ward& w, const CheckOptions& options) {
+  std::vector<std::string> reasons;
+  for (const auto& b : w.bad) {
+    if (!b.empty()) reasons.push_back(b);
+  }
+  if (!reasons.empty() && !options.skip_bad) {
+    std::string text;
+    for (std::size_t i = 0; i < std::min(kNamed, reasons.size()); ++i)
+      text += (i == 0 ? "" : "; ") + reasons[i];
+    if (reasons.size() > kNamed) text += fmt::format("; and {} more", reasons.size() - kNamed);
+    throw ImageError(fmt::format(
+        "{} of {} pairs cannot be used: {}. Mend or remove them (`sam2unet doctor` names all), or leave them "
+        "out with --skip-bad",
+        reasons.size(), w.pairs.size(), text));
+  }
+  for (const auto& r : reasons) options.note("left out: " + r);
+}
+
+}  // namespace
+
+std::vector<Pair> find_pairs(const fs::path& images, const fs::path& masks, bool skip_bad,
+                             const Notes& note) {
+  const data::Pairing found = data::pair_by_stem(images, masks);
+  if (!found.first_alone.empty()) {
+    const std::string text = data::describe_unpaired(found.first_alone, masks, kNamed);
+    if (!skip_bad) {
+      throw UsageError(text + ". Add the masks, remove the pictures, or leave them out with --skip-bad");
+    }
+    if (note) note("left out: " + text);
+  }
+  if (!found.second_alone.empty() && note) {
+    note("warning: " + data::describe_unpaired(found.second_alone, images, kNamed));
+  }
+  std::vector<Pair> out;
+  for (const auto& p : found.pairs) out.push_back({p.first, p.second});
+  return out;
+}
+
+Data find_data(const Settings& s, const Notes& note) {
+  const auto all_pairs = [&](const std::vector<std::string>& images, const std::vector<std::string>& masks) {
+    std::vector<Pair> out;
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      const auto some = find_pairs(images[i], masks[i], s.skip_bad, note);
+      out.insert(out.end(), some.begin(), some.end());
+    }
+    return out;
+  };
+  Data data{all_pairs(s.images, s.masks), all_pairs(s.val_images, s.val_masks)};
+  if (s.val_split > 0 && data.validation.empty()) {
+    const auto order = shuffled(data.train.size(), s.seed, ~0ULL);
+    const auto n = static_cast<std::size_t>(std::lround(s.val_split * static_cast<double>(order.size())));
+    std::vector<Pair> rest;
+    for (std::size_t i = 0; i < order.size(); ++i)
+      (i < n ? data.validation : rest).push_back(data.train[order[i]]);
+    data.train = std::move(rest);
+  }
+  return data;
+}
+
+void check_data(Data& data, const CheckOptions& options) {
+  Ward w;
+  w.pairs = data.train;
+  w.train = data.train.size();
+  w.pairs.insert(w.pairs.end(), data.validation.begin(), data.validation.end());
+  w.facts = examine_all(w.pairs, options);
+  w.bad.resize(w.pairs.size());
+  find_bad(w);
+  drop_bad(w, options);
+  note_scaled(w, options.note);
+  note_masks(w, options.note);
+  note_duplicates(w, options.note);
+  data = {};
+  bool has_foreground = false;
+  for (std::size_t i = 0; i < w.pairs.size(); ++i) {
+    if (!w.bad[i].empty()) continue;
+    (i < w.train ? data.train : data.validation).push_back(w.pairs[i]);
+    has_foreground = has_foreground || (i < w.train && w.facts[i].mask.kind != MaskKind::empty);
+  }
+  if (data.train.empty()) throw UsageError("no picture is left to train on");
+  if (!has_foreground) {
+    throw UsageError(
+        fmt::format("all {} masks to train on are empty (such as {}): there is nothing to learn; check "
+                    "--masks",
+                    data.train.size(), data.train.front().mask.string()));
+  }
+}
+
+}  // namespace sam2unet::train

@@ -1,0 +1,67 @@
+#include "train/measure.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/Allocator.h>
+#include <c10/util/ThreadLocalDebugInfo.h>
+
+#include <atomic>
+
+#include "model/weight_source.h"
+#include "train/loss.h"
+#include "train/network.h"
+#include "train/optimizer.h"
+#include "train/state.h"
+
+namespace sam2unet::train {
+namespace {
+
+class Reporter : public c10::MemoryReportingInfoBase {
+ public:
+  void reportMemoryUsage(void*, int64_t bytes, std::size_t, std::size_t, c10::Device) override {
+    const std::int64_t now = live_ += bytes;
+    std::int64_t most = peak_;
+    while (now > most && !peak_.compare_exchange_weak(most, now)) {
+    }
+  }
+  bool memoryProfilingEnabled() const override { return true; }
+  std::int64_t peak() const { return peak_; }
+
+ private:
+  std::atomic<std::int64_t> live_{0}, peak_{0};
+};
+
+template <class Ops>
+void set_recompute(Ops& o, bool value) {
+  if constexpr (requires { o.recompute = value; }) o.recompute = value;
+}
+
+}  // namespace
+
+std::int64_t measured_peak(const model::Config& config, const Settings& s, bool recompute) {
+  const auto reporter = std::make_shared<Reporter>();
+  const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, reporter);
+  const auto parameter = s.precision == "f64" ? at::kDouble : at::kFloat;
+  const auto element = s.precision == "bf16" ? at::kBFloat16 : parameter;
+  model::DeterministicWeights source;
+  TrainableNetwork net(config, source, s.freeze == "trunk" ? Freeze::trunk : Freeze::none, parameter);
+  set_recompute(net.ops(), recompute);
+  AdamW optimizer(net.trainable(), {});
+  Ema ema(optimizer, s.ema);
+  const at::Tensor image = at::full({s.batch, s.size, s.size, 3}, 0.5),
+                   mask = at::ones({s.batch, s.size, s.size, 1});
+  const std::int64_t part = (s.batch + s.accumulate - 1) / s.accumulate;
+  for (int step = 0; step < 2; ++step) {
+    optimizer.zero_grad();
+    for (std::int64_t at = 0; at < s.batch; at += part) {
+      const std::int64_t end = std::min<std::int64_t>(s.batch, at + part);
+      structure_losses(net.forward_training(image.slice(0, at, end).to(element)), mask.slice(0, at, end),
+                       Bce::effective)
+          .total.backward();
+    }
+    optimizer.step(1e-4);
+    ema.update(optimizer);
+  }
+  return reporter->peak();
+}
+
+}  // namespace sam2unet::train

@@ -1,0 +1,88 @@
+// The memory model against the peak of live tensor bytes over real training steps.
+#include <gmock/gmock.h>
+
+#include <ATen/Parallel.h>
+
+#include "sam2unet/errors.h"
+#include "train/measure.h"
+
+namespace sam2unet::train {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kNano =
+    R"({"embed_dim": 16, "stages": [1, 1, 3, 2], "global_att_blocks": [3], "window_spec": [8, 4, 14, 7],
+        "window_pos_embed_bkg_spatial_size": [7, 7]})";
+
+struct Case {
+  int size, batch, accumulate;
+  const char *precision, *freeze;
+  double ema;
+};
+
+class Model : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Model, PredictsThePeak) {
+  at::set_num_threads(1);
+  const Case& c = GetParam();
+  Settings s;
+  s.size = c.size;
+  s.batch = c.batch;
+  s.accumulate = c.accumulate;
+  s.precision = c.precision;
+  s.freeze = c.freeze;
+  s.ema = c.ema;
+  const auto config = model::Config::from_json(kNano);
+  const auto measured = static_cast<double>(measured_peak(config, s, false));
+  const auto predicted = static_cast<double>(memory_need(config, s, false).total());
+  EXPECT_NEAR(predicted / measured, 1.0, 0.15) << predicted << " predicted, " << measured << " measured";
+}
+
+INSTANTIATE_TEST_SUITE_P(Nano, Model,
+                         ::testing::Values(Case{96, 4, 1, "f32", "trunk", 0},
+                                           Case{160, 2, 1, "f32", "none", 0.9},
+                                           Case{160, 2, 1, "bf16", "trunk", 0},
+                                           Case{96, 4, 1, "f64", "trunk", 0},
+                                           Case{160, 4, 2, "f32", "trunk", 0}));
+
+TEST(Plan, KnowsWhatFits) {
+  Settings s;
+  s.images = s.masks = {"data"};
+  constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+  const Plan plan = make_plan(s, 12 * kGiB, kGiB / 2);
+  ASSERT_EQ(plan.entries.size(), 16u);  // variants, precisions, recompute
+  for (const auto& e : plan.entries) {
+    const auto config = model::Config::of_variant(e.variant);
+    Settings one = s;
+    one.precision = e.precision;
+    const auto total = [&](int batch, int accumulate) {
+      one.batch = batch;
+      one.accumulate = accumulate;
+      return memory_need(config, one, e.recompute).total() + kGiB / 2;
+    };
+    if (e.largest_batch > 0) {
+      EXPECT_LE(total(e.largest_batch, 1), plan.memory) << e.variant;
+    }
+    EXPECT_GT(total(e.largest_batch + 1, 1), plan.memory) << e.variant;
+    if (e.accumulate > 0) {
+      EXPECT_LE(total(s.batch, e.accumulate), plan.memory) << e.variant;
+    }
+  }
+  ASSERT_GE(plan.recommended, 0);
+  EXPECT_THAT(plan.command, HasSubstr("--images data --masks data --variant "));
+  EXPECT_THAT(to_json(plan, s), HasSubstr("\"largest_batch\""));
+  EXPECT_LT(make_plan(s, kGiB / 2, kGiB / 2).recommended, 0);
+}
+
+TEST(Plan, ReadsSizes) {
+  EXPECT_EQ(parse_bytes("12G"), std::int64_t{12} << 30);
+  EXPECT_EQ(parse_bytes("1.5GiB"), std::int64_t{3} << 29);
+  EXPECT_EQ(parse_bytes("800MB"), std::int64_t{800} << 20);
+  EXPECT_EQ(parse_bytes("4096"), 4096);
+  for (const char* bad : {"", "G", "12X", "-1G", "12GG", "nan", "1e30T"})
+    EXPECT_THROW(parse_bytes(bad), UsageError) << bad;
+}
+
+}  // namespace
+}  // namespace sam2unet::train
