@@ -20,6 +20,7 @@
 #include "formats/tensor_file.h"
 #include "sam2unet/image.h"
 #include "support/temp_dir.h"
+#include "train/data.h"
 #include "train/loader.h"
 #include "train/loss.h"
 #include "train/network.h"
