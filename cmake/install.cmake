@@ -25,8 +25,13 @@ if(SAM2UNET_BUILD_TRAIN)
   if(TARGET sam2unet_torch_cuda)
     list(APPEND component sam2unet_torch_cuda)
   endif()
-  set_target_properties(${component} PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  # By name: INSTALL_RPATH_USE_LINK_PATH leaves out what lies in the source tree, as build/torch does.
+  set_target_properties(${component} PROPERTIES INSTALL_RPATH ${SAM2UNET_TORCH_ROOT}/lib)
   install(TARGETS ${component} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  if(TARGET sam2unet-nccl)  # beside the program, which loads it
+    set_target_properties(sam2unet-nccl PROPERTIES INSTALL_RPATH ${SAM2UNET_TORCH_ROOT}/lib)
+    install(TARGETS sam2unet-nccl LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
 endif()
 
 # The manual page and the completions are what the program says of itself.
