@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <exception>
+#include <fstream>
 #include <mutex>
 #include <span>
+#include <string_view>
 #include <thread>
 
 #include "data/pairing.h"
@@ -36,7 +39,24 @@ struct Outcome {
   fs::path failed_file;
 };
 
+// A gray PNG of 16 bits is clipped at 255 by Pillow and cut to its high byte by OpenCV: whichever is done
+// without a word scores the wrong map.
+void refuse_deep_gray(const fs::path& path) {
+  std::array<char, 26> head{};  // signature, length and name of IHDR, width, height, depth, colour type
+  std::ifstream file(path, std::ios::binary);
+  if (!file.read(head.data(), head.size())) return;  // the decoder will say what is wrong
+  const std::string_view bytes(head.data(), head.size());
+  constexpr std::string_view kSignature = "\x89PNG\r\n\x1A\n";
+  if (bytes.starts_with(kSignature) && bytes[24] == 16 && bytes[25] == 0) {
+    throw ImageError(
+        fmt::format("{}: a gray PNG of 16 bits, which readers bring to 8 bits in different ways; "
+                    "store the map with 8 bits",
+                    path.string()));
+  }
+}
+
 Image read(const fs::path& path, ColorMode mode, bool upright) {
+  if (mode == ColorMode::gray) refuse_deep_gray(path);
   return read_image(path, {.mode = mode, .apply_exif_orientation = upright});
 }
 

@@ -136,6 +136,20 @@ TEST(Evaluate, OneUnreadableFileIsReportedAndTheOthersAreScored) {
   EXPECT_THAT(e.failures[0].message, HasSubstr("b.png"));
 }
 
+// Pillow and OpenCV bring 16 bits to 8 in different ways.
+TEST(Evaluate, GrayMapsOf16BitsAreRefused) {
+  const MapFolders f;
+  f.put_discs(2);
+  {
+    std::fstream file(f.pred() / "b.png", std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(24).put(16);  // IHDR's depth; nothing is decoded, so its checksum need not fit
+  }
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  EXPECT_EQ(e.counted, 1u);
+  ASSERT_THAT(e.failures, SizeIs(1));
+  EXPECT_THAT(e.failures[0].message, HasSubstr("16 bits"));
+}
+
 TEST(Evaluate, CountsEmptyGroundTruthsUnderEveryPolicy) {
   const MapFolders f;
   const Image black(30, 30, 1);
