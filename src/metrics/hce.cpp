@@ -18,7 +18,7 @@ constexpr double kEpsilon = 2.0;
 using Boundary = std::vector<cv::Point>;
 
 cv::Mat unpacked(const Bitmap& bits) {
-  cv::Mat out = cv::Mat::zeros(bits.height(), bits.width(), CV_8U);
+  cv::Mat out(bits.height(), bits.width(), CV_8U, cv::Scalar(0));
   for (int y = 0; y < bits.height(); ++y) {
     std::uint8_t* row = out.ptr(y);
     for (int w = 0; w < bits.words(); ++w) {

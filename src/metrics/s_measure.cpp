@@ -1,10 +1,122 @@
 #include "metrics/s_measure.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "metrics/s_measure.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+#include <algorithm>
 #include <cmath>
 
 #include "metrics/numpy_sum.h"
 
+#ifndef SAM2UNET_METRICS_S_MEASURE_ONCE
+#define SAM2UNET_METRICS_S_MEASURE_ONCE
 namespace sam2unet::metrics {
+
+// Exact integer sums over a part of the picture, of v = raw grey level and g = truth (0 or 1).
+struct Sums {
+  std::int64_t n = 0, v = 0, vv = 0, g = 0, vg = 0;
+};
+
+}  // namespace sam2unet::metrics
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace sam2unet::metrics::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Adds a row from column x0 to x1, all but n. Rows are read in whole vectors from their first column on,
+// which end with the stride.
+void add_row(const std::uint8_t* pred, const std::uint8_t* truth, int x0, int x1, Sums& s) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int x = x0; x < x1; ++x) {
+    s.v += pred[x];
+    s.vv += pred[x] * pred[x];
+    s.g += truth[x] & 1;
+    s.vg += pred[x] & truth[x];
+  }
+#else
+  const hn::ScalableTag<std::uint8_t> d8;
+  const hn::Repartition<std::int16_t, decltype(d8)> d16;
+  const hn::Repartition<std::int32_t, decltype(d8)> d32;
+  const hn::Repartition<std::uint64_t, decltype(d8)> d64;
+  const hn::Half<decltype(d8)> d8_half;
+  const int lanes = static_cast<int>(hn::Lanes(d8));
+  const auto one = hn::Set(d8, 1);
+  // A vector adds at most 4 * 255^2 to a lane of 32 bits; a row may have 2^24 columns.
+  constexpr int kVectors = 1 << 13;
+  for (int begin = x0 / lanes * lanes; begin < x1; begin += kVectors * lanes) {
+    auto v = hn::Zero(d64), g = hn::Zero(d64), vg = hn::Zero(d64);
+    auto vv0 = hn::Zero(d32), vv1 = hn::Zero(d32);
+    const int end = std::min(x1, begin + kVectors * lanes);
+    for (int x = begin; x < end; x += lanes) {
+      auto valid = hn::FirstN(d8, static_cast<std::size_t>(std::min(lanes, x1 - x)));
+      if (x < x0) valid = hn::AndNot(hn::FirstN(d8, static_cast<std::size_t>(x0 - x)), valid);
+      const auto p = hn::IfThenElseZero(valid, hn::LoadU(d8, pred + x));
+      const auto t = hn::IfThenElseZero(valid, hn::LoadU(d8, truth + x));
+      v = hn::Add(v, hn::SumsOf8(p));
+      g = hn::Add(g, hn::SumsOf8(hn::And(t, one)));
+      vg = hn::Add(vg, hn::SumsOf8(hn::And(t, p)));
+      const auto low = hn::PromoteTo(d16, hn::LowerHalf(d8_half, p));
+      const auto high = hn::PromoteTo(d16, hn::UpperHalf(d8_half, p));
+      vv0 = hn::ReorderWidenMulAccumulate(d32, low, low, vv0, vv1);
+      vv0 = hn::ReorderWidenMulAccumulate(d32, high, high, vv0, vv1);
+    }
+    const auto total = [&](auto sum) HWY_ATTR {
+      return static_cast<std::int64_t>(hn::GetLane(hn::SumOfLanes(d64, sum)));
+    };
+    s.v += total(v);
+    s.g += total(g);
+    s.vg += total(vg);
+    // The 32-bit sums are positive and below 2^31: their even and odd lanes as 64 bits.
+    for (const auto half : {vv0, vv1}) {
+      const auto pairs = hn::BitCast(d64, half);
+      s.vv += total(hn::Add(hn::And(pairs, hn::Set(d64, 0xFFFFFFFFu)), hn::ShiftRight<32>(pairs)));
+    }
+  }
+#endif
+}
+
+// Foreground pixels of a row, and the sum of their columns. The row's padding is zero.
+void locate_row(const std::uint8_t* truth, int width, std::int64_t& count, std::int64_t& columns) {
+  count = columns = 0;
+#if HWY_TARGET == HWY_SCALAR
+  for (int x = 0; x < width; ++x) {
+    count += truth[x] & 1;
+    columns += (truth[x] & 1) * x;
+  }
+#else
+  const hn::ScalableTag<std::uint8_t> d8;
+  const hn::Repartition<std::uint64_t, decltype(d8)> d64;
+  const int lanes = static_cast<int>(hn::Lanes(d8));
+  const auto one = hn::Set(d8, 1);
+  const auto place = hn::Iota(d8, 0);
+  // With c[j] pixels in vector j of J: sum of j c[j] = J * total - sum of the running totals.
+  auto total = hn::Zero(d64), running = hn::Zero(d64), inside = hn::Zero(d64);
+  int vectors = 0;
+  for (int x = 0; x < width; x += lanes, ++vectors) {
+    const auto t = hn::LoadU(d8, truth + x);
+    total = hn::Add(total, hn::SumsOf8(hn::And(t, one)));
+    running = hn::Add(running, total);
+    inside = hn::Add(inside, hn::SumsOf8(hn::And(t, place)));
+  }
+  const auto sum = [&](auto v)
+                       HWY_ATTR { return static_cast<std::int64_t>(hn::GetLane(hn::SumOfLanes(d64, v))); };
+  count = sum(total);
+  columns = (vectors * count - sum(running)) * lanes + sum(inside);
+#endif
+}
+
+}  // namespace sam2unet::metrics::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sam2unet::metrics {
+
+HWY_EXPORT(add_row);
+HWY_EXPORT(locate_row);
 
 namespace {
 
@@ -14,31 +126,6 @@ __extension__ typedef __int128 Wide;
 // the mean.
 double deviations(std::int64_t n, std::int64_t products, std::int64_t a, std::int64_t b) {
   return static_cast<double>(Wide{n} * products - Wide{a} * b) / static_cast<double>(n);
-}
-
-// Exact integer sums over a part of the picture, of v = raw grey level and g = truth (0 or 1).
-struct Sums {
-  std::int64_t n = 0, v = 0, vv = 0, g = 0, vg = 0;
-};
-
-// Sums of one row from x0 to x1 (at most 2^15 pixels at once, so that 32 bits hold them).
-void add_row(const std::uint8_t* pred, const std::uint8_t* truth, int x0, int x1, Sums& s) {
-  for (int begin = x0; begin < x1; begin += 1 << 15) {
-    const int end = x1 - begin > (1 << 15) ? begin + (1 << 15) : x1;
-    std::uint32_t v = 0, vv = 0, g = 0, vg = 0;
-    for (int x = begin; x < end; ++x) {
-      const std::uint32_t p = pred[x];
-      v += p;
-      vv += p * p;
-      g += truth[x] & 1u;
-      vg += p & truth[x];
-    }
-    s.v += v;
-    s.vv += vv;
-    s.g += g;
-    s.vg += vg;
-  }
-  s.n += x1 - x0;
 }
 
 // score = 2 mean / (mean^2 + 1 + std + eps), std with N - 1, of x = level / range.
@@ -107,29 +194,24 @@ double region_part(const Sample& s) {
   // Centroid of the truth, plus one as in the Matlab code.
   std::int64_t sum_x = 0, sum_y = 0;
   for (int y = 0; y < s.height; ++y) {
-    const std::uint8_t* t = s.truth_row(y);
-    std::int64_t in_row = 0;
-    for (int begin = 0; begin < s.width; begin += 1 << 12) {
-      const int end = s.width - begin > (1 << 12) ? begin + (1 << 12) : s.width;
-      std::uint32_t count = 0, offsets = 0;
-      for (int x = begin; x < end; ++x) {
-        const std::uint32_t g = t[x] & 1u;
-        count += g;
-        offsets += g * static_cast<std::uint32_t>(x - begin);
-      }
-      in_row += count;
-      sum_x += offsets + std::int64_t{count} * begin;
-    }
+    std::int64_t in_row = 0, columns = 0;
+    HWY_DYNAMIC_DISPATCH(locate_row)(s.truth_row(y), s.width, in_row, columns);
+    sum_x += columns;
     sum_y += in_row * y;
   }
   const int cy = rounded_mean(sum_y, s.foreground) + 1;
   const int cx = rounded_mean(sum_x, s.foreground) + 1;
 
   Sums lt, rt, lb, rb;
+  const auto add = [](const std::uint8_t* pred, const std::uint8_t* truth, int x0, int x1, Sums& sums) {
+    HWY_DYNAMIC_DISPATCH(add_row)(pred, truth, x0, x1, sums);
+  };
   for (int y = 0; y < s.height; ++y) {
-    add_row(s.prediction_row(y), s.truth_row(y), 0, cx, y < cy ? lt : lb);
-    add_row(s.prediction_row(y), s.truth_row(y), cx, s.width, y < cy ? rt : rb);
+    add(s.prediction_row(y), s.truth_row(y), 0, cx, y < cy ? lt : lb);
+    add(s.prediction_row(y), s.truth_row(y), cx, s.width, y < cy ? rt : rb);
   }
+  for (Sums* part : {&lt, &rt}) part->n = std::int64_t{cy} * (part == &lt ? cx : s.width - cx);
+  for (Sums* part : {&lb, &rb}) part->n = std::int64_t{s.height - cy} * (part == &lb ? cx : s.width - cx);
   const double area = static_cast<double>(s.pixels());
   const double h = s.height, w = s.width;
   const double w_lt = static_cast<double>(cx) * cy / area;
@@ -156,3 +238,4 @@ double s_measure(const Sample& s) {
 }
 
 }  // namespace sam2unet::metrics
+#endif  // HWY_ONCE

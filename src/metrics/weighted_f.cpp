@@ -125,9 +125,15 @@ double background_row(const WeightedFJob& job, int y, bool band) {
     for (int x = 0; x < s.width; ++x) sum += (truth[x] == 0 ? pred[x] - s.levels.offset : 0);
     return 2 * sum;
   }
+  // Columns `first` to `last` hold all foreground that is near enough: what lies between them and a vector
+  // beside them need not be searched.
+  int first = static_cast<int>(s.stride), last = -1;
   for (int x = 0; x < s.stride; x += lanes) {
     const auto n = hn::PromoteTo(d, hn::LoadU(d8, nearest + x));
     hn::StoreU(hn::Mul(n, n), d, squares + x);
+    if (hn::AllTrue(d, hn::Eq(n, hn::Set(d, kFar)))) continue;
+    first = std::min(first, x);
+    last = x + lanes - 1;
   }
   const auto offset8 = hn::Set(d8, static_cast<std::uint8_t>(s.levels.offset));
   const int nothing_nearer = smallest * smallest;
@@ -153,7 +159,7 @@ double background_row(const WeightedFJob& job, int y, bool band) {
     if (hn::AllFalse(d, wanted)) continue;
     // Only wanted lanes may prolong the search: the others start at zero.
     auto best = hn::IfThenElseZero(wanted, hn::LoadU(d, squares + x));
-    for (int k = 1; k < kFar; ++k) {
+    for (int k = std::max({1, first - (x + lanes - 1), x - last}); k < kFar; ++k) {
       const auto step = hn::Set(d, static_cast<std::uint16_t>(k * k));
       const auto side = hn::Min(hn::LoadU(d, squares + x - k), hn::LoadU(d, squares + x + k));
       best = hn::Min(best, hn::SaturatedAdd(side, step));

@@ -60,6 +60,7 @@ Image filled(int w, int h, int value) {
 
 TEST(Naive, RandomMaps) {
   Scorer scorer;
+  int undecided = 0;  // by arithmetic without rounding
   for (unsigned seed = 0; seed < 400; ++seed) {
     SCOPED_TRACE(seed);
     Maker maker(seed);
@@ -68,6 +69,11 @@ TEST(Naive, RandomMaps) {
     const ImageScores s = scorer.score(pred, gt);
     const Maps m = test::naive::prepare(pred, gt);
     EXPECT_NEAR(s.mae, test::naive::mae(m), 1e-12);
+    const double structure = test::naive::s(m);
+    if (!std::isnan(structure)) {
+      EXPECT_NEAR(s.s, structure, 1e-9);
+    }
+    undecided += std::isnan(structure) ? 1 : 0;
     EXPECT_NEAR(s.weighted_f, test::naive::weighted_f(m), 1e-11);
     const auto half = test::naive::cells(m, test::naive::above_half(m));
     EXPECT_NEAR(s.measures[static_cast<std::size_t>(Measure::iou)].bin, test::naive::iou(half), 1e-12);
@@ -89,6 +95,7 @@ TEST(Naive, RandomMaps) {
     EXPECT_NEAR(s.measures[static_cast<std::size_t>(Measure::f1)].max, f1_max, 1e-12);
     EXPECT_NEAR(s.measures[static_cast<std::size_t>(Measure::ber)].mean, ber, 1e-12);
   }
+  EXPECT_LT(undecided, 20);
 }
 
 // Distances between borders by looking at all pairs.
@@ -203,6 +210,25 @@ TEST(Naive, MirrorProtocol) {
       EXPECT_NEAR(precision[static_cast<std::size_t>(t)], (hit + 1e-4) / (found + 1e-4), 1e-15);
       EXPECT_NEAR(recall[static_cast<std::size_t>(t)], (hit + 1e-4) / (all + 1e-4), 1e-15);
     }
+  }
+}
+
+// An object far to one side, and errors everywhere: rows of many vectors, long ways to the nearest
+// foreground.
+TEST(Naive, FarFromTheObject) {
+  Scorer scorer;
+  for (unsigned seed = 0; seed < 12; ++seed) {
+    SCOPED_TRACE(seed);
+    Maker maker(seed);
+    const int w = 330 + maker.upto(60), h = 12 + maker.upto(8);
+    const Image pred = maker.map(w, h);
+    Image gt = filled(w, h, 0);
+    const int left = seed % 3 == 0 ? 0 : seed % 3 == 1 ? w - 9 : maker.upto(w - 9);
+    for (int y = 3; y < 9; ++y) std::fill_n(gt.row(y) + left, 9, std::uint8_t{255});
+    const ImageScores s = scorer.score(pred, gt);
+    const Maps m = test::naive::prepare(pred, gt);
+    EXPECT_NEAR(s.s, test::naive::s(m), 1e-9);
+    EXPECT_NEAR(s.weighted_f, test::naive::weighted_f(m), 1e-11);
   }
 }
 
