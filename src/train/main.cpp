@@ -168,7 +168,9 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
     return arguments.plan ? print_plan(arguments) : train_run(arguments);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help
+    fmt::print(stderr, "sam2unet train: {} (see `sam2unet train --help`)\n", e.what());
+    return 2;
   } catch (const LostProcess& e) {
     if (!e.is_reported()) fmt::print(stderr, "sam2unet train: {}\n", e.what());
     // The broken group's threads may still wait for what will not come.

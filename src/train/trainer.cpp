@@ -58,7 +58,8 @@ void check_alike(const Data& data, const Settings& s, Group& group) {
 }
 
 // Every process checks all pairs itself; what they keep must be the same.
-Data checked_data(const Settings& s, const Listener& listener, Group& group) {
+Data checked_data(const Settings& s, const model::Config& config, const Listener& listener, Group& group) {
+  config.check_input(s.size, s.size);  // before thousands of pictures are read
   Data data = find_data(s, listener.message);
   CheckOptions options;
   options.threads = s.workers;
@@ -109,16 +110,15 @@ class Run {
         listener_(listener),
         group_(group),
         device_(device),
-        data_(checked_data(s_, listener, group)),
         start_(s_.init == "scratch" || resume ? fs::path() : fs::path(s_.init), resume_config(resume),
                s_.seed),
+        data_(checked_data(s_, start_.config(), listener, group)),
         net_(start_.config(), start_, s_.freeze == "trunk" ? Freeze::trunk : Freeze::none, parameter_type(s_),
              device_),
         optimizer_(net_.trainable(), {s_.lr, s_.weight_decay, 0.9, 0.999, 1e-8, s_.decay_all}),
         ema_(optimizer_, s_.ema),
         out_(s_.out),
         criterion_(criterion(s_.best_by)) {
-    net_.config().check_input(s_.size, s_.size);
     net_.ops().recompute = s_.recompute;
     net_.ops().deterministic = s_.deterministic && device_.is_cuda();
     if (resume) {
@@ -338,8 +338,8 @@ class Run {
   const Listener& listener_;
   Group& group_;
   at::Device device_;
-  Data data_;
   StartWeights start_;
+  Data data_;
   TrainableNetwork net_;
   AdamW optimizer_;
   Ema ema_;
