@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <sstream>
 
 #include "core/file.h"
 #include "ops/torch/device.h"
