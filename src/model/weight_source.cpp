@@ -2,14 +2,10 @@
 
 #include <cmath>
 
+#include "core/hash.h"
+
 namespace sam2unet::model {
 namespace {
-
-std::uint64_t fnv1a(std::string_view text) {
-  std::uint64_t h = 0xCBF29CE484222325u;
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  return h;
-}
 
 // splitmix64's output for state h + i, as a number in [-1, 1) with 24 bits
 double unit(std::uint64_t h, std::int64_t i) {

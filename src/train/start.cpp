@@ -4,20 +4,11 @@
 
 #include <cmath>
 
+#include "core/hash.h"
 #include "sam2unet/errors.h"
 #include "train/random.h"
 
 namespace sam2unet::train {
-namespace {
-
-std::uint64_t key_of(const std::string& name) {
-  std::uint64_t h = 0xCBF29CE484222325u;  // FNV-1a
-  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-  return h;
-}
-
-}  // namespace
-
 StartWeights::StartWeights(const std::filesystem::path& path, std::optional<model::Config> config,
                            std::uint64_t seed)
     : seed_(seed) {
@@ -65,7 +56,7 @@ std::span<const float> StartWeights::get(const std::string& name, const Shape& s
 // from the layer's fan_in, which a bias alone does not tell, and start at zero here.
 void StartWeights::initialise(const std::string& name, const Shape& shape) {
   buffer_.assign(static_cast<std::size_t>(shape.numel()), 0.0F);
-  Random random(seed_, 0x494E4954, key_of(name));
+  Random random(seed_, 0x494E4954, fnv1a(name));
   if (name.find("pos_embed") != std::string::npos) {
     for (float& v : buffer_) v = static_cast<float>(0.02 * random.normal());
   } else if (shape.rank() > 1) {

@@ -9,8 +9,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 
 #include "core/file.h"
+#include "core/hash.h"
+#include "metrics/dataset.h"
 #include "ops/torch/device.h"
 #include "sam2unet/errors.h"
 #include "train/data.h"
@@ -30,12 +33,9 @@ using Clock = std::chrono::steady_clock;
 
 // All processes must have found the same names, or each would train on its own order.
 void check_alike(const Data& data, const Settings& s, Group& group) {
-  std::uint64_t names = 0xCBF29CE484222325u;  // FNV-1a
+  std::uint64_t names = kFnvOffset;
   for (const auto* part : {&data.train, &data.validation}) {
-    for (const auto& p : *part) {
-      for (const char c : p.image.filename().string())
-        names = (names ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
-    }
+    for (const auto& p : *part) names = fnv1a(p.image.filename().string(), names);
   }
   const auto said =
       group.exchange("run", fmt::format("{} pictures to train on, {} to validate on, names {:016x}\n",
@@ -87,19 +87,12 @@ at::ScalarType parameter_type(const Settings& s) {
   return s.precision == "f64" ? at::kDouble : at::kFloat;
 }
 
-// A metric that can decide what is best.
-struct Criterion {
-  const char* option;
-  const char* key;  // as `eval` calls it
-  bool higher_is_better;
-};
-constexpr Criterion kCriteria[] = {
-    {"mae", "MAE", false},  {"s", "S", true},          {"wf", "wF", true},         {"e", "E_mean", true},
-    {"f", "fm.mean", true}, {"iou", "iou.mean", true}, {"dice", "dice.mean", true}};
-
-const Criterion& criterion(const std::string& option) {
-  return *std::find_if(std::begin(kCriteria), std::end(kCriteria),
-                       [&](const Criterion& c) { return c.option == option; });
+// The metric that decides what is best, as `eval` calls it.
+const std::string& criterion(const std::string& option) {
+  static const std::map<std::string, std::string> keys = {
+      {"mae", "MAE"},   {"s", "S"},          {"wf", "wF"},         {"e", "E_mean"},
+      {"f", "fm.mean"}, {"iou", "iou.mean"}, {"dice", "dice.mean"}};
+  return keys.at(option);
 }
 
 class Run {
@@ -282,9 +275,10 @@ class Run {
       v = validate(net_, data_.validation,
                    {s_.size, std::min(s_.batch, 8), s_.workers, parameter_type(s_), device_}, group_);
     }
-    const double value = v.value(criterion_.key);
-    const bool is_better = data_.validation.empty() || std::isnan(progress_.best) ||
-                           (criterion_.higher_is_better ? value > progress_.best : value < progress_.best);
+    const double value = v.value(criterion_);
+    const bool is_better =
+        data_.validation.empty() || std::isnan(progress_.best) ||
+        (metrics::higher_is_better(criterion_) ? value > progress_.best : value < progress_.best);
     progress_.epochs_since_best = is_better ? 0 : progress_.epochs_since_best + 1;
     if (is_better) progress_.best = value;
     if (group_.is_first()) {
@@ -343,7 +337,7 @@ class Run {
   AdamW optimizer_;
   Ema ema_;
   fs::path out_;
-  const Criterion& criterion_;
+  const std::string& criterion_;
   std::unique_ptr<GradientStep> step_;
   std::unique_ptr<RunLog> log_;     // rank 0's
   std::unique_ptr<Loader> loader_;  // of all epochs

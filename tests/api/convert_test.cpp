@@ -12,6 +12,7 @@
 #include "sam2unet/errors.h"
 #include "sam2unet/segmenter.h"
 #include "sam2unet/weights.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
 
@@ -21,6 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 using formats::NamedTensor;
 using formats::TensorFile;
+using test::message_of;
 using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -32,15 +34,6 @@ std::vector<float> values_of(const TensorFile& file, const std::string& name) {
   std::vector<float> out(static_cast<std::size_t>(v->numel()));
   copy_to(*v, std::span<float>(out));
   return out;
-}
-
-std::string refusal(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const WeightsError& e) {
-    return e.what();
-  }
-  return "";
 }
 
 // Values of one weight [rows, n] through append_converted and a file.
@@ -88,15 +81,19 @@ TEST_F(Elements, HalfPrecisionsRoundToNearest) {
 }
 
 TEST_F(Elements, ValuesThatDoNotFitAreNamed) {
-  EXPECT_THAT(refusal([&] {
+  EXPECT_THAT(message_of<WeightsError>([&] {
                 convert({1, 70000}, {2}, WeightsPrecision::f16);
               }),
               HasSubstr("tensor v: 70000"));
   EXPECT_FALSE(fs::exists(dir_ / "out.safetensors"));
   const float infinity = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(refusal([&] { convert({infinity}, {1}, WeightsPrecision::f16); }), "");  // f16 has one too
-  EXPECT_THAT(refusal([&] { convert({1, infinity}, {1, 2}, WeightsPrecision::int8); }), HasSubstr("finite"));
-  EXPECT_THAT(refusal([&] {
+  EXPECT_EQ(message_of<WeightsError>([&] { convert({infinity}, {1}, WeightsPrecision::f16); }),
+            "");  // f16 has one too
+  EXPECT_THAT(message_of<WeightsError>([&] {
+                convert({1, infinity}, {1, 2}, WeightsPrecision::int8);
+              }),
+              HasSubstr("finite"));
+  EXPECT_THAT(message_of<WeightsError>([&] {
                 convert({1, std::nanf("")}, {1, 2}, WeightsPrecision::int8);
               }),
               HasSubstr("finite"));
@@ -183,13 +180,14 @@ TEST_F(Files, ATaskFileTakesOnlyTheTrunkItWasTrainedOn) {
   }
   formats::write_safetensors(dir_ / "other.safetensors", other, {});
   join.trunk = dir_ / "other.safetensors";
-  EXPECT_THAT(refusal([&] { convert_weights(task, dir_ / "y.pth", join); }), HasSubstr("not the trunk"));
+  EXPECT_THAT(message_of<WeightsError>([&] { convert_weights(task, dir_ / "y.pth", join); }),
+              HasSubstr("not the trunk"));
   EXPECT_FALSE(fs::exists(dir_ / "y.pth"));
   join.trunk = tiny_;
-  EXPECT_THAT(refusal([&] { convert_weights(task, dir_ / "y.pth", join); }),
+  EXPECT_THAT(message_of<WeightsError>([&] { convert_weights(task, dir_ / "y.pth", join); }),
               HasSubstr("its trunk is custom"));
   join.trunk = task;
-  EXPECT_NE(refusal([&] { convert_weights(task, dir_ / "y.pth", join); }), "");
+  EXPECT_NE(message_of<WeightsError>([&] { convert_weights(task, dir_ / "y.pth", join); }), "");
 }
 
 TEST_F(Files, MetadataGoesAlongAndStrangersStay) {

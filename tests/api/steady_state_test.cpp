@@ -8,6 +8,7 @@
 #include "model/network.h"
 #include "model/weight_source.h"
 #include "ops/cpu/cpu_ops.h"
+#include "support/tiny_weights.h"
 
 namespace {
 
@@ -47,9 +48,7 @@ namespace sam2unet {
 namespace {
 
 TEST(SteadyState, NoMemoryIsTakenAfterTheFirstPicture) {
-  const auto config =
-      model::Config::from_json(R"({"embed_dim": 16, "stages": [1, 1, 3, 2], "global_att_blocks": [3],
-      "window_pos_embed_bkg_spatial_size": [7, 7], "window_spec": [8, 4, 16, 8]})");
+  const auto config = test::nano_config();
   model::DeterministicWeights source;
   ops::CpuWeights weights(source);
   const auto net = model::Network<ops::CpuWeights>::make(weights, config);

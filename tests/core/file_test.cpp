@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "sam2unet/errors.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet {
@@ -33,12 +34,8 @@ TEST(AtomicFile, AMissingFolderIsAnError) {
 
 TEST(MappedFile, SaysWhatIsWrong) {
   const test::TempDir dir;
-  try {
-    MappedFile(dir / "nothing");
-    FAIL();
-  } catch (const FileError& e) {
-    EXPECT_NE(std::string(e.what()).find("no such file"), std::string::npos);
-  }
+  EXPECT_NE(test::message_of<FileError>([&] { MappedFile(dir / "nothing"); }).find("no such file"),
+            std::string::npos);
   EXPECT_THROW(MappedFile(dir.path()), FileError);
 }
 

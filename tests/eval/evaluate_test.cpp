@@ -9,24 +9,17 @@
 
 #include "folders.h"
 #include "sam2unet/errors.h"
+#include "support/message.h"
 
 namespace sam2unet {
 namespace {
 
 using test::disc;
 using test::MapFolders;
+using test::message_of;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
-
-std::string message_of(const std::function<void()>& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(Evaluate, ScoresPairsByStemWhateverTheFormatAndOrder) {
   const MapFolders f;

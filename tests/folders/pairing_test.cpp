@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "sam2unet/errors.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet::data {
@@ -21,12 +22,7 @@ class PairingTest : public testing::Test {
     std::ofstream(dir / name) << "x";
   }
   std::string refusal() {
-    try {
-      pair_by_stem(dir / "a", dir / "b");
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "";
+    return test::message_of([&] { pair_by_stem(dir / "a", dir / "b"); });
   }
   test::TempDir dir;
 };

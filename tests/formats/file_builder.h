@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "support/message.h"
+
 namespace sam2unet::test {
 
 inline std::span<const std::byte> as_span(std::string_view s) {
@@ -141,17 +143,6 @@ double cpu_seconds(F&& f) {
   const std::clock_t start = std::clock();
   std::forward<F>(f)();
   return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-}
-
-/// The message of the exception of type E that `f` throws; "" if it throws none.
-template <typename E, typename F>
-std::string message_of(F&& f) {
-  try {
-    std::forward<F>(f)();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "";
 }
 
 }  // namespace sam2unet::test

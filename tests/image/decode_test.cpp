@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 #include "support/pictures.h"
@@ -22,7 +23,8 @@ std::filesystem::path data() {
 }
 
 std::string summary(const Image& image) {
-  return fmt::format("{}x{}:{:016x}", image.width, image.height, test::fnv1a(image.pixels));
+  return fmt::format("{}x{}:{:016x}", image.width, image.height,
+                     fnv1a(std::as_bytes(std::span(image.pixels))));
 }
 
 TEST(Decode, GivesThePixelsOfPillow) {

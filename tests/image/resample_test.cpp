@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/hash.h"
 #include "image/resizer.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
@@ -47,7 +48,7 @@ void compare(const std::vector<Case>& all, std::size_t step) {
                                       k < 2 ? PillowVersion::v12 : PillowVersion::v13);
       ASSERT_EQ(out.width, c.to_width);
       ASSERT_EQ(out.height, c.to_height);
-      EXPECT_EQ(test::fnv1a(out.pixels), c.sums[k])
+      EXPECT_EQ(fnv1a(std::as_bytes(std::span(out.pixels))), c.sums[k])
           << c.width << "x" << c.height << "x" << c.channels << " to " << c.to_width << "x" << c.to_height
           << ", " << k;
     }

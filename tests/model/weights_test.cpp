@@ -5,6 +5,7 @@
 #include "model/tensor_table.h"
 #include "model/weight_source.h"
 #include "sam2unet/errors.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet::model {
@@ -45,12 +46,7 @@ struct TinyFile {
     return formats::TensorFile::open(dir / "w.safetensors");
   }
   std::string refusal() {
-    try {
-      CheckpointWeights w(open());
-    } catch (const WeightsError& e) {
-      return e.what();
-    }
-    return "";
+    return test::message_of<WeightsError>([&] { CheckpointWeights w(open()); });
   }
 };
 

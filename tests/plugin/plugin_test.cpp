@@ -11,6 +11,7 @@
 #include "sam2unet/errors.h"
 #include "sam2unet/segmenter.h"
 #include "sam2unet/verify.h"
+#include "support/message.h"
 #include "support/pictures.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
@@ -20,19 +21,10 @@ namespace sam2unet {
 namespace {
 
 namespace fs = std::filesystem;
+using test::message_of;
 using testing::HasSubstr;
 
 constexpr auto kIgnore = [](const VerifyCheck&) {};
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 // Relative to the range of `want`.
 double difference(const std::vector<float>& got, const std::vector<float>& want) {

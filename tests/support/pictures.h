@@ -3,23 +3,12 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <span>
-#include <string>
 #include <string_view>
 
+#include "core/hash.h"
 #include "sam2unet/image.h"
 
 namespace sam2unet::test {
-
-inline std::uint64_t fnv1a(std::span<const std::uint8_t> bytes) {
-  std::uint64_t h = 0xCBF29CE484222325U;
-  for (const std::uint8_t b : bytes) h = (h ^ b) * 0x100000001B3U;
-  return h;
-}
-
-inline std::uint64_t fnv1a(std::string_view text) {
-  return fnv1a({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-}
 
 /// Byte i is the top byte of splitmix64's output for the state fnv1a("picture:WxHxC") + i.
 inline Image picture(int width, int height, int channels) {

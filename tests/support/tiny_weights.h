@@ -1,4 +1,4 @@
-// A complete checkpoint of the smallest network there can be, with deterministic weights.
+// Small networks, and a complete checkpoint of the smallest there can be, with deterministic weights.
 #pragma once
 
 #include <filesystem>
@@ -14,7 +14,13 @@ inline model::Config tiny_config() {
   return model::Config::from_json(R"({"embed_dim": 16, "stages": [1, 1, 1, 1], "global_att_blocks": []})");
 }
 
-/// Writes it; `only_trunk` leaves out what makes it a SAM2-UNet.
+/// The golden files' nano: windows of every kind, a global block, and a stage deeper than one block.
+inline model::Config nano_config() {
+  return model::Config::from_json(R"({"embed_dim": 16, "stages": [1, 1, 3, 2], "global_att_blocks": [3],
+      "window_spec": [8, 4, 14, 7], "window_pos_embed_bkg_spatial_size": [7, 7]})");
+}
+
+/// Writes the tiny one; `only_trunk` leaves out what makes it a SAM2-UNet.
 inline void write_tiny_weights(const std::filesystem::path& path, bool only_trunk = false) {
   model::DeterministicWeights source;
   std::vector<std::vector<float>> data;

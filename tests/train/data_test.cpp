@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "image/imagenet.h"
 #include "sam2unet/errors.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
 #include "train/data.h"
 #include "train/loader.h"
@@ -66,12 +67,7 @@ class Folders : public ::testing::Test {
     return data;
   }
   std::string refusal() {
-    try {
-      check();
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "nothing was thrown";
+    return test::message_of([&] { check(); });
   }
 
   test::TempDir dir;

@@ -20,6 +20,7 @@
 #include "formats/tensor_file.h"
 #include "sam2unet/image.h"
 #include "support/temp_dir.h"
+#include "support/tiny_weights.h"
 #include "train/data.h"
 #include "train/loader.h"
 #include "train/loss.h"
@@ -34,10 +35,6 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr const char* kNano =
-    R"({"embed_dim": 16, "stages": [1, 1, 3, 2], "global_att_blocks": [3], "window_spec": [8, 4, 14, 7],
-        "window_pos_embed_bkg_spatial_size": [7, 7]})";
 
 Place place_of(const std::map<std::string, std::string>& variables) {
   return place_from([&](const std::string& name) -> std::optional<std::string> {
@@ -126,7 +123,7 @@ class Parallel : public ::testing::Test {
     for (int i = 0; i < 7; ++i) write_pair(i);
     settings.images = {(dir / "images").string()};
     settings.masks = {(dir / "masks").string()};
-    settings.network = kNano;
+    settings.network = test::nano_config().to_json();
     settings.size = 64;
     settings.batch = 4;
     settings.epochs = 2;
@@ -302,7 +299,7 @@ TEST_F(Parallel, WithoutSyncBnGradientsAreTheWeightedMean) {
   run_with(2, "two");
   const auto two = file("two", "state.safetensors");
   const auto pairs = find_pairs(dir / "images", dir / "masks");
-  const auto config = model::Config::from_json(kNano);
+  const auto config = test::nano_config();
   std::map<std::string, at::Tensor> gradient, statistics;
   for (int rank = 0; rank < 2; ++rank) {
     StartWeights source({}, config, settings.seed);

@@ -4,16 +4,13 @@
 #include <ATen/Parallel.h>
 
 #include "sam2unet/errors.h"
+#include "support/tiny_weights.h"
 #include "train/measure.h"
 
 namespace sam2unet::train {
 namespace {
 
 using ::testing::HasSubstr;
-
-constexpr const char* kNano =
-    R"({"embed_dim": 16, "stages": [1, 1, 3, 2], "global_att_blocks": [3], "window_spec": [8, 4, 14, 7],
-        "window_pos_embed_bkg_spatial_size": [7, 7]})";
 
 struct Case {
   int size, batch, accumulate;
@@ -33,7 +30,7 @@ TEST_P(Model, PredictsThePeak) {
   s.precision = c.precision;
   s.freeze = c.freeze;
   s.ema = c.ema;
-  const auto config = model::Config::from_json(kNano);
+  const auto config = test::nano_config();
   const auto measured = static_cast<double>(measured_peak(config, s, false));
   const auto predicted = static_cast<double>(memory_need(config, s, false).total());
   EXPECT_NEAR(predicted / measured, 1.0, 0.15) << predicted << " predicted, " << measured << " measured";

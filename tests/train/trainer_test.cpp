@@ -16,7 +16,9 @@
 #include "model/checkpoint.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
+#include "support/tiny_weights.h"
 #include "train/loader.h"
 #include "train/trainer.h"
 
@@ -24,22 +26,9 @@ namespace sam2unet::train {
 namespace {
 
 namespace fs = std::filesystem;
+using test::message_of;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-constexpr const char* kNano =
-    R"({"embed_dim": 16, "stages": [1, 1, 3, 2], "global_att_blocks": [3], "window_spec": [8, 4, 14, 7],
-        "window_pos_embed_bkg_spatial_size": [7, 7]})";
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 class Training : public ::testing::Test {
  protected:
@@ -50,7 +39,7 @@ class Training : public ::testing::Test {
     for (int i = 0; i < 6; ++i) write_pair(i, 255);
     settings.images = {(dir / "images").string()};
     settings.masks = {(dir / "masks").string()};
-    settings.network = kNano;
+    settings.network = test::nano_config().to_json();
     settings.size = 64;
     settings.batch = 4;
     settings.epochs = 3;
@@ -149,7 +138,7 @@ TEST_F(Training, WhatWasTrainedIsACheckpoint) {
   for (const char* name : {"last.safetensors", "last.pth"}) {
     const auto file = formats::TensorFile::open(fs::path(settings.out) / name);
     std::size_t found = 0;
-    for (const auto& spec : model::tensor_table(model::Config::from_json(kNano))) {
+    for (const auto& spec : model::tensor_table(test::nano_config())) {
       const TensorView* v = file.find(spec.name);
       ASSERT_NE(v, nullptr) << spec.name;
       EXPECT_EQ(v->shape, spec.shape) << spec.name;
@@ -173,7 +162,7 @@ TEST_F(Training, FreezesTheTrunk) {
   train();
   const auto second = formats::TensorFile::open(fs::path(settings.out) / "last.safetensors");
   std::vector<float> a, b;
-  for (const auto& spec : model::tensor_table(model::Config::from_json(kNano))) {
+  for (const auto& spec : model::tensor_table(test::nano_config())) {
     if (spec.is_buffer()) continue;
     model::read_tensor(first, spec.name, a);
     model::read_tensor(second, spec.name, b);
