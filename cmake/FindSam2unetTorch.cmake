@@ -3,8 +3,9 @@
 # where only libtorch_cpu is linked; this one demands headers and two libraries. Nothing of it is cached, so that a
 # configured tree follows CMAKE_PREFIX_PATH.
 #
-# Where libtorch_cuda and the wheel nvidia-cuda-runtime (headers, libcudart) are there, Sam2unetTorch::cuda is a target
-# too: what is linked with it loads only where all that PyTorch needs on a GPU is installed.
+# Where libtorch_cuda and the wheels nvidia-cuda-runtime (headers, libcudart) and nvidia-cuda-crt (headers that those
+# include) are there, Sam2unetTorch::cuda is a target too: what is linked with it loads only where all that PyTorch
+# needs on a GPU is installed.
 
 # A prefix is LibTorch itself, a site-packages folder, or what torch.utils.cmake_prefix_path says.
 set(_roots)
@@ -64,8 +65,15 @@ if(Sam2unetTorch_FOUND AND NOT TARGET Sam2unetTorch::torch)
   get_filename_component(_packages ${SAM2UNET_TORCH_ROOT}/.. REALPATH)
   file(GLOB _cuda_headers ${_packages}/nvidia/*/include/cuda_runtime_api.h)
   file(GLOB _cuda_runtime ${_packages}/nvidia/*/lib/libcudart.so.*)
-  if(SAM2UNET_TORCH_CUDA AND SAM2UNET_TORCH_C10_CUDA AND _cuda_headers AND _cuda_runtime)
-    get_filename_component(_include ${_cuda_headers} DIRECTORY)
+  unset(_crt)
+  if(_cuda_headers)
+    list(GET _cuda_headers 0 _include)
+    get_filename_component(_include ${_include} DIRECTORY)
+    find_path(_crt crt/host_config.h PATHS ${_include} ${CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES} NO_DEFAULT_PATH NO_CACHE)
+  endif()
+  if(NOT SAM2UNET_TORCH_CUDA OR NOT SAM2UNET_TORCH_C10_CUDA OR NOT _cuda_runtime OR NOT _crt)
+    message(STATUS "LibTorch without what CUDA graphs and NCCL are compiled with: left out")
+  else()
     add_library(Sam2unetTorch::cuda INTERFACE IMPORTED)
     target_include_directories(Sam2unetTorch::cuda SYSTEM INTERFACE ${_include})
     # The libraries that libtorch_cuda itself links (cuDNN, NCCL) need not be on the machine that builds.

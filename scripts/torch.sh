@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${SAM2UNET_TORCH_DIR:-$PWD/build/torch}
 version=${SAM2UNET_TORCH_VERSION:+==$SAM2UNET_TORCH_VERSION}
-stamp="torch$version ${1:-cpu}"
+stamp="torch$version ${1:-cpu} with crt"
 [ -f "$folder/.installed" ] && [ "$(cat "$folder/.installed")" = "$stamp" ] && exit 0
 
 fail() { echo "torch.sh: $*" >&2; exit 1; }
@@ -31,9 +31,10 @@ install() {
 }
 echo "fetching LibTorch from PyPI into $folder"
 if [ "${1:-}" = --cuda ]; then
-  install "torch$version"
+  install "torch$version" "cuda-toolkit[crt]"
 else
-  # libtorch_cpu of the CUDA wheel links CUPTI and the CUDA runtime, whose names and major version its wheel tells.
+  # libtorch_cpu of the CUDA wheel links CUPTI and the CUDA runtime, whose names and major version its wheel tells;
+  # crt (170 kB) holds headers that the runtime's include, which our module for CUDA graphs is compiled with.
   install --no-deps "torch$version"
   metadata=("$folder"/torch-*.dist-info/METADATA)
   wheels=$(sed -n 's/^Requires-Dist: \(nvidia-cuda-\(cupti\|runtime\)[^ ;]*\).*/\1/p' "${metadata[0]}")
@@ -42,7 +43,7 @@ else
     # shellcheck disable=SC2086 # a list of requirements
     install --no-deps $wheels
   elif [ -n "$cuda" ]; then
-    install --no-deps "nvidia-cuda-cupti==$cuda.*" "nvidia-cuda-runtime==$cuda.*"
+    install --no-deps nvidia-cuda-{cupti,runtime,crt}"==$cuda.*"
   fi # else a wheel without CUDA
 fi
 echo "$stamp" > "$folder/.installed"

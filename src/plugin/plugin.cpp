@@ -1,10 +1,10 @@
 // libsam2unet_torch.so: what the library asks of LibTorch.
 #include <ATen/Parallel.h>
-#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
 #include "api/torch_plugin.h"
 #include "ops/torch/device.h"
+#include "ops/torch/torch_errors.h"
 #include "plugin/torch_backend.h"
 #include "sam2unet/errors.h"
 #include "train/golden.h"
@@ -15,27 +15,23 @@ namespace {
 class Plugin final : public api::TorchPlugin {
  public:
   std::unique_ptr<api::Backend> make_backend(model::WeightSource& source, const model::Config& config,
-                                             const SegmenterOptions& options) override try {
-    return std::make_unique<TorchBackend>(source, config, options);
-  } catch (const c10::OutOfMemoryError&) {
-    throw std::bad_alloc();
-  } catch (const c10::Error& e) {
-    throw Error(e.what_without_backtrace());
+                                             const SegmenterOptions& options) override {
+    return ops::with_own_errors([&] { return std::make_unique<TorchBackend>(source, config, options); });
   }
 
   bool verify_training(const std::filesystem::path& path, const VerifyOptions& options,
-                       const std::function<void(const VerifyCheck&)>& report) override try {
+                       const std::function<void(const VerifyCheck&)>& report) override {
     const auto device = ops::find_device(options.device == "torch-cpu" ? "cpu" : options.device);
     if (options.threads > 0) at::set_num_threads(options.threads);
     const auto file = formats::TensorFile::open(path);
+    const auto checks = ops::with_own_errors(
+        [&] { return train::check_training_golden(file, at::kDouble, device).checks(); });
     bool ok = true;
-    for (const VerifyCheck& c : train::check_training_golden(file, at::kDouble, device).checks()) {
+    for (const VerifyCheck& c : checks) {
       ok = ok && c.ok();
       report(c);
     }
     return ok;
-  } catch (const c10::Error& e) {
-    throw Error(e.what_without_backtrace());
   }
 };
 

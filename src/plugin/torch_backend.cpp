@@ -11,7 +11,7 @@
 
 #include "ops/torch/device.h"
 #include "ops/torch/folded_weights.h"
-#include "sam2unet/errors.h"
+#include "ops/torch/torch_errors.h"
 
 namespace sam2unet::plugin {
 namespace {
@@ -71,7 +71,13 @@ TorchBackend::Plan& TorchBackend::plan(const ops::Extent& e) const {
   p.logits = on_gpu ? at::empty({e.b, e.h, e.w}, there) : p.host_logits;
   if (on_gpu) {
     static RecordCudaGraph* const record = find_recorder();
-    if (record != nullptr) p.graph.reset(record([&] { forward(p); }));
+    try {
+      if (record != nullptr) p.graph.reset(record([&] { forward(p); }));
+    } catch (const c10::OutOfMemoryError&) {
+      throw;
+    } catch (const c10::Error&) {
+      // A driver or a LibTorch that cannot record this: operation by operation then, which gives the same.
+    }
   }
   return plans_.emplace(key, std::move(p)).first->second;
 }
@@ -96,28 +102,26 @@ void TorchBackend::forward_traced(Plan& p, const api::TraceValues& trace) const 
 
 void TorchBackend::run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,
                        const std::function<void(std::span<const float>)>& use,
-                       const api::TraceValues& trace) const try {
+                       const api::TraceValues& trace) const {
   const std::lock_guard lock(mutex_);
-  const c10::InferenceMode no_autograd;
-  const c10::DeviceGuard guard(device_);
-  const at::NoTF32Guard exact_float32;
-  if (threads_ > 0) at::set_num_threads(threads_);
-  Plan& p = plan(input);
-  fill(values(p.host_input));
-  if (device_.is_cuda()) p.input.copy_(p.host_input, /*non_blocking=*/true);
-  if (trace) {
-    forward_traced(p, trace);
-  } else if (p.graph != nullptr) {
-    p.graph->replay();
-  } else {
-    forward(p);
-  }
-  if (device_.is_cuda()) p.host_logits.copy_(p.logits);  // waits for the device
-  use(values(p.host_logits));
-} catch (const c10::OutOfMemoryError&) {
-  throw std::bad_alloc();
-} catch (const c10::Error& e) {
-  throw Error(e.what_without_backtrace());
+  ops::with_own_errors([&] {
+    const c10::InferenceMode no_autograd;
+    const c10::DeviceGuard guard(device_);
+    const at::NoTF32Guard exact_float32;
+    if (threads_ > 0) at::set_num_threads(threads_);
+    Plan& p = plan(input);
+    fill(values(p.host_input));
+    if (device_.is_cuda()) p.input.copy_(p.host_input, /*non_blocking=*/true);
+    if (trace) {
+      forward_traced(p, trace);
+    } else if (p.graph != nullptr) {
+      p.graph->replay();
+    } else {
+      forward(p);
+    }
+    if (device_.is_cuda()) p.host_logits.copy_(p.logits);  // waits for the device
+    use(values(p.host_logits));
+  });
 }
 
 }  // namespace sam2unet::plugin

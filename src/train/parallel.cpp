@@ -119,6 +119,15 @@ Place place_from_environment() {
   });
 }
 
+std::string gpu_name(const std::string& device, const Place& place, int visible) {
+  if (place.world == 1) return device;
+  if (device != "cuda") {
+    throw UsageError(fmt::format("--device {} with {} processes: say cuda, and each takes its own GPU",
+                                 device, place.world));
+  }
+  return visible == 1 ? device : fmt::format("cuda:{}", place.local_rank);
+}
+
 struct Group::Connections {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::Backend> host, device, statistics;

@@ -38,6 +38,11 @@ using Variables = std::function<std::optional<std::string>(const std::string&)>;
 Place place_from(const Variables& variables);
 Place place_from_environment();
 
+/// The GPU that --device `cuda` or `cuda:N` means for this process, of the `visible` ones: each process of a
+/// machine takes its own, or the only one it was given to see. UsageError if several processes are to share
+/// one.
+std::string gpu_name(const std::string& device, const Place& place, int visible);
+
 /// Another process was lost, or ended on its own.
 class LostProcess : public Error {
  public:

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <fmt/format.h>
@@ -10,11 +11,13 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <new>
 
 #include "core/file.h"
 #include "core/hash.h"
 #include "metrics/dataset.h"
 #include "ops/torch/device.h"
+#include "ops/torch/torch_errors.h"
 #include "sam2unet/errors.h"
 #include "train/data.h"
 #include "train/loader.h"
@@ -368,6 +371,16 @@ void use_deterministic_algorithms() {
   at::globalContext().setBenchmarkCuDNN(false);
 }
 
+RunResult train_with_own_errors(const Settings& settings, bool resume, const Listener& listener, Group& group,
+                                at::Device device) try {
+  return ops::with_own_errors([&] { return Run(settings, resume, listener, group, device).train(); });
+} catch (const std::bad_alloc&) {
+  throw Error(
+      fmt::format("memory ran out at --batch {} and --size {}; a smaller --batch with --accumulate, "
+                  "--recompute or --precision bf16 need less, and --plan --memory says what fits",
+                  settings.batch, settings.size));
+}
+
 }  // namespace
 
 RunResult run(const Settings& settings, bool resume, const Listener& listener) {
@@ -376,7 +389,9 @@ RunResult run(const Settings& settings, bool resume, const Listener& listener) {
   if (settings.deterministic) use_deterministic_algorithms();
   const Place place = place_from_environment();
   at::Device device = ops::find_device(settings.device);
-  if (device.is_cuda()) device = at::Device(at::kCUDA, static_cast<at::DeviceIndex>(place.local_rank));
+  if (device.is_cuda()) {
+    device = ops::find_device(gpu_name(settings.device, place, static_cast<int>(at::getNumGPUs())));
+  }
   Group group(place, device, std::chrono::seconds(settings.dist_timeout));
   Listener own = listener;
   if (!group.is_first()) {
@@ -385,7 +400,7 @@ RunResult run(const Settings& settings, bool resume, const Listener& listener) {
   }
   try {
     check_start(settings, resume);
-    return Run(settings, resume, own, group, device).train();
+    return train_with_own_errors(settings, resume, own, group, device);
   } catch (const LostProcess&) {
     throw;
   } catch (const std::exception& e) {

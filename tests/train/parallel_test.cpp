@@ -114,6 +114,17 @@ int free_port() {
   return ntohs(a.sin_port);
 }
 
+// One process takes what was named; several take one each, whether they see all of a machine's or only
+// theirs.
+TEST(Place, EachProcessTakesItsOwnGpu) {
+  Place place;
+  EXPECT_EQ(gpu_name("cuda:1", place, 2), "cuda:1");
+  place = {.rank = 5, .world = 8, .local_rank = 1};
+  EXPECT_EQ(gpu_name("cuda", place, 4), "cuda:1");
+  EXPECT_EQ(gpu_name("cuda", place, 1), "cuda");
+  EXPECT_THROW(gpu_name("cuda:0", place, 4), UsageError);
+}
+
 class Parallel : public ::testing::Test {
  protected:
   void SetUp() override {

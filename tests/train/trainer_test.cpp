@@ -29,6 +29,7 @@ namespace fs = std::filesystem;
 using test::message_of;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Training : public ::testing::Test {
  protected:
@@ -399,6 +400,23 @@ TEST_F(Training, StopsAtALossThatIsNoNumber) {
   EXPECT_THAT(message_of([&] { train(); }), AllOf(HasSubstr("step"), HasSubstr(".png")));
   EXPECT_NO_THROW(formats::TensorFile::open(fs::path(settings.out) / "state.safetensors"));
 }
+
+#ifndef __SANITIZE_ADDRESS__  // its shadow memory is over any limit
+TEST_F(Training, SaysWhatToDoWhereMemoryRunsOut) {
+  settings.size = 1024;
+  rlim_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
+  rlimit tight = before;
+  tight.rlim_cur = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (1ULL << 30);
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &tight), 0);
+  const std::string said = message_of([&] { train(); });
+  ::setrlimit(RLIMIT_AS, &before);
+  EXPECT_THAT(said, AllOf(HasSubstr("memory ran out at --batch 4 and --size 1024"), HasSubstr("--recompute"),
+                          Not(HasSubstr("frame #"))));
+}
+#endif
 
 TEST_F(Training, ResumeRefusesAnotherConfiguration) {
   settings.epochs = 1;
