@@ -10,8 +10,8 @@
 
 namespace sam2unet {
 
-/// Writes a file that appears under its name only when all of it is on disk, replacing what was there: written to a
-/// temporary name in the same folder, synced, renamed. FileError; nothing is left behind then.
+/// Writes a file that appears under its name only when all of it is on disk, replacing what was there:
+/// written to a temporary name in the same folder, synced, renamed. FileError; nothing is left behind then.
 SAM2UNET_API void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 SAM2UNET_API void write_atomically(const std::filesystem::path& path, std::string_view text);
 

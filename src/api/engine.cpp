@@ -1,7 +1,10 @@
 #include "api/engine.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
+
+#include "ops/cpu/threads.h"
 
 namespace sam2unet::api {
 namespace {
@@ -25,14 +28,17 @@ Engine::Engine(model::WeightSource& source, const model::Config& config, int thr
     : threads_(threads), network_(pack(source, config)) {}
 
 Engine::Lease::Lease(const Engine& e, std::int64_t height, std::int64_t width) : engine(e) {
+  // A caller inside a parallel region of its own gets fewer threads, and another session.
+  const int threads = ops::available_threads(e.threads_);
   {
     const std::lock_guard lock(e.mutex_);
-    if (!e.idle_.empty()) {
-      session = std::move(e.idle_.back());
-      e.idle_.pop_back();
+    const auto fits = [&](const auto& s) { return s->ops->threads() == threads; };
+    if (const auto it = std::find_if(e.idle_.rbegin(), e.idle_.rend(), fits); it != e.idle_.rend()) {
+      session = std::move(*it);
+      e.idle_.erase(std::next(it).base());
     }
   }
-  if (session == nullptr) session = std::make_unique<Session>(e.threads_);
+  if (session == nullptr) session = std::make_unique<Session>(threads);
   const std::pair size(height, width);
   if (std::find(session->sizes.begin(), session->sizes.end(), size) != session->sizes.end()) return;
   if (session->sizes.size() >= kMostSizes) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "commands.h"
+#include "device.h"
 #include "eval_tables.h"
 #include "outputs.h"
 #include "progress.h"
@@ -27,7 +28,8 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::vector<std::string> predictions;
   std::string truths, name, weights, json, csv, dataset_csv, html, paper;
-  std::string protocol = "common", worst_by = "S", empty = "paper", size = "352";
+  std::string protocol = "common", worst_by = "S", empty = "paper", size = "352", device = "cpu";
+  Precision precision = Precision::automatic;
   std::size_t worst = 0;
   bool paper_given = false;
   bool official = false;
@@ -111,7 +113,7 @@ class Model {
  public:
   explicit Model(const Arguments& a)
       : segmenter_(a.weights.empty() ? default_model_path() : fs::path(a.weights),
-                   {.threads = a.options.threads}) {
+                   {a.options.threads, a.device, a.precision}) {
     options_.size = parse_size(a.size);
     options_.official = a.official;
   }
@@ -156,9 +158,10 @@ void check(const Arguments& a) {
   if (a.predictions.empty() && a.options.pictures.empty()) {
     throw UsageError("what is to be scored? Give --pred DIR, or --images DIR for the model to predict from");
   }
-  if (!a.predictions.empty() && (!a.weights.empty() || a.official)) {
+  if (!a.predictions.empty() && (!a.weights.empty() || a.official || a.device != "cpu")) {
     throw UsageError(
-        "--pred scores maps that are there; --weights and --official are for predicting: leave one out");
+        "--pred scores maps that are there; --weights, --official and --device are for predicting: leave one "
+        "out");
   }
   if (a.predictions.size() > 1 && !a.name.empty())
     throw UsageError("--name names one method; name several with --pred NAME=DIR");
@@ -234,6 +237,7 @@ void add_eval(CLI::App& app) {
                 "checkpoint to predict with; without it, the model that comes with the program");
   c->add_option("--size", a->size, "network input when predicting: N or HxW, multiples of 32")
       ->capture_default_str();
+  add_device_options(*c, a->device, a->precision);
   c->add_flag("--official", a->official, "predict as the reference's test.py");
   c->add_option("--name", a->name, "name of the method (default: the folder's or the checkpoint's)");
   c->add_option("--protocol", a->protocol, "columns of that field's tables")

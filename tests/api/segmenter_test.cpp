@@ -1,6 +1,7 @@
 #include "sam2unet/segmenter.h"
 
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
@@ -83,6 +84,22 @@ TEST(Segmenter, ManyThreadsGetTheSameBits) {
   }
   for (auto& t : threads) t.join();
   EXPECT_EQ(wrong, 0);
+}
+
+// oneDNN's primitives compute wrongly with fewer threads than they were made for, and a parallel region
+// inside another, or one that may be made smaller, gets fewer.
+TEST(Segmenter, TheSameBitsInAProgramsOwnParallelRegions) {
+  SegmentOptions options;
+  options.size = {64, 96};
+  const Image picture = gradient(20, 30, 3);
+  const auto want = shared_segmenter().segment(picture, options).logits;
+  std::atomic<int> wrong{0};
+#pragma omp parallel num_threads(2)
+  if (shared_segmenter().segment(picture, options).logits != want) ++wrong;
+  EXPECT_EQ(wrong, 0);
+  omp_set_dynamic(1);
+  EXPECT_EQ(shared_segmenter().segment(picture, options).logits, want);
+  omp_set_dynamic(0);
 }
 
 TEST(Segmenter, AMovedOneStillWorks) {

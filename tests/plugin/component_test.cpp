@@ -30,6 +30,19 @@ TEST_F(PredictTest, DevicesAreNamed) {
   EXPECT_EQ(predict({"a.png", "-o", "out", "--device", "torch-cpu", "--precision", "bf16"}).exit_code, 0);
 }
 
+TEST_F(PredictTest, EvalPredictsOnADevice) {
+  put_picture("images/a.png", 70, 50);
+  put_picture("gt/a.png", 70, 50);
+  const auto eval = [&](const std::string& device) {
+    return predict_plain({"eval", "--images", "images", "--gt", "gt", "--weights", "tiny.safetensors",
+                          "--size", "64", "--device", device});
+  };
+  const auto torch = eval("torch-cpu");
+  EXPECT_EQ(torch.exit_code, 0) << torch.err;
+  EXPECT_THAT(torch.out, HasSubstr("MAE"));
+  EXPECT_EQ(eval("tpu").exit_code, 2);
+}
+
 // Files of both kinds in one list; a failed one does not stop the others.
 TEST(VerifyCommand, MixedPaths) {
   const auto golden = repository_data() / "golden";

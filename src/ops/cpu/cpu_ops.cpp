@@ -6,22 +6,12 @@
 #include <cmath>
 #include <cstring>
 
+#include "ops/cpu/threads.h"
+
 namespace sam2unet::ops {
 namespace {
 
 using Index = std::int64_t;
-
-// oneDNN takes its thread count from the calling thread's OpenMP setting; leave the caller's as it was.
-class ThreadScope {
- public:
-  explicit ThreadScope(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~ThreadScope() { omp_set_num_threads(before_); }
-  ThreadScope(const ThreadScope&) = delete;
-  ThreadScope& operator=(const ThreadScope&) = delete;
-
- private:
-  int before_;
-};
 
 // f(i, thread) for i in 0..n, `step` at a time handed to whoever is free.
 template <class F>
@@ -47,7 +37,7 @@ void parallel_rows(int threads, Index rows, F&& f) {
 }  // namespace
 
 CpuOps::CpuOps(int threads)
-    : threads_(threads > 0 ? threads : omp_get_num_procs()),
+    : threads_(available_threads(threads)),
       stream_(cpu_engine()),
       pointers_(static_cast<std::size_t>(threads_)) {}
 

@@ -24,7 +24,8 @@ class CpuOps : public Compositions<CpuOps> {
   using Tensor = CpuTensor;
   using Weights = CpuWeights;
 
-  /// 0 threads means all cores.
+  /// 0 threads means all cores. It has the `available_threads` of where it is made, and is to be used where
+  /// as many are available.
   explicit CpuOps(int threads = 0);
 
   int threads() const { return threads_; }
