@@ -8,6 +8,7 @@
 #include <string>
 
 #include "commands.h"
+#include "progress.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/version.h"
 
@@ -72,7 +73,9 @@ void spin_briefly(char** argv) {
 int main(int argc, char** argv) {
   spin_briefly(argv);
   try {
-    return run(argc, argv);
+    const int code = run(argc, argv);
+    sam2unet::cli::flush_stdout();
+    return code;
   } catch (const sam2unet::cli::Failed&) {
     return kFailed;
   } catch (const sam2unet::UsageError& e) {

@@ -104,8 +104,12 @@ void Progress::draw() {
 }
 
 void write_stdout(const void* bytes, std::size_t size) {
-  const bool written = std::fwrite(bytes, 1, size, stdout) == size && std::fflush(stdout) == 0;
-  if (written) return;
+  std::fwrite(bytes, 1, size, stdout);
+  flush_stdout();
+}
+
+void flush_stdout() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
   const int error = errno;
   throw FileError(fmt::format("cannot write to standard output: {}",
                               error == ENOSPC ? "the disk is full; free some space or write elsewhere"

@@ -48,5 +48,7 @@ class Progress {
 
 /// Writes all of `bytes` to stdout, or FileError.
 void write_stdout(const void* bytes, std::size_t size);
+/// FileError if anything that was printed did not get there.
+void flush_stdout();
 
 }  // namespace sam2unet::cli

@@ -78,6 +78,14 @@ TEST_F(WeightsCommands, WrongUseAndFullDisk) {
   RunOptions full;
   full.file_size_limit = 100'000;
   expect_refusal(sam2unet({"convert", "tiny.safetensors", "x.pth"}, full), 1, "x.pth");
+  for (const auto& command : std::vector<std::vector<std::string>>{{"info", "tiny.safetensors"},
+                                                                   {"man"},
+                                                                   {"completion", "bash"},
+                                                                   {"--version"},
+                                                                   {"predict", "--help"}}) {
+    const Finished f = sam2unet(command, {.out_to = "/dev/full"});
+    expect_refusal(f, 1, "disk is full");
+  }
   int files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(dir_.path())) ++files;
   EXPECT_EQ(files, 1);  // nothing half-written

@@ -1,8 +1,6 @@
 // The resize against Pillow 12.3 and 13.0, to the last bit, on every instruction set this machine has.
 #include <gtest/gtest.h>
 
-#include <hwy/targets.h>
-
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -12,6 +10,7 @@
 #include "image/resizer.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
+#include "support/instruction_sets.h"
 #include "support/pictures.h"
 #include "support/shared_data.h"
 
@@ -63,15 +62,11 @@ TEST(Resize, EqualsPillow12And13) {
 
 TEST(Resize, IsTheSameOnEveryInstructionSet) {
   const auto all = cases();
-  for (std::int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
-    const std::int64_t target = targets & -targets;
+  for (const auto target : test::instruction_sets()) {
     SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
+    const test::InstructionSet scope(target);
     compare(all, 17);
   }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
 TEST(Resize, ReadsViewsWithGapsAndBackwards) {

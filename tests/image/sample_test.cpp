@@ -1,29 +1,24 @@
 // From pixels to the network's input, on every instruction set this machine has.
 #include <gtest/gtest.h>
 
-#include <hwy/targets.h>
-
 #include <cmath>
 #include <functional>
 #include <vector>
 
 #include "image/imagenet.h"
 #include "image/sample_kernels.h"
+#include "support/instruction_sets.h"
 #include "support/pictures.h"
 
 namespace sam2unet::image {
 namespace {
 
 void on_every_target(const std::function<void()>& check) {
-  for (std::int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
-    const std::int64_t target = targets & -targets;
+  for (const auto target : test::instruction_sets()) {
     SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
+    const test::InstructionSet scope(target);
     check();
   }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
 }
 
 // All levels of all channels, to the last bit, for lengths that leave every kind of rest.

@@ -8,6 +8,7 @@
 #include "maps.h"
 #include "metrics/dataset.h"
 #include "metrics/scorer.h"
+#include "support/instruction_sets.h"
 #include "support/shared_data.h"
 
 namespace sam2unet::metrics {
@@ -72,7 +73,13 @@ void check_maps(const std::filesystem::path& stem) {
   EXPECT_GE(compared, 50 * index);
 }
 
-TEST(Reference, RandomMaps) {
+class Reference : public ::testing::TestWithParam<std::int64_t> {
+  test::InstructionSet instructions_{GetParam()};
+};
+INSTANTIATE_TEST_SUITE_P(On, Reference, ::testing::ValuesIn(test::instruction_sets()),
+                         [](const auto& i) { return test::name_of(i.param); });
+
+TEST_P(Reference, RandomMaps) {
   check_maps(test::repository_data() / "metrics" / "random");
 }
 
@@ -108,7 +115,7 @@ Image edge_map(const std::string& name) {
   return m;
 }
 
-TEST(Reference, EdgeCases) {
+TEST_P(Reference, EdgeCases) {
   const json file = json::parse(std::ifstream(test::repository_data() / "metrics" / "edge_cases.json"));
   compared = 0;
   int there = 0;
@@ -128,7 +135,7 @@ TEST(Reference, EdgeCases) {
 }
 
 // Values that the reference does not have for the edge cases: ours are defined in docs/metrics.md.
-TEST(Reference, DefinedWhereTheReferenceIsNot) {
+TEST_P(Reference, DefinedWhereTheReferenceIsNot) {
   Scorer scorer;
   const Image last_row = edge_map("gt_lastrow");
   EXPECT_NEAR(scorer.score(last_row, last_row).s, 1, 1e-9);
@@ -179,7 +186,7 @@ void check_set(const json& expected, const std::filesystem::path& truths,
   EXPECT_EQ(none, undefined);
 }
 
-TEST(Reference, SharedSets) {
+TEST_P(Reference, SharedSets) {
   if (!test::shared_data()) return;  // research data is not in the repository
   const std::filesystem::path shared = *test::shared_data();
   const json file = json::parse(std::ifstream(test::repository_data() / "metrics" / "expected.json"));

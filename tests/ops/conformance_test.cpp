@@ -2,6 +2,7 @@
 #include <tuple>
 
 #include "ops/backends.h"
+#include "support/instruction_sets.h"
 
 namespace sam2unet::ops {
 namespace {
@@ -10,17 +11,33 @@ using test::plain_input;
 using test::relative_error;
 using test::to_cpu;
 
-// Thread counts: alone, the usual two, and more than there is work for.
-class Conformance : public ::testing::TestWithParam<int> {
+struct Setting {
+  int threads;
+  std::int64_t instructions;
+};
+
+class Conformance : public ::testing::TestWithParam<Setting> {
  protected:
+  sam2unet::test::InstructionSet instructions{GetParam().instructions};
   model::DeterministicWeights source;
   PlainWeights plain_weights{source};
   CpuWeights cpu_weights{source};
   PlainOps plain;
-  CpuOps cpu{GetParam()};
+  CpuOps cpu{GetParam().threads};
 };
 
-INSTANTIATE_TEST_SUITE_P(Threads, Conformance, ::testing::Values(1, 2, 5));
+// Alone, the usual two, and more than there is work for, on the best instruction set (Highway's lowest bit);
+// and two on every other.
+std::vector<Setting> settings() {
+  const auto sets = sam2unet::test::instruction_sets();
+  std::vector<Setting> out{{1, sets[0]}, {2, sets[0]}, {5, sets[0]}};
+  for (std::size_t i = 1; i < sets.size(); ++i) out.push_back({2, sets[i]});
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Settings, Conformance, ::testing::ValuesIn(settings()), [](const auto& s) {
+  return sam2unet::test::name_of(s.param.instructions) + "x" + std::to_string(s.param.threads);
+});
 
 TEST_P(Conformance, PatchEmbed) {
   for (const Extent e : {Extent{1, 32, 32, 3}, Extent{2, 64, 96, 3}, Extent{1, 160, 32, 3}}) {

@@ -1,5 +1,6 @@
 // Kernels over rows of channels: LayerNorm, sums, pooling, bilinear resizing. All are bound by memory.
 #include <cmath>
+#include <cstring>
 
 #include "ops/cpu/kernels.h"
 
@@ -16,26 +17,39 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-// Calls whole(i) for every full vector of n elements and part(i, mask) for the rest.
+// The first n elements at p, then zeros; and the reverse. Highway's masked load is an aligned load of all
+// lanes on instruction sets that have none. The network's channels are multiples of most vectors, so this is
+// rare.
+HWY_INLINE V LoadPart(D d, const float* p, std::size_t n) {
+  HWY_ALIGN float lanes[hn::MaxLanes(D())] = {};
+  std::memcpy(lanes, p, n * sizeof(float));
+  return hn::Load(d, lanes);
+}
+HWY_INLINE void StorePart(V v, D d, float* p, std::size_t n) {
+  HWY_ALIGN float lanes[hn::MaxLanes(D())];
+  hn::Store(v, d, lanes);
+  std::memcpy(p, lanes, n * sizeof(float));
+}
+
+// Calls whole(i) for every full vector of n elements and part(i, count) for the rest.
 template <class Whole, class Part>
 HWY_INLINE void ForVectors(std::int64_t n, Whole&& whole, Part&& part) {
   const D d;
   const auto step = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
   for (; i + step <= n; i += step) whole(i);
-  if (i < n) part(i, hn::FirstN(d, static_cast<std::size_t>(n - i)));
+  if (i < n) part(i, static_cast<std::size_t>(n - i));
 }
 
 void LayerNorm(const float* HWY_RESTRICT x, const float* HWY_RESTRICT gamma, const float* HWY_RESTRICT beta,
                std::int64_t rows, std::int64_t c, float* HWY_RESTRICT y) {
   const D d;
-  using M = hn::Mask<D>;
   const float inverse_c = 1.0F / static_cast<float>(c);
   for (std::int64_t r = 0; r < rows; ++r, x += c, y += c) {
     V sum = hn::Zero(d);
     ForVectors(
         c, [&](std::int64_t i) { sum = hn::Add(sum, hn::LoadU(d, x + i)); },
-        [&](std::int64_t i, M m) { sum = hn::Add(sum, hn::MaskedLoad(m, d, x + i)); });
+        [&](std::int64_t i, std::size_t n) { sum = hn::Add(sum, LoadPart(d, x + i, n)); });
     const V mean = hn::Mul(hn::SumOfLanes(d, sum), hn::Set(d, inverse_c));
     V squares = hn::Zero(d);
     ForVectors(
@@ -44,8 +58,8 @@ void LayerNorm(const float* HWY_RESTRICT x, const float* HWY_RESTRICT gamma, con
           const V v = hn::Sub(hn::LoadU(d, x + i), mean);
           squares = hn::MulAdd(v, v, squares);
         },
-        [&](std::int64_t i, M m) {
-          const V v = hn::IfThenElseZero(m, hn::Sub(hn::MaskedLoad(m, d, x + i), mean));
+        [&](std::int64_t i, std::size_t n) {
+          const V v = hn::IfThenElseZero(hn::FirstN(d, n), hn::Sub(LoadPart(d, x + i, n), mean));
           squares = hn::MulAdd(v, v, squares);
         });
     const V variance = hn::Mul(hn::SumOfLanes(d, squares), hn::Set(d, inverse_c));
@@ -56,10 +70,9 @@ void LayerNorm(const float* HWY_RESTRICT x, const float* HWY_RESTRICT gamma, con
         [&](std::int64_t i) {
           hn::StoreU(normed(hn::LoadU(d, x + i), hn::LoadU(d, gamma + i), hn::LoadU(d, beta + i)), d, y + i);
         },
-        [&](std::int64_t i, M m) {
-          hn::BlendedStore(normed(hn::MaskedLoad(m, d, x + i), hn::MaskedLoad(m, d, gamma + i),
-                                  hn::MaskedLoad(m, d, beta + i)),
-                           m, d, y + i);
+        [&](std::int64_t i, std::size_t n) {
+          StorePart(normed(LoadPart(d, x + i, n), LoadPart(d, gamma + i, n), LoadPart(d, beta + i, n)), d,
+                    y + i, n);
         });
   }
 }
@@ -68,8 +81,8 @@ void AddTo(float* HWY_RESTRICT a, const float* HWY_RESTRICT b, std::int64_t n) {
   const D d;
   ForVectors(
       n, [&](std::int64_t i) { hn::StoreU(hn::Add(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, a + i); },
-      [&](std::int64_t i, hn::Mask<D> m) {
-        hn::BlendedStore(hn::Add(hn::MaskedLoad(m, d, a + i), hn::MaskedLoad(m, d, b + i)), m, d, a + i);
+      [&](std::int64_t i, std::size_t rest) {
+        StorePart(hn::Add(LoadPart(d, a + i, rest), LoadPart(d, b + i, rest)), d, a + i, rest);
       });
 }
 
@@ -84,10 +97,10 @@ void MaxPoolRow(const float* HWY_RESTRICT above, const float* HWY_RESTRICT below
           const V b = hn::Max(hn::LoadU(d, below + i), hn::LoadU(d, below + c + i));
           hn::StoreU(hn::Max(a, b), d, out + i);
         },
-        [&](std::int64_t i, hn::Mask<D> m) {
-          const V a = hn::Max(hn::MaskedLoad(m, d, above + i), hn::MaskedLoad(m, d, above + c + i));
-          const V b = hn::Max(hn::MaskedLoad(m, d, below + i), hn::MaskedLoad(m, d, below + c + i));
-          hn::BlendedStore(hn::Max(a, b), m, d, out + i);
+        [&](std::int64_t i, std::size_t n) {
+          const V a = hn::Max(LoadPart(d, above + i, n), LoadPart(d, above + c + i, n));
+          const V b = hn::Max(LoadPart(d, below + i, n), LoadPart(d, below + c + i, n));
+          StorePart(hn::Max(a, b), d, out + i, n);
         });
   }
 }
@@ -116,10 +129,10 @@ void BilinearRow(const float* above, const float* below, float weight_below,
                 mix(hn::LoadU(d, a0 + i), hn::LoadU(d, a1 + i), hn::LoadU(d, b0 + i), hn::LoadU(d, b1 + i)),
                 d, out + i);
           },
-          [&](std::int64_t i, hn::Mask<D> m) {
-            hn::BlendedStore(mix(hn::MaskedLoad(m, d, a0 + i), hn::MaskedLoad(m, d, a1 + i),
-                                 hn::MaskedLoad(m, d, b0 + i), hn::MaskedLoad(m, d, b1 + i)),
-                             m, d, out + i);
+          [&](std::int64_t i, std::size_t n) {
+            StorePart(mix(LoadPart(d, a0 + i, n), LoadPart(d, a1 + i, n), LoadPart(d, b0 + i, n),
+                          LoadPart(d, b1 + i, n)),
+                      d, out + i, n);
           });
     }
     out += stride;
