@@ -59,7 +59,7 @@ if(Sam2unetTorch_FOUND AND NOT TARGET Sam2unetTorch::torch)
   message(STATUS "LibTorch ${_version}: ${SAM2UNET_TORCH_ROOT}")
   add_library(Sam2unetTorch::torch INTERFACE IMPORTED)
   # Behind the system's folders: the wheel brings headers of its own copy of {fmt}, which is not exported.
-  target_compile_options(Sam2unetTorch::torch INTERFACE "SHELL:-idirafter ${SAM2UNET_TORCH_ROOT}/include")
+  target_compile_options(Sam2unetTorch::torch INTERFACE "SHELL:-idirafter \"${SAM2UNET_TORCH_ROOT}/include\"")
   target_compile_definitions(Sam2unetTorch::torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
   target_link_libraries(Sam2unetTorch::torch INTERFACE ${SAM2UNET_TORCH_CPU} ${SAM2UNET_TORCH_C10})
   get_filename_component(_packages ${SAM2UNET_TORCH_ROOT}/.. REALPATH)
