@@ -1,5 +1,5 @@
 // The memory model of `train --plan` against real training steps: peak of live tensor bytes as LibTorch
-// reports them, and of resident memory.
+// reports them, and of what `--plan` says a process needs against its resident memory.
 //
 //   bench_plan VARIANT|JSON SIZE BATCH [precision=f32] [freeze=trunk] [recompute=0] [accumulate=1]
 #include <ATen/ATen.h>
@@ -25,19 +25,21 @@ int main(int argc, char** argv) {
     if (argc > 7) s.accumulate = std::atoi(argv[7]);
     const std::string what = argv[1];
     const auto config = what[0] == '{' ? model::Config::from_json(what) : model::Config::of_variant(what);
-    rusage before{}, after{};
-    getrusage(RUSAGE_SELF, &before);
     const std::int64_t measured = measured_peak(config, s, recompute);
-    getrusage(RUSAGE_SELF, &after);
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
     const MemoryNeed need = memory_need(config, s, recompute);
     constexpr double kMiB = 1 << 20;
+    const std::int64_t process = process_need(need, std::int64_t{512} << 20);  // the program's own overhead
+    const double resident = static_cast<double>(usage.ru_maxrss) / 1024;
     std::printf(
         "%s %d x%d %s %s recompute %d accumulate %d: predicted %.1f MiB, measured %.1f MiB, ratio %.3f; "
-        "resident +%.0f MiB; weights %.1f optimizer %.1f gradients %.1f batch %.1f activations %.1f\n",
+        "process %.0f MiB, resident %.0f MiB, ratio %.3f; weights %.1f optimizer %.1f gradients %.1f batch "
+        "%.1f activations %.1f\n",
         what.c_str(), s.size, s.batch, s.precision.c_str(), s.freeze.c_str(), recompute ? 1 : 0, s.accumulate,
         static_cast<double>(need.total()) / kMiB, static_cast<double>(measured) / kMiB,
         static_cast<double>(need.total()) / static_cast<double>(measured),
-        static_cast<double>(after.ru_maxrss - before.ru_maxrss) / 1024,
+        static_cast<double>(process) / kMiB, resident, static_cast<double>(process) / kMiB / resident,
         static_cast<double>(need.parameters) / kMiB, static_cast<double>(need.optimizer) / kMiB,
         static_cast<double>(need.gradients) / kMiB, static_cast<double>(need.batch) / kMiB,
         static_cast<double>(need.activations) / kMiB);

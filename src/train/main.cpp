@@ -79,7 +79,7 @@ void add_options(CLI::App& app, Arguments& a) {
   plan->needs(memory);
   memory->needs(plan);
   app.add_option("--overhead", a.overhead,
-                 "With --plan: memory for other than tensors (default 512M, on a GPU 1G)")
+                 "With --plan: memory for the process itself (default 512M, on a GPU 1G)")
       ->needs(plan);
   app.add_flag("--json", a.json, "With --plan: print it as JSON")->needs(plan);
   app.add_flag("--resume", a.resume, "Go on with the run in --out");

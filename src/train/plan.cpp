@@ -85,6 +85,10 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s, bool reco
   return need;
 }
 
+std::int64_t process_need(const MemoryNeed& need, std::int64_t overhead) {
+  return need.total() + need.total() / 10 + overhead;
+}
+
 Plan make_plan(const Settings& settings, std::int64_t memory, std::int64_t overhead) {
   Plan plan;
   plan.memory = memory;
@@ -108,7 +112,7 @@ Plan make_plan(const Settings& settings, std::int64_t memory, std::int64_t overh
         const auto fits = [&](int batch, int accumulate) {
           s.batch = batch;
           s.accumulate = accumulate;
-          return memory_need(config, s, recompute).total() + overhead <= memory;
+          return process_need(memory_need(config, s, recompute), overhead) <= memory;
         };
         PlanEntry e{name, precision, recompute, 0, 0, {}};
         // Activations grow with the batch in proportion, which gives the answer but for rounding.
@@ -163,18 +167,20 @@ std::int64_t parse_bytes(const std::string& text) {
 
 std::string to_text(const Plan& plan, const Settings& s) {
   std::string text =
-      fmt::format("{} MiB, of which {} MiB for other than tensors; size {}, batch {}, freeze {}\n\n",
+      fmt::format("{} MiB, of which {} MiB for the process itself; size {}, batch {}, freeze {}\n\n",
                   megabytes(plan.memory), megabytes(plan.overhead), s.size, s.batch, s.freeze);
   text +=
       "variant  precision  recompute  largest batch  accumulate   weights  optimizer  gradients  batch  "
       "activations  "
-      "total MiB\n";
+      "tensors  process MiB\n";
   for (const auto& e : plan.entries) {
-    text += fmt::format("{:<8} {:<10} {:<10} {:>13}  {:>10}  {:>8}  {:>9}  {:>9}  {:>5}  {:>11}  {:>9}\n",
-                        e.variant, e.precision, e.recompute ? "yes" : "no", e.largest_batch,
-                        e.accumulate > 0 ? std::to_string(e.accumulate) : "-", megabytes(e.need.parameters),
-                        megabytes(e.need.optimizer), megabytes(e.need.gradients), megabytes(e.need.batch),
-                        megabytes(e.need.activations), megabytes(e.need.total()));
+    text +=
+        fmt::format("{:<8} {:<10} {:<10} {:>13}  {:>10}  {:>8}  {:>9}  {:>9}  {:>5}  {:>11}  {:>7}  {:>11}\n",
+                    e.variant, e.precision, e.recompute ? "yes" : "no", e.largest_batch,
+                    e.accumulate > 0 ? std::to_string(e.accumulate) : "-", megabytes(e.need.parameters),
+                    megabytes(e.need.optimizer), megabytes(e.need.gradients), megabytes(e.need.batch),
+                    megabytes(e.need.activations), megabytes(e.need.total()),
+                    megabytes(process_need(e.need, plan.overhead)));
   }
   text += plan.command.empty() ? "\nnothing fits: take a smaller --size or a smaller network\n"
                                : fmt::format("\n{}\n", plan.command);
@@ -196,7 +202,8 @@ std::string to_json(const Plan& plan, const Settings& s) {
                               {"gradients", e.need.gradients},
                               {"batch", e.need.batch},
                               {"activations", e.need.activations},
-                              {"total", e.need.total()}});
+                              {"total", e.need.total()},
+                              {"process", process_need(e.need, plan.overhead)}});
   }
   out["recommended"] = plan.recommended;
   out["command"] = plan.command;

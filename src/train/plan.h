@@ -27,6 +27,10 @@ struct MemoryNeed {
 /// (see docs).
 MemoryNeed memory_need(const model::Config& config, const Settings& settings, bool recompute);
 
+/// Bytes of a process: the tensors, a tenth of them for what allocators and libraries keep besides, and
+/// `overhead`.
+std::int64_t process_need(const MemoryNeed& need, std::int64_t overhead);
+
 /// One row of a plan.
 struct PlanEntry {
   std::string variant, precision;
@@ -37,7 +41,7 @@ struct PlanEntry {
 };
 
 struct Plan {
-  std::int64_t memory = 0, overhead = 0;  ///< bytes there are, and of them what is not tensors
+  std::int64_t memory = 0, overhead = 0;  ///< bytes there are, and of them what grows with nothing
   std::vector<PlanEntry> entries;
   /// Index of what to use: the largest network asked for, in the precision asked for, with as little
   /// recomputation and accumulation as fits; -1: nothing fits.
@@ -46,7 +50,7 @@ struct Plan {
 };
 
 /// All variants (or the settings' own network) in f32 and bf16 with and without recompute. `overhead` bytes
-/// are set aside for what is not tensors: the process, libraries, fragmentation.
+/// are set aside for the process and its libraries.
 Plan make_plan(const Settings& settings, std::int64_t memory, std::int64_t overhead);
 
 /// "12G", "800M", "6.5GiB" as bytes; K, M, G, T are powers of 1024. UsageError.
