@@ -20,7 +20,7 @@ enum class Precision {
 };
 
 struct SegmenterOptions {
-  /// Threads used for one picture; 0 means all cores.
+  /// Threads used for one picture; 0 means all cores, or as many as OMP_NUM_THREADS says.
   int threads = 0;
   /// "cpu" is this library's own backend. "cuda" and "cuda:N" (a GPU) and "torch-cpu" run on LibTorch and
   /// need the training component beside the library; pictures segmented at the same time wait for each other

@@ -264,7 +264,7 @@ void add_predict(CLI::App& app) {
       ->capture_default_str();
   c->add_option("-w,--weights", a->weights, "checkpoint; without it, the model that comes with the program")
       ->type_name("FILE");
-  c->add_option("-j,--threads", a->threads, "threads (0: all cores)")
+  c->add_option("-j,--threads", a->threads, "threads (0: all cores, or OMP_NUM_THREADS)")
       ->check(CLI::Range(0, 1024).description(""))
       ->type_name("N");
   add_device_options(*c, a->device, a->precision);

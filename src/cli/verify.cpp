@@ -50,7 +50,8 @@ void add_verify(CLI::App& app) {
                 "resized/, pred/, logits.safetensors")
       ->required();
   c->add_option("-w,--weights", a->options.weights, "weights the pictures of a folder were predicted with");
-  c->add_option("-j,--threads", a->options.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
+  c->add_option("-j,--threads", a->options.threads, "threads (0: all cores, or OMP_NUM_THREADS)")
+      ->check(CLI::Range(0, 1024));
   add_device_options(*c, a->options.device, a->options.precision);
   c->footer(
       "Prints the largest error of each tensor relative to its range, and ok or FAILED. Exit code 0 if all "

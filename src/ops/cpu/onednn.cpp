@@ -1,7 +1,5 @@
 #include "ops/cpu/onednn.h"
 
-#include <omp.h>
-
 #include <atomic>
 
 #include "ops/cpu/threads.h"
@@ -73,7 +71,7 @@ dnnl::convolution_forward::primitive_desc patch_desc(const Extent& in, int out) 
 dnnl::memory in_layout(const dnnl::memory& memory, const dnnl::memory::desc& layout) {
   if (memory.get_desc() == layout) return memory;
   dnnl::memory out(layout, cpu_engine());
-  const ThreadScope scope(available_threads(omp_get_max_threads()));
+  const ThreadScope scope(available_threads(0));
   dnnl::stream stream(cpu_engine());
   dnnl::memory from = memory;
   dnnl::reorder(from, out).execute(stream, from, out);

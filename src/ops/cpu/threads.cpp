@@ -8,7 +8,7 @@ namespace sam2unet::ops {
 
 int available_threads(int wanted) {
   if (omp_in_parallel() != 0) return 1;  // also where nesting is allowed: oneDNN counts on it
-  return std::clamp(wanted > 0 ? wanted : omp_get_num_procs(), 1, omp_get_thread_limit());
+  return std::clamp(wanted > 0 ? wanted : omp_get_max_threads(), 1, omp_get_thread_limit());
 }
 
 ThreadScope::ThreadScope(int threads)
