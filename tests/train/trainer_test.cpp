@@ -404,12 +404,13 @@ TEST_F(Training, StopsAtALossThatIsNoNumber) {
 #ifndef __SANITIZE_ADDRESS__  // its shadow memory is over any limit
 TEST_F(Training, SaysWhatToDoWhereMemoryRunsOut) {
   settings.size = 1024;
+  settings.workers = 1;  // threads reserve address space
   rlim_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages;
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
   rlimit tight = before;
-  tight.rlim_cur = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (1ULL << 30);
+  tight.rlim_cur = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (2ULL << 30);
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &tight), 0);
   const std::string said = message_of([&] { train(); });
   ::setrlimit(RLIMIT_AS, &before);
