@@ -24,7 +24,7 @@ struct SegmenterOptions {
   int threads = 0;
   /// "cpu" is this library's own backend. "cuda" and "cuda:N" (a GPU) and "torch-cpu" run on LibTorch and
   /// need the training component beside the library; pictures segmented at the same time wait for each other
-  /// there.
+  /// there. LibTorch looks for GPUs once in a process: ask for "cuda" before anything ran on "torch-cpu".
   std::string device = "cpu";
   /// bf16 keeps 8 bits of each value, and needs a device on LibTorch.
   Precision precision = Precision::automatic;
