@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
     getrusage(RUSAGE_SELF, &usage);
     const MemoryNeed need = memory_need(config, s, recompute);
     constexpr double kMiB = 1 << 20;
-    const std::int64_t process = process_need(need, std::int64_t{512} << 20);  // the program's own overhead
+    const std::int64_t process = process_need(need, default_overhead("cpu"));
     const double resident = static_cast<double>(usage.ru_maxrss) / 1024;
     std::printf(
         "%s %d x%d %s %s recompute %d accumulate %d: predicted %.1f MiB, measured %.1f MiB, ratio %.3f; "

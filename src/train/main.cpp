@@ -106,8 +106,8 @@ int print_plan(const Arguments& a) {
   Settings s = settle(a);
   if (s.images.empty()) s.images = s.masks = {"DIR"};
   s.validate();
-  const std::string overhead = !a.overhead.empty() ? a.overhead : s.device == "cpu" ? "512M" : "1G";
-  const Plan plan = make_plan(s, parse_bytes(a.memory), parse_bytes(overhead));
+  const Plan plan = make_plan(s, parse_bytes(a.memory),
+                              a.overhead.empty() ? default_overhead(s.device) : parse_bytes(a.overhead));
   fmt::print("{}", a.json ? to_json(plan, s) : to_text(plan, s));
   if (std::fflush(stdout) != 0) throw FileError("cannot write to standard output");
   return plan.recommended >= 0 ? 0 : 1;

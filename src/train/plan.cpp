@@ -85,6 +85,10 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s, bool reco
   return need;
 }
 
+std::int64_t default_overhead(const std::string& device) {
+  return (device == "cpu" ? std::int64_t{512} : std::int64_t{1024}) << 20;
+}
+
 std::int64_t process_need(const MemoryNeed& need, std::int64_t overhead) {
   return need.total() + need.total() / 10 + overhead;
 }

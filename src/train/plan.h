@@ -27,6 +27,9 @@ struct MemoryNeed {
 /// (see docs).
 MemoryNeed memory_need(const model::Config& config, const Settings& settings, bool recompute);
 
+/// What a process takes before its first tensor, where nobody says otherwise.
+std::int64_t default_overhead(const std::string& device);
+
 /// Bytes of a process: the tensors, a tenth of them for what allocators and libraries keep besides, and
 /// `overhead`.
 std::int64_t process_need(const MemoryNeed& need, std::int64_t overhead);
@@ -41,7 +44,7 @@ struct PlanEntry {
 };
 
 struct Plan {
-  std::int64_t memory = 0, overhead = 0;  ///< bytes there are, and of them what grows with nothing
+  std::int64_t memory = 0, overhead = 0;  ///< bytes there are, and of them the process's own
   std::vector<PlanEntry> entries;
   /// Index of what to use: the largest network asked for, in the precision asked for, with as little
   /// recomputation and accumulation as fits; -1: nothing fits.

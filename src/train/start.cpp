@@ -9,6 +9,7 @@
 #include "train/random.h"
 
 namespace sam2unet::train {
+
 StartWeights::StartWeights(const std::filesystem::path& path, std::optional<model::Config> config,
                            std::uint64_t seed)
     : seed_(seed) {

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "ops/torch/torch_errors.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::ops {
@@ -54,11 +55,12 @@ c10::Device find_device(const std::string& name) {
     throw UsageError(fmt::format("--device {}: must be cpu, cuda or cuda:N", name));
   }
   load_cuda(name);
-  if (!at::hasCUDA()) {
+  const auto gpus = with_own_errors([] { return at::hasCUDA() ? static_cast<int>(at::getNumGPUs()) : 0; });
+  if (gpus == 0) {
     throw UnavailableError(fmt::format(
         "--device {}: LibTorch finds no GPU on this machine; is NVIDIA's driver installed?", name));
   }
-  if (const auto gpus = static_cast<int>(at::getNumGPUs()); index >= gpus) {
+  if (index >= gpus) {
     throw UnavailableError(fmt::format("--device {}: this machine has {} GPU{}, counted from 0", name, gpus,
                                        gpus == 1 ? "" : "s"));
   }
