@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages the build needs: `--tests` those of the tests too, `--fuzz` of fuzzing, `--torch` what
-# fetches LibTorch from PyPI. Idempotent: asks the package manager only when one is missing.
+# Installs the Debian packages the build needs: `--tests` those of the tests too, `--fuzz` of fuzzing, `--check` of the
+# checks of style, `--torch` what fetches LibTorch from PyPI. Idempotent: asks the package manager only when one is missing.
 set -euo pipefail
 
 packages=(
@@ -14,6 +14,7 @@ for part in "$@"; do
   case "$part" in
     --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev) ;;
     --fuzz) packages+=(clang libclang-rt-14-dev) ;;
+    --check) packages+=(git clang-format-14 clang-tidy-14) ;;
     --torch) python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-venv) ;;
     *) echo "packages.sh: unknown option $part" >&2; exit 2 ;;
   esac

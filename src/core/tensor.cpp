@@ -12,31 +12,45 @@ namespace sam2unet {
 std::size_t size_of(DType dtype) {
   switch (dtype) {
     case DType::f64:
-    case DType::i64: return 8;
+    case DType::i64:
+      return 8;
     case DType::f32:
-    case DType::i32: return 4;
+    case DType::i32:
+      return 4;
     case DType::f16:
     case DType::bf16:
-    case DType::i16: return 2;
+    case DType::i16:
+      return 2;
     case DType::i8:
     case DType::u8:
-    case DType::boolean: return 1;
+    case DType::boolean:
+      return 1;
   }
   return 1;
 }
 
 std::string_view name_of(DType dtype) {
   switch (dtype) {
-    case DType::f64: return "f64";
-    case DType::f32: return "f32";
-    case DType::f16: return "f16";
-    case DType::bf16: return "bf16";
-    case DType::i64: return "i64";
-    case DType::i32: return "i32";
-    case DType::i16: return "i16";
-    case DType::i8: return "int8";
-    case DType::u8: return "u8";
-    case DType::boolean: return "bool";
+    case DType::f64:
+      return "f64";
+    case DType::f32:
+      return "f32";
+    case DType::f16:
+      return "f16";
+    case DType::bf16:
+      return "bf16";
+    case DType::i64:
+      return "i64";
+    case DType::i32:
+      return "i32";
+    case DType::i16:
+      return "i16";
+    case DType::i8:
+      return "int8";
+    case DType::u8:
+      return "u8";
+    case DType::boolean:
+      return "bool";
   }
   return "?";
 }
@@ -57,7 +71,8 @@ Shape::Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.be
 
 Shape::Shape(std::span<const std::int64_t> dims) : rank_(dims.size()) {
   if (dims.size() > kMaxRank) {
-    throw FormatError(fmt::format("a tensor of {} dimensions; at most {} are supported", dims.size(), kMaxRank));
+    throw FormatError(
+        fmt::format("a tensor of {} dimensions; at most {} are supported", dims.size(), kMaxRank));
   }
   for (std::size_t i = 0; i < dims.size(); ++i) dims_[i] = dims[i];
 }
@@ -89,7 +104,9 @@ bool operator==(const Shape& a, const Shape& b) {
   return true;
 }
 
-std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string to_string(const Shape& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
 
 bool TensorView::is_dense() const {
   std::int64_t step = 1;
@@ -100,7 +117,9 @@ bool TensorView::is_dense() const {
   return true;
 }
 
-float bf16_to_f32(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+float bf16_to_f32(std::uint16_t bits) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+}
 
 std::uint16_t f32_to_bf16(float value) {
   const auto u = std::bit_cast<std::uint32_t>(value);
@@ -158,7 +177,8 @@ void for_each_element(const TensorView& v, F&& f) {
 
 template <typename Stored, typename Out, typename Convert>
 void convert_all(const TensorView& v, std::span<Out> out, Convert&& convert) {
-  if (v.is_dense()) {  // the common case: one pass without index arithmetic; memcpy because files do not align
+  if (v.is_dense()) {  // the common case: one pass without index arithmetic; memcpy because files do not
+                       // align
     for (std::size_t i = 0; i < out.size(); ++i) {
       Stored s;
       std::memcpy(&s, v.data + i * sizeof(Stored), sizeof(Stored));
@@ -181,23 +201,37 @@ void copy_converted(const TensorView& v, std::span<Out> out) {
   }
   const auto same = [](auto x) { return x; };
   switch (v.dtype) {
-    case DType::f64: return convert_all<double>(v, out, same);
-    case DType::f32: return convert_all<float>(v, out, same);
-    case DType::f16: return convert_all<std::uint16_t>(v, out, f16_to_f32);
-    case DType::bf16: return convert_all<std::uint16_t>(v, out, bf16_to_f32);
-    case DType::i64: return convert_all<std::int64_t>(v, out, same);
-    case DType::i32: return convert_all<std::int32_t>(v, out, same);
-    case DType::i16: return convert_all<std::int16_t>(v, out, same);
-    case DType::i8: return convert_all<std::int8_t>(v, out, same);
-    case DType::u8: return convert_all<std::uint8_t>(v, out, same);
-    case DType::boolean: return convert_all<std::uint8_t>(v, out, [](std::uint8_t x) { return x != 0 ? 1 : 0; });
+    case DType::f64:
+      return convert_all<double>(v, out, same);
+    case DType::f32:
+      return convert_all<float>(v, out, same);
+    case DType::f16:
+      return convert_all<std::uint16_t>(v, out, f16_to_f32);
+    case DType::bf16:
+      return convert_all<std::uint16_t>(v, out, bf16_to_f32);
+    case DType::i64:
+      return convert_all<std::int64_t>(v, out, same);
+    case DType::i32:
+      return convert_all<std::int32_t>(v, out, same);
+    case DType::i16:
+      return convert_all<std::int16_t>(v, out, same);
+    case DType::i8:
+      return convert_all<std::int8_t>(v, out, same);
+    case DType::u8:
+      return convert_all<std::uint8_t>(v, out, same);
+    case DType::boolean:
+      return convert_all<std::uint8_t>(v, out, [](std::uint8_t x) { return x != 0 ? 1 : 0; });
   }
 }
 
 }  // namespace
 
-void copy_to(const TensorView& view, std::span<float> out) { copy_converted(view, out); }
-void copy_to(const TensorView& view, std::span<double> out) { copy_converted(view, out); }
+void copy_to(const TensorView& view, std::span<float> out) {
+  copy_converted(view, out);
+}
+void copy_to(const TensorView& view, std::span<double> out) {
+  copy_converted(view, out);
+}
 
 void copy_bytes(const TensorView& view, std::span<std::byte> out) {
   const std::size_t item = size_of(view.dtype);

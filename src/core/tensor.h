@@ -1,5 +1,5 @@
-// Views of tensors in memory that somebody else owns (a mapped file, a buffer). Sizes come from hostile files,
-// so everything that multiplies is checked.
+// Views of tensors in memory that somebody else owns (a mapped file, a buffer). Sizes come from hostile
+// files, so everything that multiplies is checked.
 #pragma once
 
 #include <cstddef>

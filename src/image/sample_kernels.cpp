@@ -100,8 +100,8 @@ HWY_INLINE hn::Vec<D> mix(D d, hn::Vec<D> a, hn::Vec<D> b, hn::Vec<D> w) {
 #else
   const hn::Repartition<std::uint16_t, D> h;
   const auto wb = hn::BitCast(h, w);
-  const auto sum = hn::Add(hn::Mul(hn::BitCast(h, a), hn::Sub(hn::Set(h, 256), wb)),
-                           hn::Mul(hn::BitCast(h, b), wb));
+  const auto sum =
+      hn::Add(hn::Mul(hn::BitCast(h, a), hn::Sub(hn::Set(h, 256), wb)), hn::Mul(hn::BitCast(h, b), wb));
   return hn::BitCast(d, hn::ShiftRight<8>(hn::Add(sum, hn::Set(h, 128))));
 #endif
 }

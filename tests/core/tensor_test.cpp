@@ -28,9 +28,9 @@ TEST(Half, EveryFiniteF16SurvivesTheRoundTrip) {
 }
 
 TEST(Half, RoundsToNearestEven) {
-  EXPECT_EQ(f32_to_f16(1.0f + 0x1p-11f), 0x3C00);             // half way, even below
-  EXPECT_EQ(f32_to_f16(1.0f + 3 * 0x1p-11f), 0x3C02);         // half way, even above
-  EXPECT_EQ(f32_to_f16(65520.0f), 0x7C00);                    // rounds past the largest
+  EXPECT_EQ(f32_to_f16(1.0f + 0x1p-11f), 0x3C00);      // half way, even below
+  EXPECT_EQ(f32_to_f16(1.0f + 3 * 0x1p-11f), 0x3C02);  // half way, even above
+  EXPECT_EQ(f32_to_f16(65520.0f), 0x7C00);             // rounds past the largest
   EXPECT_EQ(f32_to_f16(65519.0f), 0x7BFF);
   EXPECT_EQ(f32_to_bf16(1.0f + 0x1p-8f), 0x3F80);
   EXPECT_EQ(f32_to_bf16(1.0f + 3 * 0x1p-8f), 0x3F82);

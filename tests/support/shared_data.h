@@ -1,5 +1,6 @@
-// Where the golden values lie: what the repository carries in tests/data, and all of it in ../shared beside the
-// checkout where that is there (a user's clone has none; the tests then run on what the repository carries).
+// Where the golden values lie: what the repository carries in tests/data, and all of it in ../shared beside
+// the checkout where that is there (a user's clone has none; the tests then run on what the repository
+// carries).
 #pragma once
 
 #include <filesystem>
@@ -7,7 +8,9 @@
 
 namespace sam2unet::test {
 
-inline std::filesystem::path repository_data() { return std::filesystem::path(S2U_SOURCE_DIR) / "tests" / "data"; }
+inline std::filesystem::path repository_data() {
+  return std::filesystem::path(S2U_SOURCE_DIR) / "tests" / "data";
+}
 
 /// The development data beside the checkout (also found from a worktree one level deeper), if there is any.
 inline std::optional<std::filesystem::path> shared_data() {
