@@ -5,16 +5,11 @@
 #include <span>
 #include <vector>
 
+#include "sam2unet/color.h"
 #include "sam2unet/export.h"
 #include "sam2unet/image.h"
 
 namespace sam2unet {
-
-struct Color {
-  std::uint8_t red = 0;
-  std::uint8_t green = 0;
-  std::uint8_t blue = 0;
-};
 
 /// [height, width] map of probabilities to a gray picture: 255 where map >= threshold, else 0.
 /// UsageError if `map` has another size than width * height.

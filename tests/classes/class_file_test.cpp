@@ -1,0 +1,143 @@
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "sam2unet/classes.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::ThrowsMessage;
+
+std::string class_text(int id, const std::string& name, const std::string& more = "") {
+  return "[[class]]\nid = " + std::to_string(id) + "\nname = \"" + name + "\"\n" + more + "\n";
+}
+
+void expect_refused(const std::string& text, const std::string& message) {
+  EXPECT_THAT(
+      [&] { parse_class_table(text, "c.toml"); },
+      ThrowsMessage<FormatError>(AllOf(HasSubstr("c.toml"), HasSubstr(message), Not(HasSubstr("\n")))))
+      << text;
+}
+
+TEST(ClassFile, AllThatItCanSay) {
+  const ClassTable t = parse_class_table(R"(
+ignore = 254
+ignore_color = "#ffffff"
+[[class]]
+id = 2
+name = "sky"
+colour = [1, 2, 3]
+[[class]]
+id = 1
+name = "road"
+color = "#804080"
+[remap.ids]
+7 = 1
+255 = 254
+[remap.colors]
+"#e6e6e6" = 2
+"#0a0a0a" = 254
+)");
+  ClassTable want;
+  want.classes = {{"background", {0, 0, 0}}, {"road", {0x80, 0x40, 0x80}}, {"sky", {1, 2, 3}}};
+  want.ignore = 254;
+  want.ignore_color = {255, 255, 255};
+  want.remap_ids = {{255, 254}, {7, 1}};
+  want.remap_colors = {{{10, 10, 10}, 254}, {{0xE6, 0xE6, 0xE6}, 2}};
+  EXPECT_EQ(t, want);
+}
+
+TEST(ClassFile, BackgroundMayBeNamedAndColoursLeftOut) {
+  const ClassTable t = parse_class_table(class_text(0, "nothing", "color = '#112233'") + class_text(1, "a"));
+  EXPECT_EQ(t.classes[0], (ClassInfo{"nothing", {0x11, 0x22, 0x33}}));
+  EXPECT_EQ(t.classes[1], (ClassInfo{"a", {0x80, 0, 0}}));
+}
+
+TEST(ClassFile, OneLineForEachMistake) {
+  expect_refused("", "no classes");
+  expect_refused("class = 3", "[[class]]");
+  expect_refused("[class]\nid = 1\nname = 'a'", "[[class]]");
+  expect_refused("class = [1, 2]", "a class is a table");
+  expect_refused("[[class]\nid = 1", "line 1");
+  expect_refused("[[class]]\nname = 'a'", "line 1: a class without an id");
+  expect_refused("[[class]]\nid = 1", "class 1 has no name");
+  expect_refused(class_text(1, ""), "class 1 has no name");
+  expect_refused("[[class]]\nid = 1\nname = 7", "class 1 has no name");
+  expect_refused(class_text(1, "a\\u001b[31m"), "control characters");
+  expect_refused(class_text(1, std::string(65, 'x')), "more than the 64 allowed");
+  expect_refused(class_text(1, "a") + class_text(1, "b"), "line 6: the id 1 is that of 'a' already");
+  expect_refused(class_text(1, "a") + class_text(2, "a"), "two classes have the name 'a'");
+  expect_refused(class_text(1, "a", "color = '#808080'") + class_text(2, "b", "color = [128,128,128]"),
+                 "class 1 (a) and class 2 (b) have the same colour #808080");
+  expect_refused(class_text(1, "a", "color = '#000000'"), "same colour");
+  expect_refused(class_text(1, "a", "color = '#e0e0c0'"), "the ignored pixels");
+  for (const char* color : {"'red'", "[1,2]", "[1,2,300]", "[1,2,-1]", "7", "[1.0,2,3]", "'#12345'"}) {
+    expect_refused(class_text(1, "a", std::string("color = ") + color), "line 4: a colour is written");
+  }
+  expect_refused(class_text(1, "a") + class_text(3, "c"), "there is a class 3 ('c') but no class 2");
+  expect_refused(class_text(-1, "a"), "is -1, but masks have values of 0 to 255");
+  expect_refused(class_text(256, "a"), "is 256, but masks");
+  expect_refused("[[class]]\nid = 1.0\nname = 'a'", "whole number");
+  expect_refused("ignore = 1\n" + class_text(1, "a"), "the ignored id 1 is that of class 'a'");
+  expect_refused("ignore = 300\n" + class_text(1, "a"), "ignore is 300");
+  expect_refused("ignore = 'x'\n" + class_text(1, "a"), "whole number");
+  expect_refused("ignored = 255\n" + class_text(1, "a"), "unknown key 'ignored'");
+  expect_refused(class_text(1, "a", "alpha = 1"), "unknown key 'alpha'");
+  expect_refused(class_text(0, "background"), "one class is given");
+}
+
+TEST(ClassFile, OneLineForEachMistakeInRemappings) {
+  const std::string a = class_text(1, "a") + class_text(2, "b");
+  expect_refused(a + "[remap]\n7 = 1", "unknown key '7'");
+  expect_refused(a + "remap = 1", "unknown key 'remap'");
+  expect_refused("remap = 1\n" + a, "[remap.ids]");
+  expect_refused(a + "[remap.ids]\nroad = 1", "'road' is no value of a mask");
+  expect_refused(a + "[remap.ids]\n256 = 1", "'256' is no value of a mask");
+  expect_refused(a + "[remap.ids]\n-1 = 1", "'-1' is no value of a mask");
+  expect_refused(a + "[remap.ids]\n07 = 1", "'07' is no value of a mask");
+  expect_refused(a + "[remap.ids]\n7 = 3", "the id 7 is remapped to 3, which is neither a class (0 to 2)");
+  expect_refused(a + "[remap.ids]\n7 = 1\n7 = 2", "line");
+  expect_refused(a + "[remap.ids]\n1 = 2\n2 = 1", "applied once");
+  expect_refused(a + "[remap.colors]\nred = 1", "lines like");
+  expect_refused(a + "[remap.colors]\n'#800000' = 2", "it is the colour of class 1 (a) already");
+  expect_refused(a + "[remap.colors]\n'#aabbcc' = 2\n'#AABBCC' = 1", "remapped to");
+  expect_refused(a + "[remap.colors]\n'#123456' = 9", "neither a class");
+}
+
+TEST(ClassFile, ManyClasses) {
+  std::string text;
+  for (int i = 1; i <= 254; ++i) text += class_text(i, "c" + std::to_string(i));
+  EXPECT_EQ(parse_class_table(text).size(), 255);
+  for (int i = 255; i <= 300; ++i) text += class_text(i, "c" + std::to_string(i));
+  EXPECT_THAT([&] { parse_class_table(text); }, ThrowsMessage<FormatError>(HasSubstr("255")));
+}
+
+TEST(ClassFile, HostileTextEndsInAnError) {
+  std::string deep;
+  for (int i = 0; i < 100000; ++i) deep += "a.";
+  EXPECT_THROW(parse_class_table("[" + deep + "a]"), FormatError);
+  EXPECT_THROW(parse_class_table(deep + "a = 1"), FormatError);
+  EXPECT_THROW(parse_class_table("class = " + std::string(100000, '[')), FormatError);
+  EXPECT_THROW(parse_class_table(std::string(2 << 20, '#')), FormatError);
+  EXPECT_THROW(parse_class_table(std::string("a\0b", 3)), FormatError);
+  EXPECT_THROW(parse_class_table("\xFF\xFE"), FormatError);
+}
+
+TEST(ClassFile, FromAFile) {
+  const auto file = std::filesystem::path(testing::TempDir()) / "classes_test.toml";
+  std::ofstream(file) << class_text(1, "a");
+  EXPECT_EQ(read_class_table(file).size(), 2);
+  std::ofstream(file, std::ios::trunc).flush();
+  EXPECT_THROW(read_class_table(file), FormatError);
+  std::filesystem::remove(file);
+  EXPECT_THROW(read_class_table(file), FileError);
+}
+
+}  // namespace
+}  // namespace sam2unet
