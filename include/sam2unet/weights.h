@@ -17,6 +17,9 @@ struct WeightsInfo {
                          ///< "task-only SAM2-UNet", "incomplete SAM2-UNet" or "unknown"
   std::string variant;   ///< "t", "s", "b+", "l", "custom", or empty where it cannot be told
   std::string usable_for;
+  int out_channels = 0;  ///< 1 for one foreground, else the number of classes; 0 where it cannot be told
+  /// What differs from the original behind the trunk: "adapter width 72 instead of 32".
+  std::vector<std::string> differences;
   std::string config;           ///< JSON of the network's configuration, or empty
   std::string wrapper;          ///< key under which the tensors lay in a pickle, or empty
   std::uint64_t file_size = 0;  ///< bytes

@@ -17,7 +17,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   /// One forward pass over `input` [b,h,w,3]. `fill` writes the normalised pictures, `use` reads the logits
-  /// [b,h,w]; both are memory of the backend's that is valid during the call. May be called from several
+  /// [b,h,w,K]; both are memory of the backend's that is valid during the call. May be called from several
   /// threads at once. With `trace` the side outputs are computed too ("out" 1 and 2).
   virtual void run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,
                    const std::function<void(std::span<const float>)>& use,

@@ -52,6 +52,10 @@ WeightsInfo inspect_weights(const std::filesystem::path& path) {
   if (r.config) {
     info.variant = model::variant_name(*r.config);
     info.config = r.config->to_json();
+    if (r.contents != model::Contents::trunk) {
+      info.out_channels = r.config->out_channels;
+      info.differences = model::differences_from_original(*r.config);
+    }
     for (auto& s : model::tensor_table(*r.config)) specs.emplace(model::stored_name(s.name, r), s);
   }
   for (const auto& t : file.tensors()) {

@@ -39,6 +39,7 @@ const std::string& Segmenter::variant() const {
 }
 
 Segmentation Segmenter::segment(const ImageView& picture, const SegmentOptions& options) const {
+  if (impl_->config.out_channels != 1) throw UsageError("a network of several classes has no one map");
   const auto [height, width] = options.size;
   impl_->config.check_input(height, width);
   const Image rgb = api::to_rgb(picture);

@@ -18,12 +18,23 @@ nlohmann::json to_json(const WeightsInfo& i) {
   nlohmann::json tensors = nlohmann::json::array();
   for (const auto& t : i.tensors)
     tensors.push_back({{"name", t.name}, {"dtype", t.dtype}, {"shape", t.shape}});
-  nlohmann::json j{
-      {"format", i.format},         {"contents", i.contents},     {"variant", i.variant},
-      {"usable_for", i.usable_for}, {"file_size", i.file_size},   {"parameters", i.parameters},
-      {"trainable", i.trainable},   {"dtypes", i.dtypes},         {"parts", i.parts},
-      {"metadata", i.metadata},     {"wrapper", i.wrapper},       {"missing", i.missing},
-      {"misshapen", i.misshapen},   {"unexpected", i.unexpected}, {"tensors", std::move(tensors)}};
+  nlohmann::json j{{"format", i.format},
+                   {"contents", i.contents},
+                   {"variant", i.variant},
+                   {"usable_for", i.usable_for},
+                   {"file_size", i.file_size},
+                   {"parameters", i.parameters},
+                   {"trainable", i.trainable},
+                   {"dtypes", i.dtypes},
+                   {"parts", i.parts},
+                   {"out_channels", i.out_channels},
+                   {"differences", i.differences},
+                   {"metadata", i.metadata},
+                   {"wrapper", i.wrapper},
+                   {"missing", i.missing},
+                   {"misshapen", i.misshapen},
+                   {"unexpected", i.unexpected},
+                   {"tensors", std::move(tensors)}};
   j["config"] = i.config.empty() ? nlohmann::json() : nlohmann::json::parse(i.config);
   return j;
 }
@@ -48,6 +59,8 @@ void run(const Arguments& a) {
               i.wrapper.empty() ? "" : (", tensors under \"" + i.wrapper + "\"").c_str());
   std::printf("contents    %s%s\n", i.contents.c_str(),
               i.variant.empty() ? "" : (", variant " + i.variant).c_str());
+  if (i.out_channels > 1) std::printf("classes     %d, background included\n", i.out_channels);
+  for (const auto& d : i.differences) std::printf("differs     %s\n", d.c_str());
   std::printf("size        %.1f MB\n", static_cast<double>(i.file_size) * 1e-6);
   std::printf("tensors     %zu\n", i.tensors.size());
   std::printf("parameters  %lld", static_cast<long long>(i.parameters));

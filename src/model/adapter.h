@@ -9,23 +9,21 @@
 
 namespace sam2unet::model {
 
-inline constexpr int kAdapterWidth = 32;
-
 template <class W>
 struct Adapter {
-  typename W::Linear down;  // C -> 32
-  typename W::Linear up;    // 32 -> C
+  typename W::Linear down;  // C -> A (adapter width, 32 in the original)
+  typename W::Linear up;    // A -> C
 
   template <class Maker>
-  static Adapter make(Maker& m, const std::string& name, int dim) {
-    return {m.linear(name + ".0", dim, kAdapterWidth), m.linear(name + ".2", kAdapterWidth, dim)};
+  static Adapter make(Maker& m, const std::string& name, int dim, int width) {
+    return {m.linear(name + ".0", dim, width), m.linear(name + ".2", width, dim)};
   }
 };
 
 // x + gelu(up(gelu(down x))); added before the block, so the prompt enters the block's shortcut too.
 template <ops::Ops O>
 typename O::Tensor adapter(O& o, typename O::Tensor x, const Adapter<typename O::Weights>& w) {  // [B,H,W,C]
-  auto hidden = o.linear_gelu(x, w.down);                                                        // [B,H,W,32]
+  auto hidden = o.linear_gelu(x, w.down);                                                        // [B,H,W,A]
   return o.linear_gelu_add(hidden, w.up, std::move(x));                                          // [B,H,W,C]
 }
 

@@ -27,27 +27,74 @@ std::optional<Shape> shape_of(const formats::TensorFile& file, const std::string
   return v == nullptr ? std::nullopt : std::optional(v->shape);
 }
 
-// The published variant whose width and depth the tensors have, if any.
-std::optional<Config> config_from_shapes(std::int64_t embed_dim, int depth) {
-  for (const char* v : {"t", "s", "b+", "l"}) {
-    const Config c = Config::of_variant(v);
-    if (c.embed_dim == embed_dim && c.depth() == depth) return c;
-  }
-  return std::nullopt;
-}
-
 int count_blocks(const formats::TensorFile& file, std::string_view prefix, std::string_view probe) {
   int depth = 0;
   while (file.find(fmt::format("{}blocks.{}.{}", prefix, depth, probe)) != nullptr) ++depth;
   return depth;
 }
 
+int to_width(std::int64_t size) {  // what is out of range is left for Config::validate to refuse
+  return static_cast<int>(std::clamp<std::int64_t>(size, 0, 1 << 20));
+}
+
+// BatchNorm counts its batches. The original never calls up4; where it has counted, a fork called it.
+bool was_up4_called(const formats::TensorFile& file) {
+  const TensorView* v = file.find("up4.conv.double_conv.1.num_batches_tracked");
+  if (v == nullptr || v->numel() != 1) return false;
+  float count = 0.0F;
+  copy_to(*v, std::span(&count, 1));
+  return count > 0.0F;
+}
+
+// What forks change behind the trunk, as the tensors' shapes and names tell it.
+Config task_from_shapes(const formats::TensorFile& file, Recognition& r) {
+  Config c;
+  if (const auto head = shape_of(file, std::string(kHeadTensor)); head && head->rank() == 4) {
+    c.out_channels = to_width((*head)[0]);
+    c.decoder_width = to_width((*head)[1]);
+  }
+  if (const auto down = shape_of(file, "encoder.blocks.0.prompt_learn.0.weight"); down && down->rank() == 2) {
+    c.adapter_width = to_width((*down)[0]);
+  }
+  for (const char* prefix : {"rfb", "conv"}) {
+    if (const auto w = shape_of(file, fmt::format("{}1.weight", prefix)); w && w->rank() == 4) {
+      c.neck = NeckKind::pointwise;
+      r.neck_prefix = prefix;
+      break;
+    }
+  }
+  c.calls_up4 = was_up4_called(file);
+  return c;
+}
+
+Config with_task_of(Config trunk, const Config& task) {
+  trunk.out_channels = task.out_channels;
+  trunk.adapter_width = task.adapter_width;
+  trunk.decoder_width = task.decoder_width;
+  trunk.neck = task.neck;
+  trunk.calls_up4 = task.calls_up4;
+  return trunk;
+}
+
+// The published variant whose width and depth the tensors have, if any.
+std::optional<Config> config_from_shapes(std::int64_t embed_dim, int depth, const Config& task) {
+  for (const char* v : {"t", "s", "b+", "l"}) {
+    const Config c = Config::of_variant(v);
+    if (c.embed_dim != embed_dim || c.depth() != depth) continue;
+    const Config whole = with_task_of(c, task);
+    whole.validate();
+    return whole;
+  }
+  return std::nullopt;
+}
+
 std::optional<Config> find_config(const formats::TensorFile& file, Recognition& r) {
+  const Config task = task_from_shapes(file, r);
   if (const auto it = file.metadata().find("config"); it != file.metadata().end()) {
     if (file.find("encoder.patch_embed.proj.weight") != nullptr ||
         file.find(std::string(kHeadTensor)) != nullptr) {
       r.trunk_prefix = "encoder.";
-      return Config::from_json(it->second);
+      return Config::from_json(it->second, task);
     }
   }
   for (const auto prefix : kTrunkPrefixes) {
@@ -55,13 +102,14 @@ std::optional<Config> find_config(const formats::TensorFile& file, Recognition& 
     if (!patch || patch->rank() != 4) continue;
     r.trunk_prefix = prefix;
     return config_from_shapes(
-        (*patch)[0], count_blocks(file, prefix, wrapped(prefix) ? "block.norm1.weight" : "norm1.weight"));
+        (*patch)[0], count_blocks(file, prefix, wrapped(prefix) ? "block.norm1.weight" : "norm1.weight"),
+        task);
   }
   // Without a trunk the adapters still tell width and depth.
   const auto down = shape_of(file, "encoder.blocks.0.prompt_learn.0.weight");
   if (down && down->rank() == 2) {
     r.trunk_prefix = "encoder.";
-    return config_from_shapes((*down)[1], count_blocks(file, "encoder.", "prompt_learn.0.weight"));
+    return config_from_shapes((*down)[1], count_blocks(file, "encoder.", "prompt_learn.0.weight"), task);
   }
   return std::nullopt;
 }
@@ -98,6 +146,8 @@ std::string_view name_of(Contents contents) {
 }
 
 std::string stored_name(const std::string& name, const Recognition& recognition) {
+  if (recognition.neck_prefix != "rfb" && name.starts_with("rfb"))
+    return recognition.neck_prefix + name.substr(3);
   if (recognition.trunk_prefix == "encoder." || !name.starts_with("encoder.")) return name;
   std::string rest = name.substr(std::string_view("encoder.").size());
   if (const auto at = rest.find(".block."); at != std::string::npos)
@@ -209,16 +259,17 @@ CheckpointWeights::CheckpointWeights(formats::TensorFile file)
 }
 
 std::span<const float> CheckpointWeights::get(const std::string& name, const Shape& shape) {
-  const TensorView* v = file_.find(name);
+  const std::string stored = stored_name(name, recognition_);
+  const TensorView* v = file_.find(stored);
   if (v == nullptr) {
     throw WeightsError(
-        fmt::format("{}: tensor {} {} is missing", file_.path().string(), name, to_string(shape)));
+        fmt::format("{}: tensor {} {} is missing", file_.path().string(), stored, to_string(shape)));
   }
   if (v->shape != shape) {
-    throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file_.path().string(), name,
+    throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file_.path().string(), stored,
                                    to_string(v->shape), to_string(shape)));
   }
-  read_tensor(file_, name, buffer_);
+  read_tensor(file_, stored, buffer_);
   return buffer_;
 }
 

@@ -31,6 +31,8 @@ struct Recognition {
   std::optional<Config> config;  ///< what the shapes, or metadata "config", say
   std::string
       trunk_prefix;  ///< how the trunk's names start in the file ("encoder.", "image_encoder.trunk.", "")
+  std::string neck_prefix = "rfb";  ///< how the names of the stages' necks start: forks with 1x1 convolutions
+                                    ///< say "rfb1.weight" or "conv1.weight"
   std::vector<std::string> missing;     ///< tensors of the full network the file lacks, with their shapes
   std::vector<std::string> misshapen;   ///< with both shapes
   std::vector<std::string> unexpected;  ///< names that mean nothing here

@@ -5,9 +5,21 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "sam2unet/classes.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::model {
+
+std::string_view name_of(NeckKind kind) {
+  return kind == NeckKind::pointwise ? "1x1" : "rfb";
+}
+
+NeckKind parse_neck(std::string_view name) {
+  for (const auto kind : {NeckKind::rfb, NeckKind::pointwise}) {
+    if (name == name_of(kind)) return kind;
+  }
+  throw UsageError(fmt::format("unknown neck '{}'; use rfb or 1x1", name));
+}
 
 std::array<int, 4> Config::stage_dims() const {
   return {embed_dim, embed_dim * 2, embed_dim * 4, embed_dim * 8};
@@ -61,6 +73,12 @@ void Config::validate() const {
   for (const int s : window_pos_embed_bkg_spatial_size) {
     if (s < 1 || s > 1024) refuse(fmt::format("window_pos_embed_bkg_spatial_size {} is not in 1..1024", s));
   }
+  const auto check_width = [&](const char* what, int value, int max) {
+    if (value < 1 || value > max) refuse(fmt::format("{} {} is not in 1..{}", what, value, max));
+  };
+  check_width("out_channels", out_channels, ClassTable::kMaxClasses);
+  check_width("adapter_width", adapter_width, 4096);
+  check_width("decoder_width", decoder_width, 1024);
   // The decoder joins stage outputs that halve from one to the next.
   if (q_pool != 3) refuse(fmt::format("q_pool {} is not supported; the decoder needs 3", q_pool));
   for (const auto& b : blocks()) {
@@ -88,7 +106,11 @@ void Config::check_input(std::int64_t height, std::int64_t width) const {
 }
 
 Config Config::from_json(std::string_view text) {
-  Config c;
+  return from_json(text, Config());
+}
+
+Config Config::from_json(std::string_view text, const Config& missing) {
+  Config c = missing;
   try {
     const auto j = nlohmann::json::parse(text);
     const auto read = [&](const char* key, auto& field) {
@@ -105,6 +127,11 @@ Config Config::from_json(std::string_view text) {
     read("window_spec", c.window_spec);
     read("window_pos_embed_bkg_spatial_size", c.window_pos_embed_bkg_spatial_size);
     read("q_pool", c.q_pool);
+    read("out_channels", c.out_channels);
+    read("adapter_width", c.adapter_width);
+    read("decoder_width", c.decoder_width);
+    read("up4", c.calls_up4);
+    if (j.contains("neck")) c.neck = parse_neck(j.at("neck").get<std::string>());
     // What the network has no other value of must not be passed over in silence.
     const auto fixed = [&](const char* key, const nlohmann::json& only) {
       if (j.contains(key) && j.at(key) != only && j.at(key) != nlohmann::json{only, only}) {
@@ -123,14 +150,20 @@ Config Config::from_json(std::string_view text) {
 }
 
 std::string Config::to_json() const {
-  return nlohmann::json{{"embed_dim", embed_dim},
-                        {"num_heads", num_heads},
-                        {"stages", stages},
-                        {"global_att_blocks", global_att_blocks},
-                        {"window_spec", window_spec},
-                        {"window_pos_embed_bkg_spatial_size", window_pos_embed_bkg_spatial_size},
-                        {"q_pool", q_pool}}
-      .dump();
+  nlohmann::json j{{"embed_dim", embed_dim},
+                   {"num_heads", num_heads},
+                   {"stages", stages},
+                   {"global_att_blocks", global_att_blocks},
+                   {"window_spec", window_spec},
+                   {"window_pos_embed_bkg_spatial_size", window_pos_embed_bkg_spatial_size},
+                   {"q_pool", q_pool}};
+  const Config original;
+  if (out_channels != original.out_channels) j["out_channels"] = out_channels;
+  if (adapter_width != original.adapter_width) j["adapter_width"] = adapter_width;
+  if (decoder_width != original.decoder_width) j["decoder_width"] = decoder_width;
+  if (neck != original.neck) j["neck"] = name_of(neck);
+  if (calls_up4) j["up4"] = true;
+  return j.dump();
 }
 
 // sam2/configs/sam2/sam2_hiera_{t,s,b+,l}.yaml
@@ -144,9 +177,33 @@ Config Config::of_variant(std::string_view variant) {
 
 std::string variant_name(const Config& config) {
   for (const char* v : {"t", "s", "b+", "l"}) {
-    if (config == Config::of_variant(v)) return v;
+    if (same_trunk(config, Config::of_variant(v))) return v;
   }
   return "custom";
+}
+
+bool same_trunk(const Config& a, const Config& b) {
+  Config bare = b;
+  bare.out_channels = a.out_channels;
+  bare.adapter_width = a.adapter_width;
+  bare.decoder_width = a.decoder_width;
+  bare.neck = a.neck;
+  bare.calls_up4 = a.calls_up4;
+  return a == bare;
+}
+
+std::vector<std::string> differences_from_original(const Config& config) {
+  const Config original;
+  std::vector<std::string> out;
+  const auto number = [&](const char* what, int value, int usual) {
+    if (value != usual) out.push_back(fmt::format("{} {} instead of {}", what, value, usual));
+  };
+  number("output channels", config.out_channels, original.out_channels);
+  number("adapter width", config.adapter_width, original.adapter_width);
+  number("decoder width", config.decoder_width, original.decoder_width);
+  if (config.neck == NeckKind::pointwise) out.emplace_back("1x1 convolutions instead of RFB blocks");
+  if (config.calls_up4) out.emplace_back("up4 is called, on the first stage's skip upsampled");
+  return out;
 }
 
 }  // namespace sam2unet::model

@@ -1,4 +1,4 @@
-// Receptive-field block (SAM2UNet.py:79-118): four branches of growing reach over 64 channels, joined by a
+// Receptive-field block (SAM2UNet.py:79-118): four branches of growing reach over D channels, joined by a
 // 3x3 convolution and a residual. The reference's BasicConv2d owns a ReLU that it never applies; nor do we.
 #pragma once
 
@@ -10,21 +10,18 @@
 
 namespace sam2unet::model {
 
-/// Channels of everything behind the encoder.
-inline constexpr int kDecoderWidth = 64;
-
+// D is the decoder's width, 64 in the original.
 template <class W>
 struct Rfb {
-  typename W::ConvBnFan entry;  // branch0.0, branch1.0, branch2.0, branch3.0, conv_res: 1x1, C -> 64 each
+  typename W::ConvBnFan entry;  // branch0.0, branch1.0, branch2.0, branch3.0, conv_res: 1x1, C -> D each
   struct Branch {
     typename W::ConvBn across, down, spread;  // 1xk, kx1, 3x3 dilated by k
   };
   std::array<Branch, 3> branches;  // k = 3, 5, 7
-  typename W::ConvBn cat;          // 3x3, 256 -> 64
+  typename W::ConvBn cat;          // 3x3, 4 D -> D
 
   template <class Maker>
-  static Rfb make(Maker& m, const std::string& name, int dim) {
-    constexpr int n = kDecoderWidth;
+  static Rfb make(Maker& m, const std::string& name, int dim, int n) {
     const auto conv = [&](const std::string& at, int in, ops::Kernel k) {
       return m.conv_bn(at + ".conv", at + ".bn", in, n, k);
     };
@@ -43,14 +40,14 @@ struct Rfb {
 // relu(conv_cat(concat(branch0..3 x)) + conv_res x)
 template <ops::Ops O>
 typename O::Tensor rfb(O& o, const typename O::Tensor& x, const Rfb<typename O::Weights>& w) {  // [B,H,W,C]
-  auto [x0, x1, x2, x3, residual] = o.conv_bn_fan(x, w.entry);  // 5 x [B,H,W,64]
+  auto [x0, x1, x2, x3, residual] = o.conv_bn_fan(x, w.entry);  // 5 x [B,H,W,D]
   const auto reach = [&](const typename O::Tensor& t, const typename Rfb<typename O::Weights>::Branch& b) {
     return o.conv_bn(o.conv_bn(o.conv_bn(t, b.across), b.down), b.spread);
   };
   x1 = reach(x1, w.branches[0]);
   x2 = reach(x2, w.branches[1]);
   x3 = reach(x3, w.branches[2]);
-  return o.conv_bn_add_relu(o.concat(x0, x1, x2, x3), w.cat, std::move(residual));  // [B,H,W,64]
+  return o.conv_bn_add_relu(o.concat(x0, x1, x2, x3), w.cat, std::move(residual));  // [B,H,W,D]
 }
 
 }  // namespace sam2unet::model

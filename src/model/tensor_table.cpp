@@ -16,10 +16,11 @@ struct Recorder {
   using ConvBn = Nothing;
   using ConvBnFan = Nothing;
 
+  const Config& config;
   std::vector<TensorSpec> specs;
 
   void record(const std::string& name, const Shape& shape, Role role) {
-    specs.push_back({name, shape, role, part_of(name)});
+    specs.push_back({name, shape, role, part_of(name, config)});
   }
 
   Nothing linear(const std::string& name, int in, int out) {
@@ -65,19 +66,19 @@ static_assert(ops::WeightMaker<Recorder>);
 
 }  // namespace
 
-Part part_of(std::string_view name) {
+Part part_of(std::string_view name, const Config& config) {
   if (name.starts_with("encoder.")) {
     return name.find(".prompt_learn.") != std::string_view::npos ? Part::adapter : Part::trunk;
   }
   if (name.starts_with("rfb")) return Part::rfb;
-  if (name.starts_with("up4")) return Part::unused;
+  if (name.starts_with("up4") && !config.calls_up4) return Part::unused;
   return name.starts_with("up") ? Part::up : Part::head;
 }
 
 std::vector<TensorSpec> tensor_table(const Config& config) {
-  Recorder recorder;
+  Recorder recorder{config, {}};
   Network<Recorder>::make(recorder, config);
-  Up<Recorder>::make(recorder, "up4");
+  Network<Recorder>::make_unused(recorder, config);
   return std::move(recorder.specs);
 }
 

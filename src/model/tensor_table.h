@@ -44,7 +44,7 @@ struct TensorSpec {
 std::vector<TensorSpec> tensor_table(const Config& config);
 
 /// The part to which the tensor of this reference name belongs.
-Part part_of(std::string_view name);
+Part part_of(std::string_view name, const Config& config = {});
 std::string_view name_of(Part part);
 
 }  // namespace sam2unet::model

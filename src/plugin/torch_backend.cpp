@@ -67,8 +67,8 @@ TorchBackend::Plan& TorchBackend::plan(const ops::Extent& e) const {
   Plan p;
   p.host_input = at::empty({e.b, e.h, e.w, 3}, host);
   p.input = on_gpu ? at::zeros({e.b, e.h, e.w, 3}, there) : p.host_input;
-  p.host_logits = at::empty({e.b, e.h, e.w}, host);
-  p.logits = on_gpu ? at::empty({e.b, e.h, e.w}, there) : p.host_logits;
+  p.host_logits = at::empty({e.b, e.h, e.w, network_.config.out_channels}, host);
+  p.logits = on_gpu ? at::empty(p.host_logits.sizes(), there) : p.host_logits;
   if (on_gpu) {
     static RecordCudaGraph* const record = find_recorder();
     try {
@@ -84,8 +84,7 @@ TorchBackend::Plan& TorchBackend::plan(const ops::Extent& e) const {
 
 void TorchBackend::forward(Plan& p) const {
   ops::TorchOps o;
-  const at::Tensor out = model::sam2unet(o, network_, p.input.to(type_)).out;  // [b,h,w,1]
-  p.logits.copy_(out.squeeze(3));
+  p.logits.copy_(model::sam2unet(o, network_, p.input.to(type_)).out);
 }
 
 void TorchBackend::forward_traced(Plan& p, const api::TraceValues& trace) const {
@@ -97,7 +96,7 @@ void TorchBackend::forward_traced(Plan& p, const api::TraceValues& trace) const 
   const auto maps = model::sam2unet(o, network_, p.input.to(type_), /*wants_sides=*/true, tell);
   tell("out", 1, *maps.out1);
   tell("out", 2, *maps.out2);
-  p.logits.copy_(maps.out.squeeze(3));
+  p.logits.copy_(maps.out);
 }
 
 void TorchBackend::run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,

@@ -30,7 +30,7 @@ class TorchBackend final : public api::Backend {
   struct Plan {
     at::Tensor host_input,
         input;  // [b,h,w,3] float32: the caller's (pinned where there is a GPU), the device's
-    at::Tensor host_logits, logits;  // [b,h,w] float32
+    at::Tensor host_logits, logits;  // [b,h,w,K] float32
     std::unique_ptr<CudaGraph> graph;
   };
 

@@ -8,9 +8,9 @@ namespace {
 
 model::Network<ops::TorchWeights> make(const model::Config& config, model::WeightSource& source,
                                        ops::ParameterSet& set, at::ScalarType dtype, at::Device device) {
-  ops::TorchWeights maker(source, set, dtype, device);
+  ops::TorchWeights maker(source, set, dtype, device, config);
   auto network = model::Network<ops::TorchWeights>::make(maker, config);
-  model::Up<ops::TorchWeights>::make(maker, "up4");  // kept in the checkpoint, never computed with
+  model::Network<ops::TorchWeights>::make_unused(maker, config);  // kept in the checkpoint
   return network;
 }
 

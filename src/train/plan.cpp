@@ -52,9 +52,9 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s, bool reco
                       : s.precision == "bf16" ? 2
                                               : 4,
             parameter = element == 8 ? 8 : 4;
-  PlanWeights weights(s.freeze == "trunk");
+  PlanWeights weights(s.freeze == "trunk", config);
   const auto net = model::Network<PlanWeights>::make(weights, config);
-  model::Up<PlanWeights>::make(weights, "up4");
+  model::Network<PlanWeights>::make_unused(weights, config);
   const std::int64_t all = sum_of(weights, false), learned = sum_of(weights, true),
                      pixels = std::int64_t{s.size} * s.size;
   const int parts = std::max(1, s.accumulate), part = (s.batch + parts - 1) / parts;

@@ -78,7 +78,8 @@ struct PlanWeights {
     std::array<ConvBn, ops::kFan> parts;
   };
 
-  explicit PlanWeights(bool freezes_trunk) : freezes_trunk_(freezes_trunk) {}
+  PlanWeights(bool freezes_trunk, const model::Config& config)
+      : config_(config), freezes_trunk_(freezes_trunk) {}
   PatchEmbed patch_embed(const std::string& n, int in, int out) {
     return {take(n, std::int64_t{49} * in * out), take(n, out), in, out};
   }
@@ -111,11 +112,12 @@ struct PlanWeights {
 
  private:
   Parameter take(const std::string& name, std::int64_t numel) {
-    const auto part = model::part_of(name + ".weight");
+    const auto part = model::part_of(name + ".weight", config_);
     const bool learns = part != model::Part::unused && !(freezes_trunk_ && part == model::Part::trunk);
     parameters.push_back({numel, learns, static_cast<int>(parameters.size())});
     return parameters.back();
   }
+  const model::Config& config_;
   bool freezes_trunk_;
 };
 

@@ -44,6 +44,26 @@ TEST(GoldenForward, AllFilesBesideTheCheckout) {
   }
 }
 
+// Other widths and several classes.
+TEST(GoldenForward, CarriedFilesOfForks) {
+  std::size_t files = 0;
+  for (const auto& f : fs::directory_iterator(test::repository_data() / "golden_widths")) {
+    if (!f.path().filename().string().starts_with("forward_")) continue;
+    expect_all_ok(f.path(), {}, 9);
+    ++files;
+  }
+  EXPECT_GE(files, 2u);
+}
+
+TEST(GoldenForward, AllFilesOfForksBesideTheCheckout) {
+  const auto shared = test::shared_data();
+  if (!shared || !fs::exists(*shared / "golden_widths"))
+    GTEST_SKIP() << "no golden_widths beside the checkout";
+  for (const auto& f : fs::directory_iterator(*shared / "golden_widths")) {
+    if (f.path().filename().string().starts_with("forward_")) expect_all_ok(f.path(), {}, 15);
+  }
+}
+
 TEST(GoldenPictures, AllBesideTheCheckout) {
   const auto shared = test::shared_data();
   if (!shared) return;

@@ -65,5 +65,32 @@ TEST(Config, InputSizes) {
   }
 }
 
+TEST(Config, WhatForksChangeIsReadAndWrittenOnlyWhereItDiffers) {
+  const Config c = Config::from_json(
+      R"({"out_channels": 4, "adapter_width": 72, "decoder_width": 128, "neck": "1x1", "up4": true})");
+  EXPECT_EQ(c.out_channels, 4);
+  EXPECT_EQ(c.adapter_width, 72);
+  EXPECT_EQ(c.decoder_width, 128);
+  EXPECT_EQ(c.neck, NeckKind::pointwise);
+  EXPECT_TRUE(c.calls_up4);
+  EXPECT_EQ(Config::from_json(c.to_json()), c);
+  EXPECT_EQ(differences_from_original(c).size(), 5u);
+  EXPECT_TRUE(same_trunk(c, Config()));
+  EXPECT_EQ(variant_name(c), variant_name(Config()));
+  for (const char* key : {"out_channels", "adapter_width", "decoder_width", "neck", "up4"}) {
+    EXPECT_EQ(Config::of_variant("t").to_json().find(key), std::string::npos) << key;
+  }
+  EXPECT_TRUE(differences_from_original(Config::of_variant("l")).empty());
+}
+
+TEST(Config, WidthsThatCannotBeMeantAreRefused) {
+  for (const char* text : {R"({"out_channels": 0})", R"({"out_channels": 300})", R"({"adapter_width": -1})",
+                           R"({"decoder_width": 100000})"}) {
+    EXPECT_THROW(Config::from_json(text), WeightsError) << text;
+  }
+  EXPECT_THROW(Config::from_json(R"({"neck": "fpn"})"), Error);
+  EXPECT_THROW(Config::from_json(R"({"out_channels": "four"})"), FormatError);
+}
+
 }  // namespace
 }  // namespace sam2unet::model

@@ -121,5 +121,72 @@ TEST(Checkpoint, Sam2NamesAreUnderstood) {
   EXPECT_EQ(stored_name("rfb1.conv_cat.conv.weight", r), "rfb1.conv_cat.conv.weight");
 }
 
+// A fork's file as torch.save writes it: of a published trunk, without metadata. Only the directory is looked
+// at, so the tensors need no values but where a counter is read.
+struct ForkFile {
+  test::TempDir dir;
+  std::vector<std::byte> zeros;
+  float count = 0.0F;
+  Config config = Config::of_variant("t");
+
+  Recognition recognise_it(const std::string& neck_prefix = "rfb") {
+    zeros.resize(4 << 20);
+    std::vector<formats::NamedTensor> tensors;
+    for (const auto& t : tensor_table(config)) {
+      std::string name = t.name;
+      if (name.starts_with("rfb")) name = neck_prefix + name.substr(3);
+      const bool counts = name == "up4.conv.double_conv.1.num_batches_tracked";
+      zeros.resize(std::max(zeros.size(), 4 * static_cast<std::size_t>(t.shape.numel())));
+      tensors.push_back({name,
+                         {counts ? reinterpret_cast<const std::byte*>(&count) : nullptr, DType::f32, t.shape,
+                          t.shape.dense_strides()}});
+    }
+    for (auto& t : tensors)
+      if (t.view.data == nullptr) t.view.data = zeros.data();
+    formats::write_safetensors(dir / "w.safetensors", tensors, {});
+    auto file = formats::TensorFile::open(dir / "w.safetensors");
+    return recognise(file);
+  }
+};
+
+TEST(Checkpoint, AForksWidthsAreToldFromItsShapes) {
+  ForkFile f;
+  f.config.out_channels = 7;
+  f.config.adapter_width = 72;
+  f.config.decoder_width = 128;
+  const auto r = f.recognise_it();
+  EXPECT_EQ(r.contents, Contents::full) << (r.misshapen.empty() ? "" : r.misshapen[0]);
+  ASSERT_TRUE(r.config);
+  EXPECT_EQ(*r.config, f.config);
+  EXPECT_TRUE(r.unexpected.empty());
+}
+
+TEST(Checkpoint, AForksNeckIsToldFromItsNames) {
+  ForkFile f;
+  f.config.neck = NeckKind::pointwise;
+  for (const char* prefix : {"rfb", "conv"}) {  // rfb1.weight, or conv1.weight
+    const auto r = f.recognise_it(prefix);
+    EXPECT_EQ(r.contents, Contents::full) << prefix;
+    ASSERT_TRUE(r.config);
+    EXPECT_EQ(*r.config, f.config) << prefix;
+    EXPECT_EQ(stored_name("rfb3.weight", r), std::string(prefix) + "3.weight");
+    EXPECT_TRUE(r.unexpected.empty());
+  }
+}
+
+TEST(Checkpoint, AForkThatCallsUp4IsToldFromItsCounter) {
+  ForkFile f;
+  EXPECT_FALSE(f.recognise_it().config->calls_up4);
+  f.count = 12.0F;
+  EXPECT_TRUE(f.recognise_it().config->calls_up4);
+}
+
+TEST(Checkpoint, WidthsThatContradictTheMetadataAreNamed) {
+  TinyFile f;
+  f.metadata["config"] =
+      R"({"embed_dim": 16, "stages": [1, 1, 1, 1], "global_att_blocks": [], "out_channels": 3})";
+  EXPECT_NE(f.refusal().find("[1, 64, 1, 1], expected [3, 64, 1, 1]"), std::string::npos) << f.refusal();
+}
+
 }  // namespace
 }  // namespace sam2unet::model

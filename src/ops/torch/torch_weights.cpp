@@ -30,7 +30,7 @@ at::Tensor TorchWeights::take(const std::string& name, const Shape& shape, Role 
   // from_blob does not write; the values are copied before the source's buffer is used again.
   const at::Tensor view = at::from_blob(const_cast<float*>(values.data()), sizes(shape), at::kFloat);
   at::Tensor value = view.to(options_, /*non_blocking=*/false, /*copy=*/true);
-  set_.add({name, shape, role, model::part_of(name)}, value);
+  set_.add({name, shape, role, model::part_of(name, config_)}, value);
   return value;
 }
 
@@ -67,7 +67,7 @@ TorchWeights::BatchNorm TorchWeights::batch_norm(const std::string& name, int ou
     n.batches.fill_(static_cast<std::int64_t>(source_.get(counter, {})[0]));
   } catch (const WeightsError&) {
   }
-  set_.add({counter, {}, Role::counter, model::part_of(counter)}, n.batches);
+  set_.add({counter, {}, Role::counter, model::part_of(counter, config_)}, n.batches);
   return n;
 }
 

@@ -74,8 +74,12 @@ class TorchWeights {
   };
 
   /// Parameters are stored as `dtype` (float64 or float32) on `device`, and listed in `set`.
-  TorchWeights(model::WeightSource& source, ParameterSet& set, at::ScalarType dtype, at::Device device)
-      : source_(source), set_(set), options_(at::TensorOptions(dtype).device(device)) {}
+  TorchWeights(model::WeightSource& source, ParameterSet& set, at::ScalarType dtype, at::Device device,
+               model::Config config = {})
+      : source_(source),
+        set_(set),
+        config_(std::move(config)),
+        options_(at::TensorOptions(dtype).device(device)) {}
 
   PatchEmbed patch_embed(const std::string& name, int in, int out);
   Position position(const std::string& prefix, int dim, std::array<int, 2> background, int window);
@@ -91,6 +95,7 @@ class TorchWeights {
 
   model::WeightSource& source_;
   ParameterSet& set_;
+  model::Config config_;  // says which tensors are of use
   at::TensorOptions options_;
 };
 static_assert(WeightMaker<TorchWeights>);
