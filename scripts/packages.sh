@@ -5,14 +5,13 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build pkg-config
-  libdnnl-dev libhwy-dev libtbb-dev
+  libdnnl-dev libhwy-dev
   libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev
   libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libfmt-dev
-  libopencv-imgproc-dev
 )
 for part in "$@"; do
   case "$part" in
-    --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev) ;;
+    --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev libopencv-imgproc-dev) ;;
     --fuzz) packages+=(clang libclang-rt-14-dev) ;;
     --check) packages+=(git clang-format-14 clang-tidy-14) ;;
     --torch) python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-venv) ;;

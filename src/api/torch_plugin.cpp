@@ -13,8 +13,8 @@ namespace {
 
 constexpr const char* kFile = "libsam2unet_torch.so";
 
-// LibTorch brings its own BLAS; without DEEPBIND its calls would go to the slow one that OpenCV links here
-// (30 times the time for a picture). Sanitizers refuse that flag.
+// LibTorch brings its own BLAS; without DEEPBIND its calls would go to the reference one where a program has
+// that loaded (30 times the time for a picture). Sanitizers refuse that flag.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kLoading = RTLD_NOW | RTLD_LOCAL;
 #else

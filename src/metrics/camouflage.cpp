@@ -5,13 +5,10 @@
 #include <cstring>
 #include <limits>
 #include <numbers>
-#include <opencv2/imgproc.hpp>
 
 #include "metrics/bitmap.h"
+#include "metrics/lab.h"
 #include "sam2unet/errors.h"
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
 
 namespace sam2unet::metrics {
 
@@ -23,16 +20,6 @@ constexpr int kFeatures = kPatch * kPatch * 3;
 constexpr double kSpatialWeight = 20;
 constexpr double kGamma = 8;
 
-// OpenCV makes its tables of RGB to Lab once and never frees them, which the leak check must not take for
-// ours.
-#ifdef __SANITIZE_ADDRESS__
-using TablesMayStay = __lsan::ScopedDisabler;
-#else
-struct TablesMayStay {
-  TablesMayStay() {}  // NOLINT: not trivial, so that a variable is used
-};
-#endif
-
 struct Patch {
   int y = 0, x = 0;
   std::array<float, 2> place{};  // standardised coordinates times 20, in float32
@@ -40,7 +27,8 @@ struct Patch {
 };
 
 // Patches on a grid of three pixels that lie in the mask as a whole.
-std::vector<Patch> patches_of(const cv::Mat& lab, const Bitmap& mask) {
+std::vector<Patch> patches_of(const std::vector<std::uint8_t>& lab, const Bitmap& mask) {
+  const auto stride = 3 * static_cast<std::ptrdiff_t>(mask.width());
   std::vector<Patch> out;
   for (int y = 0; y + kPatch <= mask.height(); y += kStep) {
     for (int x = 0; x + kPatch <= mask.width(); x += kStep) {
@@ -51,7 +39,7 @@ std::vector<Patch> patches_of(const cv::Mat& lab, const Bitmap& mask) {
       if (!whole) continue;
       Patch p{y, x, {}, {}};
       for (int i = 0; i < kPatch; ++i)
-        std::memcpy(p.lab.data() + i * kPatch * 3, lab.ptr(y + i) + 3 * x, kPatch * 3);
+        std::memcpy(p.lab.data() + i * kPatch * 3, lab.data() + (y + i) * stride + 3 * x, kPatch * 3);
       out.push_back(p);
     }
   }
@@ -102,8 +90,8 @@ const Patch& nearest(const Patch& p, const std::vector<Patch>& background) {
 
 // The foreground rebuilt: the mean of the patches laid over each pixel, rounded half to even; black where
 // there is none.
-cv::Mat rebuilt(const ImageView& picture, const std::vector<Patch>& foreground,
-                const std::vector<Patch>& background) {
+Image rebuilt(const ImageView& picture, const std::vector<Patch>& foreground,
+              const std::vector<Patch>& background) {
   const int width = picture.width;
   std::vector<std::array<std::int32_t, 4>> sums(static_cast<std::size_t>(width) *
                                                 static_cast<std::size_t>(picture.height));
@@ -118,7 +106,7 @@ cv::Mat rebuilt(const ImageView& picture, const std::vector<Patch>& foreground,
       }
     }
   }
-  cv::Mat out(picture.height, width, CV_8UC3, cv::Scalar(0, 0, 0));
+  Image out(width, picture.height, 3);
   for (int y = 0; y < picture.height; ++y) {
     for (int x = 0; x < width; ++x) {
       const auto& sum =
@@ -126,7 +114,7 @@ cv::Mat rebuilt(const ImageView& picture, const std::vector<Patch>& foreground,
       if (sum[3] == 0) continue;
       for (int c = 0; c < 3; ++c) {
         const double mean = static_cast<double>(sum[static_cast<std::size_t>(c)]) / sum[3];
-        out.ptr(y)[3 * x + c] = static_cast<std::uint8_t>(std::nearbyint(mean));
+        out.row(y)[3 * x + c] = static_cast<std::uint8_t>(std::nearbyint(mean));
       }
     }
   }
@@ -162,25 +150,35 @@ constexpr double radians(double degrees) {
   return degrees * std::numbers::pi / 180;
 }
 
-// The mask without `inner`, grown by OpenCV's 20x20 square, whose anchor makes it reach 10 pixels up and left
-// of a pixel and 9 down and right.
+}  // namespace
+
+// The anchor of the square makes a pixel see 10 pixels up and left and 9 down and right.
 Bitmap surroundings(const Bitmap& inner) {
-  cv::Mat mask(inner.height(), inner.width(), CV_8U, cv::Scalar(0));
-  for (int y = 0; y < inner.height(); ++y) {
-    for (int x = 0; x < inner.width(); ++x) mask.ptr(y)[x] = inner.at(x, y) ? 1 : 0;
+  constexpr int kBefore = 10, kAfter = 9;
+  const int width = inner.width(), height = inner.height();
+  // Set pixels in the columns that a pixel of the row sees, row by row; then the same over rows.
+  std::vector<std::uint8_t> seen(static_cast<std::size_t>(width) * static_cast<std::size_t>(height), 0);
+  for (int y = 0; y < height; ++y) {
+    std::uint8_t* row = seen.data() + static_cast<std::ptrdiff_t>(y) * width;
+    int last = -kBefore - 1;  // the last set column up to the right end of what is seen
+    for (int x = -kAfter; x < width; ++x) {
+      if (x + kAfter < width && inner.at(x + kAfter, y)) last = x + kAfter;
+      if (x >= 0) row[x] = last >= x - kBefore ? 1 : 0;
+    }
   }
-  cv::Mat grown;
-  cv::dilate(mask, grown, cv::Mat(20, 20, CV_8U, cv::Scalar(1)));
-  Bitmap out(inner.width(), inner.height());
-  for (int y = 0; y < inner.height(); ++y) {
-    for (int x = 0; x < inner.width(); ++x) {
-      if (grown.ptr(y)[x] != 0 && !inner.at(x, y)) out.set(x, y);
+  Bitmap out(width, height);
+  std::vector<int> last(static_cast<std::size_t>(width), -kBefore - 1);
+  for (int y = -kAfter; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      int& row = last[static_cast<std::size_t>(x)];
+      if (y + kAfter < height && seen[static_cast<std::size_t>(y + kAfter) * static_cast<std::size_t>(width) +
+                                      static_cast<std::size_t>(x)] != 0)
+        row = y + kAfter;
+      if (y >= 0 && row >= y - kBefore && !inner.at(x, y)) out.set(x, y);
     }
   }
   return out;
 }
-
-}  // namespace
 
 double delta_e2000(const double (&lab1)[3], const double (&lab2)[3]) {
   constexpr double kPi = std::numbers::pi;
@@ -224,19 +222,13 @@ std::vector<double> camouflage_degree(const Sample& s, const ImageView& picture)
     throw UsageError(
         "the picture for the camouflage context measure must be RGB and as large as the ground truth");
   }
-  const cv::Mat rgb(picture.height, picture.width, CV_8UC3, const_cast<std::uint8_t*>(picture.data),
-                    static_cast<std::size_t>(picture.stride));
-  cv::Mat lab;
-  {
-    const TablesMayStay once;
-    cv::cvtColor(rgb, lab, cv::COLOR_RGB2Lab);
-  }
+  const std::vector<std::uint8_t> lab = rgb_to_lab8(picture);
   const Bitmap truth = truth_of(s);
   std::vector<Patch> foreground = patches_of(lab, truth);
   std::vector<Patch> background = patches_of(lab, surroundings(truth));
   if (foreground.empty() || background.empty()) return {};
   standardise(background, foreground);
-  const cv::Mat recon = rebuilt(picture, foreground, background);
+  const Image recon = rebuilt(picture, foreground, background);
 
   // cd = (exp(gamma * similarity) - 1) / (exp(gamma) - 1), similarity = 1 - clip(deltaE / 100, 0, 1)
   std::vector<double> out(static_cast<std::size_t>(s.pixels()), 0);
@@ -244,7 +236,7 @@ std::vector<double> camouflage_degree(const Sample& s, const ImageView& picture)
     for (int x = 0; x < s.width; ++x) {
       if (s.truth_row(y)[x] == 0) continue;
       double ours[3], theirs[3];
-      rgb_to_lab(recon.ptr(y) + 3 * x, ours);
+      rgb_to_lab(recon.row(y) + 3 * x, ours);
       rgb_to_lab(picture.row(y) + 3 * x, theirs);
       const double similarity = 1 - std::min(1.0, delta_e2000(ours, theirs) / 100);
       out[static_cast<std::size_t>(y) * static_cast<std::size_t>(s.width) + static_cast<std::size_t>(x)] =

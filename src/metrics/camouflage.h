@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "metrics/bitmap.h"
 #include "metrics/sample.h"
 #include "sam2unet/image.h"
 
@@ -14,6 +15,9 @@ namespace sam2unet::metrics {
 /// surroundings hold no 7x7 patch, which includes pictures smaller than that, for which the reference raises.
 /// UsageError if `picture` is not RGB of the sample's size.
 std::vector<double> camouflage_degree(const Sample& sample, const ImageView& picture);
+
+/// What cv2.dilate(mask, numpy.ones((20, 20))) adds to `inner`: the background around it.
+Bitmap surroundings(const Bitmap& inner);
 
 /// CIEDE2000 between two colours in CIE Lab (L, a, b).
 double delta_e2000(const double (&lab1)[3], const double (&lab2)[3]);

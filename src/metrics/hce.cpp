@@ -1,11 +1,10 @@
 #include "metrics/hce.h"
 
-#include <bit>
 #include <cstdlib>
-#include <opencv2/imgproc.hpp>
 #include <vector>
 
 #include "metrics/bitmap.h"
+#include "metrics/contours.h"
 #include "metrics/skeleton.h"
 
 namespace sam2unet::metrics {
@@ -15,32 +14,18 @@ namespace {
 constexpr int kRelax = 5;
 constexpr double kEpsilon = 2.0;
 
-using Boundary = std::vector<cv::Point>;
-
-cv::Mat unpacked(const Bitmap& bits) {
-  cv::Mat out(bits.height(), bits.width(), CV_8U, cv::Scalar(0));
-  for (int y = 0; y < bits.height(); ++y) {
-    std::uint8_t* row = out.ptr(y);
-    for (int w = 0; w < bits.words(); ++w) {
-      for (std::uint64_t word = bits.row(y)[w]; word != 0; word &= word - 1)
-        row[64 * w + std::countr_zero(word)] = 1;
-    }
-  }
-  return out;
+bool touching(Point a, Point b) {
+  return a != b && std::abs(a.x - b.x) <= 1 && std::abs(a.y - b.y) <= 1;
 }
 
-bool touching(const cv::Point& a, const cv::Point& b) {
-  const int dx = std::abs(a.x - b.x);
-  const int dy = std::abs(a.y - b.y);
-  return (dx == 1 && dy == 0) || (dx == 0 && dy == 1) || (dx == 1 && dy == 1);
-}
+using Boundary = std::vector<Point>;
 
 // The stretches of one contour that lie on the condition and were not visited before. The first and the last
 // are one where the contour closes between them.
 std::vector<Boundary> stretches(const Boundary& contour, const Bitmap& condition, Bitmap& visited) {
   std::vector<Boundary> found;
   bool open = false;
-  for (const cv::Point& p : contour) {
+  for (const Point& p : contour) {
     if (!condition.at(p.x, p.y) || visited.at(p.x, p.y)) {
       open = false;
       continue;
@@ -61,30 +46,21 @@ std::vector<Boundary> stretches(const Boundary& contour, const Bitmap& condition
 // boundary.
 int effort(const Bitmap& mask, const Bitmap& condition) {
   if (!mask.any()) return 0;
-  std::vector<Boundary> contours;
-  std::vector<cv::Vec4i> hierarchy;  // next, previous, child, parent
-  cv::findContours(unpacked(mask), contours, hierarchy, cv::RETR_TREE, cv::CHAIN_APPROX_NONE);
+  const std::vector<Contour> contours = find_contours(mask);
   const Bitmap near = dilate_cross(condition);
   Bitmap visited(mask.width(), mask.height());
-  // A contour without parent, or whose parent is the contour of a hole, is the outside of a region; the
-  // others are holes and belong to the region of their parent. Parents may come later, so levels are found by
-  // walking up.
+  // A hole belongs to the region of its parent, which stands before it.
   std::vector<char> independent(contours.size(), 1);
   int points = 0;
   int regions = 0;
   for (std::size_t i = 0; i < contours.size(); ++i) {
-    int depth = 0;
-    for (int parent = hierarchy[i][3]; parent >= 0; parent = hierarchy[static_cast<std::size_t>(parent)][3])
-      ++depth;
-    const bool hole = depth % 2 == 1;
-    const auto region = hole ? static_cast<std::size_t>(hierarchy[i][3]) : i;
-    regions += hole ? 0 : 1;
-    for (const Boundary& boundary : stretches(contours[i], near, visited)) {
+    const Contour& contour = contours[i];
+    const std::size_t region = contour.hole ? static_cast<std::size_t>(contour.parent) : i;
+    regions += contour.hole ? 0 : 1;
+    for (const Boundary& boundary : stretches(contour.points, near, visited)) {
       if (independent[region] != 0) --regions;
       independent[region] = 0;
-      Boundary polygon;
-      cv::approxPolyDP(boundary, polygon, kEpsilon, false);
-      points += static_cast<int>(polygon.size());
+      points += static_cast<int>(polygon_size(boundary, kEpsilon));
     }
   }
   return points + regions;
