@@ -86,6 +86,10 @@ SAM2UNET_API ClassTable read_class_table(const std::filesystem::path& file);
 /// The same of the text itself; `name` stands in messages.
 SAM2UNET_API ClassTable parse_class_table(std::string_view toml, const std::string& name = "class file");
 
+/// What users name classes by: digits are a number of classes (`default_class_table`), anything else a class
+/// file.
+SAM2UNET_API ClassTable class_table_of(const std::string& file_or_count);
+
 /// {"classes": [{"id", "name", "color"}], "ignore", "ignore_color"}, which weights carry; remappings are left
 /// out. Colours are "#rrggbb".
 SAM2UNET_API std::string to_json(const ClassTable& table);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sam2unet/classes.h"
 #include "sam2unet/export.h"
 
 namespace sam2unet {
@@ -16,6 +17,8 @@ struct DoctorOptions {
   std::filesystem::path masks;
   /// Pictures that the training ones must not hold; empty: none.
   std::filesystem::path test_images;
+  /// What the masks' ids are; empty: masks of one foreground.
+  ClassTable classes;
   /// Threads that read; 0: all cores.
   int threads = 0;
   /// Called now and then, by one thread at a time.
@@ -26,7 +29,9 @@ struct DoctorOptions {
 struct Finding {
   /// "unpaired-image", "unpaired-mask", "unreadable", "size-mismatch", "zero-one-mask", "dim-mask",
   /// "jpeg-noise-mask", "colour-mask", "class-id-mask", "empty-mask", "inverted-masks", "exif-rotated",
-  /// "duplicate", "train-test-duplicate"
+  /// "duplicate", "train-test-duplicate"; of masks of classes "unknown-ids", "unknown-colours",
+  /// "jpeg-class-mask", "zero-255-mask", "palette-order", "all-ignored", "mostly-ignored",
+  /// "class-never-occurs"
   std::string kind;
   std::string message;  ///< what is wrong, and what it would do
   std::string remedy;   ///< how to mend it
@@ -35,10 +40,23 @@ struct Finding {
   std::vector<std::vector<std::filesystem::path>> groups;
 };
 
+/// What masks of classes hold.
+struct ClassCensus {
+  struct Class {
+    std::string name;
+    std::int64_t pixels = 0;
+    std::size_t masks = 0;  ///< that have a pixel of it
+  };
+  std::vector<Class> classes;  ///< [K]
+  std::int64_t ignored_pixels = 0;
+  std::int64_t pixels = 0;  ///< of all masks, ignored and unknown ones included
+};
+
 struct Diagnosis {
   std::size_t images = 0;  ///< pictures looked at, test pictures included
   std::size_t pairs = 0;   ///< picture and mask with one name
   std::vector<Finding> findings;
+  ClassCensus census;  ///< of masks of classes
   bool clean() const { return findings.empty(); }
 };
 
@@ -46,7 +64,8 @@ struct Diagnosis {
 /// with single files is what it finds.
 SAM2UNET_API Diagnosis diagnose(const DoctorOptions& options);
 
-/// {"images", "pairs", "clean", "findings": [{"kind", "message", "remedy", "files", "groups"}]}
+/// {"images", "pairs", "clean", "findings": [{"kind", "message", "remedy", "files", "groups"}]}, and of masks
+/// of classes "classes": {"each": [{"id", "name", "pixels", "masks"}], "ignored_pixels", "pixels"}
 SAM2UNET_API std::string to_json(const Diagnosis& diagnosis);
 
 }  // namespace sam2unet

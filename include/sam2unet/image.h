@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sam2unet/color.h"
 #include "sam2unet/export.h"
 
 namespace sam2unet {
@@ -51,6 +52,9 @@ struct Image {
 enum class ColorMode {
   rgb,   ///< as Pillow's `Image.open(f).convert("RGB")`
   gray,  ///< as Pillow's `Image.open(f).convert("L")`
+  /// Masks of class ids: the indices of a palette instead of its colours, gray as it is (values above 255 are
+  /// an error), RGB where the file has colours. 1 or 3 channels.
+  ids,
 };
 
 struct DecodeOptions {
@@ -94,6 +98,10 @@ SAM2UNET_API Image convert_color(Image image, ColorMode mode);
 
 /// PNG bytes of a gray, RGB or RGBA picture.
 SAM2UNET_API std::vector<std::byte> encode_png(const ImageView& image);
+/// PNG bytes of one channel of indices into at most 256 colours. UsageError if it has more channels, or an
+/// index has no colour.
+SAM2UNET_API std::vector<std::byte> encode_indexed_png(const ImageView& indices,
+                                                       std::span<const Color> palette);
 /// Writes a PNG: whole under its name or not at all. FileError.
 SAM2UNET_API void write_png(const std::filesystem::path& path, const ImageView& image);
 

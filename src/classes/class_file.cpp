@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>
+#include <limits>
 #include <map>
 
 #include "core/file.h"
@@ -201,6 +202,15 @@ ClassTable read_class_table(const std::filesystem::path& file) {
   const MappedFile mapped(file);
   const auto bytes = mapped.bytes();
   return parse_class_table({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string());
+}
+
+ClassTable class_table_of(const std::string& file_or_count) {
+  int count = 0;
+  const char* const end = file_or_count.data() + file_or_count.size();
+  const auto [last, error] = std::from_chars(file_or_count.data(), end, count);
+  if (file_or_count.empty() || last != end) return read_class_table(file_or_count);
+  // A number too large to be read is too many classes as well.
+  return default_class_table(error == std::errc() ? count : std::numeric_limits<int>::max());
 }
 
 }  // namespace sam2unet

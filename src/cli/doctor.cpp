@@ -16,7 +16,7 @@ namespace {
 
 struct Arguments {
   DoctorOptions options;
-  std::string json;
+  std::string json, classes;
   std::size_t names = 5;
 };
 
@@ -25,6 +25,21 @@ std::string listed(const std::vector<std::filesystem::path>& files, std::size_t 
   for (std::size_t i = 0; i < files.size() && i < most; ++i)
     out += fmt::format("    {}\n", files[i].string());
   if (files.size() > most) out += fmt::format("    and {} more\n", files.size() - most);
+  return out;
+}
+
+std::string text_of(const ClassCensus& census) {
+  if (census.pixels == 0) return {};
+  std::string out = "pixels of each class:\n";
+  const auto line = [&](const std::string& name, std::int64_t pixels, const std::string& masks) {
+    out += fmt::format("  {:>12} {:6.2f} %  {}{}\n", pixels,
+                       100.0 * static_cast<double>(pixels) / static_cast<double>(census.pixels), name, masks);
+  };
+  for (std::size_t i = 0; i < census.classes.size(); ++i) {
+    const ClassCensus::Class& c = census.classes[i];
+    line(fmt::format("{} {}", i, c.name), c.pixels, fmt::format(", in {} masks", c.masks));
+  }
+  line("ignored", census.ignored_pixels, "");
   return out;
 }
 
@@ -44,6 +59,7 @@ std::string text_of(const Diagnosis& d, std::size_t most) {
     }
     out += fmt::format("  mend: {}\n", f.remedy);
   }
+  out += text_of(d.census);
   return out + fmt::format("{} pictures, {} pairs: {}\n", d.images, d.pairs,
                            d.clean() ? std::string("nothing found")
                                      : fmt::format("{} of trouble",
@@ -55,6 +71,7 @@ std::string text_of(const Diagnosis& d, std::size_t most) {
 void run(const Arguments& a) {
   check_result_files({a.json});
   DoctorOptions options = a.options;
+  if (!a.classes.empty()) options.classes = class_table_of(a.classes);
   std::optional<Progress> progress;
   std::size_t last = 0;
   options.progress = [&](std::size_t done, std::size_t total) {
@@ -84,6 +101,8 @@ void add_doctor(CLI::App& app) {
   c->add_option("--masks", a->options.masks, "folder of their masks")->required();
   c->add_option("--test-images", a->options.test_images,
                 "folder of test pictures, none of which may be among the others");
+  c->add_option("--classes", a->classes, "masks hold ids of classes: a class file, or a number of classes")
+      ->type_name("FILE|N");
   c->add_option("--json", a->json, "write the findings to FILE (-: standard output)")->type_name("FILE");
   c->add_option("--show", a->names, "files named for each finding")->capture_default_str();
   c->add_option("-j,--threads", a->options.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));

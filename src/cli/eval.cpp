@@ -11,6 +11,7 @@
 
 #include "commands.h"
 #include "device.h"
+#include "eval_shared.h"
 #include "eval_tables.h"
 #include "outputs.h"
 #include "progress.h"
@@ -25,56 +26,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Arguments {
-  std::vector<std::string> predictions;
-  std::string truths, name, weights, json, csv, dataset_csv, html, paper;
-  std::string protocol = "common", worst_by = "S", empty = "paper", size = "352", device = "cpu";
-  Precision precision = Precision::automatic;
-  std::size_t worst = 0;
-  bool paper_given = false;
-  bool official = false;
-  EvaluateOptions options;
-};
-
-struct Method {
-  std::string name;
-  fs::path folder;
-};
-
-// "NAME=DIR", or DIR, which is then called as the folder is; a folder whose own name has '=' in it is taken
-// as such.
-Method method_of(const std::string& text) {
-  const std::size_t equals = text.find('=');
-  if (equals != std::string::npos && equals > 0 && !fs::exists(text))
-    return {text.substr(0, equals), text.substr(equals + 1)};
-  const fs::path whole = fs::absolute(text).lexically_normal();
-  return {(whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string(), text};
-}
-
-std::vector<Method> methods_of(const Arguments& a) {
-  std::vector<Method> methods;
-  std::set<std::string> names;
-  for (const std::string& text : a.predictions) {
-    methods.push_back(method_of(text));
-    if (!a.name.empty()) methods.back().name = a.name;
-    if (!names.insert(methods.back().name).second) {
-      throw UsageError("two predictions are called " + methods.back().name +
-                       ": give them names, --pred NAME=DIR");
-    }
-  }
-  return methods;
-}
-
-void say(const Evaluation& e) {
-  for (const std::string& w : e.warnings)
-    std::fprintf(stderr, "sam2unet: warning: %s: %s\n", e.name.c_str(), w.c_str());
-  for (const EvaluationFailure& f : e.failures)
-    std::fprintf(stderr, "sam2unet: %s: %s\n", e.name.c_str(), f.message.c_str());
-}
-
 // The row that --paper asks for: of the named data set, or of the one that a part of the ground truths' path
 // names.
-const PublishedResult* published_for(const Arguments& a) {
+const PublishedResult* published_for(const EvalArguments& a) {
   if (!a.paper_given) return nullptr;
   if (!a.paper.empty()) {
     if (const PublishedResult* r = find_published(a.paper)) return r;
@@ -95,23 +49,10 @@ EmptyPolicy policy_of(const std::string& name) {
   return name == "one-if-correct" ? EmptyPolicy::one_if_correct : EmptyPolicy::paper;
 }
 
-// Calls `score` with a bar on the terminal.
-template <typename Score>
-Evaluation with_progress(EvaluateOptions options, const Score& score) {
-  std::optional<Progress> progress;
-  std::size_t last = 0;
-  options.progress = [&](std::size_t done, std::size_t total) {
-    if (!progress) progress.emplace(total, "pictures");
-    progress->advance(done - last);
-    last = done;
-  };
-  return score(options);
-}
-
 // Predicts with all cores, one picture at a time; the threads that wait decode and score other pictures.
 class Model {
  public:
-  explicit Model(const Arguments& a)
+  explicit Model(const EvalArguments& a)
       : segmenter_(a.weights.empty() ? default_model_path() : fs::path(a.weights),
                    {a.options.threads, a.device, a.precision}) {
     options_.size = parse_size(a.size);
@@ -129,19 +70,7 @@ class Model {
   std::mutex mutex_;
 };
 
-std::vector<Evaluation> evaluate_folders(const Arguments& a, const std::vector<Method>& methods) {
-  std::vector<Evaluation> all;
-  for (const Method& method : methods) {
-    EvaluateOptions options = a.options;
-    options.name = method.name;
-    all.push_back(with_progress(
-        options, [&](const EvaluateOptions& o) { return evaluate(method.folder, a.truths, o); }));
-    say(all.back());
-  }
-  return all;
-}
-
-std::vector<Evaluation> evaluate_model(const Arguments& a, const Predictor& predictor) {
+std::vector<Evaluation> evaluate_model(const EvalArguments& a, const Predictor& predictor) {
   EvaluateOptions options = a.options;
   options.name = a.name.empty()
                      ? (a.weights.empty() ? default_model_path() : fs::path(a.weights)).stem().string()
@@ -153,36 +82,17 @@ std::vector<Evaluation> evaluate_model(const Arguments& a, const Predictor& pred
   return all;
 }
 
-// Everything that can be wrong with the arguments is said before hours of work.
-void check(const Arguments& a) {
-  if (a.predictions.empty() && a.options.pictures.empty()) {
-    throw UsageError("what is to be scored? Give --pred DIR, or --images DIR for the model to predict from");
+void run(EvalArguments& a) {
+  check(a);
+  if (!a.classes.empty()) {
+    run_class_eval(a);
+    return;
   }
-  if (!a.predictions.empty() && (!a.weights.empty() || a.official || a.device != "cpu")) {
-    throw UsageError(
-        "--pred scores maps that are there; --weights, --official and --device are for predicting: leave one "
-        "out");
-  }
-  if (a.predictions.size() > 1 && !a.name.empty())
-    throw UsageError("--name names one method; name several with --pred NAME=DIR");
-  check_result_files({a.json, a.csv, a.dataset_csv, a.html});
+  if (a.worst_by.empty()) a.worst_by = "S";
   const std::vector<MetricValue> known = evaluate_pair(Image(1, 1, 1), Image(1, 1, 1));
   if (std::none_of(known.begin(), known.end(), [&](const MetricValue& v) { return v.key == a.worst_by; })) {
     throw UsageError("--worst-by " + a.worst_by + ": pictures have no such value; --json shows their names");
   }
-}
-
-void write_result(const std::string& path, const std::string& text) {
-  if (path.empty()) return;
-  if (path == "-") {
-    write_stdout(text.data(), text.size());
-  } else {
-    write_atomically(path, text);
-  }
-}
-
-void run(Arguments& a) {
-  check(a);
   a.options.empty = policy_of(a.empty);
   a.options.apply_exif_orientation = !a.official;
   const std::vector<TableColumn> columns = table_columns(a.protocol);
@@ -194,7 +104,12 @@ void run(Arguments& a) {
     model = std::make_shared<Model>(a);
     predictor = [model](const ImageView& picture) { return (*model)(picture); };
   }
-  const std::vector<Evaluation> all = predictor ? evaluate_model(a, predictor) : evaluate_folders(a, methods);
+  const std::vector<Evaluation> all =
+      predictor
+          ? evaluate_model(a, predictor)
+          : evaluate_folders<Evaluation>(a, methods, [&](const fs::path& folder, const EvaluateOptions& o) {
+              return evaluate(folder, a.truths, o);
+            });
 
   const bool to_stdout = a.json == "-" || a.csv == "-" || a.dataset_csv == "-" || a.html == "-";
   if (!to_stdout) {
@@ -224,7 +139,7 @@ void run(Arguments& a) {
 
 void add_eval(CLI::App& app) {
   auto* c = app.add_subcommand("eval", "Score predictions against ground truths, as the papers do");
-  auto a = std::make_shared<Arguments>();
+  auto a = std::make_shared<EvalArguments>();
   c->add_option("--pred", a->predictions, "folder of predicted maps, or NAME=DIR; several for a comparison")
       ->take_all();
   c->add_option("--gt", a->truths, "folder of ground truths; files pair by name without extension")
@@ -251,6 +166,9 @@ void add_eval(CLI::App& app) {
        "add the published SAM2-UNet row of data set NAME (default: named by a folder of --gt)")
       ->expected(0, 1)
       ->type_name("[NAME]");
+  c->add_option("--classes", a->classes,
+                "score ids of classes as mmsegmentation does: a class file, or a number of classes")
+      ->type_name("FILE|N");
   c->add_option("--empty", a->empty,
                 "ground truths without foreground: as the reference, left out, or 1 if predicted so")
       ->check(CLI::IsMember({"paper", "skip", "one-if-correct"}));
@@ -262,7 +180,10 @@ void add_eval(CLI::App& app) {
   c->add_option("--worst", a->worst, "list the N worst pictures")
       ->check(CLI::Range(0, 100000))
       ->type_name("N");
-  c->add_option("--worst-by", a->worst_by, "value they are sorted by: S, MAE, fm.max, ...")->type_name("KEY");
+  c->add_option(
+       "--worst-by", a->worst_by,
+       "value they are sorted by: S (default), MAE, fm.max, ...; with --classes mIoU (default), aAcc, ...")
+      ->type_name("KEY");
   c->add_option("--json", a->json, "write every value, per data set and picture, to FILE")->type_name("FILE");
   c->add_option("--csv", a->csv, "write a row per picture to FILE")->type_name("FILE");
   c->add_option("--dataset-csv", a->dataset_csv, "write the data set's values to FILE")->type_name("FILE");
@@ -275,6 +196,7 @@ void add_eval(CLI::App& app) {
       "  sam2unet eval --pred ours=out --pred other=maps --gt CAMO/gt --protocol cod --paper --html "
       "report.html\n"
       "  sam2unet eval --weights mine.safetensors --images CAMO/image --gt CAMO/gt --json scores.json\n"
+      "  sam2unet eval --classes road.toml --pred out --gt test/mask --html report.html\n"
       "FILE may be - for standard output; the table is then not printed.");
   c->callback([a] { run(*a); });
 }

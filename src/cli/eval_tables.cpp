@@ -13,7 +13,7 @@ std::string padded(const std::string& text, std::size_t width, bool left) {
   return left ? text + fill : fill + text;
 }
 
-using Row = std::vector<std::string>;
+}  // namespace
 
 void print_table(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths(rows.front().size(), 0);
@@ -35,6 +35,8 @@ std::string number(double v) {
   std::snprintf(text, sizeof text, "%.3f", v);
   return text;
 }
+
+namespace {
 
 const MetricValue* find(const std::vector<MetricValue>& values, const std::string& key) {
   const auto at =

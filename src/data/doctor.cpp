@@ -10,6 +10,7 @@
 #include <optional>
 #include <thread>
 
+#include "data/class_check.h"
 #include "data/duplicates.h"
 #include "data/mask_check.h"
 #include "data/pairing.h"
@@ -37,17 +38,28 @@ struct Patient {
   Size stored, upright;  // as the pixels lie in the file, and as EXIF says they are meant
   int orientation = 1;
   data::Fingerprint fingerprint;  // of pictures
-  data::MaskReport mask;          // of masks
+  data::MaskReport mask;          // of masks of one foreground
+  data::ClassMaskReport classes;  // of masks of classes
 };
 
-void examine(Patient& p) {
+void take_size(Patient& p, const ImageInfo& info, int width, int height) {
+  p.stored = p.upright = {width, height};
+  // TIFF is turned while it is read, by Pillow as by us.
+  p.orientation = info.format == ImageFormat::tiff ? 1 : info.orientation;
+  if (p.orientation >= 5 && p.orientation <= 8) p.upright = {height, width};
+}
+
+void examine(Patient& p, const ClassTable& classes) {
   try {
     ImageInfo info;
+    if (p.is_mask && !classes.empty()) {
+      int width = 0, height = 0;
+      p.classes = data::check_class_mask(p.file, classes, &info, &width, &height);
+      take_size(p, info, width, height);
+      return;
+    }
     const Image rgb = read_image(p.file, {.mode = ColorMode::rgb, .apply_exif_orientation = false}, &info);
-    p.stored = p.upright = {rgb.width, rgb.height};
-    // TIFF is turned while it is read, by Pillow as by us.
-    p.orientation = info.format == ImageFormat::tiff ? 1 : info.orientation;
-    if (p.orientation >= 5 && p.orientation <= 8) p.upright = {rgb.height, rgb.width};
+    take_size(p, info, rgb.width, rgb.height);
     if (p.is_mask) {
       p.mask = data::check_mask(rgb, info);
     } else {
@@ -65,7 +77,7 @@ void examine_all(std::vector<Patient>& patients, const DoctorOptions& options) {
   std::exception_ptr stop;
   const auto work = [&] {
     for (std::size_t i = next++; i < patients.size(); i = next++) {
-      examine(patients[i]);
+      examine(patients[i], options.classes);
       const std::lock_guard lock(mutex);
       ++done;
       if (!options.progress || stop) continue;
@@ -180,6 +192,16 @@ void look_at_masks(const std::vector<Patient>& patients, Findings& out) {
   }
 }
 
+void look_at_class_masks(const std::vector<Patient>& patients, const ClassTable& table, Findings& out,
+                         ClassCensus& census) {
+  std::vector<data::CheckedClassMask> masks;
+  for (const Patient& p : patients) {
+    if (p.is_mask && p.error.empty()) masks.push_back({p.file, p.classes});
+  }
+  for (Finding& f : data::class_findings(masks, table)) out.add(std::move(f));
+  census = data::class_census(masks, table);
+}
+
 void look_at_sizes(const std::vector<data::Pair>& pairs, const std::map<fs::path, const Patient*>& by_file,
                    Findings& out) {
   std::vector<fs::path> files;
@@ -246,6 +268,7 @@ void look_for_duplicates(const std::vector<Patient>& patients, Findings& out) {
 
 Diagnosis diagnose(const DoctorOptions& options) {
   if (options.threads < 0 || options.threads > 1024) throw UsageError("threads must lie between 0 and 1024");
+  if (!options.classes.empty()) check_class_table(options.classes);
   const data::Pairing pairing = data::pair_by_stem(options.images, options.masks);
   std::vector<Patient> patients;
   const auto admit = [&](const fs::path& file, bool is_mask, bool is_test) {
@@ -288,7 +311,11 @@ Diagnosis diagnose(const DoctorOptions& options) {
                pairing.second_alone);
   look_at_files(patients, findings);
   look_at_sizes(pairing.pairs, by_file, findings);
-  look_at_masks(patients, findings);
+  if (options.classes.empty()) {
+    look_at_masks(patients, findings);
+  } else {
+    look_at_class_masks(patients, options.classes, findings, out.census);
+  }
   look_for_duplicates(patients, findings);
   out.findings = findings.take();
   return out;
@@ -309,6 +336,15 @@ std::string to_json(const Diagnosis& d) {
       for (const auto& group : f.groups) finding["groups"].push_back(names(group));
     }
     out["findings"].push_back(std::move(finding));
+  }
+  if (!d.census.classes.empty()) {
+    Json each = Json::array();
+    for (std::size_t i = 0; i < d.census.classes.size(); ++i) {
+      const ClassCensus::Class& c = d.census.classes[i];
+      each.push_back({{"id", i}, {"name", c.name}, {"pixels", c.pixels}, {"masks", c.masks}});
+    }
+    out["classes"] = {
+        {"each", std::move(each)}, {"ignored_pixels", d.census.ignored_pixels}, {"pixels", d.census.pixels}};
   }
   return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }

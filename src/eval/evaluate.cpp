@@ -4,16 +4,15 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
 #include <exception>
 #include <fstream>
-#include <mutex>
 #include <span>
 #include <string_view>
-#include <thread>
 
 #include "data/pairing.h"
+#include "eval/arguments.h"
+#include "eval/pool.h"
 #include "metrics/dataset.h"
 #include "metrics/resize.h"
 #include "metrics/scorer.h"
@@ -24,6 +23,10 @@ namespace sam2unet {
 namespace {
 
 namespace fs = std::filesystem;
+using eval::check;
+using eval::folder_name;
+using eval::note_unpaired;
+using eval::threads_of;
 
 // What one picture is scored from.
 struct Task {
@@ -70,10 +73,6 @@ metrics::EmptyTruth policy_of(EmptyPolicy p) {
       break;
   }
   return metrics::EmptyTruth::paper;
-}
-
-int threads_of(const EvaluateOptions& o) {
-  return o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
 metrics::MetricSet set_of(const EvaluateOptions& o) {
@@ -129,31 +128,11 @@ struct Scored {
 
 Scored score_all(const std::vector<Task>& tasks, const Predictor* predictor, const EvaluateOptions& options) {
   Scored out{std::vector<metrics::ImageScores>(tasks.size()), std::vector<Outcome>(tasks.size())};
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::size_t done = 0;
-  std::exception_ptr stop;  // what the progress function threw
-  const auto work = [&] {
-    metrics::Scorer scorer(set_of(options));
-    for (std::size_t i = next++; i < tasks.size(); i = next++) {
+  eval::for_each_index(tasks.size(), threads_of(options), options.progress, [&] {
+    return [&, scorer = metrics::Scorer(set_of(options))](std::size_t i) mutable {
       out.outcomes[i] = score(tasks[i], predictor, options.apply_exif_orientation, scorer, out.records[i]);
-      const std::lock_guard lock(mutex);
-      ++done;
-      if (!options.progress || stop) continue;
-      try {
-        options.progress(done, tasks.size());
-      } catch (...) {
-        stop = std::current_exception();
-        next = tasks.size();
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> pool;
-    const auto workers = std::min<std::size_t>(static_cast<std::size_t>(threads_of(options)), tasks.size());
-    for (std::size_t k = 0; k < workers; ++k) pool.emplace_back(work);
-  }
-  if (stop) std::rethrow_exception(stop);
+    };
+  });
   return out;
 }
 
@@ -183,15 +162,6 @@ void note_resized(const std::vector<Task>& tasks, const Scored& scored, bool str
                   count, tasks.size(), example));
 }
 
-void note_unpaired(const std::vector<fs::path>& alone, const fs::path& partner, bool strict,
-                   Evaluation& out) {
-  if (alone.empty()) return;
-  const std::string message = data::describe_unpaired(alone, partner);
-  if (strict) throw UsageError(message);
-  out.warnings.push_back(message);
-  out.unpaired.insert(out.unpaired.end(), alone.begin(), alone.end());
-}
-
 // Pictures for the tasks of a folder of predictions. Those that are missing are said, and go without.
 void add_pictures(const fs::path& folder, bool strict, std::vector<Task>& tasks, Evaluation& out) {
   const auto pictures = data::pictures_by_stem(folder);
@@ -204,7 +174,7 @@ void add_pictures(const fs::path& folder, bool strict, std::vector<Task>& tasks,
       task.picture = found->second;
     }
   }
-  note_unpaired(alone, folder, strict, out);
+  note_unpaired(alone, folder, strict, out.warnings, out.unpaired);
 }
 
 std::vector<double> numbers(const std::vector<metrics::Value>& values) {
@@ -255,16 +225,6 @@ void fill(const std::vector<Task>& tasks, Scored scored, const EvaluateOptions& 
   out.seed = options.seed;
 }
 
-void check(const EvaluateOptions& o) {
-  if (o.resamples < 0 || o.resamples > 1000000) throw UsageError("resamples must lie between 0 and 1000000");
-  if (o.threads < 0 || o.threads > 1024) throw UsageError("threads must lie between 0 and 1024");
-}
-
-std::string folder_name(const fs::path& folder) {
-  const fs::path whole = fs::absolute(folder).lexically_normal();
-  return (whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string();
-}
-
 }  // namespace
 
 double Evaluation::value(std::string_view key) const {
@@ -278,8 +238,8 @@ Evaluation evaluate(const fs::path& predictions, const fs::path& truths, const E
   Evaluation out;
   out.name = options.name.empty() ? folder_name(predictions) : options.name;
   const data::Pairing pairing = data::pair_by_stem(predictions, truths);
-  note_unpaired(pairing.first_alone, truths, options.strict, out);
-  note_unpaired(pairing.second_alone, predictions, options.strict, out);
+  note_unpaired(pairing.first_alone, truths, options.strict, out.warnings, out.unpaired);
+  note_unpaired(pairing.second_alone, predictions, options.strict, out.warnings, out.unpaired);
   std::vector<Task> tasks;
   for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, p.first, {}});
   if (!options.pictures.empty()) add_pictures(options.pictures, options.strict, tasks, out);
@@ -295,8 +255,8 @@ Evaluation evaluate(const Predictor& predictor, const fs::path& truths, const Ev
   Evaluation out;
   out.name = options.name.empty() ? folder_name(options.pictures) : options.name;
   const data::Pairing pairing = data::pair_by_stem(options.pictures, truths);
-  note_unpaired(pairing.first_alone, truths, options.strict, out);
-  note_unpaired(pairing.second_alone, options.pictures, options.strict, out);
+  note_unpaired(pairing.first_alone, truths, options.strict, out.warnings, out.unpaired);
+  note_unpaired(pairing.second_alone, options.pictures, options.strict, out.warnings, out.unpaired);
   std::vector<Task> tasks;
   for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, {}, p.first});
   Scored scored = score_all(tasks, &predictor, options);

@@ -4,27 +4,18 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "eval/text.h"
 #include "sam2unet/evaluate.h"
 
 namespace sam2unet {
 
 namespace {
 
+using eval::csv_number;
+using eval::json_number;
+using eval::put;
+using eval::quoted;
 using Json = nlohmann::ordered_json;
-
-Json number(double v) {
-  return std::isfinite(v) ? Json(v) : Json(nullptr);
-}
-
-// "fm.max" goes to object["fm"]["max"].
-void put(Json& object, const std::string& key, Json value) {
-  const std::size_t dot = key.find('.');
-  if (dot == std::string::npos) {
-    object[key] = std::move(value);
-  } else {
-    object[key.substr(0, dot)][key.substr(dot + 1)] = std::move(value);
-  }
-}
 
 const char* name_of(EmptyPolicy policy) {
   switch (policy) {
@@ -40,7 +31,7 @@ const char* name_of(EmptyPolicy policy) {
 
 Json curve(const std::vector<double>& values) {
   Json out = Json::array();
-  for (const double v : values) out.push_back(number(v));
+  for (const double v : values) out.push_back(json_number(v));
   return out;
 }
 
@@ -52,7 +43,8 @@ Json image_json(const Evaluation& e, const EvaluatedImage& image) {
   out["empty_truth"] = image.empty_truth;
   out["counted"] = image.counted;
   out["resized"] = image.resized;
-  for (std::size_t k = 0; k < e.image_keys.size(); ++k) put(out, e.image_keys[k], number(image.values[k]));
+  for (std::size_t k = 0; k < e.image_keys.size(); ++k)
+    put(out, e.image_keys[k], json_number(image.values[k]));
   return out;
 }
 
@@ -64,8 +56,8 @@ Json evaluation_json(const Evaluation& e) {
   out["empty"] = name_of(e.empty);
   Json dataset, intervals;
   for (const MetricValue& v : e.dataset) {
-    put(dataset, v.key, number(v.value));
-    if (!std::isnan(v.low)) put(intervals, v.key, Json::array({number(v.low), number(v.high)}));
+    put(dataset, v.key, json_number(v.value));
+    if (!std::isnan(v.low)) put(intervals, v.key, Json::array({json_number(v.low), json_number(v.high)}));
   }
   out["dataset"] = std::move(dataset);
   if (e.resamples > 0) {
@@ -87,21 +79,6 @@ Json evaluation_json(const Evaluation& e) {
   return out;
 }
 
-std::string quoted(const std::string& field) {
-  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
-  std::string out = "\"";
-  for (const char c : field) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + '"';
-}
-
-// The shortest text that reads back as the same double; nothing for what was not computed.
-std::string text(double v) {
-  return std::isfinite(v) ? fmt::format("{}", v) : std::string();
-}
-
 }  // namespace
 
 std::string to_json(std::span<const Evaluation> evaluations) {
@@ -120,7 +97,8 @@ std::string dataset_csv(std::span<const Evaluation> evaluations) {
   std::string out = "name,key,value,low,high\n";
   for (const Evaluation& e : evaluations) {
     for (const MetricValue& v : e.dataset) {
-      out += fmt::format("{},{},{},{},{}\n", quoted(e.name), v.key, text(v.value), text(v.low), text(v.high));
+      out += fmt::format("{},{},{},{},{}\n", quoted(e.name), v.key, csv_number(v.value), csv_number(v.low),
+                         csv_number(v.high));
     }
   }
   return out;
@@ -136,7 +114,7 @@ std::string images_csv(std::span<const Evaluation> evaluations) {
     for (const EvaluatedImage& i : e.images) {
       out += fmt::format("{},{},{},{},{},{},{}", quoted(e.name), quoted(i.name), i.width, i.height,
                          i.empty_truth ? 1 : 0, i.counted ? 1 : 0, i.resized ? 1 : 0);
-      for (const double v : i.values) out += "," + text(v);
+      for (const double v : i.values) out += "," + csv_number(v);
       out += "\n";
     }
   }

@@ -26,6 +26,7 @@ struct Header {
   std::array<std::uint32_t, 3> masks = {};  // red, green, blue
   std::array<std::array<std::uint8_t, 3>, 256> palette = {};
   std::size_t data = 0;  // where the rows begin
+  bool ids = false;      // indices are wanted instead of colours
 };
 
 void read_masks(const Source& source, const std::uint8_t* at, Header& h) {
@@ -125,6 +126,10 @@ bool is_gray(const Header& h) {
 void look_up(const Header& h, const std::uint8_t* indices, Image& image, int y) {
   std::uint8_t* to = image.row(y);
   for (int x = 0; x < image.width; ++x) {
+    if (h.ids) {
+      *to++ = indices[x];
+      continue;
+    }
     const auto& color = h.palette[indices[x]];
     for (int c = 0; c < image.channels; ++c) *to++ = color[static_cast<std::size_t>(c)];
   }
@@ -226,13 +231,15 @@ std::vector<std::uint8_t> read_runs(const Source& source, const Header& h) {
 }  // namespace
 
 Decoded decode_bmp(const Source& source) {
-  const Header h = read_header(source);
-  const int channels = is_gray(h) ? 1 : 3;
+  Header h = read_header(source);
+  h.ids = source.ids && h.bits <= 8;
+  const bool palette = h.bits <= 8 && !is_gray(h);
+  const int channels = h.bits > 8 || (palette && !h.ids) ? 3 : 1;
   const auto width = static_cast<int>(h.width);
   const auto height = static_cast<int>(h.height);
   if (h.compression == kRle8 || h.compression == kRle4) {
     const std::vector<std::uint8_t> indices = read_runs(source, h);
-    Decoded out{Image(width, height, channels), 1, channels != 1};
+    Decoded out{Image(width, height, channels), 1, palette};
     for (int y = 0; y < height; ++y) {
       look_up(h, indices.data() + static_cast<std::ptrdiff_t>(y) * width, out.image, row_index(h, y, height));
     }
@@ -246,7 +253,7 @@ Decoded decode_bmp(const Source& source) {
     const std::uint64_t rows = h.data > source.bytes.size() ? 0 : (source.bytes.size() - h.data) / stride;
     fail_truncated(source, static_cast<int>(rows), height);
   }
-  Decoded out{Image(width, height, channels), 1, h.bits <= 8 && channels != 1};
+  Decoded out{Image(width, height, channels), 1, palette};
   read_rows(source, h, out.image);
   return out;
 }

@@ -42,6 +42,10 @@ Image blank(const Source& source, int width, int height, int channels) {
   return out;
 }
 
+void fail_large_id(const Source& source, std::int64_t id) {
+  fail(source, fmt::format("it holds the value {}, but ids of classes are 0 to 255", id));
+}
+
 void fail_truncated(const Source& source, int rows_read, int rows) {
   fail(source, fmt::format("the file is cut off or damaged after {} of {} rows; get a whole copy of it",
                            rows_read, rows));
@@ -113,8 +117,8 @@ std::string_view name_of(ImageFormat format) {
 }
 
 Image convert_color(Image image, ColorMode mode) {
-  const int wanted = mode == ColorMode::gray ? 1 : 3;
   const int c = image.channels;
+  const int wanted = mode == ColorMode::gray || (mode == ColorMode::ids && c == 1) ? 1 : 3;
   if (c == wanted) return image;
   if (c != 1 && c != 3 && c != 4)
     throw UsageError(fmt::format("a picture has 1, 3 or 4 channels, not {}", c));
@@ -139,8 +143,11 @@ namespace {
 
 Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name,
              ImageInfo* info, Image* spare) {
-  const Source source{
-      {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, name, options.max_pixels, spare};
+  const Source source{{reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
+                      name,
+                      options.max_pixels,
+                      spare,
+                      options.mode == ColorMode::ids};
   if (bytes.empty()) fail(source, "the file is empty");
   const Format* format = find_format(source.bytes);
   if (format == nullptr) {
@@ -149,7 +156,8 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
   try {
     Decoded decoded = format->decode(source);
     if (info != nullptr) {
-      *info = {format->format, decoded.orientation, decoded.image.channels == 1, decoded.palette};
+      *info = {format->format, decoded.orientation, decoded.image.channels == 1 && !decoded.palette,
+               decoded.palette};
     }
     // Pillow's TIFF reader turns the picture while loading, asked or not.
     if (options.apply_exif_orientation || format->format == ImageFormat::tiff) {

@@ -18,6 +18,7 @@ struct Source {
   std::string_view name;  // only for messages
   std::int64_t max_pixels = 0;
   Image* spare = nullptr;  // whose memory the result may take
+  bool ids = false;        // ColorMode::ids
 };
 
 struct Decoded {
@@ -32,6 +33,8 @@ struct Decoded {
 void check_size(const Source& source, std::int64_t width, std::int64_t height);
 /// A picture to fill; what it holds is not defined.
 Image blank(const Source& source, int width, int height, int channels);
+/// The reason all formats give for an id that has no room in 8 bits.
+[[noreturn]] void fail_large_id(const Source& source, std::int64_t id);
 /// The reason all formats give for data that ends early.
 [[noreturn]] void fail_truncated(const Source& source, int rows_read, int rows);
 

@@ -133,7 +133,12 @@ Decoded read_levels(const Source& source, Reader& reader, int width, int height,
         value = reader.number(most);
       else
         value = std::min(most, wide ? static_cast<int>(be16(from + 2 * i)) : static_cast<int>(from[i]));
-      to[i] = scaled(value, most, wide_gray);
+      if (source.ids && channels == 1) {  // as it is: a maxval below 255 is no scale of ids
+        if (value > 255) fail_large_id(source, value);
+        to[i] = static_cast<std::uint8_t>(value);
+      } else {
+        to[i] = scaled(value, most, wide_gray);
+      }
     }
   }
   return out;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdarg>
 #include <cstring>
 #include <memory>
@@ -227,14 +228,34 @@ std::uint8_t gray_sample(const Layout& l, const std::uint8_t* row, std::size_t i
   }
 }
 
+// The value of a gray sample of more than 8 bits.
+double wide_sample(const Layout& l, const std::uint8_t* row, std::size_t i) {
+  if (l.bits == 12) return packed_sample(row, i, 12);
+  const bool is_signed = l.format == SAMPLEFORMAT_INT;
+  if (l.bits == 16) {
+    const auto v = static_cast<std::uint16_t>(native16(row + 2 * i));
+    return is_signed ? static_cast<double>(static_cast<std::int16_t>(v)) : static_cast<double>(v);
+  }
+  const std::uint32_t v = native32(row + 4 * i);
+  if (l.format == SAMPLEFORMAT_IEEEFP) return static_cast<double>(std::bit_cast<float>(v));
+  return is_signed ? static_cast<double>(static_cast<std::int32_t>(v)) : static_cast<double>(v);
+}
+
+std::uint8_t id_sample(const Source& source, const Layout& l, const std::uint8_t* row, std::size_t i) {
+  if (l.bits <= 8) return gray_sample(l, row, i);
+  const double v = wide_sample(l, row, i);
+  if (v >= 0 && v <= 255 && v == std::floor(v)) return static_cast<std::uint8_t>(v);
+  fail(source, fmt::format("it holds the value {}, but ids of classes are whole numbers of 0 to 255", v));
+}
+
 // 8 bits of a colour sample: the value, or its high byte.
 std::uint8_t color_sample(const Layout& l, const std::uint8_t* row, std::size_t i) {
   return l.bits == 16 ? static_cast<std::uint8_t>(native16(row + 2 * i) >> 8) : row[i];
 }
 
 // `count` pixels of decoded samples to gray or RGB; `planes` has a row per plane.
-void convert_row(const Layout& l, const std::array<const std::uint8_t*, 4>& planes, std::size_t count,
-                 std::uint8_t* to) {
+void convert_row(const Source& source, const Layout& l, const std::array<const std::uint8_t*, 4>& planes,
+                 std::size_t count, std::uint8_t* to) {
   const std::size_t step = l.samples_per_plane();
   const bool separate = l.planar == PLANARCONFIG_SEPARATE;
   const auto sample = [&](std::size_t x, std::size_t c) {
@@ -254,13 +275,21 @@ void convert_row(const Layout& l, const std::array<const std::uint8_t*, 4>& plan
       }
       break;
     case PHOTOMETRIC_PALETTE:
+      if (source.ids) {
+        for (std::size_t x = 0; x < count; ++x) {
+          to[x] = static_cast<std::uint8_t>(packed_sample(planes[0], x * step, l.bits));
+        }
+        break;
+      }
       for (std::size_t x = 0; x < count; ++x, to += 3) {
         const unsigned index = packed_sample(planes[0], x * step, l.bits);
         for (std::size_t c = 0; c < 3; ++c) to[c] = static_cast<std::uint8_t>(l.colors[c][index] / 256);
       }
       break;
     default:
-      for (std::size_t x = 0; x < count; ++x) to[x] = gray_sample(l, planes[0], x * step);
+      for (std::size_t x = 0; x < count; ++x) {
+        to[x] = source.ids ? id_sample(source, l, planes[0], x * step) : gray_sample(l, planes[0], x * step);
+      }
       break;
   }
 }
@@ -293,7 +322,7 @@ void read_strips(const Source& source, TIFF* tiff, const Memory& memory, const L
     for (std::uint32_t y = 0; y < l.height; ++y) {
       if (TIFFReadScanline(tiff, row.data(), y, 0) != 1)
         damaged(source, memory, static_cast<int>(y), image.height);
-      convert_row(l, {row.data()}, l.width, image.row(static_cast<int>(y)));
+      convert_row(source, l, {row.data()}, l.width, image.row(static_cast<int>(y)));
     }
     return;
   }
@@ -309,7 +338,7 @@ void read_strips(const Source& source, TIFF* tiff, const Memory& memory, const L
   for (std::uint32_t y = 0; y < l.height; ++y) {
     std::array<const std::uint8_t*, 4> rows = {};
     for (std::size_t p = 0; p < planes; ++p) rows[p] = whole[p].data() + y * row_bytes;
-    convert_row(l, rows, l.width, image.row(static_cast<int>(y)));
+    convert_row(source, l, rows, l.width, image.row(static_cast<int>(y)));
   }
 }
 
@@ -344,7 +373,7 @@ void read_tiles(const Source& source, TIFF* tiff, const Memory& memory, const La
         std::array<const std::uint8_t*, 4> rows = {};
         for (std::size_t p = 0; p < planes; ++p)
           rows[p] = tiles.data() + p * tile_bytes + (y - y0) * row_bytes;
-        convert_row(l, rows, columns,
+        convert_row(source, l, rows, columns,
                     image.row(static_cast<int>(y)) + static_cast<std::ptrdiff_t>(x0) * image.channels);
       }
     }
@@ -388,7 +417,8 @@ Decoded decode_tiff(const Source& source) {
     }
   }
   check_layout(source, l);
-  const bool gray = l.photometric == PHOTOMETRIC_MINISWHITE || l.photometric == PHOTOMETRIC_MINISBLACK;
+  const bool gray = l.photometric == PHOTOMETRIC_MINISWHITE || l.photometric == PHOTOMETRIC_MINISBLACK ||
+                    (source.ids && l.photometric == PHOTOMETRIC_PALETTE);
   Decoded out{Image(static_cast<int>(l.width), static_cast<int>(l.height), gray ? 1 : 3), orientation,
               l.photometric == PHOTOMETRIC_PALETTE};
   if (TIFFIsTiled(tiff.get()) != 0)

@@ -5,29 +5,12 @@
 #include <thread>
 
 #include "metrics/accumulate.h"
+#include "metrics/bootstrap.h"
 #include "metrics/value_table.h"
 
 namespace sam2unet::metrics {
 
 namespace {
-
-// Vigna's splitmix64, one stream for each resample.
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next() {
-    state_ += 0x9E3779B97F4A7C15u;
-    std::uint64_t z = state_;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  }
-  /// Uniform below n < 2^32.
-  std::size_t below(std::size_t n) { return static_cast<std::size_t>(((next() >> 32) * n) >> 32); }
-
- private:
-  std::uint64_t state_;
-};
 
 void mark_correct(ImageScores& s) {
   s.correct_empty = true;
@@ -64,16 +47,6 @@ std::vector<double> total_row(std::span<const ImageScores> records) {
   return sum;
 }
 
-// How often each picture is drawn in each resample: [images, resamples].
-std::vector<std::uint16_t> draw_weights(std::size_t images, std::size_t resamples, std::uint64_t seed) {
-  std::vector<std::uint16_t> weights(images * resamples, 0);
-  for (std::size_t r = 0; r < resamples; ++r) {
-    Random random(seed * 0xD1342543DE82EF95u + r * 0x2545F4914F6CDD1Du);
-    for (std::size_t i = 0; i < images; ++i) ++weights[random.below(images) * resamples + r];
-  }
-  return weights;
-}
-
 // Values of the resamples r0 .. r1, [r1 - r0][value].
 void resample(std::span<const ImageScores> records, std::span<const std::uint16_t> weights,
               std::size_t resamples, std::size_t r0, std::size_t r1, std::vector<std::vector<double>>& out) {
@@ -89,14 +62,6 @@ void resample(std::span<const ImageScores> records, std::span<const std::uint16_
   }
   for (std::size_t r = r0; r < r1; ++r)
     out[r] = values_of(std::span(sums).subspan((r - r0) * columns, columns));
-}
-
-// numpy.percentile with linear interpolation; sorts.
-double percentile(std::vector<double>& sorted, double q) {
-  const double at = q / 100 * static_cast<double>(sorted.size() - 1);
-  const auto k = static_cast<std::size_t>(at);
-  if (k + 1 >= sorted.size()) return sorted.back();
-  return sorted[k] + (sorted[k + 1] - sorted[k]) * (at - static_cast<double>(k));
 }
 
 void add_intervals(std::span<const ImageScores> records, std::size_t resamples, std::uint64_t seed,

@@ -129,6 +129,15 @@ TEST(ClassFile, HostileTextEndsInAnError) {
   EXPECT_THROW(parse_class_table("\xFF\xFE"), FormatError);
 }
 
+TEST(ClassFile, ANumberIsOfDefaultClasses) {
+  EXPECT_EQ(class_table_of("4"), default_class_table(4));
+  EXPECT_THROW(class_table_of("1"), UsageError);
+  EXPECT_THROW(class_table_of("300"), UsageError);
+  EXPECT_THROW(class_table_of("99999999999999999999"), UsageError);
+  EXPECT_THROW(class_table_of(""), FileError);
+  EXPECT_THROW(class_table_of("4x"), FileError);
+}
+
 TEST(ClassFile, FromAFile) {
   const auto file = std::filesystem::path(testing::TempDir()) / "classes_test.toml";
   std::ofstream(file) << class_text(1, "a");

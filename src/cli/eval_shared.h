@@ -1,0 +1,77 @@
+// What `eval` does alike with and without classes.
+#pragma once
+
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "progress.h"
+#include "sam2unet/evaluate.h"
+#include "sam2unet/segmenter.h"
+
+namespace sam2unet::cli {
+
+struct EvalArguments {
+  std::vector<std::string> predictions;
+  std::string truths, name, weights, json, csv, dataset_csv, html, paper, classes;
+  std::string protocol = "common", worst_by, empty = "paper", size = "352", device = "cpu";
+  Precision precision = Precision::automatic;
+  std::size_t worst = 0;
+  bool paper_given = false;
+  bool official = false;
+  EvaluateOptions options;
+};
+
+struct Method {
+  std::string name;
+  std::filesystem::path folder;
+};
+
+/// The folders of --pred and what they are called. UsageError if two are called the same.
+std::vector<Method> methods_of(const EvalArguments& a);
+/// Everything that can be wrong with the arguments is said before hours of work.
+void check(const EvalArguments& a);
+/// Nothing where `path` is empty, to standard output where it is "-".
+void write_result(const std::string& path, const std::string& text);
+/// Scores ids of classes, and prints and writes what the arguments ask for.
+void run_class_eval(const EvalArguments& a);
+
+/// Warnings and failures, on standard error.
+template <class AnyEvaluation>
+void say(const AnyEvaluation& e) {
+  for (const std::string& w : e.warnings)
+    std::fprintf(stderr, "sam2unet: warning: %s: %s\n", e.name.c_str(), w.c_str());
+  for (const EvaluationFailure& f : e.failures)
+    std::fprintf(stderr, "sam2unet: %s: %s\n", e.name.c_str(), f.message.c_str());
+}
+
+/// Calls `score` with a bar on the terminal.
+template <class Score>
+auto with_progress(EvaluateOptions options, const Score& score) {
+  std::optional<Progress> progress;
+  std::size_t last = 0;
+  options.progress = [&](std::size_t done, std::size_t total) {
+    if (!progress) progress.emplace(total, "pictures");
+    progress->advance(done - last);
+    last = done;
+  };
+  return score(options);
+}
+
+/// `score(folder, options)` for every method.
+template <class AnyEvaluation, class Score>
+std::vector<AnyEvaluation> evaluate_folders(const EvalArguments& a, const std::vector<Method>& methods,
+                                            const Score& score) {
+  std::vector<AnyEvaluation> all;
+  for (const Method& method : methods) {
+    EvaluateOptions options = a.options;
+    options.name = method.name;
+    all.push_back(with_progress(options, [&](const EvaluateOptions& o) { return score(method.folder, o); }));
+    say(all.back());
+  }
+  return all;
+}
+
+}  // namespace sam2unet::cli

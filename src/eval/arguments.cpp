@@ -1,0 +1,36 @@
+#include "eval/arguments.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "data/pairing.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::eval {
+
+namespace fs = std::filesystem;
+
+void check(const EvaluateOptions& o) {
+  if (o.resamples < 0 || o.resamples > 1000000) throw UsageError("resamples must lie between 0 and 1000000");
+  if (o.threads < 0 || o.threads > 1024) throw UsageError("threads must lie between 0 and 1024");
+}
+
+int threads_of(const EvaluateOptions& o) {
+  return o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+std::string folder_name(const fs::path& folder) {
+  const fs::path whole = fs::absolute(folder).lexically_normal();
+  return (whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string();
+}
+
+void note_unpaired(const std::vector<fs::path>& alone, const fs::path& partner, bool strict,
+                   std::vector<std::string>& warnings, std::vector<fs::path>& unpaired) {
+  if (alone.empty()) return;
+  const std::string message = data::describe_unpaired(alone, partner);
+  if (strict) throw UsageError(message);
+  warnings.push_back(message);
+  unpaired.insert(unpaired.end(), alone.begin(), alone.end());
+}
+
+}  // namespace sam2unet::eval

@@ -1,0 +1,144 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "folders.h"
+#include "sam2unet/class_masks.h"
+#include "sam2unet/class_metrics.h"
+#include "sam2unet/errors.h"
+#include "support/message.h"
+
+namespace sam2unet {
+namespace {
+
+using test::MapFolders;
+using test::message_of;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+Image ids(int width, int height, std::initializer_list<int> values) {
+  Image out(width, height, 1);
+  std::copy(values.begin(), values.end(), out.pixels.begin());
+  return out;
+}
+
+// Class 1: 3 of 4 pixels found and one too many; class 2: one of two; class 3 never occurs; one pixel is
+// ignored.
+void put_two(const MapFolders& f) {
+  f.put("a", ids(4, 2, {1, 1, 1, 0, 0, 0, 1, 1}), ids(4, 2, {1, 1, 1, 1, 0, 0, 0, 255}));
+  f.put("b", ids(2, 2, {2, 0, 0, 0}), ids(2, 2, {2, 2, 0, 0}));
+}
+
+TEST(EvaluateClasses, SumsOverTheSetThenRatiosThenTheMeanOfWhatOccurs) {
+  const MapFolders f;
+  put_two(f);
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(4));
+  ASSERT_THAT(e.classes, SizeIs(4));
+  EXPECT_EQ(e.ignored, 1);
+  EXPECT_DOUBLE_EQ(e.classes[0].iou.value, 4.0 / 7);  // 2 + 2 right, 3 + 2 true, 3 + 3 predicted
+  EXPECT_DOUBLE_EQ(e.classes[1].iou.value, 3.0 / 5);
+  EXPECT_DOUBLE_EQ(e.classes[1].precision.value, 3.0 / 4);
+  EXPECT_DOUBLE_EQ(e.classes[2].iou.value, 1.0 / 2);
+  EXPECT_DOUBLE_EQ(e.classes[2].dice.value, 2.0 / 3);
+  EXPECT_TRUE(std::isnan(e.classes[3].iou.value));
+  EXPECT_DOUBLE_EQ(e.value("mIoU"), (4.0 / 7 + 3.0 / 5 + 1.0 / 2) / 3);
+  EXPECT_DOUBLE_EQ(e.value("foreground.mIoU"), (3.0 / 5 + 1.0 / 2) / 2);
+  EXPECT_DOUBLE_EQ(e.value("aAcc"), 8.0 / 11);
+  EXPECT_DOUBLE_EQ(e.value("per_image.aAcc"), (5.0 / 7 + 3.0 / 4) / 2);
+  EXPECT_TRUE(std::isnan(e.value("iou.mean")));
+  // Rows: truth; columns: prediction, and what is no class.
+  EXPECT_THAT(e.confusion, ElementsAre(4, 1, 0, 0, 0,  //
+                                       1, 3, 0, 0, 0,  //
+                                       1, 0, 1, 0, 0,  //
+                                       0, 0, 0, 0, 0));
+  EXPECT_THAT(worst_images(e, "aAcc", 1), ElementsAre(0));
+  EXPECT_LT(e.classes[1].iou.low, e.classes[1].iou.high + 1e-15);
+}
+
+TEST(EvaluateClasses, JsonHasItsOwnPlaces) {
+  const MapFolders f;
+  put_two(f);
+  const std::vector<ClassEvaluation> all{evaluate_classes(f.pred(), f.gt(), default_class_table(4))};
+  const auto json = nlohmann::json::parse(to_json(all));
+  EXPECT_DOUBLE_EQ(json["classes"]["mIoU"], all[0].value("mIoU"));
+  EXPECT_DOUBLE_EQ(json["classes"]["foreground"]["mDice"], all[0].value("foreground.mDice"));
+  EXPECT_DOUBLE_EQ(json["classes"]["per_image"]["foreground"]["aAcc"],
+                   all[0].value("per_image.foreground.aAcc"));
+  EXPECT_EQ(json["classes"]["each"][1]["name"], "class 1");
+  EXPECT_EQ(json["classes"]["each"][1]["truth_pixels"], 4);
+  EXPECT_TRUE(json["classes"]["each"][3]["IoU"].is_null());
+  EXPECT_EQ(json["classes"]["confusion"]["pixels"][2], (std::vector<int>{1, 0, 1, 0, 0}));
+  EXPECT_EQ(json["classes"]["intervals"]["mIoU"].size(), 2u);
+  EXPECT_EQ(json["per_image"][0]["classes"]["ignored_pixels"], 1);
+  EXPECT_FALSE(json.contains("dataset"));
+  EXPECT_FALSE(json.contains("iou"));
+  EXPECT_THAT(dataset_csv(all), HasSubstr("maps,class 2,IoU,0.5,"));
+  EXPECT_THAT(images_csv(all), HasSubstr("maps,b.png,2,2,0,0,"));
+  const std::string html = to_html(all);
+  EXPECT_THAT(html, HasSubstr("confusion matrix"));
+  EXPECT_THAT(html, HasSubstr("class 1: background: 1 pixels, 25.00 %"));
+}
+
+TEST(EvaluateClasses, TwoMethodsAndNamesThatAreMarkup) {
+  const MapFolders f;
+  put_two(f);
+  ClassTable table = default_class_table(4);
+  table.classes[1].name = "<b>&\"x\"";
+  EvaluateOptions options;
+  options.resamples = 0;
+  std::vector<ClassEvaluation> all{evaluate_classes(f.pred(), f.gt(), table, options)};
+  all.push_back(all[0]);
+  all[1].name = "other";
+  EXPECT_EQ(nlohmann::json::parse(to_json(all)).size(), 2u);
+  EXPECT_EQ(to_html(all).find("<b>&"), std::string::npos);
+}
+
+TEST(EvaluateClasses, APredictionOfAnotherSizeIsResizedByNearestNeighbour) {
+  const MapFolders f;
+  f.put("a", ids(1, 1, {1}), ids(3, 2, {1, 1, 1, 1, 1, 1}));
+  EvaluateOptions options;
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(2), options);
+  EXPECT_EQ(e.value("aAcc"), 1);
+  ASSERT_THAT(e.warnings, SizeIs(1));
+  EXPECT_THAT(e.warnings[0], HasSubstr("nearest neighbour"));
+  options.strict = true;
+  EXPECT_THAT(
+      message_of<UsageError>([&] { evaluate_classes(f.pred(), f.gt(), default_class_table(2), options); }),
+      HasSubstr("1x1 for 3x2"));
+}
+
+TEST(EvaluateClasses, AnUnknownIdIsAFailureOfItsPicture) {
+  const MapFolders f;
+  put_two(f);
+  f.put("c", ids(1, 1, {1}), ids(1, 1, {9}));
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(4));
+  ASSERT_THAT(e.failures, SizeIs(1));
+  EXPECT_EQ(e.failures[0].file.filename(), "c.png");
+  EXPECT_THAT(e.failures[0].message, HasSubstr("the id 9 (1 pixel) is no class"));
+  EXPECT_THAT(e.images, SizeIs(2));
+}
+
+TEST(EvaluateClasses, MapsMadeOnTheWay) {
+  const MapFolders f;
+  std::filesystem::create_directories(f.images());
+  write_png(f.images() / "a.png", Image(3, 2, 3));
+  write_png(f.gt() / "a.png", ids(3, 2, {0, 1, 1, 0, 0, 1}));
+  EvaluateOptions options;
+  options.pictures = f.images();
+  const Predictor ones = [](const ImageView& p) {
+    Image out(p.width, p.height, 1);
+    std::fill(out.pixels.begin(), out.pixels.end(), std::uint8_t{1});
+    return out;
+  };
+  const ClassEvaluation e = evaluate_classes(ones, f.gt(), default_class_table(2), options);
+  EXPECT_EQ(e.classes[1].iou.value, 0.5);
+  EXPECT_EQ(e.images[0].picture.filename(), "a.png");
+  EXPECT_THROW(evaluate_classes(Predictor(), f.gt(), default_class_table(2), options), UsageError);
+}
+
+}  // namespace
+}  // namespace sam2unet

@@ -1,0 +1,145 @@
+// doctor --classes.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "sam2unet/class_masks.h"
+#include "sam2unet/doctor.h"
+#include "sam2unet/errors.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class ClassDoctor : public testing::Test {
+ protected:
+  ClassDoctor() {
+    std::filesystem::create_directories(dir_ / "i");
+    std::filesystem::create_directories(dir_ / "m");
+  }
+  // 20 x 10 pixels: the left half `left`, the right half `right`.
+  static Image halves(int left, int right) {
+    Image out(20, 10, 1);
+    for (int y = 0; y < 10; ++y) {
+      for (int x = 0; x < 20; ++x) out.row(y)[x] = static_cast<std::uint8_t>(x < 10 ? left : right);
+    }
+    return out;
+  }
+  void put(const std::string& stem, const Image& mask) {
+    Image picture(20, 10, 3);
+    for (std::size_t i = 0; i < picture.pixels.size(); ++i) {
+      picture.pixels[i] = static_cast<std::uint8_t>((i * 2654435761U + seed_) >> 11);
+    }
+    seed_ += 999983;
+    write_png(dir_ / "i" / (stem + ".png"), picture);
+    if (!mask.pixels.empty()) write_png(dir_ / "m" / (stem + ".png"), mask);
+  }
+  void put_bytes(const std::string& name, const std::vector<std::byte>& bytes) const {
+    std::ofstream(dir_ / "m" / name, std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  }
+  Diagnosis diagnosed(const ClassTable& table = default_class_table(3)) const {
+    return diagnose({.images = dir_ / "i", .masks = dir_ / "m", .classes = table, .threads = 2});
+  }
+  static std::string message(const Diagnosis& d, const std::string& kind) {
+    for (const Finding& f : d.findings) {
+      if (f.kind == kind) return f.message;
+    }
+    return "";
+  }
+
+  test::TempDir dir_;
+  unsigned seed_ = 1;
+};
+
+TEST_F(ClassDoctor, NothingIsWrong) {
+  put("a", halves(0, 1));
+  put("b", halves(2, 255));
+  const Diagnosis d = diagnosed();
+  EXPECT_TRUE(d.clean()) << to_json(d);
+  ASSERT_THAT(d.census.classes, SizeIs(3));
+  EXPECT_EQ(d.census.classes[2].pixels, 100);
+  EXPECT_EQ(d.census.classes[2].masks, 1u);
+  EXPECT_EQ(d.census.ignored_pixels, 100);
+  EXPECT_EQ(d.census.pixels, 400);
+  EXPECT_EQ(nlohmann::json::parse(to_json(d))["classes"]["each"][1]["pixels"], 100);
+}
+
+TEST_F(ClassDoctor, UnknownIdsWithTheirPixels) {
+  put("a", halves(1, 7));
+  put("b", halves(7, 9));
+  put("c", halves(0, 2));
+  const Diagnosis d = diagnosed();
+  EXPECT_THAT(message(d, "unknown-ids"),
+              HasSubstr("in 2 masks the ids 7 (200 pixels), 9 (100 pixels) are no classes"));
+}
+
+TEST_F(ClassDoctor, ColoursThatMatchNoClass) {
+  Image rgb(20, 10, 3);
+  std::fill(rgb.pixels.begin() + 300, rgb.pixels.end(), std::uint8_t{128});  // gray: the colour of class 7
+  rgb.pixels[0] = 128;                                                       // dark red: class 1
+  put("a", rgb);
+  EXPECT_THAT(message(diagnosed(), "unknown-colours"),
+              HasSubstr("the colour #808080 (100 pixels) is no class"));
+}
+
+TEST_F(ClassDoctor, BinaryMasksOfTwoFiftyFive) {
+  put("a", halves(0, 255));
+  put("b", halves(1, 2));
+  EXPECT_THAT(message(diagnosed(), "zero-255-mask"), HasSubstr("1 mask holds 0 and 255 alone"));
+  // Where the class file says what 255 is, nothing is wrong with it.
+  ClassTable table = default_class_table(3);
+  table.ignore = 254;
+  table.remap_ids = {{255, 1}};
+  EXPECT_EQ(message(diagnosed(table), "zero-255-mask"), "");
+}
+
+TEST_F(ClassDoctor, CompressionInventsIds) {
+  Image noisy = halves(0, 2);
+  for (int i = 0; i < 10; ++i) {
+    for (int k = 0; k < 10; ++k) noisy.row(i)[5 + k] = static_cast<std::uint8_t>(3 + (i * 7 + k) % 60);
+  }
+  put("a", noisy);
+  put("b", halves(1, 1));
+  const Diagnosis d = diagnosed();
+  EXPECT_THAT(message(d, "jpeg-class-mask"), HasSubstr("1 mask went through lossy compression"));
+  EXPECT_EQ(message(d, "unknown-ids"), "") << "told once";
+}
+
+TEST_F(ClassDoctor, AClassThatNeverOccursAndPixelsThatDoNotCount) {
+  put("a", halves(0, 1));
+  put("b", halves(255, 255));
+  put("c", halves(255, 255));
+  const Diagnosis d = diagnosed();
+  EXPECT_THAT(message(d, "class-never-occurs"), HasSubstr("class 2 (class 2)"));
+  EXPECT_THAT(message(d, "all-ignored"), HasSubstr("2 masks have no pixel of any class"));
+  EXPECT_THAT(message(d, "mostly-ignored"), HasSubstr("66.7 % of all pixels are ignored"));
+}
+
+TEST_F(ClassDoctor, PalettesInAnotherOrder) {
+  const ClassTable table = default_class_table(3);
+  put("a", halves(0, 1));
+  put("b", Image());
+  put_bytes("b.png", encode_indexed_png(halves(1, 2),
+                                        std::vector<Color>{table.classes[0].color, table.classes[2].color,
+                                                           table.classes[1].color}));
+  put("c", Image());
+  put_bytes("c.png", encode_class_png(halves(2, 255), table));  // ours: right
+  const Diagnosis d = diagnosed();
+  EXPECT_THAT(message(d, "palette-order"), HasSubstr("the palette of 1 mask"));
+}
+
+TEST_F(ClassDoctor, ABadTableIsRefused) {
+  put("a", halves(0, 1));
+  ClassTable table = default_class_table(3);
+  table.classes[1].name = table.classes[2].name;
+  EXPECT_THROW(diagnosed(table), UsageError);
+}
+
+}  // namespace
+}  // namespace sam2unet
