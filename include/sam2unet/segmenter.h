@@ -37,8 +37,9 @@ struct InputSize {
 };
 
 struct SegmentOptions {
-  /// The picture is resized to this before the network sees it, as the reference does.
-  InputSize size;
+  /// The picture is resized to this before the network sees it, as the reference does. A side of 0 is that of
+  /// Segmenter::input_size().
+  InputSize size = {0, 0};
   /// Everything as the reference's test.py: per-picture min-max stretch of the probabilities.
   bool official = false;
   PillowVersion pillow = PillowVersion::v12;
@@ -73,6 +74,10 @@ class SAM2UNET_API Segmenter {
 
   /// Segments a gray, RGB or RGBA picture (alpha is dropped). UsageError if the size is no multiple of 32.
   Segmentation segment(const ImageView& picture, const SegmentOptions& options = {}) const;
+
+  /// What the weights were trained at where their file says so (metadata "input_size", which `sam2unet train`
+  /// writes), else 352x352, the reference's.
+  InputSize input_size() const;
 
   /// "t", "s", "b+", "l" or "custom".
   const std::string& variant() const;

@@ -4,13 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <cstdlib>
 #include <utility>
 
 #include "api/make_backend.h"
 #include "api/picture.h"
+#include "core/default_model.h"
 #include "model/checkpoint.h"
 #include "sam2unet/errors.h"
 
@@ -19,6 +18,7 @@ namespace sam2unet {
 struct Segmenter::Impl {
   model::Config config;
   std::string variant;
+  InputSize size;
   std::unique_ptr<api::Backend> backend;
 };
 
@@ -27,7 +27,9 @@ Segmenter::Segmenter(const std::filesystem::path& path, const SegmenterOptions& 
     throw UsageError(fmt::format("{} threads: must be 0 (all cores) to 1024", options.threads));
   }
   model::CheckpointWeights weights(formats::TensorFile::open(path));
-  impl_ = std::make_unique<Impl>(Impl{weights.config(), model::variant_name(weights.config()),
+  InputSize size;
+  if (const auto trained = weights.trained_size()) size = {trained->height, trained->width};
+  impl_ = std::make_unique<Impl>(Impl{weights.config(), model::variant_name(weights.config()), size,
                                       api::make_backend(weights, weights.config(), options)});
 }
 Segmenter::~Segmenter() = default;
@@ -38,16 +40,21 @@ const std::string& Segmenter::variant() const {
   return impl_->variant;
 }
 
+InputSize Segmenter::input_size() const {
+  return impl_->size;
+}
+
 Segmentation Segmenter::segment(const ImageView& picture, const SegmentOptions& options) const {
   if (impl_->config.out_channels != 1) throw UsageError("a network of several classes has no one map");
-  const auto [height, width] = options.size;
+  const int height = options.size.height == 0 ? impl_->size.height : options.size.height,
+            width = options.size.width == 0 ? impl_->size.width : options.size.width;
   impl_->config.check_input(height, width);
   const Image rgb = api::to_rgb(picture);
   const Image small = resize_pillow(rgb, width, height, ResizeFilter::bilinear, options.pillow);
   Segmentation result;
   result.width = picture.width;
   result.height = picture.height;
-  result.logits_size = options.size;
+  result.logits_size = {height, width};
   impl_->backend->run(
       {1, height, width, 3}, [&](std::span<float> input) { api::normalise(small, input); },
       [&](std::span<const float> logits) { result.logits.assign(logits.begin(), logits.end()); });
@@ -67,23 +74,11 @@ Image Segmentation::to_gray(bool official) const {
 }
 
 std::filesystem::path default_model_path() {
-  constexpr const char* kName = "sam2unet_t_duts_int8.safetensors";
-  if (const char* set = std::getenv("SAM2UNET_MODEL"); set != nullptr && *set != '\0') return set;
-  // Beside this library: installed as PREFIX/lib[/ARCH]/libsam2unet.so, or built as TREE/build/PRESET/lib/.
-  std::string looked;
   Dl_info info{};
-  if (::dladdr(reinterpret_cast<const void*>(&default_model_path), &info) != 0 && info.dli_fname != nullptr) {
-    const auto here = std::filesystem::absolute(info.dli_fname).parent_path();
-    for (const char* up : {"../share/sam2unet/models", "../../share/sam2unet/models", "../../../models"}) {
-      const auto candidate = (here / up / kName).lexically_normal();
-      std::error_code ignored;
-      if (std::filesystem::exists(candidate, ignored)) return candidate;
-      looked += (looked.empty() ? "" : ", ") + candidate.string();
-    }
-  }
-  throw FileError(fmt::format(
-      "the default model is not installed (looked for {}); name one with --weights FILE or SAM2UNET_MODEL",
-      looked));
+  const bool is_known =
+      ::dladdr(reinterpret_cast<const void*>(&default_model_path), &info) != 0 && info.dli_fname != nullptr;
+  return find_default_model(is_known ? std::filesystem::absolute(info.dli_fname).parent_path()
+                                     : std::filesystem::path());
 }
 
 }  // namespace sam2unet

@@ -150,8 +150,9 @@ void add_eval(CLI::App& app) {
                 "the report, if there is");
   c->add_option("-w,--weights", a->weights,
                 "checkpoint to predict with; without it, the model that comes with the program");
-  c->add_option("--size", a->size, "network input when predicting: N or HxW, multiples of 32")
-      ->capture_default_str();
+  c->add_option("--size", a->size,
+                "network input when predicting: N or HxW, multiples of 32; without it, what the weights were "
+                "trained at, else 352");
   add_device_options(*c, a->device, a->precision);
   c->add_flag("--official", a->official, "predict as the reference's test.py");
   c->add_option("--name", a->name, "name of the method (default: the folder's or the checkpoint's)");

@@ -16,7 +16,7 @@ namespace sam2unet::cli {
 struct EvalArguments {
   std::vector<std::string> predictions;
   std::string truths, name, weights, json, csv, dataset_csv, html, paper, classes;
-  std::string protocol = "common", worst_by, empty = "paper", size = "352", device = "cpu";
+  std::string protocol = "common", worst_by, empty = "paper", size, device = "cpu";
   Precision precision = Precision::automatic;
   std::size_t worst = 0;
   bool paper_given = false;

@@ -27,7 +27,7 @@ struct Arguments {
   std::vector<std::string> inputs;
   std::string output;
   std::vector<std::string> saves = {"map"};
-  std::string size = "352";
+  std::string size;
   std::string weights;
   int threads = 0;
   std::string device = "cpu";
@@ -258,10 +258,11 @@ void add_predict(CLI::App& app) {
       ->check(probability())
       ->type_name("P")
       ->capture_default_str();
-  c->add_option("--size", a->size,
-                "what the picture is resized to for the network: N or HxW, multiples of 32")
-      ->type_name("N|HxW")
-      ->capture_default_str();
+  c->add_option(
+       "--size", a->size,
+       "what the picture is resized to for the network: N or HxW, multiples of 32; without it, what the "
+       "weights were trained at, else 352")
+      ->type_name("N|HxW");
   c->add_option("-w,--weights", a->weights, "checkpoint; without it, the model that comes with the program")
       ->type_name("FILE");
   c->add_option("-j,--threads", a->threads, "threads (0: all cores, or OMP_NUM_THREADS)")

@@ -7,7 +7,8 @@
 
 namespace sam2unet::cli {
 
-/// "N" or "HxW", multiples of 32; UsageError for anything else.
+/// "N" or "HxW", multiples of 32; nothing (0x0) is what the weights were trained at. UsageError for anything
+/// else.
 InputSize parse_size(const std::string& text);
 
 }  // namespace sam2unet::cli

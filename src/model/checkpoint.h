@@ -8,6 +8,7 @@
 
 #include "formats/tensor_file.h"
 #include "model/config.h"
+#include "model/input_size.h"
 #include "model/tensor_table.h"
 #include "model/weight_source.h"
 
@@ -52,6 +53,8 @@ class CheckpointWeights : public WeightSource {
   explicit CheckpointWeights(formats::TensorFile file);
 
   const Config& config() const { return *recognition_.config; }
+  /// What the weights were trained at, where the file says it.
+  std::optional<TrainedSize> trained_size() const { return model::trained_size(file_.metadata()); }
   std::span<const float> get(const std::string& name, const Shape& shape) override;
 
  private:

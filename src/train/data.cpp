@@ -171,7 +171,8 @@ void note_masks(const Ward& w, const Notes& note) {
     const auto names = w.masks_where([&](const Facts& f) { return f.mask.kind == kind; });
     if (!names.empty()) note(fmt::format("warning: {} {}: {}", names.size(), what, listed(names)));
   };
-  warn(MaskKind::empty, "masks are empty, which teaches that nothing is there");
+  warn(MaskKind::empty,
+       "masks are empty, which teaches that nothing is there (--loss structure-empty is for such data)");
   warn(MaskKind::jpeg_noise, "masks have levels that lossy compression left, noise around every edge");
   warn(MaskKind::colour, "masks are in colour and are read as gray");
   warn(MaskKind::class_ids,
@@ -244,6 +245,23 @@ void drop_bad(Ward& w, const CheckOptions& options) {
   for (const auto& r : reasons) options.note("left out: " + r);
 }
 
+// Parts that differ in size by one at most, by an order that neither seed nor folder decides, so that runs of
+// other seeds have the same parts.
+void split_folds(Data& data, const Fold& fold) {
+  if (data.train.size() < static_cast<std::size_t>(fold.count)) {
+    throw UsageError(
+        fmt::format("--fold {}/{}: there are {} pictures", fold.index, fold.count, data.train.size()));
+  }
+  constexpr std::uint64_t kFoldSeed = 0x464F4C44;
+  const auto order = shuffled(data.train.size(), kFoldSeed, 0);
+  std::vector<bool> held(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i)
+    held[order[i]] = i % static_cast<std::size_t>(fold.count) == static_cast<std::size_t>(fold.index - 1);
+  std::vector<Pair> rest;
+  for (std::size_t i = 0; i < held.size(); ++i) (held[i] ? data.validation : rest).push_back(data.train[i]);
+  data.train = std::move(rest);
+}
+
 }  // namespace
 
 std::vector<Pair> find_pairs(const fs::path& images, const fs::path& masks, bool skip_bad,
@@ -274,7 +292,9 @@ Data find_data(const Settings& s, const Notes& note) {
     return out;
   };
   Data data{all_pairs(s.images, s.masks), all_pairs(s.val_images, s.val_masks)};
-  if (s.val_split > 0 && data.validation.empty()) {
+  if (s.fold.count > 0) {
+    split_folds(data, s.fold);
+  } else if (s.val_split > 0 && data.validation.empty()) {
     const auto order = shuffled(data.train.size(), s.seed, ~0ULL);
     const auto n = static_cast<std::size_t>(std::lround(s.val_split * static_cast<double>(order.size())));
     std::vector<Pair> rest;

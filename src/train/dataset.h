@@ -9,6 +9,7 @@
 #include "image/resizer.h"
 #include "sam2unet/image.h"
 #include "train/augment.h"
+#include "train/choices.h"
 #include "train/random.h"
 
 namespace sam2unet::train {
@@ -16,12 +17,6 @@ namespace sam2unet::train {
 struct Pair {
   std::filesystem::path image, mask;
   bool zero_one = false;  ///< the mask's data set has 0 and 1 for 0 and 255
-};
-
-enum class Augment {
-  none,      ///< validation
-  official,  ///< horizontal and vertical flips
-  strong,    ///< also crops, rotation and colour jitter
 };
 
 /// Gray, 0 to 255. Like the pictures it is read as the reference does, without EXIF orientation

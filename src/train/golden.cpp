@@ -210,8 +210,8 @@ GoldenErrors check_training_golden(const formats::TensorFile& file, at::ScalarTy
   refuse_unknown(file, net);
   GoldenErrors errors;
   for (std::int64_t step = 0; step < run.steps(); ++step) {
-    const Losses l = structure_losses(net.forward_training(run.image(step).to(options)),
-                                      run.mask(step).to(options), Bce::effective);
+    const Losses l = map_losses(net.forward_training(run.image(step).to(options)), run.mask(step).to(options),
+                                LossOptions{});
     run.compare_losses(l, step, errors.losses);
     optimizer.zero_grad();
     l.total.backward();
@@ -257,10 +257,10 @@ GoldenErrors::Worst check_float32_losses(const formats::TensorFile& file) {
     }
     const at::Tensor image = run.image(step), mask = run.mask(step);
     run.compare_losses(
-        structure_losses(rounded.forward_training(image.to(at::kFloat)), mask.to(at::kFloat), Bce::effective),
-        step, worst);
+        map_losses(rounded.forward_training(image.to(at::kFloat)), mask.to(at::kFloat), LossOptions{}), step,
+        worst);
     optimizer.zero_grad();
-    structure_losses(exact.forward_training(image), mask, Bce::effective).total.backward();
+    map_losses(exact.forward_training(image), mask, LossOptions{}).total.backward();
     optimizer.step(kLearningRate);
   }
   return worst;

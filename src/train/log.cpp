@@ -57,7 +57,7 @@ void RunLog::Table::open(std::int64_t keep, const std::string& key) {
   filter_lines(csv, [&](std::string_view line) {
     std::int64_t v = 0;
     const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), v);
-    return error != std::errc() ? keep > 0 : v <= keep;  // the header stays where rows do
+    return error != std::errc() ? keep >= 0 : v <= keep;  // the header stays where rows do
   });
   filter_lines(jsonl, [&](std::string_view line) {
     const auto j = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
@@ -98,7 +98,7 @@ void RunLog::epoch(int epoch, std::int64_t step, const Values& training, const V
   events_.scalar("train/epoch", step, epoch);
   for (const auto& [name, v] : training) {
     row.emplace_back(name, v);
-    events_.scalar("epoch/" + name, step, v);
+    if (!std::isnan(v)) events_.scalar("epoch/" + name, step, v);
   }
   for (const auto& [name, v] : validation) {
     row.emplace_back(name, v);

@@ -19,7 +19,7 @@ using Values = std::vector<std::pair<std::string, double>>;
 class RunLog {
  public:
   /// Goes on after `epochs` whole epochs and `steps` steps: lines behind those, of a run that was killed and
-  /// now repeats them, are taken away. FileError.
+  /// now repeats them, are taken away; epoch 0 is the validation of the start, -1 keeps nothing. FileError.
   RunLog(const std::filesystem::path& folder, int epochs, std::int64_t steps);
   /// `values` must have the same names in every call.
   void epoch(int epoch, std::int64_t step, const Values& training, const Values& validation);

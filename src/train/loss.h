@@ -1,25 +1,25 @@
-// The structure loss of the official recipe.
+// The losses of an output's logits, and their sum over the network's three outputs.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include "model/network.h"
+#include "train/choices.h"
 
 namespace sam2unet::train {
 
-/// Which cross-entropy the loss contains.
-enum class Bce {
-  effective,  ///< the plain mean, which the reference's `reduce='none'` amounts to (train.py:33)
-  weighted,   ///< weighted by the neighbourhood, as the paper writes it
+struct LossOptions {
+  LossKind kind = LossKind::structure;
+  Bce bce = Bce::effective;  ///< of the structure losses
 };
 
-/// Logits and masks [B,H,W,1], masks in [0,1]. A scalar.
-at::Tensor structure_loss(const at::Tensor& logits, const at::Tensor& mask, Bce bce);
+/// Logits and masks [B,H,W,1], masks in [0,1]. A scalar: the mean over the pictures.
+at::Tensor map_loss(const at::Tensor& logits, const at::Tensor& mask, const LossOptions& options);
 
 struct Losses {
   at::Tensor total, out, out1, out2;  // scalars
 };
-/// The sum over the three outputs.
-Losses structure_losses(const model::Maps<at::Tensor>& maps, const at::Tensor& mask, Bce bce);
+/// The sum over the three outputs (train.py:62).
+Losses map_losses(const model::Maps<at::Tensor>& maps, const at::Tensor& mask, const LossOptions& options);
 
 }  // namespace sam2unet::train

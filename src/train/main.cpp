@@ -6,9 +6,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 
+#include "core/default_model.h"
 #include "core/file.h"
 #include "sam2unet/errors.h"
 #include "train/parallel.h"
@@ -27,10 +30,11 @@ std::string option_name(std::string key) {
   return "--" + key;
 }
 
-// What the program and this file decide comes first, then --config or the stored run, the recipe, and last
-// the options on the command line.
+// What the program decides comes first, then --config or the stored run, the recipe, and last the options on
+// the command line.
 struct Arguments {
   Settings given;
+  CLI::Option* recipe = nullptr;
   std::vector<std::function<void(Settings&)>> overrides;
   std::string config;
   bool resume = false;
@@ -47,22 +51,35 @@ struct HelpFormatter : CLI::Formatter {
   }
 };
 
+// One option of the type of its field.
+template <class T>
+CLI::Option* add_option(CLI::App& app, const std::string& name, T& field, const char* help) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return app.add_flag(name + ",--no-" + name.substr(2) + "{false}", field, help);
+  } else if constexpr (Choice<T> || std::is_same_v<T, Fold>) {
+    auto* option = app.add_option_function<std::string>(
+        name, [name, &field](const std::string& text) { parse_setting(name.substr(2), text, field); }, help);
+    if constexpr (Choice<T>) option->default_str(std::string(name_of(field)));
+    return option;
+  } else {
+    auto* option = app.add_option(name, field, help);
+    if constexpr (std::is_same_v<T, std::vector<double>>) {
+      option->delimiter(',');
+    } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+      option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    } else if (field != T{}) {
+      option->capture_default_str();
+    }
+    return option;
+  }
+}
+
 void add_options(CLI::App& app, Arguments& a) {
   Settings::visit(a.given, [&](const char* group, const char* key, auto& field, const char* help) {
     using T = std::remove_reference_t<decltype(field)>;
-    CLI::Option* option = nullptr;
-    if constexpr (std::is_same_v<T, bool>) {
-      option = app.add_flag(option_name(key) + "," + option_name(std::string("no_") + key) + "{false}", field,
-                            help);
-    } else {
-      option = app.add_option(option_name(key), field, help);
-      if (std::is_same_v<T, std::vector<std::string>>)
-        option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    }
+    CLI::Option* option = add_option(app, option_name(key), field, help);
     option->group(group);
-    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
-      if (!std::is_same_v<T, bool> && field != T{}) option->capture_default_str();
-    }
+    if constexpr (std::is_same_v<T, Recipe>) a.recipe = option;
     a.overrides.push_back([option, name = std::string(key), &field](Settings& s) {
       if (option->count() == 0) return;
       Settings::visit(s, [&](const char*, const char* other, auto& target, const char*) {
@@ -86,26 +103,33 @@ void add_options(CLI::App& app, Arguments& a) {
   for (auto* o : {app.get_option("--config"), app.get_option("--resume")}) o->group("The run and its files");
 }
 
+Settings read_settings(const std::filesystem::path& file) {
+  const auto bytes = read_file(file);
+  return Settings::from_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                             std::filesystem::absolute(file).parent_path());
+}
+
 Settings settle(const Arguments& a) {
   Settings s;
-  if (a.resume) {
-    const auto bytes = read_file(std::filesystem::path(a.given.out) / "train.toml");
-    s = Settings::from_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-    s.out = a.given.out;
-  } else if (!a.config.empty()) {
-    const auto bytes = read_file(a.config);
-    s = Settings::from_toml({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  } else {
-    apply_recipe(s, a.given.recipe);
-  }
+  const bool is_stored = a.resume || !a.config.empty();
+  if (is_stored)
+    s = read_settings(a.resume ? std::filesystem::path(a.given.out) / "train.toml"
+                               : std::filesystem::path(a.config));
+  if (a.resume) s.out = a.given.out;
+  if (!is_stored || a.recipe->count() > 0) apply_recipe(s, a.given.recipe);
   for (const auto& o : a.overrides) o(s);
+  if (s.init == kInitDefault) {
+    std::error_code none;
+    s.init = find_default_model(std::filesystem::read_symlink("/proc/self/exe", none).parent_path()).string();
+  }
   return s;
 }
 
 int print_plan(const Arguments& a) {
-  Settings s = settle(a);
-  if (s.images.empty()) s.images = s.masks = {"DIR"};
-  s.validate();
+  const Settings s = settle(a);
+  Settings complete = s;
+  if (s.images.empty()) complete.images = complete.masks = {"DIR"};
+  complete.validate();
   const Plan plan = make_plan(s, parse_bytes(a.memory),
                               a.overhead.empty() ? default_overhead(s.device) : parse_bytes(a.overhead));
   fmt::print("{}", a.json ? to_json(plan, s) : to_text(plan, s));
@@ -118,6 +142,33 @@ std::string hours(double seconds) {
   return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
                   : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
+
+std::string described(const StepReport& r) {
+  return fmt::format("{}/{} loss {:.4f} {:.1f} pictures/s, {} left", r.batch, r.batches, r.loss,
+                     r.pictures_per_s, hours(r.seconds_left));
+}
+
+void draw_bar(const StepReport& r) {
+  const auto filled = static_cast<std::size_t>(24 * r.batch / r.batches);
+  fmt::print(stderr, "\r\x1b[Kepoch {}/{} [{:<24}] {}", r.epoch, r.epochs, std::string(filled, '#'),
+             described(r));
+}
+
+// Where no terminal shows a bar: the first batch and the last of an epoch, and in long ones a line every half
+// minute.
+class StepLines {
+ public:
+  void tell(const StepReport& r) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool is_first = !told_;
+    if (!is_first && r.batch < r.batches && now - *told_ < std::chrono::seconds(30)) return;
+    told_ = now;
+    fmt::print(stderr, "epoch {}/{}: batch {}\n", r.epoch, r.epochs, described(r));
+  }
+
+ private:
+  std::optional<std::chrono::steady_clock::time_point> told_;
+};
 
 int train_run(const Arguments& arguments) {
   struct sigaction action {};
@@ -132,17 +183,14 @@ int train_run(const Arguments& arguments) {
   const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
   const auto clear = is_terminal ? "\r\x1b[K" : "";
   listener.message = [&](const std::string& line) { fmt::print(stderr, "{}{}\n", clear, line); };
-  listener.step = [&](const StepReport& r) {
-    if (!is_terminal) return;
-    const auto filled = static_cast<std::size_t>(24 * r.batch / r.batches);
-    fmt::print(stderr, "\r\x1b[Kepoch {}/{} [{:<24}] {}/{} loss {:.4f} {:.1f} pictures/s, {} left", r.epoch,
-               r.epochs, std::string(filled, '#'), r.batch, r.batches, r.loss, r.pictures_per_s,
-               hours(r.seconds_left));
-  };
+  StepLines lines;
+  listener.step = [&](const StepReport& r) { is_terminal ? draw_bar(r) : lines.tell(r); };
   listener.stop = [] { return stop_requested.load(); };
-  const Settings settings = settle(arguments);
-  const RunResult r = run(settings, arguments.resume, listener);
-  if (r.finished && place_from_environment().rank == 0) fmt::print("{}/last.safetensors\n", settings.out);
+  Settings settings = settle(arguments);
+  const std::string out = settings.out;
+  settings.resolve_paths(std::filesystem::current_path());
+  const RunResult r = run(settings, arguments.resume ? Begin::resume : Begin::fresh, listener);
+  if (r.finished && place_from_environment().rank == 0) fmt::print("{}/last.safetensors\n", out);
   return 0;
 }
 

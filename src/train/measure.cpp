@@ -4,10 +4,12 @@
 #include <c10/core/Allocator.h>
 #include <c10/util/ThreadLocalDebugInfo.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "model/weight_source.h"
 #include "train/loss.h"
+#include "train/multi_scale.h"
 #include "train/network.h"
 #include "train/optimizer.h"
 #include "train/state.h"
@@ -40,22 +42,25 @@ void set_recompute(Ops& o, bool value) {
 std::int64_t measured_peak(const model::Config& config, const Settings& s, bool recompute) {
   const auto reporter = std::make_shared<Reporter>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, reporter);
-  const auto parameter = s.precision == "f64" ? at::kDouble : at::kFloat;
-  const auto element = s.precision == "bf16" ? at::kBFloat16 : parameter;
+  const auto parameter = s.precision == ComputeType::f64 ? at::kDouble : at::kFloat;
+  const auto element = s.precision == ComputeType::bf16 ? at::kBFloat16 : parameter;
   model::DeterministicWeights source;
-  TrainableNetwork net(config, source, s.freeze == "trunk" ? Freeze::trunk : Freeze::none, parameter);
+  TrainableNetwork net(config, source, s.freeze, parameter);
   set_recompute(net.ops(), recompute);
   AdamW optimizer(net.trainable(), {});
   Ema ema(optimizer, s.ema);
   const at::Tensor image = at::full({s.batch, s.size, s.size, 3}, 0.5),
                    mask = at::ones({s.batch, s.size, s.size, 1});
   const std::int64_t part = (s.batch + s.accumulate - 1) / s.accumulate;
-  for (int step = 0; step < 2; ++step) {
+  const auto sizes = training_sizes(s.size, s.multi_scale);
+  for (int step = 0; step < std::max<int>(2, static_cast<int>(sizes.size())); ++step) {
     optimizer.zero_grad();
+    const int size = sizes[static_cast<std::size_t>(step) % sizes.size()];
+    const at::Tensor sized = at_size(image, size), sized_mask = at_size(mask, size);
     for (std::int64_t at = 0; at < s.batch; at += part) {
       const std::int64_t end = std::min<std::int64_t>(s.batch, at + part);
-      structure_losses(net.forward_training(image.slice(0, at, end).to(element)), mask.slice(0, at, end),
-                       Bce::effective)
+      map_losses(net.forward_training(sized.slice(0, at, end).to(element)), sized_mask.slice(0, at, end),
+                 {s.loss, s.bce})
           .total.backward();
     }
     optimizer.step(1e-4);

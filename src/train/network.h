@@ -3,13 +3,9 @@
 
 #include "model/network.h"
 #include "ops/torch/torch_ops.h"
+#include "train/choices.h"
 
 namespace sam2unet::train {
-
-enum class Freeze {
-  trunk,  ///< the official recipe: adapters, RFB, decoder and heads learn
-  none,   ///< everything learns but up4, which no map depends on
-};
 
 class TrainableNetwork {
  public:

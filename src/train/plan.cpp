@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "model/network.h"
 #include "sam2unet/errors.h"
+#include "train/multi_scale.h"
 #include "train/plan_ops.h"
+#include "train/start.h"
 
 namespace sam2unet::train {
 namespace {
@@ -28,41 +31,66 @@ std::string megabytes(std::int64_t bytes) {
   return fmt::format("{:.0f}", static_cast<double>(bytes) / (1 << 20));
 }
 
-std::string command_of(const PlanEntry& e, const Settings& s) {
-  std::string text = "sam2unet train";
-  const auto repeat = [&](const char* option, const std::vector<std::string>& values) {
-    for (const auto& v : values) text += fmt::format(" {} {}", option, v);
-  };
-  repeat("--images", s.images.empty() ? std::vector<std::string>{"DIR"} : s.images);
-  repeat("--masks", s.masks.empty() ? std::vector<std::string>{"DIR"} : s.masks);
-  text += e.variant == "custom" ? fmt::format(" --network '{}'", s.network) : " --variant " + e.variant;
-  if (s.recipe != "official") text += " --recipe " + s.recipe;
-  text += fmt::format(" --size {} --batch {}", s.size, s.batch);
-  if (e.accumulate > 1) text += fmt::format(" --accumulate {}", e.accumulate);
-  if (e.precision != "f32") text += " --precision " + e.precision;
-  if (e.recompute) text += " --recompute";
-  if (s.device != "cpu") text += " --device " + s.device;
-  return text;
+// What the reference's download page calls the trunk of a variant.
+std::string trunk_name(const std::string& variant) {
+  static const std::map<std::string, std::string> names = {
+      {"t", "tiny"}, {"s", "small"}, {"b+", "base_plus"}, {"l", "large"}};
+  const auto it = names.find(variant);
+  return fmt::format("sam2_hiera_{}.pt", it == names.end() ? variant : it->second);
+}
+
+// A frozen trunk of random numbers would be refused, so the command names the file it wants.
+bool lacks_trunk(const Settings& s) {
+  return s.init == kInitScratch && s.freeze == Freeze::trunk && !s.frozen_scratch;
+}
+
+std::string command_of(const PlanEntry& e, Settings s) {
+  if (s.images.empty()) s.images = s.masks = {"DIR"};
+  if (e.variant != "custom") s.variant = e.variant;
+  if (lacks_trunk(s)) s.init = trunk_name(e.variant);
+  s.accumulate = std::max(1, e.accumulate);
+  s.precision = e.precision;
+  s.recompute = e.recompute;
+  return s.to_command();
+}
+
+// The networks to plan for, by name.
+std::vector<std::pair<std::string, model::Config>> networks_of(const Settings& s) {
+  std::optional<model::Config> asked;
+  if (!s.network.empty()) asked = model::Config::from_json(s.network);
+  if (s.init != kInitScratch) {  // the file decides
+    if (!asked && !s.variant.empty()) asked = model::Config::of_variant(s.variant);
+    asked = StartWeights(s.init, asked, s.seed).config();
+  }
+  if (asked) return {{model::variant_name(*asked), *asked}};
+  std::vector<std::pair<std::string, model::Config>> out;
+  for (const char* v : {"t", "s", "b+", "l"}) {
+    if (s.variant.empty() || s.variant == v) out.emplace_back(v, model::Config::of_variant(v));
+  }
+  if (out.empty()) model::Config::of_variant(s.variant);  // names the ones there are
+  return out;
 }
 
 }  // namespace
 
 MemoryNeed memory_need(const model::Config& config, const Settings& s, bool recompute) {
-  const int element = s.precision == "f64"    ? 8
-                      : s.precision == "bf16" ? 2
-                                              : 4,
+  const int element = s.precision == ComputeType::f64    ? 8
+                      : s.precision == ComputeType::bf16 ? 2
+                                                         : 4,
             parameter = element == 8 ? 8 : 4;
-  PlanWeights weights(s.freeze == "trunk", config);
+  PlanWeights weights(s.freeze == Freeze::trunk, config);
   const auto net = model::Network<PlanWeights>::make(weights, config);
   model::Network<PlanWeights>::make_unused(weights, config);
-  const std::int64_t all = sum_of(weights, false), learned = sum_of(weights, true),
-                     pixels = std::int64_t{s.size} * s.size;
+  const std::int64_t all = sum_of(weights, false), learned = sum_of(weights, true);
+  const auto sizes = training_sizes(s.size, s.multi_scale);
+  const std::int64_t size = *std::max_element(sizes.begin(), sizes.end()), pixels = size * size;
   const int parts = std::max(1, s.accumulate), part = (s.batch + parts - 1) / parts;
   MemoryNeed need;
   need.parameters = (all + weights.statistics) * parameter;
   need.optimizer = learned * parameter * (s.ema > 0 ? 3 : 2);
   need.gradients = learned * parameter;
-  need.batch = s.batch * pixels * (3 + 1) * 4;
+  need.batch = s.batch * std::int64_t{s.size} * s.size * (3 + 1) * 4;
+  if (size != s.size) need.batch += s.batch * pixels * (3 + 1) * 4;  // the batch at the largest size
   // A part of the batch in another type is a copy.
   const std::int64_t copies = element == 4 ? 0 : part * pixels * 3 * element;
 
@@ -72,7 +100,7 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s, bool reco
   for (int i = 0; i < std::min(2, parts); ++i) {
     const Block cast(meter, copies);
     {
-      const auto maps = model::sam2unet(o, net, o.input({part, s.size, s.size, 3}), /*wants_sides=*/true);
+      const auto maps = model::sam2unet(o, net, o.input({part, size, size, 3}), /*wants_sides=*/true);
       for (const auto* map : {&maps.out, &*maps.out1, &*maps.out2}) o.loss(*map);
     }
     o.backward();
@@ -85,8 +113,8 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s, bool reco
   return need;
 }
 
-std::int64_t default_overhead(const std::string& device) {
-  return (device == "cpu" ? std::int64_t{512} : std::int64_t{1024}) << 20;
+std::int64_t default_overhead(DeviceKind device) {
+  return (device == DeviceKind::cpu ? std::int64_t{512} : std::int64_t{1024}) << 20;
 }
 
 std::int64_t process_need(const MemoryNeed& need, std::int64_t overhead) {
@@ -97,19 +125,9 @@ Plan make_plan(const Settings& settings, std::int64_t memory, std::int64_t overh
   Plan plan;
   plan.memory = memory;
   plan.overhead = overhead;
-  std::vector<std::pair<std::string, model::Config>> networks;
-  if (!settings.network.empty()) {
-    networks.emplace_back("custom", model::Config::from_json(settings.network));
-  } else {
-    for (const char* v : {"t", "s", "b+", "l"}) {
-      if (settings.variant.empty() || settings.variant == v)
-        networks.emplace_back(v, model::Config::of_variant(v));
-    }
-    if (networks.empty()) model::Config::of_variant(settings.variant);  // names the ones there are
-  }
-  for (const auto& [name, config] : networks) {
-    config.check_input(settings.size, settings.size);
-    for (const char* precision : {"f32", "bf16"}) {
+  for (const auto& [name, config] : networks_of(settings)) {
+    for (const int side : training_sizes(settings.size, settings.multi_scale)) config.check_input(side, side);
+    for (const ComputeType precision : {ComputeType::f32, ComputeType::bf16}) {
       for (const bool recompute : {false, true}) {
         Settings s = settings;
         s.precision = precision;
@@ -172,7 +190,7 @@ std::int64_t parse_bytes(const std::string& text) {
 std::string to_text(const Plan& plan, const Settings& s) {
   std::string text =
       fmt::format("{} MiB, of which {} MiB for the process itself; size {}, batch {}, freeze {}\n\n",
-                  megabytes(plan.memory), megabytes(plan.overhead), s.size, s.batch, s.freeze);
+                  megabytes(plan.memory), megabytes(plan.overhead), s.size, s.batch, name_of(s.freeze));
   text +=
       "variant  precision  recompute  largest batch  accumulate   weights  optimizer  gradients  batch  "
       "activations  "
@@ -180,24 +198,29 @@ std::string to_text(const Plan& plan, const Settings& s) {
   for (const auto& e : plan.entries) {
     text +=
         fmt::format("{:<8} {:<10} {:<10} {:>13}  {:>10}  {:>8}  {:>9}  {:>9}  {:>5}  {:>11}  {:>7}  {:>11}\n",
-                    e.variant, e.precision, e.recompute ? "yes" : "no", e.largest_batch,
+                    e.variant, name_of(e.precision), e.recompute ? "yes" : "no", e.largest_batch,
                     e.accumulate > 0 ? std::to_string(e.accumulate) : "-", megabytes(e.need.parameters),
                     megabytes(e.need.optimizer), megabytes(e.need.gradients), megabytes(e.need.batch),
                     megabytes(e.need.activations), megabytes(e.need.total()),
                     megabytes(process_need(e.need, plan.overhead)));
   }
-  text += plan.command.empty() ? "\nnothing fits: take a smaller --size or a smaller network\n"
-                               : fmt::format("\n{}\n", plan.command);
-  return text;
+  if (plan.command.empty()) return text + "\nnothing fits: take a smaller --size or a smaller network\n";
+  text += "\n";
+  if (lacks_trunk(s)) {
+    const auto& e = plan.entries[static_cast<std::size_t>(plan.recommended)];
+    text += fmt::format("# {} is the trunk of SAM2 for this network, wherever you have it\n",
+                        trunk_name(e.variant));
+  }
+  return text + plan.command + "\n";
 }
 
 std::string to_json(const Plan& plan, const Settings& s) {
   using Json = nlohmann::ordered_json;
-  Json out{{"memory", plan.memory}, {"overhead", plan.overhead}, {"size", s.size},
-           {"batch", s.batch},      {"freeze", s.freeze},        {"entries", Json::array()}};
+  Json out{{"memory", plan.memory}, {"overhead", plan.overhead},   {"size", s.size},
+           {"batch", s.batch},      {"freeze", name_of(s.freeze)}, {"entries", Json::array()}};
   for (const auto& e : plan.entries) {
     out["entries"].push_back({{"variant", e.variant},
-                              {"precision", e.precision},
+                              {"precision", name_of(e.precision)},
                               {"recompute", e.recompute},
                               {"largest_batch", e.largest_batch},
                               {"accumulate", e.accumulate},

@@ -28,7 +28,7 @@ struct MemoryNeed {
 MemoryNeed memory_need(const model::Config& config, const Settings& settings, bool recompute);
 
 /// What a process takes before its first tensor, where nobody says otherwise.
-std::int64_t default_overhead(const std::string& device);
+std::int64_t default_overhead(DeviceKind device);
 
 /// Bytes of a process: the tensors, a tenth of them for what allocators and libraries keep besides, and
 /// `overhead`.
@@ -36,7 +36,8 @@ std::int64_t process_need(const MemoryNeed& need, std::int64_t overhead);
 
 /// One row of a plan.
 struct PlanEntry {
-  std::string variant, precision;
+  std::string variant;
+  ComputeType precision = ComputeType::f32;
   bool recompute = false;
   int largest_batch = 0;  ///< that fits without accumulation; 0: not even one picture
   int accumulate = 0;     ///< parts with which the settings' batch fits; 0: it does not

@@ -2,28 +2,50 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "train/choices.h"
+
 namespace sam2unet::train {
+
+/// Part `index` of `count` (from 1) is what a run is validated on; count 0: no folds.
+struct Fold {
+  int index = 0, count = 0;
+  bool operator==(const Fold&) const = default;
+};
+
+/// `init` of a network of random numbers, and of the model that comes with the program.
+inline constexpr const char *kInitScratch = "scratch", *kInitDefault = "default";
+
+[[noreturn]] void throw_unknown_choice(const std::string& key, const std::string& text,
+                                       const std::string& all);
 
 struct Settings {
   std::vector<std::string> images, masks, val_images, val_masks;
   double val_split = 0.0;
+  Fold fold;
   std::string out = "run";
-  std::string recipe = "official";
-  std::string init = "scratch";
+  Recipe recipe = Recipe::official;
+  std::string init = kInitScratch;
   std::string variant, network;
-  std::string freeze = "trunk";
+  Freeze freeze = Freeze::trunk;
+  AdapterInit adapters = AdapterInit::standard;
+  std::vector<double> multi_scale;
   int size = 352, batch = 12, epochs = 20, accumulate = 1;
   double lr = 1e-3, min_lr = 1e-7, weight_decay = 5e-4, warmup_epochs = 0.0, clip = 0.0, ema = 0.0;
-  std::string bce = "effective", augment = "official", precision = "f32", device = "cpu";
+  LossKind loss = LossKind::structure;
+  Bce bce = Bce::effective;
+  Augment augment = Augment::official;
+  ComputeType precision = ComputeType::f32;
+  DeviceKind device = DeviceKind::cpu;
   std::uint64_t seed = 1;
   int workers = 2, threads = 0, save_every = 0, early_stop = 0, dist_timeout = 600;
-  std::string best_by = "mae";
+  BestBy best_by = BestBy::dice;
   bool decay_all = true, skip_bad = false, pth = false, task_only = false;
-  bool recompute = false, deterministic = false, sync_bn = false;
+  bool recompute = false, deterministic = false, sync_bn = false, frozen_scratch = false;
 
   /// Calls v(group, key, field, help) for every setting; groups come together, in this order.
   template <class S, class Visitor>
@@ -35,15 +57,25 @@ struct Settings {
     v(group, "val_images", s.val_images, "Folder of validation pictures");
     v(group, "val_masks", s.val_masks, "Folder of their masks");
     v(group, "val_split", s.val_split, "Part of the training pictures to validate on instead, 0 to 0.9");
+    v(group, "fold", s.fold,
+      "I/K: validate on part I of K and train on the rest; parts are the same for every seed");
     v(group, "size", s.size, "Side of the square the pictures are resized to");
+    v(group, "multi_scale", s.multi_scale,
+      "Train on each batch at these multiples of --size too, such as 0.75,1,1.25");
     v(group, "augment", s.augment, "none, official (flips) or strong (crops, rotation, colour)");
     v(group, "skip_bad", s.skip_bad, "Leave out pictures that cannot be read, instead of refusing to start");
     group = "Start and recipe";
-    v(group, "recipe", s.recipe, "official or scratch");
-    v(group, "init", s.init, "SAM2 trunk, SAM2-UNet checkpoint, or scratch");
+    v(group, "recipe", s.recipe, "official (the reference's) or scratch (everything learns)");
+    v(group, "init", s.init,
+      "Where the weights come from: a SAM2 trunk, a SAM2-UNet, default (the model that comes with the "
+      "program) or scratch (random numbers)");
     v(group, "variant", s.variant, "t, s, b+ or l; told from --init where that is a file");
     v(group, "network", s.network, "Configuration of a custom network as JSON");
     v(group, "freeze", s.freeze, "trunk or none");
+    v(group, "frozen_scratch", s.frozen_scratch, "Freeze the trunk although it holds random numbers");
+    v(group, "adapters", s.adapters,
+      "What fresh adapters begin with: standard (as the reference) or near-identity, where the loss turns "
+      "NaN");
     v(group, "batch", s.batch, "Pictures per optimizer step, over all accumulated parts");
     v(group, "epochs", s.epochs, "Times every picture is seen");
     v(group, "lr", s.lr, "Learning rate of AdamW");
@@ -53,7 +85,10 @@ struct Settings {
     v(group, "warmup_epochs", s.warmup_epochs, "Epochs of linear warm-up");
     v(group, "clip", s.clip, "Largest norm of the gradients; 0 for none");
     v(group, "ema", s.ema, "Decay of the weights' moving average; 0 for none");
-    v(group, "bce", s.bce, "effective (what the reference computes) or weighted (what the paper writes)");
+    v(group, "loss", s.loss,
+      "structure (the reference's), structure-empty (for data with empty masks), dice-bce or focal");
+    v(group, "bce", s.bce,
+      "Of the structure losses: effective (what the reference computes) or weighted (what the paper writes)");
     v(group, "seed", s.seed, "Decides weights, order and augmentation");
     group = "Computing";
     v(group, "device", s.device, "cpu or cuda");
@@ -71,7 +106,7 @@ struct Settings {
     v(group, "save_every", s.save_every,
       "Steps between checkpoints inside an epoch; 0: only after each epoch");
     v(group, "best_by", s.best_by,
-      "Which validation metric decides what is best: mae, s, wf, e, f, iou or dice");
+      "Which validation metric decides what is best: dice, iou, f and e (means over thresholds), wf, s, mae");
     v(group, "early_stop", s.early_stop, "Epochs without a better validation after which to stop; 0: never");
     v(group, "pth", s.pth, "Also write checkpoints in the reference's format");
     v(group, "task_only", s.task_only, "Also write files without the frozen trunk");
@@ -83,14 +118,34 @@ struct Settings {
 
   /// UsageError that names the option that cannot be meant.
   void validate() const;
+  /// Makes the paths of data, weights and the run absolute; relative ones are meant from `base`, empty ones
+  /// stay so.
+  void resolve_paths(const std::filesystem::path& base);
   std::string to_toml() const;
-  /// FormatError, or UsageError for an unknown key.
-  static Settings from_toml(const std::string& text);
+  /// Keys that are not there are the recipe's, which is official where none is named; relative paths are
+  /// meant from `base`. FormatError, or UsageError for an unknown key.
+  static Settings from_toml(const std::string& text, const std::filesystem::path& base = {});
+  /// The command that starts such a run, quoted for a shell: what differs from the recipe's own values.
+  std::string to_command() const;
+  enum class Scope {
+    processes,  ///< of one run
+    resumed,    ///< before a run was stopped and now: it may be longer, and its files may have moved
+  };
   /// Keys whose values differ, less those that do not change the result.
-  static std::vector<std::string> differences(const Settings& a, const Settings& b);
+  static std::vector<std::string> differences(const Settings& a, const Settings& b, Scope scope);
 };
 
 /// Sets what the recipe decides.
-void apply_recipe(Settings& settings, const std::string& recipe);
+void apply_recipe(Settings& settings, Recipe recipe);
+
+/// "I/K", or nothing for no folds. UsageError.
+void parse_setting(const std::string& key, const std::string& text, Fold& field);
+/// The choice of that name; UsageError that names the option and what there is.
+template <Choice E>
+void parse_setting(const std::string& key, const std::string& text, E& field) {
+  const auto choice = choice_of<E>(text);
+  if (!choice) throw_unknown_choice(key, text, choices<E>());
+  field = *choice;
+}
 
 }  // namespace sam2unet::train

@@ -5,14 +5,15 @@
 #include <cmath>
 
 #include "core/hash.h"
+#include "model/tensor_table.h"
 #include "sam2unet/errors.h"
 #include "train/random.h"
 
 namespace sam2unet::train {
 
 StartWeights::StartWeights(const std::filesystem::path& path, std::optional<model::Config> config,
-                           std::uint64_t seed)
-    : seed_(seed) {
+                           std::uint64_t seed, AdapterInit adapters)
+    : seed_(seed), adapters_(adapters) {
   if (path.empty()) {
     if (!config) throw UsageError("fresh weights need a variant: --variant t, s, b+ or l");
     config_ = *config;
@@ -54,11 +55,15 @@ std::span<const float> StartWeights::get(const std::string& name, const Shape& s
 }
 
 // torch.nn: kaiming_uniform_(a = sqrt 5) is U(-1/sqrt(fan_in), 1/sqrt(fan_in)); biases are drawn likewise
-// from the layer's fan_in, which a bias alone does not tell, and start at zero here.
+// from the layer's fan_in, which a bias alone does not tell, and start at zero here. Adapters near identity
+// are what the reference's author advises where the loss turns NaN (its issue 43): trunc_normal_(std .02),
+// biases 0.
 void StartWeights::initialise(const std::string& name, const Shape& shape) {
   buffer_.assign(static_cast<std::size_t>(shape.numel()), 0.0F);
   Random random(seed_, 0x494E4954, fnv1a(name));
-  if (name.find("pos_embed") != std::string::npos) {
+  const bool is_small = adapters_ == AdapterInit::near_identity && shape.rank() > 1 &&
+                        model::part_of(name) == model::Part::adapter;
+  if (is_small || name.find("pos_embed") != std::string::npos) {
     for (float& v : buffer_) v = static_cast<float>(0.02 * random.normal());
   } else if (shape.rank() > 1) {
     const double bound = std::sqrt(static_cast<double>(shape[0]) / static_cast<double>(shape.numel()));

@@ -6,16 +6,19 @@
 #include <optional>
 
 #include "model/checkpoint.h"
+#include "train/choices.h"
 
 namespace sam2unet::train {
 
 /// Values of `file` where it has them, of PyTorch's initialisation elsewhere (uniform in
-/// +-1/sqrt(fan_in); BatchNorm and LayerNorm 1 and 0; position embeddings normal with deviation 0.02).
+/// +-1/sqrt(fan_in); BatchNorm and LayerNorm 1 and 0; position embeddings normal with deviation 0.02;
+/// adapters as `adapters` says).
 class StartWeights : public model::WeightSource {
  public:
   /// `file` empty: everything fresh; then `config` must be given. WeightsError if the file is no trunk or
   /// SAM2-UNet, or contradicts `config`.
-  StartWeights(const std::filesystem::path& file, std::optional<model::Config> config, std::uint64_t seed);
+  StartWeights(const std::filesystem::path& file, std::optional<model::Config> config, std::uint64_t seed,
+               AdapterInit adapters = AdapterInit::standard);
 
   const model::Config& config() const { return config_; }
   /// What the file is, for the log.
@@ -29,6 +32,7 @@ class StartWeights : public model::WeightSource {
   model::Recognition recognition_;
   model::Config config_;
   std::uint64_t seed_;
+  AdapterInit adapters_;
   std::string description_ = "fresh weights";
   std::vector<float> buffer_;
 };

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/tensor_file.h"
+#include "model/input_size.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::train {
@@ -79,12 +80,14 @@ void Ema::swap(const AdamW& optimizer) {
   }
 }
 
-void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, bool with_trunk) {
+void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, int size,
+                  WeightsPart part) {
   Writer writer;
   for (const auto& e : net.tensors().entries()) {
-    if (with_trunk || e.spec.part != model::Part::trunk) writer.add(e.spec.name, e.value);
+    if (part == WeightsPart::all || e.spec.part != model::Part::trunk) writer.add(e.spec.name, e.value);
   }
-  formats::write_safetensors(path, writer.tensors(), {{"config", net.config().to_json()}});
+  formats::write_safetensors(path, writer.tensors(),
+                             {{"config", net.config().to_json()}, {model::kInputSize, std::to_string(size)}});
 }
 
 void save_pth(const std::filesystem::path& path, const TrainableNetwork& net) {
@@ -109,7 +112,10 @@ void save_state(const std::filesystem::path& path, const TrainableNetwork& net, 
                                 {"step", p.step},
                                 {"loss_sum", fmt::format("{:a}", p.loss_sum)},
                                 {"best", fmt::format("{:a}", p.best)},
-                                {"epochs_since_best", p.epochs_since_best}};
+                                {"best_epoch", p.best_epoch},
+                                {"epochs_since_best", p.epochs_since_best},
+                                {"start", fmt::format("{:a}", p.start)},
+                                {"data", p.data}};
   formats::write_safetensors(path, writer.tensors(),
                              {{"config", net.config().to_json()},
                               {kProgressKey, progress.dump()},
@@ -136,6 +142,9 @@ Progress load_state(const std::filesystem::path& path, TrainableNetwork& net, Ad
     p.loss_sum = std::stod(j.at("loss_sum").get<std::string>());
     p.best = std::stod(j.at("best").get<std::string>());
     p.epochs_since_best = j.at("epochs_since_best");
+    p.best_epoch = j.value("best_epoch", 0);  // what version 0.1 did not know
+    if (j.contains("start")) p.start = std::stod(j.at("start").get<std::string>());
+    p.data = j.value("data", "");
   } catch (const std::exception& e) {
     throw FormatError(
         fmt::format("{}: the training's progress cannot be read ({})", path.string(), e.what()));

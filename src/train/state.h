@@ -34,11 +34,19 @@ struct Progress {
   std::int64_t step = 0;                                   ///< optimizer steps so far
   double loss_sum = 0.0;                                   ///< over the epoch's batches so far
   double best = std::numeric_limits<double>::quiet_NaN();  ///< value of --best-by in the best epoch
+  int best_epoch = 0;                                      ///< 0: the start
   int epochs_since_best = 0;
+  double start = std::numeric_limits<double>::quiet_NaN();  ///< value of --best-by before the first step
+  std::string data;  ///< fingerprint of the pictures' names; empty in states of version 0.1
 };
 
-/// Weights alone, with the network's configuration in the metadata: what `predict` and `convert` read.
-void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, bool with_trunk);
+enum class WeightsPart {
+  all,
+  task,  ///< all but the frozen trunk
+};
+/// Weights alone, with the network's configuration and the size it was trained at in the metadata: what
+/// `predict` and `convert` read.
+void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, int size, WeightsPart part);
 /// The reference's format: a state_dict that its test.py loads strictly.
 void save_pth(const std::filesystem::path& path, const TrainableNetwork& net);
 

@@ -42,8 +42,8 @@ GradientStep::Outcome GradientStep::compute(const at::Tensor& image, const at::T
   double loss = 0.0;
   for (std::int64_t part = 0; part < parts; ++part) {
     const std::int64_t begin = begin_of(part), end = begin_of(part + 1);
-    const at::Tensor mean = structure_losses(net_.forward_training(image.slice(0, begin, end)),
-                                             mask.slice(0, begin, end), options_.bce)
+    const at::Tensor mean = map_losses(net_.forward_training(image.slice(0, begin, end)),
+                                       mask.slice(0, begin, end), options_.loss)
                                 .total *
                             (static_cast<double>(end - begin) / static_cast<double>(total));
     loss += mean.item<double>();

@@ -8,7 +8,7 @@
 namespace sam2unet::train {
 
 struct StepOptions {
-  Bce bce = Bce::effective;
+  LossOptions loss;
   int accumulate = 1;  ///< parts a process's pictures are computed in
   bool sync_bn = false;
 };

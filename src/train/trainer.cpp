@@ -10,19 +10,19 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
-#include <map>
 #include <new>
 
 #include "core/file.h"
-#include "core/hash.h"
 #include "metrics/dataset.h"
 #include "ops/torch/device.h"
 #include "ops/torch/torch_errors.h"
 #include "sam2unet/errors.h"
-#include "train/data.h"
 #include "train/loader.h"
 #include "train/log.h"
+#include "train/multi_scale.h"
 #include "train/parallel.h"
+#include "train/run_data.h"
+#include "train/run_record.h"
 #include "train/start.h"
 #include "train/state.h"
 #include "train/step.h"
@@ -34,48 +34,6 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-// All processes must have found the same names, or each would train on its own order.
-void check_alike(const Data& data, const Settings& s, Group& group) {
-  std::uint64_t names = kFnvOffset;
-  for (const auto* part : {&data.train, &data.validation}) {
-    for (const auto& p : *part) names = fnv1a(p.image.filename().string(), names);
-  }
-  const auto said =
-      group.exchange("run", fmt::format("{} pictures to train on, {} to validate on, names {:016x}\n",
-                                        data.train.size(), data.validation.size(), names) +
-                                s.to_toml());
-  for (std::size_t r = 1; r < said.size(); ++r) {
-    if (said[r] == said[0]) continue;
-    const auto line = [](const std::string& t) { return t.substr(0, t.find('\n')); };
-    const auto settings = [&](const std::string& t) {
-      return Settings::from_toml(t.substr(t.find('\n') + 1));
-    };
-    const auto changed = Settings::differences(settings(said[0]), settings(said[r]));
-    if (line(said[r]) == line(said[0]) && changed.empty()) continue;
-    throw UsageError(fmt::format("rank {} was started otherwise than rank 0: {}", r,
-                                 changed.empty()
-                                     ? fmt::format("{}; rank 0 finds {}", line(said[r]), line(said[0]))
-                                     : fmt::format("{}", fmt::join(changed, ", "))));
-  }
-}
-
-// Every process checks all pairs itself; what they keep must be the same.
-Data checked_data(const Settings& s, const model::Config& config, const Listener& listener, Group& group) {
-  config.check_input(s.size, s.size);  // before thousands of pictures are read
-  Data data = find_data(s, listener.message);
-  CheckOptions options;
-  options.threads = s.workers;
-  options.skip_bad = s.skip_bad;
-  options.note = listener.message;
-  check_data(data, options);
-  check_alike(data, s, group);
-  if (data.train.size() < static_cast<std::size_t>(group.world()) || s.batch < group.world()) {
-    throw UsageError(fmt::format("{} processes, but a batch of {} from {} pictures: each must get a picture",
-                                 group.world(), s.batch, data.train.size()));
-  }
-  return data;
-}
-
 std::optional<model::Config> asked_config(const Settings& s) {
   if (!s.network.empty()) return model::Config::from_json(s.network);
   if (!s.variant.empty()) return model::Config::of_variant(s.variant);
@@ -83,54 +41,71 @@ std::optional<model::Config> asked_config(const Settings& s) {
 }
 
 at::ScalarType compute_type(const Settings& s) {
-  return s.precision == "f64" ? at::kDouble : s.precision == "bf16" ? at::kBFloat16 : at::kFloat;
+  switch (s.precision) {
+    case ComputeType::f64:
+      return at::kDouble;
+    case ComputeType::bf16:
+      return at::kBFloat16;
+    case ComputeType::f32:
+      break;
+  }
+  return at::kFloat;
 }
 
 at::ScalarType parameter_type(const Settings& s) {
-  return s.precision == "f64" ? at::kDouble : at::kFloat;
+  return s.precision == ComputeType::f64 ? at::kDouble : at::kFloat;
 }
 
-// The metric that decides what is best, as `eval` calls it.
-const std::string& criterion(const std::string& option) {
-  static const std::map<std::string, std::string> keys = {
-      {"mae", "MAE"},   {"s", "S"},          {"wf", "wF"},         {"e", "E_mean"},
-      {"f", "fm.mean"}, {"iou", "iou.mean"}, {"dice", "dice.mean"}};
-  return keys.at(option);
+fs::path state_path(const Settings& s) {
+  return fs::path(s.out) / "state.safetensors";
+}
+
+// A resumed run needs no start but the network, which its state holds.
+StartWeights start_of(const Settings& s, Begin begin) {
+  std::optional<model::Config> config = asked_config(s);
+  if (begin == Begin::fresh) {
+    return {s.init == kInitScratch ? fs::path() : fs::path(s.init), config, s.seed, s.adapters};
+  }
+  const auto file = formats::TensorFile::open(state_path(s));
+  if (const auto it = file.metadata().find("config"); it != file.metadata().end()) {
+    config = model::Config::from_json(it->second);
+  }
+  return {fs::path(), config, s.seed, s.adapters};
 }
 
 class Run {
  public:
-  Run(const Settings& settings, bool resume, const Listener& listener, Group& group, at::Device device)
+  Run(const Settings& settings, Begin begin, const Listener& listener, Group& group, at::Device device)
       : s_(settings),
+        begins_(begin),
         listener_(listener),
         group_(group),
         device_(device),
-        start_(s_.init == "scratch" || resume ? fs::path() : fs::path(s_.init), resume_config(resume),
-               s_.seed),
-        data_(checked_data(s_, start_.config(), listener, group)),
-        net_(start_.config(), start_, s_.freeze == "trunk" ? Freeze::trunk : Freeze::none, parameter_type(s_),
-             device_),
+        start_(start_of(s_, begin)),
+        data_(checked_data(s_, start_.config(), listener.message, group)),
+        sizes_(training_sizes(s_.size, s_.multi_scale)),
+        net_(start_.config(), start_, s_.freeze, parameter_type(s_), device_),
         optimizer_(net_.trainable(), {s_.lr, s_.weight_decay, 0.9, 0.999, 1e-8, s_.decay_all}),
         ema_(optimizer_, s_.ema),
         out_(s_.out),
-        criterion_(criterion(s_.best_by)) {
+        criterion_(metric_of(s_.best_by)) {
     net_.ops().recompute = s_.recompute;
     net_.ops().deterministic = s_.deterministic && device_.is_cuda();
-    if (resume) {
-      progress_ = load_state(out_ / "state.safetensors", net_, optimizer_, ema_);
-      listener_.message(fmt::format("resumed at epoch {}, batch {}", progress_.epoch + 1, progress_.batch));
-    }
+    progress_.data = data_.fingerprint;
+    facts_ = {start_.description(),      start_.config(),      pairs().train.size(),
+              pairs().validation.size(), learned_parameters(), group_.world()};
+    if (begins_ == Begin::resume) restore();
     share_state();
-    step_ = std::make_unique<GradientStep>(
-        net_, optimizer_, group_,
-        StepOptions{s_.bce == "effective" ? Bce::effective : Bce::weighted, s_.accumulate, s_.sync_bn});
+    step_ = std::make_unique<GradientStep>(net_, optimizer_, group_,
+                                           StepOptions{{s_.loss, s_.bce}, s_.accumulate, s_.sync_bn});
     if (group_.is_first()) {
       fs::create_directories(out_ / "validation");
       write_file(out_ / "train.toml", s_.to_toml());
-      log_ = std::make_unique<RunLog>(out_, progress_.epoch, progress_.step);
+      // A run that was killed before its first state begins anew, its first lines too.
+      log_ = std::make_unique<RunLog>(out_, begins_ == Begin::resume ? progress_.epoch : -1, progress_.step);
     }
     listener_.message(fmt::format("{} pictures to train on, {} to validate on; {}; {} tensors learn{}",
-                                  data_.train.size(), data_.validation.size(), start_.description(),
+                                  pairs().train.size(), pairs().validation.size(), facts_.start,
                                   optimizer_.slots().size(),
                                   group_.is_alone() ? "" : fmt::format("; {} processes", group_.world())));
   }
@@ -138,28 +113,65 @@ class Run {
   RunResult train() {
     RunResult result;
     begin_ = Clock::now();
+    if (begins_ == Begin::fresh) validate_start();
     bool is_done = stops_early();  // a resumed run may be one that did
     if (!is_done && progress_.epoch < s_.epochs) open_loader();
+    record(RunStatus::running);
     for (; !is_done && progress_.epoch < s_.epochs; next_epoch()) {
       const bool is_first = progress_.epoch == 0;
-      if (!train_epoch()) return result;
-      const double mean = progress_.loss_sum / static_cast<double>(std::max<std::size_t>(1, batches_));
+      if (!train_epoch()) {
+        record(RunStatus::stopped);
+        return result;
+      }
+      const double mean =
+          progress_.loss_sum / static_cast<double>(std::max<std::size_t>(1, batches_ * sizes_.size()));
       if (is_first) result.first_loss = mean;
       result.last_loss = mean;
       finish_epoch(mean);
       is_done = stops_early();
     }
     result.finished = true;
+    result.start = progress_.start;
     result.best = progress_.best;
+    result.best_epoch = progress_.best_epoch;
+    record(is_done ? RunStatus::stopped_early : RunStatus::finished);
+    tell_best();
     return result;
   }
 
  private:
-  std::optional<model::Config> resume_config(bool resume) const {
-    if (!resume) return asked_config(s_);
-    const auto file = formats::TensorFile::open(fs::path(s_.out) / "state.safetensors");
-    const auto it = file.metadata().find("config");
-    return it == file.metadata().end() ? asked_config(s_) : model::Config::from_json(it->second);
+  const Data& pairs() const { return data_.pairs; }
+
+  std::int64_t learned_parameters() const {
+    std::int64_t n = 0;
+    for (const auto& s : optimizer_.slots()) n += s.parameter.numel();
+    return n;
+  }
+
+  void restore() {
+    Progress stored = load_state(state_path(s_), net_, optimizer_, ema_);
+    if (!stored.data.empty() && stored.data != data_.fingerprint) {
+      const std::string text =
+          fmt::format("the pictures are not those this run was started with: {} before, {} now", stored.data,
+                      data_.fingerprint);
+      if (!s_.skip_bad) throw UsageError(text);
+      listener_.message("warning: " + text);
+    }
+    progress_ = stored;
+    progress_.data = data_.fingerprint;
+    facts_.start = fmt::format("weights of {}", state_path(s_).string());
+    listener_.message(progress_.epoch >= s_.epochs
+                          ? fmt::format("resumed: all {} epochs are made", s_.epochs)
+                          : fmt::format("resumed at epoch {} of {}, batch {}", progress_.epoch + 1, s_.epochs,
+                                        progress_.batch + 1));
+    const int before = stored_settings(state_path(s_)).epochs;
+    if (s_.epochs == before) return;
+    listener_.message(fmt::format(
+        "{} epochs instead of {}: the cosine now ends at epoch {}, so the learning rate goes on at {:.3g} "
+        "(it would have been {:.3g}); a run of {} epochs from the start would have had other rates until "
+        "here",
+        s_.epochs, before, s_.epochs, cosine_lr(s_.lr, s_.min_lr, progress_.epoch, s_.epochs),
+        cosine_lr(s_.lr, s_.min_lr, std::min(progress_.epoch, before), before), s_.epochs));
   }
 
   // Every process starts from what rank 0 has.
@@ -180,7 +192,7 @@ class Run {
 
   bool stops_early() const {
     const bool stops =
-        s_.early_stop > 0 && !data_.validation.empty() && progress_.epochs_since_best >= s_.early_stop;
+        s_.early_stop > 0 && !pairs().validation.empty() && progress_.epochs_since_best >= s_.early_stop;
     if (stops) listener_.message(fmt::format("no better validation for {} epochs: stopped", s_.early_stop));
     return stops;
   }
@@ -206,10 +218,8 @@ class Run {
     options.workers = s_.workers;
     options.rank = group_.rank();
     options.world = group_.world();
-    options.augment = s_.augment == "none"       ? Augment::none
-                      : s_.augment == "official" ? Augment::official
-                                                 : Augment::strong;
-    loader_ = std::make_unique<Loader>(data_.train, options, static_cast<std::uint64_t>(progress_.epoch),
+    options.augment = s_.augment;
+    loader_ = std::make_unique<Loader>(pairs().train, options, static_cast<std::uint64_t>(progress_.epoch),
                                        progress_.batch, static_cast<std::uint64_t>(s_.epochs));
     batches_ = loader_->batches();
   }
@@ -217,9 +227,10 @@ class Run {
   // False: stopped on request, state saved.
   bool train_epoch() {
     while (progress_.batch < batches_) {
-      const auto begin = Clock::now();
-      const bool stops = train_batch(loader_->next(), begin);
-      if (stops || (s_.save_every > 0 && progress_.step % s_.save_every == 0)) save(progress_);
+      const std::int64_t before = progress_.step;
+      const bool stops = train_batch(loader_->next());
+      const bool is_due = s_.save_every > 0 && progress_.step / s_.save_every > before / s_.save_every;
+      if (stops || is_due) save(progress_);
       if (stops) {
         listener_.message("stopped on request; --resume goes on from here");
         return false;
@@ -228,97 +239,176 @@ class Run {
     return true;
   }
 
-  // One update by the whole batch; whether some process was asked to stop.
-  bool train_batch(const Batch& batch, Clock::time_point begin) {
+  // An update by the whole batch at each size, which belong together: nothing is saved between them. Whether
+  // some process was asked to stop.
+  bool train_batch(const Batch& batch) {
+    bool stops = false;
+    StepReport report;
+    for (const int size : sizes_) stops = train_step(batch, size, report) || stops;
+    ++progress_.batch;
+    ++batches_made_;
+    const double per_batch =
+        std::chrono::duration<double>(Clock::now() - begin_).count() / static_cast<double>(batches_made_);
+    const auto left = static_cast<double>(s_.epochs - progress_.epoch) * static_cast<double>(batches_) -
+                      static_cast<double>(progress_.batch);
+    report.batch = progress_.batch;
+    report.seconds_left = per_batch * left;
+    listener_.step(report);
+    return stops;
+  }
+
+  bool train_step(const Batch& batch, int size, StepReport& report) {
+    const auto begin = Clock::now();
     const auto whole = static_cast<std::size_t>(s_.batch);
-    const std::size_t total = std::min(whole, data_.train.size() - progress_.batch * whole);
+    const std::size_t total = std::min(whole, pairs().train.size() - progress_.batch * whole);
     optimizer_.zero_grad();
-    const auto outcome = step_->compute(batch.image.to(device_, compute_type(s_)), batch.mask.to(device_),
-                                        total, listener_.stop());
+    const auto outcome = step_->compute(at_size(batch.image, size).to(device_, compute_type(s_)),
+                                        at_size(batch.mask, size).to(device_), total, listener_.stop());
     if (outcome.bad_rank >= 0) refuse(batch, "loss", outcome.loss, outcome.bad_rank);
     const double norm = clip_gradients(optimizer_.slots(), s_.clip);
     if (!std::isfinite(norm)) refuse(batch, "gradient's norm", norm, 0);
     const double lr = learning_rate();
     optimizer_.step(lr);
     ema_.update(optimizer_);
-    ++progress_.batch;
     ++progress_.step;
-    ++steps_made_;
     progress_.loss_sum += outcome.loss;
-    const auto now = Clock::now();
-    const double rate = static_cast<double>(total) / std::chrono::duration<double>(now - begin).count();
+    const double rate =
+        static_cast<double>(total) / std::chrono::duration<double>(Clock::now() - begin).count();
     if (log_) {
       log_->step(progress_.epoch + 1, progress_.step,
-                 {{"loss", outcome.loss}, {"lr", lr}, {"gradient_norm", norm}, {"pictures_per_s", rate}});
+                 {{"loss", outcome.loss},
+                  {"lr", lr},
+                  {"gradient_norm", norm},
+                  {"pictures_per_s", rate},
+                  {"size", static_cast<double>(size)}});
     }
-    const double per_step =
-        std::chrono::duration<double>(now - begin_).count() / static_cast<double>(steps_made_);
-    const auto left = static_cast<double>(s_.epochs - progress_.epoch) * static_cast<double>(batches_) -
-                      static_cast<double>(progress_.batch);
-    listener_.step({progress_.epoch + 1, s_.epochs, progress_.batch, batches_, progress_.step, outcome.loss,
-                    lr, norm, rate, per_step * left});
+    report = {progress_.epoch + 1,
+              s_.epochs,
+              progress_.batch,
+              batches_,
+              progress_.step,
+              outcome.loss,
+              lr,
+              norm,
+              rate,
+              0.0};
     return outcome.stops;
   }
 
   [[noreturn]] void refuse(const Batch& batch, const char* what, double value, int rank) const {
     if (rank != group_.rank()) throw LostProcess("another process's loss is no number", true);
     std::vector<std::string> names;
-    for (const auto i : batch.members) names.push_back(data_.train[i].image.filename().string());
+    for (const auto i : batch.members) names.push_back(pairs().train[i].image.filename().string());
     throw Error(fmt::format(
         "the {} is {} at epoch {}, batch {} (step {}), pictures {}; the last checkpoint is kept, "
         "try a smaller --lr or --clip 1",
         what, value, progress_.epoch + 1, progress_.batch + 1, progress_.step + 1, fmt::join(names, ", ")));
   }
 
+  // What the weights are worth before the first step: what every epoch is measured against, and kept as the
+  // best where none is better.
+  void validate_start() {
+    if (pairs().validation.empty()) return;
+    const Validation v = validated();
+    progress_.best = progress_.start = v.value(criterion_);
+    if (group_.is_first()) write_weights("best");
+    listener_.message(fmt::format("start: {}", summary(v)));
+    log_values(0, {{"lr", std::nan("")}, {"loss", std::nan("")}}, v);
+    save(progress_);
+  }
+
+  Validation validated() {
+    return validate(net_, pairs().validation,
+                    {s_.size, std::min(s_.batch, 8), s_.workers, parameter_type(s_), device_}, group_);
+  }
+
   // Validates, writes logs, weights and the state.
   void finish_epoch(double mean_loss) {
     ema_.swap(optimizer_);  // the average is what is validated and kept
     Validation v;
-    if (!data_.validation.empty()) {
-      v = validate(net_, data_.validation,
-                   {s_.size, std::min(s_.batch, 8), s_.workers, parameter_type(s_), device_}, group_);
-    }
+    if (!pairs().validation.empty()) v = validated();
     const double value = v.value(criterion_);
     const bool is_better =
-        data_.validation.empty() || std::isnan(progress_.best) ||
+        pairs().validation.empty() || std::isnan(progress_.best) ||
         (metrics::higher_is_better(criterion_) ? value > progress_.best : value < progress_.best);
     progress_.epochs_since_best = is_better ? 0 : progress_.epochs_since_best + 1;
-    if (is_better) progress_.best = value;
+    if (is_better) {
+      progress_.best = value;
+      progress_.best_epoch = progress_.epoch + 1;
+    }
     if (group_.is_first()) {
       write_weights("last");
       if (is_better) write_weights("best");
     }
     ema_.swap(optimizer_);
-    log_epoch(mean_loss, v);
+    log_epoch(mean_loss, v, is_better);
     // The state names the next epoch, so that a kill from here on repeats nothing.
     Progress next = progress_;
     ++next.epoch;
     next.batch = 0;
     next.loss_sum = 0;
     save(next);
+    record(RunStatus::running, next.epoch);
+  }
+
+  void record(RunStatus status) const { record(status, progress_.epoch); }
+  void record(RunStatus status, int epochs_done) const {
+    if (group_.is_first()) write_run_record(out_, s_, facts_, progress_, epochs_done, status);
+  }
+
+  void tell_best() const {
+    if (std::isnan(progress_.best)) return;
+    if (progress_.best_epoch == 0) {
+      listener_.message(fmt::format(
+          "warning: by {} no epoch was better than the start ({:.4f}); best.safetensors holds the start",
+          name_of(s_.best_by), progress_.start));
+    } else {
+      listener_.message(fmt::format("best by {}: epoch {}, {:.4f} (the start: {:.4f})", name_of(s_.best_by),
+                                    progress_.best_epoch, progress_.best, progress_.start));
+    }
   }
 
   void save(const Progress& progress) const {
-    if (group_.is_first()) save_state(out_ / "state.safetensors", net_, optimizer_, ema_, progress, s_);
+    if (group_.is_first()) save_state(state_path(s_), net_, optimizer_, ema_, progress, s_);
   }
 
   void write_weights(const std::string& name) const {
-    save_weights(out_ / (name + ".safetensors"), net_, /*with_trunk=*/true);
-    if (s_.task_only) save_weights(out_ / (name + ".task.safetensors"), net_, /*with_trunk=*/false);
+    save_weights(out_ / (name + ".safetensors"), net_, s_.size, WeightsPart::all);
+    if (s_.task_only) save_weights(out_ / (name + ".task.safetensors"), net_, s_.size, WeightsPart::task);
     if (s_.pth) save_pth(out_ / (name + ".pth"), net_);
   }
 
-  void log_epoch(double loss, const Validation& v) {
+  // "Dice 0.8123, MAE ...", the criterion first.
+  std::string summary(const Validation& v) const {
+    static const std::vector<std::pair<std::string, const char*>> kShown = {{"dice.mean", "mean Dice"},
+                                                                            {"iou.mean", "mean IoU"},
+                                                                            {"fm.mean", "mean F"},
+                                                                            {"E_mean", "mean E"},
+                                                                            {"wF", "weighted F"},
+                                                                            {"S", "S"},
+                                                                            {"MAE", "MAE"}};
+    std::string first, rest;
+    for (const auto& [key, name] : kShown) {
+      if (key == criterion_) {
+        first = fmt::format("{} {:.4f}", name, v.value(key));
+      } else if (key == "dice.mean" || key == "wF" || key == "S" || key == "MAE") {
+        rest += fmt::format(", {} {:.4f}", name, v.value(key));
+      }
+    }
+    return first + rest;
+  }
+
+  void log_epoch(double loss, const Validation& v, bool is_best) {
     const int epoch = progress_.epoch + 1;
     std::string text = fmt::format("epoch {}/{}: loss {:.4f}", epoch, s_.epochs, loss);
-    if (!data_.validation.empty()) {
-      text += fmt::format(", MAE {:.4f}, S {:.4f}, weighted F {:.4f}", v.value("MAE"), v.value("S"),
-                          v.value("wF"));
-    }
+    if (!pairs().validation.empty()) text += ", " + summary(v) + (is_best ? " (best so far)" : "");
     listener_.message(text);
+    log_values(epoch, {{"lr", cosine_lr(s_.lr, s_.min_lr, progress_.epoch, s_.epochs)}, {"loss", loss}}, v);
+  }
+
+  void log_values(int epoch, const Values& training, const Validation& v) {
     if (!log_) return;
-    log_->epoch(epoch, progress_.step,
-                {{"lr", cosine_lr(s_.lr, s_.min_lr, progress_.epoch, s_.epochs)}, {"loss", loss}}, v.values);
+    log_->epoch(epoch, progress_.step, training, v.values);
     for (const auto& row : v.rows) {
       write_png(out_ / "validation" / (row.name + ".png"), row.picture);
       // TensorBoard keeps the pictures of all epochs, so they are small there.
@@ -331,11 +421,14 @@ class Run {
   }
 
   Settings s_;
+  Begin begins_;
   const Listener& listener_;
   Group& group_;
   at::Device device_;
   StartWeights start_;
-  Data data_;
+  RunData data_;
+  std::vector<int> sizes_;
+  RunFacts facts_;
   TrainableNetwork net_;
   AdamW optimizer_;
   Ema ema_;
@@ -346,20 +439,36 @@ class Run {
   std::unique_ptr<Loader> loader_;  // of all epochs
   Progress progress_;
   std::size_t batches_ = 0;
-  std::int64_t steps_made_ = 0;  // by this process
+  std::int64_t batches_made_ = 0;  // by this process
   Clock::time_point begin_;
 };
 
-void check_start(const Settings& settings, bool resume) {
-  const fs::path state = fs::path(settings.out) / "state.safetensors";
-  if (resume) {
-    const auto changed = Settings::differences(stored_settings(state), settings);
-    if (!changed.empty()) {
-      throw UsageError(fmt::format("--resume: this run was started otherwise: {}", fmt::join(changed, ", ")));
-    }
-  } else if (fs::exists(state)) {
-    throw UsageError(fmt::format("{}: holds a run already; go on with it by --resume, or name another --out",
-                                 settings.out));
+void check_resume(const Settings& settings) {
+  const Settings before = stored_settings(state_path(settings));
+  const auto changed = Settings::differences(before, settings, Settings::Scope::resumed);
+  if (!changed.empty()) {
+    throw UsageError(fmt::format("--resume: this run was started otherwise: {}", fmt::join(changed, ", ")));
+  }
+  if (settings.epochs < before.epochs) {
+    throw UsageError(fmt::format(
+        "--resume: this run has {} epochs, and --epochs {} would cut it short; it can only be made "
+        "longer",
+        before.epochs, settings.epochs));
+  }
+}
+
+void check_fresh(const Settings& s) {
+  if (fs::exists(state_path(s))) {
+    throw UsageError(
+        fmt::format("{}: holds a run already; go on with it by --resume, or name another --out", s.out));
+  }
+  if (s.init == kInitScratch && s.freeze == Freeze::trunk && !s.frozen_scratch) {
+    throw UsageError(
+        "--init scratch with a frozen trunk would keep random numbers as the trunk: start from a SAM2 trunk "
+        "or a "
+        "SAM2-UNet (--init FILE, or --init default for the model that comes with the program), or let "
+        "everything "
+        "learn (--recipe scratch, or --freeze none); --frozen-scratch does it all the same");
   }
 }
 
@@ -371,9 +480,9 @@ void use_deterministic_algorithms() {
   at::globalContext().setBenchmarkCuDNN(false);
 }
 
-RunResult train_with_own_errors(const Settings& settings, bool resume, const Listener& listener, Group& group,
+RunResult train_with_own_errors(const Settings& settings, Begin begin, const Listener& listener, Group& group,
                                 at::Device device) try {
-  return ops::with_own_errors([&] { return Run(settings, resume, listener, group, device).train(); });
+  return ops::with_own_errors([&] { return Run(settings, begin, listener, group, device).train(); });
 } catch (const std::bad_alloc&) {
   throw Error(
       fmt::format("memory ran out at --batch {} and --size {}; a smaller --batch with --accumulate, "
@@ -383,14 +492,15 @@ RunResult train_with_own_errors(const Settings& settings, bool resume, const Lis
 
 }  // namespace
 
-RunResult run(const Settings& settings, bool resume, const Listener& listener) {
+RunResult run(const Settings& settings, Begin begin, const Listener& listener) {
   settings.validate();
   if (settings.threads > 0) at::set_num_threads(settings.threads);
   if (settings.deterministic) use_deterministic_algorithms();
   const Place place = place_from_environment();
-  at::Device device = ops::find_device(settings.device);
+  const std::string device_name(name_of(settings.device));
+  at::Device device = ops::find_device(device_name);
   if (device.is_cuda()) {
-    device = ops::find_device(gpu_name(settings.device, place, static_cast<int>(at::getNumGPUs())));
+    device = ops::find_device(gpu_name(device_name, place, static_cast<int>(at::getNumGPUs())));
   }
   Group group(place, device, std::chrono::seconds(settings.dist_timeout));
   Listener own = listener;
@@ -399,8 +509,12 @@ RunResult run(const Settings& settings, bool resume, const Listener& listener) {
     own.step = [](const StepReport&) {};
   }
   try {
-    check_start(settings, resume);
-    return train_with_own_errors(settings, resume, own, group, device);
+    if (begin == Begin::resume) {
+      check_resume(settings);
+    } else {
+      check_fresh(settings);
+    }
+    return train_with_own_errors(settings, begin, own, group, device);
   } catch (const LostProcess&) {
     throw;
   } catch (const std::exception& e) {

@@ -31,13 +31,19 @@ struct Listener {
 struct RunResult {
   bool finished = false;                     ///< false: stopped on request; resume goes on
   double first_loss = 0.0, last_loss = 0.0;  ///< means over an epoch
-  double best = 0.0;                         ///< value of --best-by in the best epoch; NaN without validation
+  double start = 0.0;  ///< value of --best-by before the first step; NaN without validation
+  double best = 0.0;   ///< value of --best-by in the best epoch; NaN without validation
+  int best_epoch = 0;  ///< 0: the start
 };
 
-/// Trains into settings.out: train.toml, log.csv, log.jsonl, steps.csv, steps.jsonl, TensorBoard events,
-/// last.safetensors and best.safetensors (weights), state.safetensors (to resume), validation/. With
-/// `resume`, goes on where that file says. Where torchrun, srun or mpirun started several processes, each
-/// calls this; LostProcess if one of them ends.
-RunResult run(const Settings& settings, bool resume, const Listener& listener);
+enum class Begin {
+  fresh,   ///< the folder may hold no run
+  resume,  ///< where the folder's state says
+};
+
+/// Trains into settings.out: train.toml, run.json, log.csv, log.jsonl, steps.csv, steps.jsonl, TensorBoard
+/// events, last.safetensors and best.safetensors (weights), state.safetensors (to resume), validation/. Where
+/// torchrun, srun or mpirun started several processes, each calls this; LostProcess if one of them ends.
+RunResult run(const Settings& settings, Begin begin, const Listener& listener);
 
 }  // namespace sam2unet::train

@@ -172,8 +172,10 @@ TEST(Device, AStepOfTrainingTouchesNothingOnTheHost) {
       Ema ema(optimizer, 0.99);
       const at::Tensor image = there({2, 96, 64, 3}), mask = there({2, 96, 64, 1});
       const Mixed found;
-      for (const auto bce : {Bce::effective, Bce::weighted}) {
-        structure_losses(net.forward_training(image), mask, bce).total.backward();
+      for (const LossOptions loss : {LossOptions{}, LossOptions{LossKind::structure, Bce::weighted},
+                                     LossOptions{LossKind::structure_empty}, LossOptions{LossKind::dice_bce},
+                                     LossOptions{LossKind::focal}}) {
+        map_losses(net.forward_training(image), mask, loss).total.backward();
         optimizer.step(1e-3);
         ema.update(optimizer);
         optimizer.zero_grad();

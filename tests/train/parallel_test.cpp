@@ -140,8 +140,9 @@ class Parallel : public ::testing::Test {
     settings.epochs = 2;
     settings.threads = 1;
     settings.workers = 1;
-    settings.precision = "f64";
+    settings.precision = ComputeType::f64;
     settings.dist_timeout = 60;
+    settings.frozen_scratch = true;
     settings.out = (dir / "run").string();
   }
 
@@ -325,8 +326,7 @@ TEST_F(Parallel, WithoutSyncBnGradientsAreTheWeightedMean) {
     const Batch b = loader.next();
     const double part = static_cast<double>(b.image.size(0)) / 7;
     ASSERT_EQ(b.image.size(0), rank == 0 ? 4 : 3);
-    (structure_losses(net.forward_training(b.image.to(at::kDouble)), b.mask, Bce::effective).total * part)
-        .backward();
+    (map_losses(net.forward_training(b.image.to(at::kDouble)), b.mask, {}).total * part).backward();
     for (const auto& e : net.tensors().entries()) {
       const auto add = [&](auto& sums, const at::Tensor& t) {
         auto& sum = sums[e.spec.name];
@@ -353,7 +353,7 @@ TEST_F(Parallel, ASignalToOneSavesAndResumeGoesOn) {
   settings.batch = 2;
   settings.epochs = 12;
   settings.size = 32;
-  settings.precision = "f32";
+  settings.precision = ComputeType::f32;
   settings.ema = 0.9;
   settings.accumulate = 2;
   settings.save_every = 1;

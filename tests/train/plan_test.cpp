@@ -14,8 +14,11 @@ using ::testing::HasSubstr;
 
 struct Case {
   int size, batch, accumulate;
-  const char *precision, *freeze;
+  ComputeType precision;
+  Freeze freeze;
   double ema;
+  std::vector<double> scales = {};
+  LossKind loss = LossKind::structure;
 };
 
 class Model : public ::testing::TestWithParam<Case> {};
@@ -30,18 +33,26 @@ TEST_P(Model, PredictsThePeak) {
   s.precision = c.precision;
   s.freeze = c.freeze;
   s.ema = c.ema;
+  s.multi_scale = c.scales;
+  s.loss = c.loss;
   const auto config = test::nano_config();
   const auto measured = static_cast<double>(measured_peak(config, s, false));
   const auto predicted = static_cast<double>(memory_need(config, s, false).total());
   EXPECT_NEAR(predicted / measured, 1.0, 0.15) << predicted << " predicted, " << measured << " measured";
 }
 
-INSTANTIATE_TEST_SUITE_P(Nano, Model,
-                         ::testing::Values(Case{96, 4, 1, "f32", "trunk", 0},
-                                           Case{160, 2, 1, "f32", "none", 0.9},
-                                           Case{160, 2, 1, "bf16", "trunk", 0},
-                                           Case{96, 4, 1, "f64", "trunk", 0},
-                                           Case{160, 4, 2, "f32", "trunk", 0}));
+INSTANTIATE_TEST_SUITE_P(
+    Nano, Model,
+    ::testing::Values(Case{96, 4, 1, ComputeType::f32, Freeze::trunk, 0},
+                      Case{160, 2, 1, ComputeType::f32, Freeze::none, 0.9},
+                      Case{160, 2, 1, ComputeType::bf16, Freeze::trunk, 0},
+                      Case{96, 4, 1, ComputeType::f64, Freeze::trunk, 0},
+                      Case{160, 4, 2, ComputeType::f32, Freeze::trunk, 0},
+                      Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {0.75, 1, 1.25}},
+                      Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {0.5, 1}},
+                      Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::structure_empty},
+                      Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::dice_bce},
+                      Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::focal}));
 
 TEST(Plan, KnowsWhatFits) {
   Settings s;
@@ -67,7 +78,7 @@ TEST(Plan, KnowsWhatFits) {
     }
   }
   ASSERT_GE(plan.recommended, 0);
-  EXPECT_THAT(plan.command, HasSubstr("--images data --masks data --variant "));
+  EXPECT_THAT(plan.command, HasSubstr("--images data --masks data --init sam2_hiera_"));
   EXPECT_THAT(to_json(plan, s), HasSubstr("\"largest_batch\""));
   EXPECT_LT(make_plan(s, kGiB / 2, kGiB / 2).recommended, 0);
 }

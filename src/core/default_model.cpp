@@ -1,0 +1,28 @@
+#include "core/default_model.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+
+std::filesystem::path find_default_model(const std::filesystem::path& folder) {
+  constexpr const char* kName = "sam2unet_t_duts_int8.safetensors";
+  if (const char* set = std::getenv("SAM2UNET_MODEL"); set != nullptr && *set != '\0') return set;
+  std::string looked;
+  if (!folder.empty()) {
+    for (const char* up : {"../share/sam2unet/models", "../../share/sam2unet/models", "../../../models"}) {
+      const auto candidate = (std::filesystem::absolute(folder) / up / kName).lexically_normal();
+      std::error_code ignored;
+      if (std::filesystem::exists(candidate, ignored)) return candidate;
+      looked += (looked.empty() ? "" : ", ") + candidate.string();
+    }
+  }
+  throw FileError(fmt::format(
+      "the default model is not installed (looked for {}); name one with --weights FILE or SAM2UNET_MODEL",
+      looked));
+}
+
+}  // namespace sam2unet

@@ -1,0 +1,13 @@
+// Where the model that comes with the program lies.
+#pragma once
+
+#include <filesystem>
+
+namespace sam2unet {
+
+/// SAM2UNET_MODEL where it is set; else beside `folder`, which holds a library or program of this project:
+/// installed as PREFIX/bin or PREFIX/lib[/ARCH], or built as TREE/build/PRESET/bin or lib. FileError that
+/// lists where it was looked for.
+std::filesystem::path find_default_model(const std::filesystem::path& folder);
+
+}  // namespace sam2unet

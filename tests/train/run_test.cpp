@@ -1,0 +1,269 @@
+// What a run says of itself, starts from, is split into and goes on with.
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "formats/tensor_file.h"
+#include "sam2unet/errors.h"
+#include "train/data.h"
+#include "train/multi_scale.h"
+#include "training_fixture.h"
+
+namespace sam2unet::train {
+namespace {
+
+namespace fs = std::filesystem;
+using test::message_of;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// A frozen trunk of random numbers is nothing that a newcomer means.
+TEST_F(Training, AFrozenTrunkOfRandomNumbersIsRefused) {
+  settings.frozen_scratch = false;
+  EXPECT_THAT(message_of([&] { train(); }), AllOf(HasSubstr("random numbers"), HasSubstr("--init default"),
+                                                  HasSubstr("--freeze none"), HasSubstr("--frozen-scratch")));
+  EXPECT_FALSE(fs::exists(settings.out));
+  settings.epochs = 1;
+  settings.freeze = Freeze::none;
+  EXPECT_TRUE(train().finished);
+}
+
+TEST_F(Training, TheStartIsValidatedAndKeptWhereNothingIsBetter) {
+  settings.val_images = settings.images;
+  settings.val_masks = settings.masks;
+  settings.epochs = 8;
+  settings.lr = 2e-3;
+  settings.freeze = Freeze::none;
+  train();
+  const fs::path trained = fs::path(settings.out) / "last.safetensors";
+  settings.init = trained.string();
+  settings.out = (dir / "worse").string();
+  settings.epochs = 2;
+  settings.lr = 0.5;  // destroys what was learned
+  listen();
+  const RunResult r = train();
+  EXPECT_EQ(r.best_epoch, 0);
+  EXPECT_EQ(r.best, r.start);
+  EXPECT_THAT(said, AllOf(HasSubstr("start: mean Dice 0."), HasSubstr("no epoch was better than the start")));
+  EXPECT_EQ(bytes("best.safetensors"), read_file(trained));
+  EXPECT_NE(bytes("last.safetensors"), read_file(trained));
+  // The first row is the start's.
+  const auto row = nlohmann::json::parse(text("log.jsonl").substr(0, text("log.jsonl").find('\n')));
+  EXPECT_EQ(row.at("epoch"), 0);
+  EXPECT_EQ(row.at("step"), 0);
+  EXPECT_TRUE(row.at("loss").is_null());
+  EXPECT_EQ(row.at("dice.mean").get<double>(), r.start);
+  EXPECT_EQ(lines("log.csv"), 4);  // header, start, two epochs
+}
+
+TEST_F(Training, TheRecordSaysWhatTheRunIsAndHowFarItCame) {
+  settings.fold = {2, 3};
+  settings.seed = 7;
+  settings.epochs = 2;
+  int asked = 0;
+  listener.stop = [&] { return ++asked == 1; };
+  train();
+  auto j = nlohmann::json::parse(text("run.json"));
+  EXPECT_EQ(j.at("status"), "stopped");
+  EXPECT_EQ(j.at("epochs_done"), 0);
+  const std::string started = j.at("started");
+  listener.stop = [] { return false; };
+  const RunResult r = train(Begin::resume);
+  j = nlohmann::json::parse(text("run.json"));
+  EXPECT_EQ(j.at("status"), "finished");
+  EXPECT_EQ(j.at("epochs_done"), 2);
+  EXPECT_EQ(j.at("steps_done"), 2);
+  EXPECT_EQ(j.at("started"), started);
+  EXPECT_EQ(j.at("start"), "fresh weights");
+  EXPECT_EQ(j.at("seed"), 7);
+  EXPECT_EQ(j.at("fold").at("index"), 2);
+  EXPECT_EQ(j.at("fold").at("count"), 3);
+  EXPECT_EQ(j.at("pictures").at("train"), 4);
+  EXPECT_EQ(j.at("pictures").at("validation"), 2);
+  EXPECT_EQ(j.at("metric"), "dice.mean");
+  EXPECT_EQ(j.at("best").at("value").get<double>(), r.best);
+  EXPECT_EQ(j.at("start_value").get<double>(), r.start);
+  EXPECT_THAT(j.at("command").get<std::string>(),
+              AllOf(HasSubstr("sam2unet train "), HasSubstr("--fold 2/3"), HasSubstr("--seed 7")));
+}
+
+TEST_F(Training, WeightsCarryTheSizeTheyWereTrainedAt) {
+  settings.epochs = 1;
+  settings.task_only = true;
+  train();
+  for (const char* name : {"last.safetensors", "best.safetensors", "last.task.safetensors"}) {
+    const auto file = formats::TensorFile::open(fs::path(settings.out) / name);
+    EXPECT_EQ(file.metadata().at("input_size"), "64") << name;
+  }
+}
+
+// Resumed runs never speak of fresh weights, and can be made longer.
+TEST_F(Training, CanBeMadeLonger) {
+  settings.epochs = 1;
+  train();
+  listen();
+  settings.epochs = 3;
+  EXPECT_TRUE(train(Begin::resume).finished);
+  EXPECT_THAT(said,
+              AllOf(HasSubstr("resumed at epoch 2 of 3"), HasSubstr("3 epochs instead of 1: the cosine"),
+                    HasSubstr("weights of "), HasSubstr("state.safetensors"), Not(HasSubstr("fresh"))));
+  EXPECT_EQ(lines("log.csv"), 4);
+  const std::string rows = text("log.csv");
+  EXPECT_THAT(rows, HasSubstr(fmt::format("\n2,4,{},", 1e-7 + (1e-3 - 1e-7) * 0.75)));  // 1 + cos(pi / 3)
+  said.clear();
+  EXPECT_TRUE(train(Begin::resume).finished);
+  EXPECT_THAT(said, HasSubstr("resumed: all 3 epochs are made"));
+  settings.epochs = 2;
+  EXPECT_THAT(message_of([&] { train(Begin::resume); }), HasSubstr("can only be made longer"));
+}
+
+// A data set may move while its run is stopped, but not become another.
+TEST_F(Training, ResumesWhereItsPicturesHaveMovedButNotOnOthers) {
+  settings.batch = 2;
+  settings.save_every = 1;
+  train();
+  const auto wanted = bytes("last.safetensors");
+  settings.out = (dir / "moved_run").string();
+  int asked = 0;
+  listener.stop = [&] { return ++asked == 2; };
+  train();
+  listener.stop = [] { return false; };
+  fs::create_directories(dir / "elsewhere");
+  fs::rename(dir / "images", dir / "elsewhere" / "images");
+  fs::rename(dir / "masks", dir / "elsewhere" / "masks");
+  settings.images = {(dir / "elsewhere" / "images").string()};
+  settings.masks = {(dir / "elsewhere" / "masks").string()};
+  fs::rename(dir / "elsewhere" / "images" / "3.png", dir / "3.png");
+  EXPECT_THAT(message_of([&] { train(Begin::resume); }),
+              AllOf(HasSubstr("not those this run was started with"), HasSubstr("5 pictures")));
+  fs::rename(dir / "3.png", dir / "elsewhere" / "images" / "3.png");
+  EXPECT_TRUE(train(Begin::resume).finished);
+  EXPECT_EQ(bytes("last.safetensors"), wanted);
+}
+
+// Each batch at each size: as many steps, and the sizes of PraNet's rule.
+TEST_F(Training, SeveralScalesAreStepsOfTheirOwn) {
+  settings.size = 96;
+  settings.multi_scale = {0.75, 1, 1.25};
+  settings.epochs = 1;
+  std::vector<StepReport> reports;
+  listener.step = [&](const StepReport& r) { reports.push_back(r); };
+  train();
+  EXPECT_EQ(reports.size(), 2U);  // batches
+  EXPECT_EQ(reports[1].step, 6);
+  const std::string rows = text("steps.csv");
+  std::vector<std::string> sizes;
+  for (std::size_t at = rows.find('\n') + 1; at < rows.size(); at = rows.find('\n', at) + 1) {
+    const std::string row = rows.substr(at, rows.find('\n', at) - at);
+    sizes.push_back(row.substr(row.rfind(',') + 1));
+  }
+  EXPECT_THAT(sizes, ::testing::ElementsAre("64", "96", "128", "64", "96", "128"));
+  const auto with = bytes("last.safetensors");
+  settings.multi_scale = {1};
+  settings.out = (dir / "one").string();
+  train();
+  const auto one = bytes("last.safetensors");
+  EXPECT_NE(one, with);
+  settings.multi_scale.clear();  // which is the same
+  settings.out = (dir / "none").string();
+  train();
+  EXPECT_EQ(bytes("last.safetensors"), one);
+}
+
+// By the documented rule of the loop: int(round(352 * rate / 32) * 32), Python's round.
+TEST(MultiScale, SizesArePranets) {
+  EXPECT_EQ(training_sizes(352, {0.75, 1, 1.25}), (std::vector<int>{256, 352, 448}));
+  EXPECT_EQ(training_sizes(160, {0.5, 0.7}), (std::vector<int>{64, 128}));  // 2.5 goes to 2, 3.5 to 4
+  EXPECT_EQ(training_sizes(352, {}), (std::vector<int>{352}));
+  EXPECT_THAT(message_of([] { training_sizes(32, {0.25}); }), HasSubstr("--multi-scale"));
+}
+
+// Against F.interpolate(..., mode='bilinear', align_corners=True) by hand.
+TEST(MultiScale, ResizesWithAlignedCorners) {
+  const at::Tensor t = at::tensor({0.0, 1.0, 2.0, 3.0}, at::kDouble).view({1, 2, 2, 1});
+  const at::Tensor got = at_size(t, 4).view({4, 4});
+  for (int y = 0; y < 4; ++y)
+    for (int x = 0; x < 4; ++x)
+      EXPECT_NEAR(got[y][x].item<double>(), 2.0 * y / 3 + 1.0 * x / 3, 1e-12) << y << " " << x;
+  EXPECT_TRUE(at_size(t, 2).is_same(t));
+}
+
+// Every picture is in one fold, whatever the seed.
+TEST_F(Training, FoldsArePartsOfTheWholeForEverySeed) {
+  std::vector<std::string> all;
+  for (int i = 1; i <= 3; ++i) {
+    settings.fold = {i, 3};
+    const Data data = find_data(settings, [](const std::string&) {});
+    settings.seed += 1;
+    const Data other = find_data(settings, [](const std::string&) {});
+    ASSERT_EQ(data.validation.size(), 2U);
+    EXPECT_EQ(data.train.size(), 4U);
+    for (std::size_t k = 0; k < 2; ++k) {
+      all.push_back(data.validation[k].image.filename());
+      EXPECT_EQ(data.validation[k].image, other.validation[k].image);
+    }
+  }
+  EXPECT_THAT(all, ::testing::UnorderedElementsAre("0.png", "1.png", "2.png", "3.png", "4.png", "5.png"));
+  settings.fold = {1, 7};
+  EXPECT_THAT(message_of([&] { train(); }), HasSubstr("there are 6 pictures"));
+  settings.fold = {1, 3};
+  settings.val_split = 0.5;
+  EXPECT_THAT(message_of([&] { train(); }), HasSubstr("--val-split"));
+  for (const char* bad : {"3", "0/3", "4/3", "1/1", "1/3x", "a/b", "-1/3", "1/"})
+    EXPECT_THAT(message_of([&] { parse_setting("fold", bad, settings.fold); }), HasSubstr("--fold")) << bad;
+}
+
+// The command that a record and --plan give starts the same run.
+TEST_F(Training, ItsCommandIsQuotedForAShell) {
+  settings.images = {"a folder/it's", "b"};
+  settings.masks = {"c", "d"};
+  settings.decay_all = false;
+  settings.multi_scale = {0.75, 1, 1.25};
+  settings.loss = LossKind::dice_bce;
+  settings.lr = 5e-4;
+  EXPECT_THAT(
+      settings.to_command(),
+      AllOf(HasSubstr("sam2unet train --images 'a folder/it'\\''s' --images b --masks c --masks d"),
+            HasSubstr("--no-decay-all"), HasSubstr("--multi-scale 0.75,1,1.25"), HasSubstr("--loss dice-bce"),
+            HasSubstr("--lr 0.0005"), HasSubstr("--network '{"), Not(HasSubstr("--batch 12"))));
+}
+
+TEST_F(Training, ItsCommandStartsTheSameRun) {
+  settings.epochs = 1;
+  train();
+  const auto wanted = bytes("last.safetensors");
+  fs::rename(dir / "images", dir / "it's a folder");
+  settings.images = {(dir / "it's a folder").string()};
+  settings.out = (dir / "pasted run").string();
+  std::string command = settings.to_command();
+  command.replace(0, std::string("sam2unet train").size(), S2U_BIN_DIR "/sam2unet-train");
+  ASSERT_EQ(std::system((command + " >/dev/null 2>&1").c_str()), 0) << command;
+  EXPECT_EQ(bytes("last.safetensors"), wanted);
+}
+
+TEST(TrainingConfiguration, PathsAreMeantFromTheFilesFolder) {
+  const Settings s = Settings::from_toml(R"(
+images = ["data/Imgs", "/abs/Imgs"]
+masks = ["../GT", "/abs/GT"]
+init = "default"
+)",
+                                         "/somewhere/else");
+  EXPECT_THAT(s.images, ::testing::ElementsAre("/somewhere/else/data/Imgs", "/abs/Imgs"));
+  EXPECT_THAT(s.masks, ::testing::ElementsAre("/somewhere/GT", "/abs/GT"));
+  EXPECT_EQ(s.init, "default");
+  EXPECT_EQ(s.out, "run");  // not named, so not beside the file
+}
+
+// A file that names a recipe and little else means the recipe's values.
+TEST(TrainingConfiguration, TheRecipesValuesStandWhereAFileSaysNone) {
+  const Settings s = Settings::from_toml("recipe = \"scratch\"\nepochs = 3\n");
+  Settings want;
+  apply_recipe(want, Recipe::scratch);
+  want.epochs = 3;
+  EXPECT_EQ(s.to_toml(), want.to_toml());
+}
+
+}  // namespace
+}  // namespace sam2unet::train
