@@ -153,15 +153,33 @@ void parse_setting(const std::string& key, const std::string& text, Fold& field)
 
 void apply_recipe(Settings& s, Recipe recipe) {
   s.recipe = recipe;
-  if (recipe == Recipe::official) return;  // the defaults
-  s.freeze = Freeze::none;
-  s.weight_decay = 0.05;
-  s.decay_all = false;
-  s.warmup_epochs = 5;
-  s.augment = Augment::strong;
-  s.ema = 0.999;
-  s.clip = 1.0;
-  s.epochs = 200;
+  switch (recipe) {
+    case Recipe::official:  // the defaults
+      return;
+    case Recipe::scratch:
+      s.freeze = Freeze::none;
+      s.weight_decay = 0.05;
+      s.decay_all = false;
+      s.warmup_epochs = 5;
+      s.augment = Augment::strong;
+      s.ema = 0.999;
+      s.clip = 1.0;
+      s.epochs = 200;
+      return;
+    case Recipe::finetune:  // found by measurement, see docs/training.md
+      s.init = kInitDefault;
+      s.freeze = Freeze::none;
+      s.batch = 4;
+      s.lr = 7e-4;
+      s.warmup_epochs = 0.5;
+      s.decay_all = false;
+      s.clip = 1.0;
+      s.ema = 0.95;
+      s.augment = Augment::strong;
+      s.loss = LossKind::structure_empty;
+      s.adapters = AdapterInit::near_identity;
+      return;
+  }
 }
 
 void Settings::validate() const {
