@@ -143,12 +143,18 @@ struct TableColumn {
 /// and "all". UsageError for another name.
 SAM2UNET_API std::vector<TableColumn> table_columns(std::string_view protocol);
 
+/// What the papers' tables call the value `key` ("mDice" for "dice.mean"); `key` itself where they have no
+/// name.
+SAM2UNET_API std::string column_title(std::string_view key);
+
 /// What is published of SAM2-UNet, of which a source was read.
 struct PublishedResult {
   std::string task;  ///< a protocol's name
   std::string dataset;
   std::vector<MetricValue> values;
   std::string source;
+  /// The source is neither the paper nor its authors' or its listing: to be shown with that, not to judge by.
+  bool second_hand = false;
 };
 SAM2UNET_API const std::vector<PublishedResult>& published_results();
 /// The row of a data set, however its name is written ("COD10K", "cod-10k"); null if none is known.

@@ -16,6 +16,8 @@ void add_eval(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_train(CLI::App& app);
+void add_report(CLI::App& app);
+void add_reproduce(CLI::App& app);
 void add_completion(CLI::App& app);
 void add_man(CLI::App& app);
 

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "eval_shared.h"
 #include "eval_tables.h"
+#include "outputs.h"
 #include "sam2unet/class_metrics.h"
 #include "sam2unet/errors.h"
 

@@ -4,7 +4,6 @@
 
 #include "outputs.h"
 #include "sam2unet/errors.h"
-#include "sam2unet/files.h"
 
 namespace sam2unet::cli {
 
@@ -50,15 +49,6 @@ void check(const EvalArguments& a) {
   if (a.predictions.size() > 1 && !a.name.empty())
     throw UsageError("--name names one method; name several with --pred NAME=DIR");
   check_result_files({a.json, a.csv, a.dataset_csv, a.html});
-}
-
-void write_result(const std::string& path, const std::string& text) {
-  if (path.empty()) return;
-  if (path == "-") {
-    write_stdout(text.data(), text.size());
-  } else {
-    write_atomically(path, text);
-  }
 }
 
 }  // namespace sam2unet::cli

@@ -33,8 +33,6 @@ struct Method {
 std::vector<Method> methods_of(const EvalArguments& a);
 /// Everything that can be wrong with the arguments is said before hours of work.
 void check(const EvalArguments& a);
-/// Nothing where `path` is empty, to standard output where it is "-".
-void write_result(const std::string& path, const std::string& text);
 /// Scores ids of classes, and prints and writes what the arguments ask for.
 void run_class_eval(const EvalArguments& a);
 

@@ -7,37 +7,6 @@
 namespace sam2unet::cli {
 namespace {
 
-std::string padded(const std::string& text, std::size_t width, bool left) {
-  // Widths are of ASCII text: names of methods and columns.
-  const std::string fill(width > text.size() ? width - text.size() : 0, ' ');
-  return left ? text + fill : fill + text;
-}
-
-}  // namespace
-
-void print_table(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows.front().size(), 0);
-  for (const Row& row : rows) {
-    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
-  }
-  for (const Row& row : rows) {
-    std::string line;
-    for (std::size_t c = 0; c < row.size(); ++c)
-      line += (c == 0 ? "" : "  ") + padded(row[c], widths[c], c == 0);
-    while (!line.empty() && line.back() == ' ') line.pop_back();
-    std::printf("%s\n", line.c_str());
-  }
-}
-
-std::string number(double v) {
-  if (!std::isfinite(v)) return "-";
-  char text[400];
-  std::snprintf(text, sizeof text, "%.3f", v);
-  return text;
-}
-
-namespace {
-
 const MetricValue* find(const std::vector<MetricValue>& values, const std::string& key) {
   const auto at =
       std::find_if(values.begin(), values.end(), [&](const MetricValue& v) { return v.key == key; });

@@ -6,14 +6,9 @@
 #include <vector>
 
 #include "sam2unet/evaluate.h"
+#include "tables.h"
 
 namespace sam2unet::cli {
-
-using Row = std::vector<std::string>;
-/// Columns of the width they need, the first to the left. Rows have as many cells as the first.
-void print_table(const std::vector<Row>& rows);
-/// "0.123", or "-" for what was not computed.
-std::string number(double v);
 
 /// A row per method and one for its intervals, or, of more columns than fit on a line, a row per value.
 void print_scores(const std::vector<Evaluation>& all, const std::vector<TableColumn>& columns,

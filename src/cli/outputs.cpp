@@ -10,7 +10,9 @@
 #include <optional>
 #include <system_error>
 
+#include "progress.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/files.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -105,6 +107,15 @@ void check_result_files(const std::vector<std::string>& files) {
     if (!fs::exists(folder, error)) error = std::make_error_code(std::errc::no_such_file_or_directory);
     if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error = {errno, std::generic_category()};
     if (error) throw FileError(fmt::format("{}: cannot write into its folder: {}", file, error.message()));
+  }
+}
+
+void write_result(const std::string& file, const std::string& text) {
+  if (file.empty()) return;
+  if (file == "-") {
+    write_stdout(text.data(), text.size());
+  } else {
+    write_atomically(file, text);
   }
 }
 

@@ -43,6 +43,10 @@ class OutputNames {
 /// takes no files.
 void check_result_files(const std::vector<std::string>& files);
 
+/// Writes a result to a file, whole or not at all, to standard output where `file` is "-",
+/// nowhere where it is empty. FileError.
+void write_result(const std::string& file, const std::string& text);
+
 /// The file that a stem and a kind of result make.
 std::filesystem::path file_of(const std::filesystem::path& stem, Save save);
 

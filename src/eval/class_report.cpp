@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "eval/report_parts.h"
-#include "eval/report_svg.h"
+#include "html/page.h"
 #include "sam2unet/class_masks.h"
 #include "sam2unet/class_metrics.h"
 #include "sam2unet/errors.h"
@@ -14,9 +14,9 @@ namespace sam2unet {
 namespace {
 
 using eval::cell;
-using eval::escaped;
-using eval::figure;
-using eval::number;
+using html::escaped;
+using html::figure;
+using html::number;
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
@@ -187,7 +187,7 @@ std::string notes(const ClassEvaluation& e) {
 }  // namespace
 
 std::string to_html(std::span<const ClassEvaluation> all, const ReportOptions& options) {
-  std::string out = eval::page_head(options.title) + "<ul>";
+  std::string out = "<h1>" + escaped(options.title) + "</h1><ul>";
   for (const ClassEvaluation& e : all) out += notes(e);
   if (!all.empty() && all.front().resamples > 0) {
     out += fmt::format("<li>Small figures: 95 % intervals of {} bootstrap resamples, seed {}</li>",
@@ -211,7 +211,7 @@ std::string to_html(std::span<const ClassEvaluation> all, const ReportOptions& o
     out += fmt::format("<h2>Worst by mIoU: {}</h2>", escaped(e.name));
     for (const std::size_t i : worst) out += worst_case(e, e.images[i], options);
   }
-  return out + "</body></html>\n";
+  return html::page(options.title, out);
 }
 
 }  // namespace sam2unet

@@ -30,6 +30,13 @@ std::vector<TableColumn> table_columns(std::string_view protocol) {
       fmt::format("unknown protocol '{}': one of common, cod, sod, marine, mirror, polyp, all", protocol));
 }
 
+std::string column_title(std::string_view key) {
+  for (const TableColumn& c : table_columns("common")) {
+    if (c.key == key) return c.title;
+  }
+  return std::string(key);
+}
+
 std::vector<std::size_t> worst_images(const Evaluation& evaluation, std::string_view key, std::size_t count) {
   const auto found = std::find(evaluation.image_keys.begin(), evaluation.image_keys.end(), key);
   if (found == evaluation.image_keys.end())

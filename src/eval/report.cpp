@@ -6,7 +6,8 @@
 #include <numeric>
 
 #include "eval/report_parts.h"
-#include "eval/report_svg.h"
+#include "html/chart.h"
+#include "html/page.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/evaluate.h"
 
@@ -15,9 +16,9 @@ namespace sam2unet {
 namespace {
 
 using eval::cell;
-using eval::escaped;
-using eval::figure;
-using eval::number;
+using html::escaped;
+using html::figure;
+using html::number;
 
 const MetricValue* find(const std::vector<MetricValue>& values, const std::string& key) {
   const auto at =
@@ -80,20 +81,21 @@ std::string full_table(std::span<const Evaluation> all) {
 std::string charts(std::span<const Evaluation> all) {
   std::vector<double> thresholds(256);
   std::iota(thresholds.begin(), thresholds.end(), 0);
-  eval::Chart pr{"Precision and recall", "recall", "precision", 1, {}};
-  eval::Chart f{"F-measure by threshold", "threshold", "F (\xce\xb2\xc2\xb2 = 0.3)", 255, {}};
-  eval::Chart e_chart{"E-measure by threshold", "threshold", "E", 255, {}};
-  std::string legend;
+  html::Chart pr{.title = "Precision and recall", .x_label = "recall", .y_label = "precision"};
+  html::Chart f{.title = "F-measure by threshold",
+                .x_label = "threshold",
+                .y_label = "F (\xce\xb2\xc2\xb2 = 0.3)",
+                .x_max = 255};
+  html::Chart e_chart{
+      .title = "E-measure by threshold", .x_label = "threshold", .y_label = "E", .x_max = 255};
   for (std::size_t n = 0; n < all.size(); ++n) {
     const Evaluation& e = all[n];
-    pr.lines.push_back({e.name, e.curves.recall, e.curves.precision});
-    f.lines.push_back({e.name, thresholds, e.curves.f});
-    e_chart.lines.push_back({e.name, thresholds, e.curves.e});
-    legend +=
-        fmt::format("<li><span style=\"background:{}\"></span>{}</li>", eval::line_color(n), escaped(e.name));
+    pr.lines.push_back({e.name, e.curves.recall, e.curves.precision, n});
+    f.lines.push_back({e.name, thresholds, e.curves.f, n});
+    e_chart.lines.push_back({e.name, thresholds, e.curves.e, n});
   }
   return "<div class=\"charts\"><div>" + to_svg(pr) + "</div><div>" + to_svg(f) + "</div><div>" +
-         to_svg(e_chart) + "</div></div><ul class=\"legend\">" + legend + "</ul>";
+         to_svg(e_chart) + "</div></div>" + html::legend(pr.lines);
 }
 
 // One of the worst pictures. What cannot be read any more is said in its place.
@@ -140,7 +142,7 @@ std::string notes(const Evaluation& e) {
 }  // namespace
 
 std::string to_html(std::span<const Evaluation> all, const ReportOptions& options) {
-  std::string out = eval::page_head(options.title) + "<ul>";
+  std::string out = "<h1>" + escaped(options.title) + "</h1><ul>";
   for (const Evaluation& e : all) out += notes(e);
   if (!all.empty() && all.front().resamples > 0) {
     out += fmt::format("<li>Small figures: 95 % intervals of {} bootstrap resamples, seed {}</li>",
@@ -154,7 +156,7 @@ std::string to_html(std::span<const Evaluation> all, const ReportOptions& option
     out += fmt::format("<h2>Worst by {}: {}</h2>", escaped(options.worst_by), escaped(e.name));
     for (const std::size_t i : worst) out += worst_case(e, e.images[i], options);
   }
-  return out + "</body></html>\n";
+  return html::page(options.title, out);
 }
 
 }  // namespace sam2unet

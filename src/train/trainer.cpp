@@ -16,6 +16,7 @@
 #include "metrics/dataset.h"
 #include "ops/torch/device.h"
 #include "ops/torch/torch_errors.h"
+#include "report/run_folder.h"
 #include "sam2unet/errors.h"
 #include "train/loader.h"
 #include "train/log.h"
@@ -114,6 +115,7 @@ class Run {
     RunResult result;
     begin_ = Clock::now();
     if (begins_ == Begin::fresh) validate_start();
+    refresh_report();
     bool is_done = stops_early();  // a resumed run may be one that did
     if (!is_done && progress_.epoch < s_.epochs) open_loader();
     record(RunStatus::running);
@@ -349,6 +351,7 @@ class Run {
     next.loss_sum = 0;
     save(next);
     record(RunStatus::running, next.epoch);
+    refresh_report();
   }
 
   void record(RunStatus status) const { record(status, progress_.epoch); }
@@ -365,6 +368,16 @@ class Run {
     } else {
       listener_.message(fmt::format("best by {}: epoch {}, {:.4f} (the start: {:.4f})", name_of(s_.best_by),
                                     progress_.best_epoch, progress_.best, progress_.start));
+    }
+  }
+
+  // A page that cannot be written is no reason to end a run.
+  void refresh_report() const {
+    if (!group_.is_first()) return;
+    try {
+      report::write_run_report(out_);
+    } catch (const Error& e) {
+      listener_.message(fmt::format("report.html is not up to date: {}", e.what()));
     }
   }
 
@@ -433,7 +446,7 @@ class Run {
   AdamW optimizer_;
   Ema ema_;
   fs::path out_;
-  const std::string& criterion_;
+  const std::string criterion_;  // the metric that decides what is best, as `eval` calls it
   std::unique_ptr<GradientStep> step_;
   std::unique_ptr<RunLog> log_;     // rank 0's
   std::unique_ptr<Loader> loader_;  // of all epochs

@@ -9,6 +9,7 @@
 #include <future>
 #include <limits>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "metrics/accumulate.h"
@@ -18,6 +19,7 @@ namespace sam2unet::train {
 namespace {
 
 constexpr std::size_t kRowsKept = 8;
+constexpr int kPanelSide = 640;  // of a picture that is kept, which is to be looked at
 
 // Threads that take work in the order in which it was given.
 class Workers {
@@ -85,8 +87,13 @@ Image to_gray(const at::Tensor& logits, int width, int height) {  // [1,S,S,1]
 Image side_by_side(const Pair& pair, const Image& truth, const Image& map) {
   DecodeOptions rgb;
   rgb.apply_exif_orientation = false;
-  const Image picture = read_image(pair.image, rgb);
-  const int w = picture.width, h = picture.height;
+  Image picture = read_image(pair.image, rgb);
+  const double scale =
+      std::min(1.0, static_cast<double>(kPanelSide) / std::max(picture.width, picture.height));
+  const int w = std::max(1, static_cast<int>(picture.width * scale));
+  const int h = std::max(1, static_cast<int>(picture.height * scale));
+  if (w != picture.width || h != picture.height)
+    picture = resize_pillow(picture, w, h, ResizeFilter::bilinear);
   const Image t = resize_pillow(truth, w, h, ResizeFilter::bilinear),
               m = resize_pillow(map, w, h, ResizeFilter::bilinear);
   Image row(3 * w, h, 3);
@@ -106,6 +113,15 @@ std::vector<double> score(const Image& map, const Image& truth) {
   std::vector<double> row(metrics::row_size());
   metrics::fill_row(scorer.score(map, truth), row);
   return row;
+}
+
+// Which of `count` pictures are kept: the same after every epoch and in every run on these pictures, so that
+// maps can be compared, and not the first ones, which often are alike.
+std::set<std::size_t> rows_kept(std::size_t count) {
+  Random random(/*seed=*/0, /*stream=*/0, kRowsKept);
+  std::set<std::size_t> kept;
+  while (kept.size() < std::min(count, kRowsKept)) kept.insert(random.below(count));
+  return kept;
 }
 
 void add(std::vector<double>& sum, const std::vector<double>& row) {
@@ -135,6 +151,7 @@ Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const
   std::deque<std::future<std::vector<double>>> scored;
   const auto batch = static_cast<std::size_t>(o.batch);
   const std::size_t ahead = 2 * batch;
+  const std::set<std::size_t> kept_rows = rows_kept(own.size());
   std::size_t asked = 0;
   for (std::size_t begin = 0; begin < own.size(); begin += batch) {
     const std::size_t end = std::min(own.size(), begin + batch);
@@ -153,7 +170,7 @@ Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const
       auto& truth = pictures[i - begin].truth;
       const auto at = static_cast<std::int64_t>(i - begin);
       Image map = to_gray(logits.slice(0, at, at + 1), truth.width, truth.height);
-      if (i < kRowsKept)
+      if (kept_rows.contains(i))
         out.rows.push_back({own[i]->image.stem().string(), side_by_side(*own[i], truth, map)});
       scored.push_back(
           workers.start([map = std::move(map), kept = std::move(truth)] { return score(map, kept); }));

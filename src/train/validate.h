@@ -27,7 +27,7 @@ struct Validation {
     std::string name;
     Image picture;  ///< picture, ground truth and prediction side by side
   };
-  std::vector<Row> rows;  ///< the first few of this process's pictures
+  std::vector<Row> rows;  ///< a few of this process's pictures, the same every time; small enough to look at
 
   /// NaN if there is none of that name.
   double value(const std::string& key) const;

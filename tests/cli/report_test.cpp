@@ -1,0 +1,63 @@
+// `sam2unet report` as a user runs it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+#include "report/run_writer.h"
+#include "support/process.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+class ReportTest : public testing::Test {
+ protected:
+  ReportTest() {
+    for (int i = 0; i < 2; ++i) {
+      RunWriter w{.folder = dir / ("runs/run" + std::to_string(i)), .seed = std::to_string(i)};
+      w.add_epoch(1, 0.80 + 0.04 * i, 0.1);
+      w.write();
+    }
+  }
+  Finished report(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "report");
+    return run(program("sam2unet"), arguments, {.folder = dir.path()});
+  }
+  std::string get(const std::string& name) {
+    const auto bytes = read_file(dir / name);
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  }
+  TempDir dir;
+};
+
+TEST_F(ReportTest, PrintsRunsMeansAndDifferences) {
+  const Finished r = report({"runs", "--html", "c.html", "--json", "c.json"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.out, AllOf(HasSubstr("run0"), HasSubstr("0.840"), HasSubstr("mean of 2"), HasSubstr("0.820"),
+                           HasSubstr("deviation"), HasSubstr("0.028"), HasSubstr("seed        0     1")));
+  EXPECT_THAT(get("c.html"), HasSubstr("2 training runs"));
+  EXPECT_EQ(nlohmann::json::parse(get("c.json")).at("groups").size(), 1u);
+}
+
+TEST_F(ReportTest, OneRunIsItsOwnPage) {
+  const Finished r = report({"runs/run1", "--html", "-"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(r.out, AllOf(HasSubstr("<title>run1 - training run"), Not(HasSubstr("mean of"))));
+}
+
+TEST_F(ReportTest, WhatIsNoRunIsSaid) {
+  const Finished r = report({"runs/run1", "nowhere"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, AllOf(HasSubstr("nowhere"), HasSubstr("No such file")));
+  EXPECT_EQ(report({}).exit_code, 2);
+  EXPECT_EQ(report({"runs", "--html", "x.html", "--json", "x.html"}).exit_code, 2);
+}
+
+}  // namespace
+}  // namespace sam2unet::test

@@ -1,0 +1,193 @@
+// The papers' test sets are found as their downloads name them, and judged against the published values.
+#include "sam2unet/reproduce.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "sam2unet/errors.h"
+#include "support/message.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet {
+namespace {
+
+namespace fs = std::filesystem;
+using test::message_of;
+using test::TempDir;
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+// Where each data set's pictures and ground truths were found, below the root.
+std::vector<std::string> found(const fs::path& root) {
+  std::vector<std::string> out;
+  for (const DatasetFolder& d : find_datasets(root).found) {
+    out.push_back(d.dataset + ": " + fs::relative(d.images, root).string() + ", " +
+                  fs::relative(d.truths, root).string());
+  }
+  return out;
+}
+
+std::vector<std::string> found_in(const std::vector<std::string>& folders) {
+  const TempDir dir;
+  for (const auto& f : folders) fs::create_directories(dir / f);
+  return found(dir.path());
+}
+
+TEST(Datasets, AreFoundAsTheirDownloadsNameThem) {
+  EXPECT_THAT(
+      found_in({"COD/TestDataset/CAMO/Imgs", "COD/TestDataset/CAMO/GT", "COD/TestDataset/CAMO/Edge",
+                "COD/TestDataset/COD10K/Imgs", "COD/TestDataset/COD10K/GT", "COD/TestDataset/NC4K/Imgs",
+                "COD/TestDataset/NC4K/GT", "COD/TestDataset/CHAMELEON/Imgs", "COD/TestDataset/CHAMELEON/GT",
+                "COD/TrainDataset/CAMO/Imgs", "COD/TrainDataset/CAMO/GT"}),
+      ElementsAre("CHAMELEON: COD/TestDataset/CHAMELEON/Imgs, COD/TestDataset/CHAMELEON/GT",
+                  "CAMO: COD/TestDataset/CAMO/Imgs, COD/TestDataset/CAMO/GT",
+                  "COD10K: COD/TestDataset/COD10K/Imgs, COD/TestDataset/COD10K/GT",
+                  "NC4K: COD/TestDataset/NC4K/Imgs, COD/TestDataset/NC4K/GT"));
+  EXPECT_THAT(found_in({"DUTS-TE/DUTS-TE-Image", "DUTS-TE/DUTS-TE-Mask", "DUTS-TR/DUTS-TR-Image",
+                        "DUTS-TR/DUTS-TR-Mask", "DUT-OMRON/DUT-OMRON-image", "DUT-OMRON/pixelwiseGT-new-PNG",
+                        "ECSSD/images", "ECSSD/ground_truth_mask", "HKU-IS/imgs", "HKU-IS/gt",
+                        "PASCAL-S/Imgs", "PASCAL-S/GT"}),
+              ElementsAre("DUTS-TE: DUTS-TE/DUTS-TE-Image, DUTS-TE/DUTS-TE-Mask",
+                          "DUT-OMRON: DUT-OMRON/DUT-OMRON-image, DUT-OMRON/pixelwiseGT-new-PNG",
+                          "HKU-IS: HKU-IS/imgs, HKU-IS/gt", "PASCAL-S: PASCAL-S/Imgs, PASCAL-S/GT",
+                          "ECSSD: ECSSD/images, ECSSD/ground_truth_mask"));
+  EXPECT_THAT(found_in({"MAS3K/train/image", "MAS3K/train/mask", "MAS3K/test/image", "MAS3K/test/mask",
+                        "rmas/Test/Image", "rmas/Test/Mask", "MSD/test/image", "MSD/test/mask",
+                        "PMD/test/image", "PMD/test/mask"}),
+              ElementsAre("MAS3K: MAS3K/test/image, MAS3K/test/mask", "RMAS: rmas/Test/Image, rmas/Test/Mask",
+                          "MSD: MSD/test/image, MSD/test/mask", "PMD: PMD/test/image, PMD/test/mask"));
+  EXPECT_THAT(
+      found_in({"polyp/TestDataset/Kvasir/images", "polyp/TestDataset/Kvasir/masks",
+                "polyp/TestDataset/CVC-ClinicDB/images", "polyp/TestDataset/CVC-ClinicDB/masks",
+                "polyp/TestDataset/CVC-ColonDB/images", "polyp/TestDataset/CVC-ColonDB/masks",
+                "polyp/TestDataset/CVC-300/images", "polyp/TestDataset/CVC-300/masks",
+                "polyp/TestDataset/ETIS-LaribPolypDB/images", "polyp/TestDataset/ETIS-LaribPolypDB/masks"})
+          .size(),
+      5u);
+}
+
+TEST(Datasets, BesideEachOtherAndInCamosOwnDownload) {
+  EXPECT_THAT(found_in({"Imgs/DUT-O", "GT/DUT-O", "Imgs/other", "GT/other"}),
+              ElementsAre("DUT-OMRON: Imgs/DUT-O, GT/DUT-O"));
+  EXPECT_THAT(found_in({"CAMO-V.1.0-CVIU2019/Images/Test", "CAMO-V.1.0-CVIU2019/Images/Train",
+                        "CAMO-V.1.0-CVIU2019/GT"}),
+              ElementsAre("CAMO: CAMO-V.1.0-CVIU2019/Images/Test, CAMO-V.1.0-CVIU2019/GT"));
+  const TempDir dir;  // the root itself
+  fs::create_directories(dir / "ECSSD/image");
+  fs::create_directories(dir / "ECSSD/mask");
+  EXPECT_THAT(found(dir / "ECSSD"), ElementsAre("ECSSD: image, mask"));
+}
+
+TEST(Datasets, WhatIsPassedOverIsSaid) {
+  const TempDir dir;
+  for (const char* f : {"a/CAMO/Imgs", "a/CAMO/GT", "b/c/CAMO/Imgs", "b/c/CAMO/GT", "NC4K/pictures_only/x",
+                        "DUTS/train/images", "DUTS/train/masks", "one/two/three/four/ECSSD/image",
+                        "one/two/three/four/ECSSD/mask"})
+    fs::create_directories(dir / f);
+  const DatasetSearch s = find_datasets(dir.path());
+  ASSERT_EQ(s.found.size(), 1u);  // DUTS is for training only, ECSSD lies too deep
+  EXPECT_EQ(s.found[0].images, dir / "a/CAMO/Imgs");
+  EXPECT_EQ(s.found[0].pictures_published, 250u);
+  EXPECT_THAT(s.notes, Contains(AllOf(HasSubstr("CAMO is there twice"), HasSubstr("b/c/CAMO"))));
+  EXPECT_THAT(s.notes, Contains(HasSubstr("NC4K, but holds no folders")));
+  EXPECT_THAT(s.notes, Contains(HasSubstr("DUTS-TE, but holds no folders")));
+  EXPECT_THAT(s.not_found, AllOf(Contains("ECSSD"), Not(Contains("CAMO"))));
+  EXPECT_THROW(find_datasets(dir / "nowhere"), FileError);
+}
+
+TEST(Datasets, ALinkToAFolderAboveEnds) {
+  const TempDir dir;
+  fs::create_directories(dir / "x");
+  fs::create_directory_symlink(dir.path(), dir / "x" / "loop");
+  EXPECT_THAT(find_datasets(dir.path()).found, IsEmpty());
+}
+
+TEST(WeightFiles, AreChosenByTheWordsOfTheirNames) {
+  const std::vector<fs::path> files{"w/SAM2-UNet-COD.pth",   "w/sam2unet_sod.safetensors",
+                                    "w/SAM2-UNet-MAS3K.pth", "w/SAM2-UNet-RMAS.pth",
+                                    "w/mirror.pth",          "w/SAM2-UNet-Polyp.pth"};
+  const auto of = [&](const std::string& task, const std::string& name) {
+    return weights_for({task, name, {}, {}, 0}, files).filename().string();
+  };
+  EXPECT_EQ(of("cod", "NC4K"), "SAM2-UNet-COD.pth");
+  EXPECT_EQ(of("sod", "DUT-OMRON"), "sam2unet_sod.safetensors");
+  EXPECT_EQ(of("marine", "MAS3K"), "SAM2-UNet-MAS3K.pth");
+  EXPECT_EQ(of("marine", "RMAS"), "SAM2-UNet-RMAS.pth");
+  EXPECT_EQ(of("mirror", "MSD"), "mirror.pth");
+  EXPECT_EQ(of("polyp", "ETIS"), "SAM2-UNet-Polyp.pth");
+  EXPECT_EQ(weights_for({"cod", "CAMO", {}, {}, 0}, std::span(files).subspan(1)), fs::path());
+  const std::vector<fs::path> two{"a-cod.pth", "b-cod.pth"};
+  EXPECT_THAT(message_of<UsageError>([&] {
+                weights_for({"cod", "CAMO", {}, {}, 0}, two);
+              }),
+              AllOf(HasSubstr("a-cod.pth and b-cod.pth"), HasSubstr("CAMO")));
+}
+
+Evaluation scores(std::vector<MetricValue> values) {
+  Evaluation e;
+  e.dataset = std::move(values);
+  e.counted = 250;
+  return e;
+}
+
+// The published row of CAMO: S .884, F .861, E .932, MAE .042.
+TEST(Reproduction, IsJudgedAgainstThePublishedRow) {
+  const DatasetFolder camo{"cod", "CAMO", "i", "g", 250};
+  const Reproduction good = compare_with_published(
+      camo, "w.pth", scores({{"S", 0.886}, {"fm.adp", 0.859}, {"E_mean", 0.932}, {"MAE", 0.0415}}));
+  ASSERT_EQ(good.values.size(), 4u);
+  EXPECT_EQ(good.values[1].title, "F");
+  EXPECT_NEAR(good.values[1].difference(), -0.002, 1e-12);
+  EXPECT_TRUE(is_reproduced(good, 0.002));
+  const Reproduction off = compare_with_published(
+      camo, "w.pth", scores({{"S", 0.887}, {"fm.adp", 0.861}, {"E_mean", 0.932}, {"MAE", 0.042}}));
+  EXPECT_FALSE(is_reproduced(off, 0.002));
+  EXPECT_TRUE(is_reproduced(off, 0.01));
+  EXPECT_FALSE(is_reproduced(compare_with_published(camo, "w.pth", scores({{"S", 0.884}})), 0.002));  // no F
+  Reproduction failed = good;
+  failed.evaluation.failures.push_back({"a.jpg", "a.jpg: damaged"});
+  EXPECT_FALSE(is_reproduced(failed, 0.002));
+
+  const std::vector<Reproduction> all{good, off};
+  const auto json = nlohmann::json::parse(to_json(all, 0.002));
+  EXPECT_EQ(json.at("reproduced"), false);
+  EXPECT_EQ(json.at("datasets").at(0).at("reproduced"), true);
+  EXPECT_EQ(json.at("datasets").at(1).at("values").at("S").at("agrees"), false);
+  EXPECT_NEAR(json.at("datasets").at(1).at("values").at("S").at("difference").get<double>(), 0.003, 1e-12);
+  const std::string html = to_html(all, 0.002);
+  EXPECT_THAT(html,
+              AllOf(HasSubstr("1 of 2 data sets"), HasSubstr("<td class=\"warn best\">+0.003</td>"),
+                    HasSubstr("250 of 250 pictures"), HasSubstr("2508.03566"), Not(HasSubstr("<script"))));
+}
+
+TEST(Reproduction, SecondHandRowsAreShownAndDoNotDecide) {
+  const Reproduction r = compare_with_published({"polyp", "Kvasir", "i", "g", 100}, "w.pth",
+                                                scores({{"dice.mean", 0.5}, {"iou.mean", 0.4}}));
+  EXPECT_NEAR(r.values.at(0).difference(), 0.5 - 0.928, 1e-12);
+  EXPECT_TRUE(is_reproduced(r, 0.002));
+  EXPECT_THAT(to_html(std::span(&r, 1), 0.002),
+              AllOf(HasSubstr("second-hand"), HasSubstr("not the papers' test set")));
+}
+
+// Facts of the listing: these rows had two digits or none before.
+TEST(Published, TheSalientSetsRowsAreTheListings) {
+  const auto value = [](const char* dataset, const std::string& key) {
+    for (const MetricValue& v : find_published(dataset)->values) {
+      if (v.key == key) return v.value;
+    }
+    return -1.0;
+  };
+  EXPECT_EQ(value("ECSSD", "S"), 0.950);
+  EXPECT_EQ(value("HKU-IS", "S"), 0.941);
+  EXPECT_EQ(value("HKU-IS", "E_mean"), 0.971);
+  EXPECT_EQ(value("PASCAL-S", "MAE"), 0.043);
+}
+
+}  // namespace
+}  // namespace sam2unet

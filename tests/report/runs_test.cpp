@@ -1,0 +1,181 @@
+// Runs are read from their folders, whatever state these are in, and compared.
+#include "sam2unet/runs.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "report/run_folder.h"
+#include "run_writer.h"
+#include "sam2unet/errors.h"
+#include "support/message.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet {
+namespace {
+
+namespace fs = std::filesystem;
+using test::message_of;
+using test::RunWriter;
+using test::TempDir;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+TEST(Runs, SettingsComeInTheOrderOfTheFileAndAsAPersonWritesThem) {
+  const TempDir dir;
+  RunWriter{.folder = dir / "run"}.write();
+  const TrainingRun run = read_run(dir / "run");
+  EXPECT_EQ(run.name, "run");
+  ASSERT_EQ(run.settings.size(), 6u);
+  EXPECT_EQ(run.settings[0].key, "images");
+  EXPECT_EQ(run.settings[0].value, "a b/images, more");
+  EXPECT_EQ(run.settings[5].key, "out");
+  EXPECT_EQ(run.setting("lr"), "0.001");
+  EXPECT_EQ(run.setting("seed"), "1");
+  EXPECT_EQ(run.setting("nothing"), "");
+  EXPECT_EQ(run.epochs_planned, 3);
+}
+
+TEST(Runs, TheBestEpochIsByTheSettingTheFirstOfEqualOnes) {
+  const TempDir dir;
+  RunWriter w{.folder = dir / "run"};
+  w.add_epoch(0, 0.30, 0.09);
+  w.add_epoch(1, 0.21, 0.08);
+  w.add_epoch(2, 0.46, 0.11);
+  w.add_epoch(3, 0.46, 0.12);
+  w.write();
+  TrainingRun run = read_run(w.folder);
+  EXPECT_EQ(run.best_key, "dice.mean");
+  EXPECT_EQ(run.epochs[run.best].epoch, 2);
+  EXPECT_DOUBLE_EQ(run.value("MAE"), 0.11);
+  EXPECT_TRUE(std::isnan(run.epochs[0].value("loss")));  // there is none before training
+  w.best_by = "mae";                                     // less is better
+  w.write();
+  run = read_run(w.folder);
+  EXPECT_EQ(run.epochs[run.best].epoch, 1);
+  w.best_by = "S";  // was not measured
+  w.write();
+  run = read_run(w.folder);
+  EXPECT_EQ(run.best_key, "");
+  EXPECT_EQ(run.epochs[run.best].epoch, 3);
+}
+
+TEST(Runs, HalfALineIsLeftOutAndSaid) {
+  const TempDir dir;
+  RunWriter w{.folder = dir / "run"};
+  w.add_epoch(1, 0.5, 0.1);
+  w.log.insert(w.log.end(), {"[1,2]", "{\"loss\":1}", "\xff\xfe",
+                             "{\"epoch\":2,\"dice.mean\":\"high\",\"loss\":0.5}", "{\"epoch\":3,\"lo"});
+  w.write();
+  const TrainingRun run = read_run(w.folder);
+  ASSERT_EQ(run.epochs.size(), 2u);
+  EXPECT_DOUBLE_EQ(run.epochs[1].value("loss"), 0.5);
+  EXPECT_TRUE(std::isnan(run.epochs[1].value("dice.mean")));
+  EXPECT_THAT(run.notes, ElementsAre("4 lines of log.jsonl could not be read"));
+}
+
+TEST(Runs, AFolderThatIsNoRunsIsRefused) {
+  const TempDir dir;
+  EXPECT_THAT(message_of<FileError>([&] { read_run(dir / "none"); }), HasSubstr("train.toml"));
+  fs::create_directories(dir / "empty");
+  const fs::path empty = dir / "empty", none = dir / "none";
+  EXPECT_THAT(message_of<FileError>([&] { read_runs(std::span(&empty, 1)); }), HasSubstr("empty: neither"));
+  EXPECT_THAT(message_of<FileError>([&] { read_runs(std::span(&none, 1)); }), HasSubstr("No such file"));
+  write_file(dir / "empty" / "train.toml", "lr = = 3\n");
+  EXPECT_THAT(message_of<FormatError>([&] { read_run(empty); }), HasSubstr("train.toml: line 1"));
+}
+
+TEST(Runs, AFolderOfRunsIsAllOfThemAndNamesAreTold) {
+  const TempDir dir;
+  for (const char* name : {"b/run", "a/run", "a/other"}) RunWriter{.folder = dir / name}.write();
+  const std::vector<fs::path> folders{dir / "a", dir / "b/run/"};
+  const std::vector<TrainingRun> runs = read_runs(folders);
+  ASSERT_EQ(runs.size(), 3u);
+  EXPECT_EQ(runs[0].name, "other");
+  EXPECT_EQ(runs[1].name, "a/run");
+  EXPECT_EQ(runs[2].name, "b/run");
+}
+
+std::vector<TrainingRun> several(const TempDir& dir) {
+  const std::vector<double> dice{0.80, 0.82, 0.87, 0.99, 0.10};
+  std::vector<fs::path> folders;
+  for (std::size_t i = 0; i < dice.size(); ++i) {
+    RunWriter w{.folder = dir / ("run" + std::to_string(i)), .seed = std::to_string(i < 3 ? i : 1)};
+    if (i == 3) w.lr = "0.01";
+    w.add_epoch(1, dice[i] - 0.1, 0.2);
+    w.add_epoch(2, dice[i], 0.1);
+    w.write();
+    folders.push_back(w.folder);
+  }
+  return read_runs(folders);
+}
+
+// (0.80 + 0.82 + 0.87) / 3 = 0.83; sqrt((0.03^2 + 0.01^2 + 0.04^2) / 2) = 0.0360555
+TEST(Runs, ThoseThatDifferInSeedAloneHaveMeanAndDeviation) {
+  const TempDir dir;
+  const std::vector<TrainingRun> runs = several(dir);
+  const std::vector<RunGroup> groups = group_runs(runs);
+  ASSERT_EQ(groups.size(), 1u);
+  // Not the one with another rate, nor the one that repeats a seed.
+  EXPECT_THAT(groups[0].members, ElementsAre(0u, 1u, 2u));
+  const auto dice = std::find_if(groups[0].values.begin(), groups[0].values.end(),
+                                 [](const RunSpread& s) { return s.key == "dice.mean"; });
+  ASSERT_NE(dice, groups[0].values.end());
+  EXPECT_NEAR(dice->mean, 0.83, 1e-12);
+  EXPECT_NEAR(dice->deviation, 0.0360555127546399, 1e-12);
+  EXPECT_DOUBLE_EQ(dice->min, 0.80);
+  EXPECT_DOUBLE_EQ(dice->max, 0.87);
+  EXPECT_THAT(differing_settings(runs), ElementsAre("seed", "lr"));
+}
+
+TEST(Runs, FoldsAreAGroup) {
+  const TempDir dir;
+  std::vector<fs::path> folders;
+  for (const char* fold : {"1/3", "2/3", "3/3"}) {
+    RunWriter w{.folder = dir / ("fold" + std::string(1, fold[0])), .fold = fold};
+    w.add_epoch(1, 0.5, 0.1);
+    w.write();
+    folders.push_back(w.folder);
+  }
+  const std::vector<TrainingRun> runs = read_runs(folders);
+  const auto groups = group_runs(runs);
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0].members.size(), 3u);
+  EXPECT_THAT(differing_settings(runs), ElementsAre("fold"));
+}
+
+TEST(Runs, JsonHasRunsAndGroups) {
+  const TempDir dir;
+  const auto json = nlohmann::json::parse(runs_json(several(dir)));
+  EXPECT_EQ(json.at("runs").size(), 5u);
+  EXPECT_EQ(json.at("runs").at(3).at("settings").at("lr"), "0.01");
+  EXPECT_EQ(json.at("runs").at(3).at("best_epoch"), 2);
+  EXPECT_DOUBLE_EQ(json.at("runs").at(3).at("values").at("dice.mean").get<double>(), 0.99);
+  EXPECT_NEAR(json.at("groups").at(0).at("values").at("dice.mean").at("mean").get<double>(), 0.83, 1e-12);
+  EXPECT_EQ(json.at("groups").at(0).at("runs"), (std::vector<std::string>{"run0", "run1", "run2"}));
+}
+
+TEST(Steps, ASampleIsSpreadOverTheWholeFile) {
+  const TempDir dir;
+  std::string text;
+  for (int i = 1; i <= 5000; ++i) text += "{\"step\":" + std::to_string(i) + "}\n";
+  write_file(dir / "steps.jsonl", text + "{\"st");
+  const auto rows = report::sample_rows(dir / "steps.jsonl", 100);
+  EXPECT_EQ(rows.size(), 100u);
+  double last = 0;
+  for (const auto& row : rows) {
+    const double step = report::value_in(row, "step");
+    EXPECT_GT(step, last);
+    EXPECT_LT(step - last, 80);
+    last = step;
+  }
+  EXPECT_GT(last, 4900);
+  EXPECT_EQ(report::sample_rows(dir / "steps.jsonl", 100000).size(), 5000u);  // each once
+  EXPECT_THAT(report::sample_rows(dir / "none.jsonl", 100), IsEmpty());
+}
+
+}  // namespace
+}  // namespace sam2unet
