@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build pkg-config
   libdnnl-dev libhwy-dev
-  libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev
+  libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev libgif-dev libutf8proc-dev
   libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libfmt-dev
 )
 for part in "$@"; do

@@ -9,16 +9,22 @@
 
 #include "sam2unet/classes.h"
 #include "sam2unet/export.h"
+#include "sam2unet/listing.h"
 
 namespace sam2unet {
 
 struct DoctorOptions {
+  /// Folders, or patterns ("Imgs/*.jpg").
   std::filesystem::path images;
   std::filesystem::path masks;
   /// Pictures that the training ones must not hold; empty: none.
   std::filesystem::path test_images;
   /// What the masks' ids are; empty: masks of one foreground.
   ClassTable classes;
+  /// Look into subfolders too; names then pair with the folders below.
+  bool recursive = false;
+  /// What the names of one side have beside the shared part.
+  NameAffix image_affix, mask_affix;
   /// Threads that read; 0: all cores.
   int threads = 0;
   /// Called now and then, by one thread at a time.
@@ -27,16 +33,16 @@ struct DoctorOptions {
 
 /// One kind of trouble.
 struct Finding {
-  /// "unpaired-image", "unpaired-mask", "unreadable", "size-mismatch", "zero-one-mask", "dim-mask",
-  /// "jpeg-noise-mask", "colour-mask", "class-id-mask", "empty-mask", "inverted-masks", "exif-rotated",
-  /// "duplicate", "train-test-duplicate"; of masks of classes "unknown-ids", "unknown-colours",
-  /// "jpeg-class-mask", "zero-255-mask", "palette-order", "all-ignored", "mostly-ignored",
-  /// "class-never-occurs"
+  /// "unpaired-image", "unpaired-mask", "format-not-read", "unreadable", "size-mismatch", "zero-one-mask",
+  /// "dim-mask", "alpha-mask", "jpeg-noise-mask", "colour-mask", "class-id-mask", "empty-mask",
+  /// "inverted-masks", "deep-image", "deep-mask", "exif-rotated", "duplicate", "train-test-duplicate"; of
+  /// masks of classes "unknown-ids", "unknown-colours", "jpeg-class-mask", "zero-255-mask", "palette-order",
+  /// "all-ignored", "mostly-ignored", "class-never-occurs"
   std::string kind;
   std::string message;  ///< what is wrong, and what it would do
   std::string remedy;   ///< how to mend it
   std::vector<std::filesystem::path> files;
-  /// Of duplicates: the files that are the same picture, a group each.
+  /// Of duplicates: the files that are alike the first of them, a group each.
   std::vector<std::vector<std::filesystem::path>> groups;
 };
 

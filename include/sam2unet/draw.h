@@ -29,8 +29,17 @@ struct OverlayOptions {
 SAM2UNET_API Image draw_overlay(const ImageView& picture, const ImageView& mask,
                                 const OverlayOptions& options = {});
 
-/// RGBA: the picture's colours with `alpha` (gray, same size: a map or a mask) as the alpha channel.
-SAM2UNET_API Image cut_out(const ImageView& picture, const ImageView& alpha);
+struct CutoutOptions {
+  /// Where the cut-out is not opaque, estimate the foreground's colours (Forte, "Approximate Fast Foreground
+  /// Colour Estimation", ICIP 2021), so that no background shines through at the edges; under alpha 0 nothing
+  /// of the background stays in the file. Without it the colours are the picture's.
+  bool clean_edges = true;
+};
+
+/// RGBA: the picture's colours with `alpha` (gray, same size: a map or a mask), times the picture's own where
+/// it is RGBA, as the alpha channel. UsageError if sizes or channels do not fit.
+SAM2UNET_API Image cut_out(const ImageView& picture, const ImageView& alpha,
+                           const CutoutOptions& options = {});
 
 /// Pixels x .. x + width - 1, y .. y + height - 1.
 struct Box {

@@ -14,6 +14,7 @@
 
 #include "sam2unet/export.h"
 #include "sam2unet/image.h"
+#include "sam2unet/listing.h"
 
 namespace sam2unet {
 
@@ -40,8 +41,12 @@ struct EvaluateOptions {
   int threads = 0;
   /// Turn pictures and maps as their EXIF orientation says.
   bool apply_exif_orientation = true;
-  /// Folder of the pictures, paired by stem too; with it the camouflage context measure is computed.
+  /// Folder of the pictures, paired by name too; with it the camouflage context measure is computed.
   std::filesystem::path pictures;
+  /// Look into subfolders too; names then pair with the folders below.
+  bool recursive = false;
+  /// What the names of one side have beside the shared part.
+  NameAffix prediction_affix, truth_affix, picture_affix;
   /// Called now and then, by one thread at a time, with the number of pictures done.
   std::function<void(std::size_t done, std::size_t total)> progress;
 };
@@ -55,7 +60,7 @@ struct MetricValue {
 };
 
 struct EvaluatedImage {
-  std::string name;  ///< file name of the ground truth
+  std::string name;  ///< file name of the ground truth, with the folders below the given one
   std::filesystem::path truth;
   std::filesystem::path prediction;  ///< empty where it was made on the way
   std::filesystem::path picture;     ///< empty where no folder of pictures was given
@@ -86,6 +91,7 @@ struct Evaluation {
   ThresholdCurves curves;
   std::size_t counted = 0;       ///< pictures in the means
   std::size_t empty_truths = 0;  ///< pictures whose ground truth has no foreground, counted or not
+  std::size_t dim_truths = 0;    ///< of those, truths that hold something, but no level above 128
   EmptyPolicy empty = EmptyPolicy::paper;
   int resamples = 0;
   std::uint64_t seed = 0;
@@ -97,9 +103,9 @@ struct Evaluation {
   SAM2UNET_API double value(std::string_view key) const;
 };
 
-/// Scores every pair of gray maps with the same stem. UsageError if the folders cannot be paired; under
-/// `strict` also for unpaired files and other sizes. One unreadable file is a failure in the result, and the
-/// others are scored.
+/// Scores every pair of gray maps with the same name; the places are folders or patterns. PairingError if
+/// they cannot be paired; under `strict` also for unpaired files and other sizes. One unreadable file is a
+/// failure in the result, and the others are scored.
 SAM2UNET_API Evaluation evaluate(const std::filesystem::path& predictions,
                                  const std::filesystem::path& truths, const EvaluateOptions& options = {});
 

@@ -55,6 +55,7 @@ enum class ColorMode {
   /// Masks of class ids: the indices of a palette instead of its colours, gray as it is (values above 255 are
   /// an error), RGB where the file has colours. 1 or 3 channels.
   ids,
+  rgba,  ///< as Pillow's `Image.open(f).convert("RGBA")`; opaque where the format, or BMP, has no alpha
 };
 
 struct DecodeOptions {
@@ -64,9 +65,11 @@ struct DecodeOptions {
   bool apply_exif_orientation = true;
   /// Pictures with more pixels than this are refused before anything is decoded.
   std::int64_t max_pixels = std::int64_t{1} << 28;
+  /// Fill ImageInfo::color_profile.
+  bool keep_color_profile = false;
 };
 
-enum class ImageFormat { jpeg, png, webp, tiff, bmp, pnm };
+enum class ImageFormat { jpeg, png, webp, tiff, bmp, pnm, gif };
 /// "JPEG", "PNG", ...
 SAM2UNET_API std::string_view name_of(ImageFormat format);
 /// Which format the bytes begin like, if any; they may still be damaged.
@@ -79,9 +82,15 @@ struct ImageInfo {
   int orientation = 1;
   bool gray = false;     ///< stored without colour
   bool palette = false;  ///< stored as indices into a table of colours
+  bool alpha = false;    ///< stored with alpha or a transparent colour (not told of BMP)
+  /// Gray of more than 8 bits, or floating point: brought to 8 bits by clipping to 0..255, as Pillow does.
+  /// Other readers keep the high byte or scale, so what it means is not certain.
+  bool deep = false;
+  /// ICC profile of an RGB picture, where DecodeOptions asked for it; empty if there is none.
+  std::vector<std::byte> color_profile;
 };
 
-/// Decodes JPEG, PNG, WebP, TIFF, BMP or PNM bytes; the format is told from the bytes, not from a name.
+/// Decodes JPEG, PNG, WebP, TIFF, BMP, PNM or GIF bytes; the format is told from the bytes, not from a name.
 /// Of several frames or pages the first. `name` only appears in messages. ImageError if it is none of them,
 /// truncated, damaged, or out of limits.
 SAM2UNET_API Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& options = {},
@@ -96,8 +105,10 @@ SAM2UNET_API Image apply_orientation(Image image, int orientation);
 /// `convert("RGB")` of gray. Alpha is dropped.
 SAM2UNET_API Image convert_color(Image image, ColorMode mode);
 
-/// PNG bytes of a gray, RGB or RGBA picture.
-SAM2UNET_API std::vector<std::byte> encode_png(const ImageView& image);
+/// PNG bytes of a gray, RGB or RGBA picture. `color_profile`: an ICC profile of RGB colours to go with it;
+/// one that is none is left out.
+SAM2UNET_API std::vector<std::byte> encode_png(const ImageView& image,
+                                               std::span<const std::byte> color_profile = {});
 /// PNG bytes of one channel of indices into at most 256 colours. UsageError if it has more channels, or an
 /// index has no colour.
 SAM2UNET_API std::vector<std::byte> encode_indexed_png(const ImageView& indices,

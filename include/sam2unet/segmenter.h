@@ -72,7 +72,8 @@ class SAM2UNET_API Segmenter {
   Segmenter(const Segmenter&) = delete;
   Segmenter& operator=(const Segmenter&) = delete;
 
-  /// Segments a gray, RGB or RGBA picture (alpha is dropped). UsageError if the size is no multiple of 32.
+  /// Segments a gray, RGB or RGBA picture (alpha is dropped). UsageError if the size is no multiple of 32;
+  /// WeightsError if the network's result holds NaN or infinity.
   Segmentation segment(const ImageView& picture, const SegmentOptions& options = {}) const;
 
   /// What the weights were trained at where their file says so (metadata "input_size", which `sam2unet train`
@@ -81,6 +82,8 @@ class SAM2UNET_API Segmenter {
 
   /// "t", "s", "b+", "l" or "custom".
   const std::string& variant() const;
+  /// What a user may want to know of the weight file, one line each: tensors that were left out.
+  const std::vector<std::string>& notes() const;
 
  private:
   struct Impl;

@@ -35,9 +35,12 @@ struct WeightsInfo {
   };
   std::vector<Tensor> tensors;
   std::vector<std::string> missing, misshapen, unexpected;  ///< against the full network, with shapes
+  std::vector<std::string> left_out;     ///< tensors of a training tool or a loss, beside the network
+  std::vector<std::string> passed_over;  ///< objects beside the tensors: "omegaconf.dictconfig.DictConfig"
+  std::vector<std::string> not_finite;   ///< tensors that hold NaN or infinity, or a negative variance
 };
 
-/// Reads a file's directory, not its data. FileError or FormatError.
+/// Reads the file once, its numbers too. FileError or FormatError.
 SAM2UNET_API WeightsInfo inspect_weights(const std::filesystem::path& file);
 
 enum class WeightsPrecision {

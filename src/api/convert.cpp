@@ -211,6 +211,7 @@ std::vector<std::string> notes_for(const Input& in, OutFormat format, const Conv
         "a PyTorch file cannot carry the sample of its trunk by which --trunk refuses a wrong one; a "
         ".safetensors does");
   }
+  for (std::string& note : model::notes_of(in.file, in.recognition)) notes.push_back(std::move(note));
   if (in.recognition.contents != Contents::trunk && !in.recognition.unexpected.empty()) {
     notes.push_back(fmt::format("{} tensors that belong to no SAM2-UNet were left out, the first is {}",
                                 in.recognition.unexpected.size(), in.recognition.unexpected.front()));

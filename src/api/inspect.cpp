@@ -1,16 +1,26 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <thread>
 #include <unordered_map>
 
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
+#include "model/finite.h"
 #include "sam2unet/weights.h"
 
 namespace sam2unet {
 namespace {
 
-std::string use_of(model::Contents contents) {
-  switch (contents) {
+// As predict decides, so that both never disagree.
+std::string use_of(const formats::TensorFile& file, const model::Recognition& r, const std::string& wrong) {
+  const std::string why = model::why_not_usable(file, r);
+  if (!wrong.empty()) return "nothing as it is: " + wrong;
+  if (r.contents == model::Contents::full && !why.empty()) return "nothing as it is: " + why;
+  if (!r.rivals.empty()) return "nothing as it is: " + why;
+  switch (r.contents) {
     case model::Contents::full:
       return "predict, eval, verify, convert; a start for training";
     case model::Contents::trunk:
@@ -20,7 +30,7 @@ std::string use_of(model::Contents contents) {
       return "convert --trunk SAM2.pt, which makes a full SAM2-UNet of it; not for predict: the trunk is "
              "missing";
     case model::Contents::partial:
-      return "nothing as it is: tensors are missing or misshapen";
+      return "nothing as it is: " + why;
     case model::Contents::unknown:
       return "nothing here: it holds no SAM2-UNet and no SAM2 trunk";
   }
@@ -33,15 +43,42 @@ std::string trunk_of(const formats::TensorFile& file, const model::Recognition& 
   return r.trunk_prefix == "image_encoder.trunk." ? "SAM2 trunk" : "Hiera trunk";
 }
 
+// The first of the network's tensors with a number that is none; the names of all go to `names`.
+std::string find_wrong_numbers(const formats::TensorFile& file, std::vector<std::string>& names) {
+  const auto& tensors = file.tensors();
+  std::vector<std::optional<model::WrongNumber>> found(tensors.size());
+  std::atomic<std::size_t> next{0};
+  {
+    std::vector<std::jthread> pool;
+    for (unsigned k = 0; k < std::clamp(std::thread::hardware_concurrency(), 1U, 8U); ++k) {
+      pool.emplace_back([&] {
+        for (std::size_t i = next++; i < tensors.size(); i = next++) {
+          found[i] = model::find_wrong_number(tensors[i].name, tensors[i].view);
+          file.release(tensors[i].view);
+        }
+      });
+    }
+  }
+  std::string first;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    if (!found[i]) continue;
+    names.push_back(tensors[i].name);
+    if (first.empty()) first = model::describe(tensors[i].name, *found[i]);
+  }
+  return first;
+}
+
 }  // namespace
 
 WeightsInfo inspect_weights(const std::filesystem::path& path) {
-  const auto file = formats::TensorFile::open(path);
+  auto file = formats::TensorFile::open(path);
   const auto r = model::recognise(file);
   WeightsInfo info;
   info.format = formats::name_of(file.format());
   info.contents = r.contents == model::Contents::trunk ? trunk_of(file, r) : model::name_of(r.contents);
-  info.usable_for = use_of(r.contents);
+  info.usable_for = use_of(file, r, find_wrong_numbers(file, info.not_finite));
+  info.left_out = r.left_out;
+  info.passed_over = file.passed_over();
   info.wrapper = file.wrapper();
   info.file_size = std::filesystem::file_size(path);
   info.metadata = file.metadata();

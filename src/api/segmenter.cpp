@@ -20,6 +20,7 @@ struct Segmenter::Impl {
   std::string variant;
   InputSize size;
   std::unique_ptr<api::Backend> backend;
+  std::vector<std::string> notes;
 };
 
 Segmenter::Segmenter(const std::filesystem::path& path, const SegmenterOptions& options) {
@@ -30,7 +31,7 @@ Segmenter::Segmenter(const std::filesystem::path& path, const SegmenterOptions& 
   InputSize size;
   if (const auto trained = weights.trained_size()) size = {trained->height, trained->width};
   impl_ = std::make_unique<Impl>(Impl{weights.config(), model::variant_name(weights.config()), size,
-                                      api::make_backend(weights, weights.config(), options)});
+                                      api::make_backend(weights, weights.config(), options), weights.notes()});
 }
 Segmenter::~Segmenter() = default;
 Segmenter::Segmenter(Segmenter&&) noexcept = default;
@@ -42,6 +43,10 @@ const std::string& Segmenter::variant() const {
 
 InputSize Segmenter::input_size() const {
   return impl_->size;
+}
+
+const std::vector<std::string>& Segmenter::notes() const {
+  return impl_->notes;
 }
 
 Segmentation Segmenter::segment(const ImageView& picture, const SegmentOptions& options) const {
@@ -58,6 +63,12 @@ Segmentation Segmenter::segment(const ImageView& picture, const SegmentOptions& 
   impl_->backend->run(
       {1, height, width, 3}, [&](std::span<float> input) { api::normalise(small, input); },
       [&](std::span<const float> logits) { result.logits.assign(logits.begin(), logits.end()); });
+  if (!std::ranges::all_of(result.logits, [](float v) { return std::isfinite(v); })) {
+    throw WeightsError(
+        "the network's result holds NaN or infinity: with these weights its numbers grow past what float "
+        "holds; "
+        "take an earlier checkpoint");
+  }
   result.map = api::resize_logits(result.logits, height, width, picture.height, picture.width);
   api::to_probability(result.map, options.official);
   return result;
@@ -68,7 +79,8 @@ Image Segmentation::to_gray(bool official) const {
   // test.py:43 casts to uint8, which truncates; a plain map is rounded.
   const float half = official ? 0.0F : 0.5F;
   std::transform(map.begin(), map.end(), out.pixels.begin(), [half](float p) {
-    return static_cast<std::uint8_t>(std::clamp(p * 255.0F + half, 0.0F, 255.0F));
+    // Not of NaN, whose cast means nothing: a map that a caller filled may hold it.
+    return p > 0.0F ? static_cast<std::uint8_t>(std::min(p * 255.0F + half, 255.0F)) : std::uint8_t{0};
   });
   return out;
 }

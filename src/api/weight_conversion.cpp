@@ -8,6 +8,7 @@
 
 #include "formats/text.h"
 #include "model/checkpoint.h"
+#include "model/finite.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::api {
@@ -91,6 +92,18 @@ void append_int8(const SourceTensor& s, const Shape& shape, std::vector<PendingT
                  }});
 }
 
+// Refuses a tensor with a number that is none when it is written.
+PendingTensor checked(const SourceTensor& s, PendingTensor tensor, const TensorView& view) {
+  tensor.bytes = [s, view, plain = std::move(tensor.bytes)](std::vector<std::byte>& buffer) {
+    if (const auto wrong = model::find_wrong_number(s.stored_name, view)) {
+      throw WeightsError(
+          fmt::format("{}: {}", s.file->path().string(), model::describe(s.stored_name, *wrong)));
+    }
+    return plain(buffer);
+  };
+  return tensor;
+}
+
 }  // namespace
 
 std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows, std::string_view name) {
@@ -115,10 +128,10 @@ void append_converted(const SourceTensor& s, WeightsPrecision precision, std::ve
   const TensorView view = *s.file->find(s.stored_name);
   const std::string suffix(model::kScaleSuffix);
   const TensorView* scale = view.dtype == DType::i8 ? s.file->find(s.stored_name + suffix) : nullptr;
-  const auto as_it_is = [&] { out.push_back(formats::pending({s.name, view})); };
+  const auto as_it_is = [&] { out.push_back(checked(s, formats::pending({s.name, view}), view)); };
   if (precision == WeightsPrecision::keep || (scale != nullptr && precision == WeightsPrecision::int8)) {
     as_it_is();
-    if (scale != nullptr) out.push_back(formats::pending({s.name + suffix, *scale}));
+    if (scale != nullptr) out.push_back(checked(s, formats::pending({s.name + suffix, *scale}), *scale));
   } else if (scale == nullptr && !is_floating(view.dtype)) {
     as_it_is();  // counters
   } else if (precision == WeightsPrecision::int8 && s.is_weight) {

@@ -10,6 +10,7 @@
 #include "outputs.h"
 #include "progress.h"
 #include "sam2unet/files.h"
+#include "sides.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -52,7 +53,7 @@ std::string text_of(const Diagnosis& d, std::size_t most) {
     } else {
       for (std::size_t i = 0; i < f.groups.size() && i < most; ++i) {
         std::string group;
-        for (const auto& file : f.groups[i]) group += (group.empty() ? "" : " = ") + file.string();
+        for (const auto& file : f.groups[i]) group += (group.empty() ? "" : " ~ ") + file.string();
         out += fmt::format("    {}\n", group);
       }
       if (f.groups.size() > most) out += fmt::format("    and {} more\n", f.groups.size() - most);
@@ -79,7 +80,7 @@ void run(const Arguments& a) {
     progress->advance(done - last);
     last = done;
   };
-  const Diagnosis d = diagnose(options);
+  const Diagnosis d = with_hints({"images", "image"}, {"masks", "mask"}, [&] { return diagnose(options); });
   if (progress) progress->finish();
   if (a.json == "-") {
     const std::string json = to_json(d);
@@ -97,21 +98,24 @@ void run(const Arguments& a) {
 void add_doctor(CLI::App& app) {
   auto* c = app.add_subcommand("doctor", "Find what would silently ruin a training or an evaluation");
   auto a = std::make_shared<Arguments>();
-  c->add_option("--images", a->options.images, "folder of pictures")->required();
-  c->add_option("--masks", a->options.masks, "folder of their masks")->required();
+  c->add_option("--images", a->options.images, "folder of pictures, or a pattern ('Imgs/*.jpg')")->required();
+  c->add_option("--masks", a->options.masks, "folder of their masks, or a pattern")->required();
   c->add_option("--test-images", a->options.test_images,
                 "folder of test pictures, none of which may be among the others");
   c->add_option("--classes", a->classes, "masks hold ids of classes: a class file, or a number of classes")
       ->type_name("FILE|N");
+  add_affix_options(*c, "image", a->options.image_affix);
+  add_affix_options(*c, "mask", a->options.mask_affix);
+  add_recursive_option(*c, a->options.recursive);
   c->add_option("--json", a->json, "write the findings to FILE (-: standard output)")->type_name("FILE");
   c->add_option("--show", a->names, "files named for each finding")->capture_default_str();
   c->add_option("-j,--threads", a->options.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
   c->footer(
-      "Looks for unpaired and unreadable files, different sizes, masks of 0 and 1, in colour, of class "
-      "numbers, with JPEG\n"
-      "noise, empty or inverted ones, EXIF-rotated pictures, and pictures that are twice there. Exit code 0: "
-      "nothing found,\n"
-      "1: something found.\n"
+      "Looks for unpaired and unreadable files, formats that are not read, different sizes, masks of 0 and "
+      "1, in\n"
+      "colour, in alpha, of class numbers, with JPEG noise, empty or inverted ones, 16-bit and float "
+      "pictures,\n"
+      "EXIF-rotated ones, and pictures that are alike. Exit code 0: nothing found, 1: something found.\n"
       "Example: sam2unet doctor --images train/image --masks train/mask --test-images test/image");
   c->callback([a] { run(*a); });
 }

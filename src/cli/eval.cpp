@@ -19,6 +19,7 @@
 #include "sam2unet/evaluate.h"
 #include "sam2unet/files.h"
 #include "sam2unet/segmenter.h"
+#include "sides.h"
 #include "size.h"
 
 namespace sam2unet::cli {
@@ -57,6 +58,8 @@ class Model {
                    {a.options.threads, a.device, a.precision}) {
     options_.size = parse_size(a.size);
     options_.official = a.official;
+    for (const std::string& note : segmenter_.notes())
+      std::fprintf(stderr, "sam2unet: note: %s\n", note.c_str());
   }
 
   Image operator()(const ImageView& picture) {
@@ -76,8 +79,9 @@ std::vector<Evaluation> evaluate_model(const EvalArguments& a, const Predictor& 
                      ? (a.weights.empty() ? default_model_path() : fs::path(a.weights)).stem().string()
                      : a.name;
   std::vector<Evaluation> all;
-  all.push_back(
-      with_progress(options, [&](const EvaluateOptions& o) { return evaluate(predictor, a.truths, o); }));
+  all.push_back(with_progress(options, [&](const EvaluateOptions& o) {
+    return with_hints({"images", "image"}, {"gt", "gt"}, [&] { return evaluate(predictor, a.truths, o); });
+  }));
   say(all.back());
   return all;
 }
@@ -108,7 +112,8 @@ void run(EvalArguments& a) {
       predictor
           ? evaluate_model(a, predictor)
           : evaluate_folders<Evaluation>(a, methods, [&](const fs::path& folder, const EvaluateOptions& o) {
-              return evaluate(folder, a.truths, o);
+              return with_hints({"pred", "pred"}, {"gt", "gt"},
+                                [&] { return evaluate(folder, a.truths, o); });
             });
 
   const bool to_stdout = a.json == "-" || a.csv == "-" || a.dataset_csv == "-" || a.html == "-";
@@ -140,14 +145,20 @@ void run(EvalArguments& a) {
 void add_eval(CLI::App& app) {
   auto* c = app.add_subcommand("eval", "Score predictions against ground truths, as the papers do");
   auto a = std::make_shared<EvalArguments>();
-  c->add_option("--pred", a->predictions, "folder of predicted maps, or NAME=DIR; several for a comparison")
+  c->add_option("--pred", a->predictions,
+                "folder of predicted maps or a pattern, or NAME=DIR; several for a comparison")
       ->take_all();
-  c->add_option("--gt", a->truths, "folder of ground truths; files pair by name without extension")
+  c->add_option("--gt", a->truths,
+                "folder of ground truths or a pattern ('*/GT'); files pair by name without extension")
       ->required();
   c->add_option("--images", a->options.pictures,
                 "folder of the pictures: to predict from, if there is no --pred; for the camouflage context "
                 "measure and "
                 "the report, if there is");
+  add_affix_options(*c, "pred", a->options.prediction_affix);
+  add_affix_options(*c, "gt", a->options.truth_affix);
+  add_affix_options(*c, "image", a->options.picture_affix);
+  add_recursive_option(*c, a->options.recursive);
   c->add_option("-w,--weights", a->weights,
                 "checkpoint to predict with; without it, the model that comes with the program");
   c->add_option("--size", a->size,

@@ -10,6 +10,7 @@
 #include "outputs.h"
 #include "sam2unet/class_metrics.h"
 #include "sam2unet/errors.h"
+#include "sides.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -91,7 +92,8 @@ void run_class_eval(const EvalArguments& a) {
   const std::vector<Method> methods = methods_of(a);
   const auto all =
       evaluate_folders<ClassEvaluation>(a, methods, [&](const fs::path& folder, const EvaluateOptions& o) {
-        return evaluate_classes(folder, a.truths, table, o);
+        return with_hints({"pred", "pred"}, {"gt", "gt"},
+                          [&] { return evaluate_classes(folder, a.truths, table, o); });
       });
   if (a.json != "-" && a.csv != "-" && a.dataset_csv != "-" && a.html != "-") print(all, a, worst_by);
   write_result(a.json, a.json.empty() ? "" : to_json(all));

@@ -17,7 +17,10 @@ Method method_of(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals != std::string::npos && equals > 0 && !fs::exists(text))
     return {text.substr(0, equals), text.substr(equals + 1)};
-  const fs::path whole = fs::absolute(text).lexically_normal();
+  fs::path whole = fs::absolute(text).lexically_normal();
+  // A pattern is called as the last folder that has a name.
+  while (is_pattern(text) && whole.has_relative_path() && is_pattern(whole.filename()))
+    whole = whole.parent_path();
   return {(whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string(), text};
 }
 

@@ -95,8 +95,13 @@ void print_notes(const std::vector<Evaluation>& all, const PublishedResult* publ
     const char* what = e.empty == EmptyPolicy::skip             ? "left out"
                        : e.empty == EmptyPolicy::one_if_correct ? "1 where the prediction is empty too"
                                                                 : "scored as PySODMetrics does";
-    std::printf("%s: %zu of %zu ground truths are empty (%s)\n", e.name.c_str(), e.empty_truths,
-                e.images.size(), what);
+    std::printf("%s: %zu of %zu ground truths are empty (%s)\n", e.name.c_str(),
+                e.empty_truths - e.dim_truths, e.images.size(), what);
+    if (e.dim_truths > 0) {
+      std::printf(
+          "%s: %zu of %zu ground truths hold something that does not count as foreground (see the warning)\n",
+          e.name.c_str(), e.dim_truths, e.images.size());
+    }
   }
   if (all.front().resamples > 0) {
     std::printf("95 %% intervals: %d bootstrap resamples, seed %llu\n", all.front().resamples,

@@ -34,6 +34,9 @@ nlohmann::json to_json(const WeightsInfo& i) {
                    {"missing", i.missing},
                    {"misshapen", i.misshapen},
                    {"unexpected", i.unexpected},
+                   {"left_out", i.left_out},
+                   {"passed_over", i.passed_over},
+                   {"not_finite", i.not_finite},
                    {"tensors", std::move(tensors)}};
   j["config"] = i.config.empty() ? nlohmann::json() : nlohmann::json::parse(i.config);
   return j;
@@ -78,6 +81,9 @@ void run(const Arguments& a) {
   print_some("missing", i.missing);
   print_some("misshapen", i.misshapen);
   print_some("not of this network", i.unexpected);
+  print_some("left out, of a training tool or a loss", i.left_out);
+  print_some("passed over, objects beside the tensors", i.passed_over);
+  print_some("with NaN, infinity or a negative variance", i.not_finite);
   if (!a.tensors) return;
   for (const auto& t : i.tensors) {
     std::string shape;

@@ -1,7 +1,6 @@
 #include "inputs.h"
 
 #include <fmt/format.h>
-#include <glob.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
+#include "sam2unet/listing.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -49,16 +49,6 @@ std::string_view text_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::vector<fs::path> expand(const std::string& pattern) {
-  glob_t found = {};
-  std::vector<fs::path> out;
-  if (::glob(pattern.c_str(), GLOB_BRACE | GLOB_TILDE, nullptr, &found) == 0) {
-    for (std::size_t i = 0; i < found.gl_pathc; ++i) out.emplace_back(found.gl_pathv[i]);
-  }
-  ::globfree(&found);
-  return out;
-}
-
 class Collector {
  public:
   explicit Collector(bool recursive) : recursive_(recursive) {}
@@ -70,10 +60,10 @@ class Collector {
     if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory) {
       return problem(fmt::format("cannot open {}: {}", name, error.message()));
     }
-    if (name.find_first_of("*?[{~") == std::string::npos) {
+    if (!is_pattern(name)) {
       return problem(fmt::format("cannot open {}: no such file or folder", name));
     }
-    const auto found = expand(name);
+    const auto found = match_pattern(name);
     if (found.empty()) return problem(fmt::format("nothing matches {}", name));
     for (const auto& path : found) add_path(path);
   }
@@ -100,26 +90,17 @@ class Collector {
   }
 
   void add_folder(const fs::path& folder) {
-    std::vector<fs::path> files;
-    std::error_code error;
-    const auto keep = [&](const fs::directory_entry& entry) {
-      std::error_code ignored;
-      if (entry.is_regular_file(ignored) && has_image_extension(entry.path())) files.push_back(entry.path());
-    };
-    if (recursive_) {
-      for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-        keep(*it);
-    } else {
-      for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) keep(*it);
+    PictureList list;
+    try {
+      list = list_pictures(folder, recursive_);
+    } catch (const Error& e) {
+      return problem(e.what());
     }
-    if (error) return problem(fmt::format("cannot read the folder {}: {}", folder.string(), error.message()));
-    if (files.empty()) {
-      return problem(
-          fmt::format("no pictures in {} (looked for .jpg, .png, .webp, .tif, .bmp, .ppm and the like{})",
-                      folder.string(), recursive_ ? "" : "; -r looks into its subfolders too"));
+    if (list.pictures.empty()) {
+      return problem(describe_empty(folder, list) + (list.subfolders.empty() ? "" : " (-r looks into them)"));
     }
-    std::sort(files.begin(), files.end());
-    for (const auto& file : files) add_file(file, file.parent_path().lexically_relative(folder));
+    if (!list.not_read.empty()) problem(describe_not_read(list.not_read));
+    for (const ListedPicture& picture : list.pictures) add_file(picture.file, picture.below.parent_path());
   }
 
   void add_stdin() {
@@ -135,7 +116,8 @@ class Collector {
       return problem("standard input is neither a picture of a known format nor a list of paths");
     }
     for (const auto& line : lines_of(text_of(bytes))) {
-      if (line != "-") add_name(line);
+      // `find` names what macOS keeps beside a file on other file systems, too.
+      if (line != "-" && !fs::path(line).filename().string().starts_with("._")) add_name(line);
     }
   }
 

@@ -61,7 +61,7 @@ void Pipeline::decode_all() {
     Item item{index, {}};
     item.picture.input = std::move(inputs_[index]);
     try {
-      item.picture.pixels = stages_.decode(item.picture.input);
+      stages_.decode(item.picture);
     } catch (const Error& e) {
       finish(index, {e.what(), {}, {}});
       continue;

@@ -25,7 +25,7 @@ struct Outcome {
 };
 
 struct Stages {
-  std::function<Image(const Input&)> decode;          // in several threads
+  std::function<void(Picture&)> decode;               // in several threads: of its input, all but the result
   std::function<Segmentation(const Image&)> segment;  // in the calling thread: it uses all cores by itself
   std::function<Outcome(const Picture&, std::size_t)> deliver;  // in several threads; the index of the input
   std::function<void(const Outcome&)> report;                   // one at a time, in the order of the inputs

@@ -1,11 +1,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <system_error>
 #include <vector>
@@ -52,20 +55,56 @@ std::vector<Save> parse_saves(const std::vector<std::string>& names) {
 struct Target {
   fs::path folder;
   bool to_stdout = false;
+  fs::path file;  // of the only result, if that is what -o names
 };
+
+// -o FILE.png, as of one picture: a name with a picture's extension that is no folder.
+bool names_a_file(const std::string& output, const std::vector<Save>& saves) {
+  const fs::path path = output;
+  std::error_code ignored;
+  if (!path.has_filename() || fs::is_directory(path, ignored)) return false;
+  return has_image_extension(path) || (path.extension() == ".json" && saves == std::vector{Save::json});
+}
+
+Target file_target(const std::string& output, const std::vector<Save>& saves,
+                   const std::vector<Input>& pictures) {
+  const fs::path path = output;
+  if (pictures.size() != 1) {
+    throw UsageError(
+        fmt::format("-o {} names one file, for {} pictures; give a folder: -o DIR", output, pictures.size()));
+  }
+  if (saves.size() != 1) {
+    throw UsageError(
+        fmt::format("-o {} names one file, for {} kinds of results; choose one with --save, or give a "
+                    "folder: -o DIR",
+                    output, saves.size()));
+  }
+  const char* extension = saves[0] == Save::json ? ".json" : ".png";
+  if (path.extension() != extension && path.extension() != (saves[0] == Save::json ? ".JSON" : ".PNG")) {
+    throw UsageError(fmt::format("-o {}: a {} is written as {}; name it so, or give a folder: -o DIR", output,
+                                 name_of(saves[0]), extension));
+  }
+  std::error_code ignored;
+  if (!pictures[0].from_stdin() && fs::equivalent(pictures[0].file, path, ignored))
+    throw UsageError(fmt::format("-o {} is the picture itself; choose another name", output));
+  return {path.has_parent_path() ? path.parent_path() : fs::path("."), false, path};
+}
 
 Target target_of(const Arguments& a, const std::vector<Input>& pictures) {
   const bool one_from_stdin = pictures.size() == 1 && pictures[0].from_stdin();
   if (a.output.empty() && !one_from_stdin) {
     throw UsageError("where should the results go? Give a folder: -o DIR");
   }
-  if (!a.output.empty() && a.output != "-") return {a.output, false};
   const auto& saves = a.results.saves;
+  if (!a.output.empty() && a.output != "-") {
+    if (names_a_file(a.output, saves)) return file_target(a.output, saves, pictures);
+    return {a.output, false, {}};
+  }
   if (saves.size() != 1) {
     throw UsageError(
         "standard output takes one kind of result: choose one with --save, or give a folder: -o DIR");
   }
-  if (saves[0] == Save::json) return {{}, true};
+  if (saves[0] == Save::json) return {{}, true, {}};
   if (pictures.size() > 1) {
     throw UsageError(fmt::format("standard output takes one picture's {}, not {}; give a folder: -o DIR",
                                  name_of(saves[0]), pictures.size()));
@@ -74,7 +113,7 @@ Target target_of(const Arguments& a, const std::vector<Input>& pictures) {
     throw UsageError(
         "standard output is a terminal, which shows no PNG: redirect it, or give a folder: -o DIR");
   }
-  return {{}, true};
+  return {{}, true, {}};
 }
 
 void make_folder(const fs::path& folder) {
@@ -129,6 +168,7 @@ class Prediction {
     if (!target_.to_stdout) prepare_folders(inputs.pictures);
     const Segmenter segmenter(args_.weights.empty() ? default_model_path() : fs::path(args_.weights),
                               {args_.threads, args_.device, args_.precision});
+    for (const std::string& note : segmenter.notes()) fmt::print(stderr, "sam2unet: note: {}\n", note);
     total_ = inputs.pictures.size();
     Progress progress(total_, "pictures");
     Pipeline pipeline(std::move(inputs.pictures), stages(segmenter, progress));
@@ -149,7 +189,7 @@ class Prediction {
 
   Stages stages(const Segmenter& segmenter, Progress& progress) {
     return {
-        [this](const Input& input) { return decode(input); },
+        [this](Picture& picture) { decode(picture); },
         [this, &segmenter](const Image& image) { return segmenter.segment(image, options_); },
         [this](const Picture& p, std::size_t index) {
           return target_.to_stdout ? encode(p) : write(p, stems_[index]);
@@ -158,10 +198,20 @@ class Prediction {
     };
   }
 
-  Image decode(const Input& input) const {
-    const DecodeOptions options{.apply_exif_orientation = !args_.results.official};
-    return input.from_stdin() ? decode_image(input.bytes, options, "standard input")
-                              : read_image(input.file, options);
+  void decode(Picture& picture) {
+    const bool cutout = std::find(args_.results.saves.begin(), args_.results.saves.end(), Save::cutout) !=
+                        args_.results.saves.end();
+    const DecodeOptions options{.mode = cutout ? ColorMode::rgba : ColorMode::rgb,
+                                .apply_exif_orientation = !args_.results.official,
+                                .keep_color_profile = cutout};
+    ImageInfo info;
+    const Input& input = picture.input;
+    picture.pixels = input.from_stdin() ? decode_image(input.bytes, options, "standard input", &info)
+                                        : read_image(input.file, options, &info);
+    picture.color_profile = std::move(info.color_profile);
+    if (!info.deep) return;
+    const std::lock_guard lock(mutex_);
+    deep_.push_back(input.name());
   }
 
   Outcome encode(const Picture& p) const {
@@ -170,12 +220,16 @@ class Prediction {
   }
 
   Outcome write(const Picture& p, const fs::path& stem) const {
-    if (!stem.parent_path().empty()) fs::create_directories(stem.parent_path());
     std::string files;
-    for (const Save save : args_.results.saves) {
-      const fs::path file = file_of(stem, save);
-      write_atomically(file, encode_result(p, args_.results, save));
-      files += file.string() + "\n";
+    try {
+      if (!stem.parent_path().empty()) make_folder(stem.parent_path());
+      for (const Save save : args_.results.saves) {
+        const fs::path file = target_.file.empty() ? file_of(stem, save) : target_.file;
+        write_atomically(file, encode_result(p, args_.results, save));
+        files += file.string() + "\n";
+      }
+    } catch (const NameError& e) {  // what is wrong with the disk ends the run, this does not
+      return {e.what(), {}, {}};
     }
     // On a terminal the list would only hide the bar; a pipe gets the names of the results.
     return {{}, ::isatty(STDOUT_FILENO) == 1 ? std::string() : files, note(p, files)};
@@ -205,7 +259,22 @@ class Prediction {
     progress.advance();
   }
 
-  void conclude(const Progress& progress, bool interrupted) const {
+  void warn_of_deep() {
+    if (deep_.empty()) return;
+    std::sort(deep_.begin(), deep_.end());
+    constexpr std::size_t kNamed = 5;
+    std::string names;
+    for (std::size_t i = 0; i < std::min(kNamed, deep_.size()); ++i) names += (i == 0 ? "" : ", ") + deep_[i];
+    if (deep_.size() > kNamed) names += fmt::format(" and {} more", deep_.size() - kNamed);
+    fmt::print(stderr,
+               "sam2unet: warning: {} gray of 16 bits or floating point, whose levels above 255 are clipped "
+               "as Pillow "
+               "clips them: {}; scale to 8 bits first\n",
+               deep_.size() == 1 ? "1 picture is" : fmt::format("{} pictures are", deep_.size()), names);
+  }
+
+  void conclude(const Progress& progress, bool interrupted) {
+    warn_of_deep();
     if (interrupted) {
       throw FileError(fmt::format("interrupted after {} of {} pictures", reported_, total_));
     }
@@ -224,6 +293,8 @@ class Prediction {
   std::size_t reported_ = 0;
   std::size_t failed_ = 0;
   bool any_problem_ = false;  // a name that led nowhere
+  std::mutex mutex_;
+  std::vector<std::string> deep_;  // pictures whose levels were clipped
 };
 
 // CLI::Range lets "nan" pass.
@@ -245,8 +316,9 @@ void add_predict(CLI::App& app) {
        "INPUT", a->inputs,
        "pictures, folders of pictures, globs; - is a list of paths, or one picture, on standard input")
       ->required();
-  c->add_option("-o,--output", a->output, "folder for the results, made if missing; - is standard output")
-      ->type_name("DIR");
+  c->add_option("-o,--output", a->output,
+                "folder for the results, made if missing; FILE.png for the only result; - is standard output")
+      ->type_name("DIR|FILE.png");
   c->add_option(
        "--save", a->saves,
        "what to write, separated by commas: map (probability, STEM.png), mask, overlay, cutout, json")
@@ -279,6 +351,10 @@ void add_predict(CLI::App& app) {
       ->check(CLI::Range(0.0, 1e6).description(""))
       ->type_name("PIXELS")
       ->capture_default_str();
+  c->add_flag(
+      "--clean-edges,!--no-clean-edges", a->results.clean_edges,
+      "cutout: estimate the foreground's colours at soft edges, and keep nothing of the background under "
+      "alpha 0 (default); --no-clean-edges keeps the picture's colours, which anyone can make visible again");
   c->add_flag("-r,--recursive", a->recursive, "look into subfolders, and make the same ones for the results");
   c->add_flag("-v,--verbose", a->verbose, "tell of each picture how long it took and where its results are");
   c->footer(
@@ -286,6 +362,7 @@ void add_predict(CLI::App& app) {
       "  sam2unet predict photos/ -o out                         maps of all pictures of a folder\n"
       "  sam2unet predict a.jpg b.png -o out --save mask,overlay,cutout\n"
       "  find . -name '*.jpg' | sam2unet predict - -o out --save json\n"
+      "  sam2unet predict a.jpg -o map.png                       one picture, one file\n"
       "  sam2unet predict - < a.jpg > map.png                    one picture through a pipe\n"
       "The names of the files written are listed on standard output where that is no terminal.\n"
       "Pictures that cannot be read are reported, the others are done, and the exit code is 1.");

@@ -68,7 +68,9 @@ std::vector<std::byte> encode_result(const Picture& picture, const ResultOptions
     case Save::overlay:
       return encode_png(draw_overlay(picture.pixels, mask()));
     case Save::cutout:
-      return encode_png(cut_out(picture.pixels, r.to_gray(options.official)));
+      return encode_png(
+          cut_out(picture.pixels, r.to_gray(options.official), {.clean_edges = options.clean_edges}),
+          picture.color_profile);
     case Save::json:
       return bytes_of(describe(picture, options));
   }

@@ -18,11 +18,14 @@ struct ResultOptions {
   /// Corners of polygons that lie within this many pixels of the line are left out.
   double simplify = 0.0;
   bool official = false;
+  /// Estimate the foreground's colours where a cut-out is not opaque.
+  bool clean_edges = true;
 };
 
 struct Picture {
   Input input;
-  Image pixels;  // RGB
+  Image pixels;                          // RGB, or RGBA for a cut-out
+  std::vector<std::byte> color_profile;  // ICC, for a cut-out
   Segmentation result;
   double seconds = 0.0;  // spent on it so far
 };

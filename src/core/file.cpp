@@ -29,10 +29,27 @@ std::string reason(int error) {
     case ENOSPC:
     case EDQUOT:
       return "the disk is full; free some space or write elsewhere";
+    case ENAMETOOLONG:
+      return "the name is too long for this file system; give the picture a shorter name";
     case EROFS:
       return "the file system is read-only";
     default:
       return std::generic_category().message(error);
+  }
+}
+
+bool concerns_the_name(int error) {
+  switch (error) {
+    case ENAMETOOLONG:
+    case EINVAL:
+    case EILSEQ:
+    case EISDIR:
+    case ENOTDIR:
+    case EEXIST:
+    case ELOOP:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -51,6 +68,8 @@ int open_for_reading(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+NameError::~NameError() = default;
 
 MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const Descriptor file{open_for_reading(path)};
@@ -95,10 +114,13 @@ void MappedFile::release(std::span<const std::byte> part) const {
 
 AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   static std::atomic<unsigned> counter{0};
-  temporary_ = path_;
-  temporary_ += fmt::format(".{}.{}.part", ::getpid(), counter.fetch_add(1));
+  // Not the name with something behind it, which could be longer than the file system allows.
+  temporary_ = path_.parent_path() / fmt::format(".sam2unet.{}.{}.part", ::getpid(), counter.fetch_add(1));
+  // A name that cannot be is told before hours of writing.
+  struct stat st = {};
+  if (::lstat(path_.c_str(), &st) != 0 && errno == ENAMETOOLONG) fail("write", errno);
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd_ < 0) throw FileError(fmt::format("cannot write {}: {}", path_.string(), reason(errno)));
+  if (fd_ < 0) fail("write", errno);
 }
 
 AtomicFile::~AtomicFile() {
@@ -108,7 +130,9 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::fail(const char* what, int error) const {
-  throw FileError(fmt::format("cannot {} {}: {}", what, path_.string(), reason(error)));
+  const std::string message = fmt::format("cannot {} {}: {}", what, path_.string(), reason(error));
+  if (concerns_the_name(error)) throw NameError(message);
+  throw FileError(message);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {

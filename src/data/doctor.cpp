@@ -37,6 +37,7 @@ struct Patient {
   std::string error;
   Size stored, upright;  // as the pixels lie in the file, and as EXIF says they are meant
   int orientation = 1;
+  bool is_deep = false;
   data::Fingerprint fingerprint;  // of pictures
   data::MaskReport mask;          // of masks of one foreground
   data::ClassMaskReport classes;  // of masks of classes
@@ -58,8 +59,10 @@ void examine(Patient& p, const ClassTable& classes) {
       take_size(p, info, width, height);
       return;
     }
-    const Image rgb = read_image(p.file, {.mode = ColorMode::rgb, .apply_exif_orientation = false}, &info);
+    const ColorMode mode = p.is_mask ? ColorMode::rgba : ColorMode::rgb;
+    const Image rgb = read_image(p.file, {.mode = mode, .apply_exif_orientation = false}, &info);
     take_size(p, info, rgb.width, rgb.height);
+    p.is_deep = info.deep;
     if (p.is_mask) {
       p.mask = data::check_mask(rgb, info);
     } else {
@@ -146,6 +149,24 @@ void look_at_files(const std::vector<Patient>& patients, Findings& out) {
           "Turn the pixels and drop the tag (`mogrify -auto-orient`, `exiftran -a -i`), for pictures and "
           "masks alike.",
           turned);
+  const auto deep = [&](bool is_mask) {
+    return files_of(patients,
+                    [&](const Patient& p) { return p.error.empty() && p.is_deep && p.is_mask == is_mask; });
+  };
+  const auto deep_pictures = deep(false), deep_masks = deep(true);
+  out.add(
+      "deep-image",
+      fmt::format("{} gray of 16 bits or floating point: levels are clipped to 0..255 as Pillow does, which "
+                  "makes most such pictures white, or black",
+                  count_of(deep_pictures.size(), "picture is", "pictures are")),
+      "Scale them to 8 bits, all by one range (a window of the modality, or their least and greatest level).",
+      deep_pictures);
+  out.add(
+      "deep-mask",
+      fmt::format("{} gray of 16 bits or floating point: readers bring them to 8 bits in different ways, and "
+                  "evaluation refuses them",
+                  count_of(deep_masks.size(), "mask is", "masks are")),
+      "Save them with 8 bits, foreground as 255.", deep_masks);
 }
 
 void look_at_masks(const std::vector<Patient>& patients, Findings& out) {
@@ -158,12 +179,23 @@ void look_at_masks(const std::vector<Patient>& patients, Findings& out) {
     const std::vector<fs::path> files = of_kind(kind);
     out.add(name, fmt::format("{} {}", count_of(files.size(), one, many), what), remedy, files);
   };
+  add(MaskKind::alpha, "alpha-mask", "mask keeps", "masks keep",
+      "the shape in alpha alone, which is not read: seen is one colour all over",
+      "Save the alpha channel as the mask, gray with 8 bits.");
   add(MaskKind::zero_one, "zero-one-mask", "mask has", "masks have",
       "0 and 1 instead of 0 and 255: divided by 255 the foreground becomes 0.004, and evaluation sees none",
       "Multiply the masks by 255.");
-  add(MaskKind::dim, "dim-mask", "mask has", "masks have",
-      "no level above 128: evaluation counts what is above 128, so it sees no foreground",
-      "Set the foreground to 255.");
+  int brightest = 1;
+  for (const Patient& p : patients) {
+    if (p.is_mask && p.error.empty() && p.mask.kind == MaskKind::dim)
+      brightest = std::max(brightest, p.mask.brightest);
+  }
+  const std::string dim = fmt::format(
+      "no level above 128 (the highest is {}): evaluation counts what is above 128, so it sees no foreground",
+      brightest);
+  const std::string factor =
+      fmt::format("Set the foreground to 255, or multiply by {:.3g}.", 255.0 / brightest);
+  add(MaskKind::dim, "dim-mask", "mask has", "masks have", dim.c_str(), factor.c_str());
   add(MaskKind::class_ids, "class-id-mask", "mask holds", "masks hold",
       "numbers of classes (three or more flat levels) instead of foreground and background",
       "Choose the classes that are foreground, and write 255 for them and 0 for the others.");
@@ -180,7 +212,8 @@ void look_at_masks(const std::vector<Patient>& patients, Findings& out) {
   std::size_t seen = 0;
   std::vector<fs::path> mostly;
   for (const Patient& p : patients) {
-    if (!p.is_mask || !p.error.empty() || p.mask.kind == MaskKind::empty) continue;
+    if (!p.is_mask || !p.error.empty() || p.mask.kind == MaskKind::empty || p.mask.kind == MaskKind::alpha)
+      continue;
     ++seen;
     if (p.mask.foreground > 0.5) mostly.push_back(p.file);
   }
@@ -234,12 +267,18 @@ void look_for_duplicates(const std::vector<Patient>& patients, Findings& out) {
     pictures.push_back(&p);
     prints.push_back(p.fingerprint);
   }
-  Finding inside{"duplicate",
+  Finding inside{
+      "duplicate",
+      "",
+      "Look at them: of the same ones keep one, and compare their masks, of which one is wrong where they "
+      "differ.",
+      {},
+      {}};
+  Finding across{"train-test-duplicate",
                  "",
-                 "Keep one of each group, and compare their masks: where they differ, one is wrong.",
+                 "Look at them, and remove the same ones from the training pictures.",
                  {},
                  {}};
-  Finding across{"train-test-duplicate", "", "Remove them from the training pictures.", {}, {}};
   for (const std::vector<std::size_t>& group : data::group_duplicates(prints)) {
     std::vector<fs::path> files;
     bool train = false, test = false;
@@ -252,13 +291,15 @@ void look_for_duplicates(const std::vector<Patient>& patients, Findings& out) {
     finding.groups.push_back(std::move(files));
   }
   if (!inside.groups.empty()) {
-    inside.message = fmt::format("{} of pictures are the same: they count more than once",
+    inside.message = fmt::format("{} of pictures are alike: if they are the same, they count more than once",
                                  count_of(inside.groups.size(), "group", "groups"));
     out.add(std::move(inside));
   }
   if (!across.groups.empty()) {
     across.message = fmt::format(
-        "{} in both the training and the test pictures: results on the test pictures are too good",
+        "{} alike in the training and the test pictures: if they are the same, results on the test pictures "
+        "are too "
+        "good",
         count_of(across.groups.size(), "picture is", "pictures are"));
     out.add(std::move(across));
   }
@@ -269,7 +310,9 @@ void look_for_duplicates(const std::vector<Patient>& patients, Findings& out) {
 Diagnosis diagnose(const DoctorOptions& options) {
   if (options.threads < 0 || options.threads > 1024) throw UsageError("threads must lie between 0 and 1024");
   if (!options.classes.empty()) check_class_table(options.classes);
-  const data::Pairing pairing = data::pair_by_stem(options.images, options.masks);
+  const data::Pairing pairing = data::pair_by_name({options.images, options.image_affix},
+                                                   {options.masks, options.mask_affix}, {options.recursive});
+  std::vector<fs::path> not_read = pairing.not_read;
   std::vector<Patient> patients;
   const auto admit = [&](const fs::path& file, bool is_mask, bool is_test) {
     Patient p;
@@ -285,7 +328,9 @@ Diagnosis diagnose(const DoctorOptions& options) {
   for (const fs::path& file : pairing.first_alone) admit(file, false, false);
   for (const fs::path& file : pairing.second_alone) admit(file, true, false);
   if (!options.test_images.empty()) {
-    for (const auto& [stem, file] : data::pictures_by_stem(options.test_images)) admit(file, false, true);
+    const PictureList test = list_pictures(options.test_images, options.recursive);
+    for (const ListedPicture& picture : test.pictures) admit(picture.file, false, true);
+    not_read.insert(not_read.end(), test.not_read.begin(), test.not_read.end());
   }
   examine_all(patients, options);
 
@@ -309,6 +354,10 @@ Diagnosis diagnose(const DoctorOptions& options) {
                "Add the missing pictures, or remove the masks; names pair without their extension, upper and "
                "lower case apart.",
                pairing.second_alone);
+  findings.add("format-not-read",
+               fmt::format("{} of a picture format that is not read: HEIC, AVIF, JPEG 2000, raw or the like",
+                           count_of(not_read.size(), "file is", "files are")),
+               "Convert them to JPEG or PNG.", not_read);
   look_at_files(patients, findings);
   look_at_sizes(pairing.pairs, by_file, findings);
   if (options.classes.empty()) {

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
-#include <map>
-#include <numeric>
 
 namespace sam2unet::data {
 
@@ -13,6 +11,7 @@ namespace {
 constexpr int kColumns = 17, kRows = 16;
 constexpr int kBits = 12;
 constexpr int kLevels = 8;
+constexpr double kShape = 0.03;
 
 int differing_bits(const Fingerprint& a, const Fingerprint& b) {
   int n = 0;
@@ -26,6 +25,8 @@ Fingerprint fingerprint(const Image& picture) {
   const Image small =
       resize_pillow(convert_color(picture, ColorMode::gray), kColumns, kRows, ResizeFilter::bilinear);
   Fingerprint f;
+  f.width = picture.width;
+  f.height = picture.height;
   std::copy(small.pixels.begin(), small.pixels.end(), f.thumbnail.begin());
   std::size_t bit = 0;
   for (int y = 0; y < kRows; ++y) {
@@ -36,8 +37,12 @@ Fingerprint fingerprint(const Image& picture) {
   return f;
 }
 
-bool same_picture(const Fingerprint& a, const Fingerprint& b) {
+bool alike(const Fingerprint& a, const Fingerprint& b) {
   if (differing_bits(a, b) > kBits) return false;
+  // a.width / a.height against b.width / b.height, without dividing
+  const double left = static_cast<double>(a.width) * b.height,
+               right = static_cast<double>(b.width) * a.height;
+  if (std::abs(left - right) > kShape * std::max(left, right)) return false;
   int difference = 0;
   for (std::size_t i = 0; i < a.thumbnail.size(); ++i)
     difference += std::abs(a.thumbnail[i] - b.thumbnail[i]);
@@ -45,24 +50,17 @@ bool same_picture(const Fingerprint& a, const Fingerprint& b) {
 }
 
 std::vector<std::vector<std::size_t>> group_duplicates(std::span<const Fingerprint> pictures) {
-  std::vector<std::size_t> first(pictures.size());
-  std::iota(first.begin(), first.end(), std::size_t{0});
-  const auto root = [&](std::size_t i) {
-    while (first[i] != i) i = first[i] = first[first[i]];
-    return i;
-  };
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    for (std::size_t k = 0; k < i; ++k) {
-      if (!same_picture(pictures[i], pictures[k])) continue;
-      const std::size_t a = root(i), b = root(k);
-      first[std::max(a, b)] = std::min(a, b);
-    }
-  }
-  std::map<std::size_t, std::vector<std::size_t>> groups;
-  for (std::size_t i = 0; i < pictures.size(); ++i) groups[root(i)].push_back(i);
+  std::vector<bool> grouped(pictures.size());
   std::vector<std::vector<std::size_t>> out;
-  for (auto& [head, members] : groups) {
-    if (members.size() > 1) out.push_back(std::move(members));
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    if (grouped[i]) continue;
+    std::vector<std::size_t> group{i};
+    for (std::size_t k = i + 1; k < pictures.size(); ++k) {
+      if (grouped[k] || !alike(pictures[i], pictures[k])) continue;
+      grouped[k] = true;
+      group.push_back(k);
+    }
+    if (group.size() > 1) out.push_back(std::move(group));
   }
   return out;
 }

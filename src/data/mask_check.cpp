@@ -42,11 +42,12 @@ Levels levels_of(const Image& gray) {
   return l;
 }
 
-bool has_colour(const Image& rgb) {
+bool has_colour(const Image& image) {
   // Chroma subsampling of a gray JPEG leaves a level or two of difference.
   constexpr int kTolerance = 8;
-  for (std::size_t i = 0; i + 2 < rgb.pixels.size(); i += 3) {
-    const int r = rgb.pixels[i], g = rgb.pixels[i + 1], b = rgb.pixels[i + 2];
+  const auto step = static_cast<std::size_t>(image.channels);
+  for (std::size_t i = 0; i + 2 < image.pixels.size(); i += step) {
+    const int r = image.pixels[i], g = image.pixels[i + 1], b = image.pixels[i + 2];
     if (r - g > kTolerance || g - r > kTolerance || g - b > kTolerance || b - g > kTolerance) return true;
   }
   return false;
@@ -93,15 +94,29 @@ MaskKind kind_of(const Levels& l, const Image& gray, const ImageInfo& info) {
 
 }  // namespace
 
-MaskReport check_mask(const Image& rgb, const ImageInfo& info) {
+bool is_shape_in_alpha(const Image& rgba) {
+  if (rgba.channels != 4) return false;
+  const std::vector<std::uint8_t>& p = rgba.pixels;
+  bool alpha_varies = false;
+  for (std::size_t i = 4; i < p.size(); i += 4) {
+    if (p[i] != p[0] || p[i + 1] != p[1] || p[i + 2] != p[2]) return false;
+    alpha_varies = alpha_varies || p[i + 3] != p[3];
+  }
+  return alpha_varies;
+}
+
+MaskReport check_mask(const Image& mask, const ImageInfo& info) {
   MaskReport report;
-  const Image gray = convert_color(rgb, ColorMode::gray);
+  const Image gray = convert_color(mask, ColorMode::gray);
   const Levels levels = levels_of(gray);
   std::int64_t foreground = 0;
   for (int v = levels.brightest / 2 + 1; v < 256; ++v)
     foreground += levels.counts[static_cast<std::size_t>(v)];
   report.foreground = static_cast<double>(foreground) / static_cast<double>(levels.pixels);
-  report.kind = has_colour(rgb) ? MaskKind::colour : kind_of(levels, gray, info);
+  report.brightest = levels.brightest;
+  report.kind = is_shape_in_alpha(mask) ? MaskKind::alpha
+                : has_colour(mask)      ? MaskKind::colour
+                                        : kind_of(levels, gray, info);
   return report;
 }
 

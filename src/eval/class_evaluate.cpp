@@ -143,7 +143,10 @@ ClassEvaluation evaluate(const fs::path& folder, const Predictor* predictor, con
   ClassEvaluation out;
   out.table = table;
   out.name = options.name.empty() ? eval::folder_name(folder) : options.name;
-  const data::Pairing pairing = data::pair_by_stem(folder, truths);
+  const NameAffix& affix = predictor != nullptr ? options.picture_affix : options.prediction_affix;
+  const data::Pairing pairing =
+      data::pair_by_name({folder, affix}, {truths, options.truth_affix}, {options.recursive});
+  if (!pairing.not_read.empty()) out.warnings.push_back(describe_not_read(pairing.not_read));
   eval::note_unpaired(pairing.first_alone, truths, options.strict, out.warnings, out.unpaired);
   eval::note_unpaired(pairing.second_alone, folder, options.strict, out.warnings, out.unpaired);
   std::vector<Task> tasks;
@@ -151,10 +154,11 @@ ClassEvaluation evaluate(const fs::path& folder, const Predictor* predictor, con
     tasks.push_back(predictor != nullptr ? Task{p.second, {}, p.first} : Task{p.second, p.first, {}});
   }
   if (predictor == nullptr && !options.pictures.empty()) {  // only shown beside the worst
-    const auto pictures = data::pictures_by_stem(options.pictures);
-    for (Task& task : tasks) {
-      const auto found = pictures.find(task.truth.stem().string());
-      if (found != pictures.end()) task.picture = found->second;
+    const data::Pictures pictures =
+        data::pictures_by_name({options.pictures, options.picture_affix}, {options.recursive}).pictures;
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      const auto found = pictures.find(pairing.pairs[i].name);
+      if (found != pictures.end()) tasks[i].picture = found->second.file;
     }
   }
   std::vector<Outcome> outcomes(tasks.size());

@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <exception>
-#include <fstream>
 #include <span>
-#include <string_view>
 
+#include "data/mask_check.h"
 #include "data/pairing.h"
 #include "eval/arguments.h"
 #include "eval/pool.h"
@@ -31,6 +29,7 @@ using eval::threads_of;
 // What one picture is scored from.
 struct Task {
   fs::path truth, prediction, picture;  // prediction empty: made by the predictor from the picture
+  std::string name;                     // by which they pair
 };
 
 // What became of it, beside its record.
@@ -38,29 +37,36 @@ struct Outcome {
   bool scored = false;
   bool resized = false;
   int prediction_width = 0, prediction_height = 0;
+  int brightest = 0;            // grey level of the ground truth
+  bool shape_in_alpha = false;  // of the ground truth, which is then one colour all over
   std::string error;
   fs::path failed_file;
 };
 
-// A gray PNG of 16 bits is clipped at 255 by Pillow and cut to its high byte by OpenCV: whichever is done
-// without a word scores the wrong map.
-void refuse_deep_gray(const fs::path& path) {
-  std::array<char, 26> head{};  // signature, length and name of IHDR, width, height, depth, colour type
-  std::ifstream file(path, std::ios::binary);
-  if (!file.read(head.data(), head.size())) return;  // the decoder will say what is wrong
-  const std::string_view bytes(head.data(), head.size());
-  constexpr std::string_view kSignature = "\x89PNG\r\n\x1A\n";
-  if (bytes.starts_with(kSignature) && bytes[24] == 16 && bytes[25] == 0) {
-    throw ImageError(
-        fmt::format("{}: a gray PNG of 16 bits, which readers bring to 8 bits in different ways; "
-                    "store the map with 8 bits",
-                    path.string()));
-  }
+// Readers bring gray of more than 8 bits to 8 in different ways (Pillow clips at 255, OpenCV keeps the high
+// byte): whichever is done without a word scores the wrong map.
+void refuse_deep(const fs::path& path, const ImageInfo& info) {
+  if (!info.deep) return;
+  throw ImageError(fmt::format(
+      "{}: a gray {} of 16 bits or floating point, which readers bring to 8 bits in different ways; "
+      "store the map with 8 bits, 0 to 255",
+      path.string(), name_of(info.format)));
 }
 
-Image read(const fs::path& path, ColorMode mode, bool upright) {
-  if (mode == ColorMode::gray) refuse_deep_gray(path);
-  return read_image(path, {.mode = mode, .apply_exif_orientation = upright});
+Image read(const fs::path& path, ColorMode mode, bool upright, ImageInfo* info = nullptr) {
+  ImageInfo own;
+  Image image = read_image(path, {.mode = mode, .apply_exif_orientation = upright}, &own);
+  if (mode == ColorMode::gray) refuse_deep(path, own);
+  if (info != nullptr) *info = own;
+  return image;
+}
+
+// What a ground truth means that has nothing above 128.
+void look_at_levels(const fs::path& path, const Image& truth, const ImageInfo& info, Outcome& out) {
+  out.brightest = truth.pixels.empty() ? 0 : *std::max_element(truth.pixels.begin(), truth.pixels.end());
+  const int darkest = truth.pixels.empty() ? 0 : *std::min_element(truth.pixels.begin(), truth.pixels.end());
+  if (info.alpha && darkest == out.brightest)
+    out.shape_in_alpha = data::is_shape_in_alpha(read_image(path, {.mode = ColorMode::rgba}));
 }
 
 metrics::EmptyTruth policy_of(EmptyPolicy p) {
@@ -89,7 +95,9 @@ Outcome score(const Task& task, const Predictor* predictor, bool upright, metric
   fs::path current;
   try {
     current = task.truth;
-    const Image truth = read(task.truth, ColorMode::gray, upright);
+    ImageInfo info;
+    const Image truth = read(task.truth, ColorMode::gray, upright, &info);
+    look_at_levels(task.truth, truth, info, out);
     Image picture;
     if (!task.picture.empty()) {
       current = task.picture;
@@ -162,19 +170,75 @@ void note_resized(const std::vector<Task>& tasks, const Scored& scored, bool str
                   count, tasks.size(), example));
 }
 
+std::string examples(const std::vector<std::string>& names) {
+  constexpr std::size_t kNamed = 3;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(kNamed, names.size()); ++i) out += (i == 0 ? "" : ", ") + names[i];
+  return names.size() > kNamed ? out + fmt::format(" and {} more", names.size() - kNamed) : out;
+}
+
+// Ground truths in which nothing is foreground though something is drawn: levels of 0 and 1, classes, alpha.
+void note_levels(const std::vector<Task>& tasks, const Scored& scored, Evaluation& out) {
+  std::vector<std::string> dim, alpha;
+  int brightest = 0;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const Outcome& o = scored.outcomes[i];
+    if (!o.scored) continue;
+    const std::string name = tasks[i].truth.filename().string();
+    if (o.shape_in_alpha) {
+      alpha.push_back(name);
+      if (o.brightest <= 128) ++out.dim_truths;
+    } else if (o.brightest > 0 && o.brightest <= 128) {
+      dim.push_back(name);
+      brightest = std::max(brightest, o.brightest);
+    }
+  }
+  out.dim_truths += dim.size();
+  if (!dim.empty()) {
+    const bool many = brightest > 1 && brightest < 64;
+    out.warnings.push_back(
+        fmt::format("{} of {} ground truths have no level above 128, so that nothing in them counts as "
+                    "foreground; their highest "
+                    "level is {}: {} ({})",
+                    dim.size(), tasks.size(), brightest,
+                    many ? "if these are numbers of classes, write 255 for those that are foreground"
+                         : fmt::format("multiply them by {:.3g}", 255.0 / brightest),
+                    examples(dim)));
+  }
+  if (!alpha.empty()) {
+    out.warnings.push_back(fmt::format(
+        "{} of {} ground truths are one colour all over and keep their shape in alpha, which is not read: "
+        "save the alpha channel as the mask ({})",
+        alpha.size(), tasks.size(), examples(alpha)));
+  }
+}
+
+void note_not_read(const std::vector<fs::path>& files, Evaluation& out) {
+  if (!files.empty()) out.warnings.push_back(describe_not_read(files));
+}
+
 // Pictures for the tasks of a folder of predictions. Those that are missing are said, and go without.
-void add_pictures(const fs::path& folder, bool strict, std::vector<Task>& tasks, Evaluation& out) {
-  const auto pictures = data::pictures_by_stem(folder);
+void add_pictures(const EvaluateOptions& options, std::vector<Task>& tasks, Evaluation& out) {
+  const auto [pictures, not_read] =
+      data::pictures_by_name({options.pictures, options.picture_affix}, {options.recursive});
+  note_not_read(not_read, out);
   std::vector<fs::path> alone;
   for (Task& task : tasks) {
-    const auto found = pictures.find(task.truth.stem().string());
+    const auto found = pictures.find(task.name);
     if (found == pictures.end()) {
       alone.push_back(task.truth);
     } else {
-      task.picture = found->second;
+      task.picture = found->second.file;
     }
   }
-  note_unpaired(alone, folder, strict, out.warnings, out.unpaired);
+  note_unpaired(alone, options.pictures, options.strict, out.warnings, out.unpaired);
+}
+
+// The folders of its name, and the file's own.
+std::string shown_name(const Task& task) {
+  const std::size_t slash = task.name.rfind('/');
+  const std::string folder = slash == std::string::npos ? "" : task.name.substr(0, slash + 1);
+  return folder + task.truth.filename().string();
 }
 
 std::vector<double> numbers(const std::vector<metrics::Value>& values) {
@@ -196,7 +260,7 @@ void fill(const std::vector<Task>& tasks, Scored scored, const EvaluateOptions& 
     metrics::ImageScores& record = scored.records[i];
     EvaluatedImage image;
     image.counted = metrics::apply_policy(policy_of(options.empty), record);
-    image.name = tasks[i].truth.filename().string();
+    image.name = shown_name(tasks[i]);
     image.truth = tasks[i].truth;
     image.prediction = tasks[i].prediction;
     image.picture = tasks[i].picture;
@@ -237,14 +301,17 @@ Evaluation evaluate(const fs::path& predictions, const fs::path& truths, const E
   check(options);
   Evaluation out;
   out.name = options.name.empty() ? folder_name(predictions) : options.name;
-  const data::Pairing pairing = data::pair_by_stem(predictions, truths);
+  const data::Pairing pairing = data::pair_by_name({predictions, options.prediction_affix},
+                                                   {truths, options.truth_affix}, {options.recursive});
+  note_not_read(pairing.not_read, out);
   note_unpaired(pairing.first_alone, truths, options.strict, out.warnings, out.unpaired);
   note_unpaired(pairing.second_alone, predictions, options.strict, out.warnings, out.unpaired);
   std::vector<Task> tasks;
-  for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, p.first, {}});
-  if (!options.pictures.empty()) add_pictures(options.pictures, options.strict, tasks, out);
+  for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, p.first, {}, p.name});
+  if (!options.pictures.empty()) add_pictures(options, tasks, out);
   Scored scored = score_all(tasks, nullptr, options);
   note_resized(tasks, scored, options.strict, out);
+  note_levels(tasks, scored, out);
   fill(tasks, std::move(scored), options, out);
   return out;
 }
@@ -254,13 +321,16 @@ Evaluation evaluate(const Predictor& predictor, const fs::path& truths, const Ev
   if (!predictor) throw UsageError("evaluate: the predictor is empty");
   Evaluation out;
   out.name = options.name.empty() ? folder_name(options.pictures) : options.name;
-  const data::Pairing pairing = data::pair_by_stem(options.pictures, truths);
+  const data::Pairing pairing = data::pair_by_name({options.pictures, options.picture_affix},
+                                                   {truths, options.truth_affix}, {options.recursive});
+  note_not_read(pairing.not_read, out);
   note_unpaired(pairing.first_alone, truths, options.strict, out.warnings, out.unpaired);
   note_unpaired(pairing.second_alone, options.pictures, options.strict, out.warnings, out.unpaired);
   std::vector<Task> tasks;
-  for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, {}, p.first});
+  for (const data::Pair& p : pairing.pairs) tasks.push_back({p.second, {}, p.first, p.name});
   Scored scored = score_all(tasks, &predictor, options);
   note_resized(tasks, scored, options.strict, out);
+  note_levels(tasks, scored, out);
   fill(tasks, std::move(scored), options, out);
   return out;
 }

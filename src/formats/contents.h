@@ -14,6 +14,7 @@ struct Contents {
   std::vector<NamedTensor> tensors;
   std::string wrapper;
   std::map<std::string, std::string> metadata;
+  std::vector<std::string> passed_over;  // what unknown objects beside the tensors are of
 };
 
 /// Each reads one format; the views point into `file`. FormatError.

@@ -37,7 +37,7 @@ struct Value {
   std::uint32_t id = 0;  // node of a container, or the host's number
   std::int64_t integer = 0;
   double real = 0;
-  std::string_view text = {};  // points into the pickle
+  std::string_view text = {};  // points into the pickle; of globals and objects the name the host knows
 
   bool is(ValueKind k) const { return kind == k; }
   bool is_text(std::string_view s) const { return kind == ValueKind::text && text == s; }

@@ -24,7 +24,15 @@ std::vector<StateDict::Entry> entries_of(const PickleMachine& machine, const Val
   std::unordered_map<std::string_view, std::size_t> seen;
   const auto items = machine.items(dict);
   for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
-    if (!items[i].is(ValueKind::text) || !items[i + 1].is(ValueKind::tensor)) continue;
+    if (!items[i].is(ValueKind::text)) continue;
+    if (items[i + 1].is(ValueKind::object) && !items[i + 1].text.empty()) {
+      // Loaded without it, the result might be another than PyTorch's, which would call what is named here.
+      throw FormatError(fmt::format(
+          "'{}' among its tensors is an object of '{}', not a tensor; nothing was executed. If you trust the "
+          "file, load it in Python and save model.state_dict() alone",
+          printable(items[i].text), items[i + 1].text));
+    }
+    if (!items[i + 1].is(ValueKind::tensor)) continue;
     const std::string_view name = items[i].text;
     if (!is_valid_utf8(name))
       throw FormatError(fmt::format("a tensor's name is not text: '{}'", printable(name)));
@@ -94,15 +102,26 @@ class Search {
 
 }  // namespace
 
-StateDict find_state_dict(const PickleMachine& machine, const Value& root) {
+StateDict find_state_dict(const PickleMachine& machine, const Value& root, std::string_view foreign) {
+  if (!root.is(ValueKind::dict) && !root.text.empty() && !root.is(ValueKind::text)) {
+    throw FormatError(fmt::format(
+        "it holds an object of '{}', not a dict of tensors; nothing was executed. Load it in Python and save "
+        "model.state_dict() alone",
+        printable(root.text)));
+  }
   if (!root.is(ValueKind::dict)) {
     throw FormatError(
         fmt::format("it holds {}, not a dict of tensors; save model.state_dict()", name_of(root.kind)));
   }
   const auto found = Search(machine)(root, "");
   if (found.empty()) {
-    throw FormatError(
-        "no tensors in it, neither as a state_dict nor under 'model', 'state_dict' or the like");
+    throw FormatError(fmt::format(
+        "no tensors in it, neither as a state_dict nor under 'model', 'state_dict' or the like{}",
+        foreign.empty()
+            ? ""
+            : fmt::format("; it holds an object of '{}', which is not read: load it in Python and save "
+                          "model.state_dict() alone",
+                          printable(foreign))));
   }
   if (found.size() > 1) {
     throw FormatError(

@@ -20,7 +20,8 @@ struct StateDict {
 
 /// A dict of names to tensors: the whole file, or one of its members (under the usual names first, else the
 /// only one there is). FormatError if there is none, or no telling which.
-StateDict find_state_dict(const PickleMachine& machine, const Value& root);
+/// `foreign`: the name of an object that is not read, for the message; "" if there is none.
+StateDict find_state_dict(const PickleMachine& machine, const Value& root, std::string_view foreign = {});
 
 /// What every one of the names begins with and is no part of the model: "module." of DataParallel,
 /// "_orig_mod." of torch.compile, "model." and "net." of training frameworks; also several of them. Else "".

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -19,13 +21,48 @@ bool starts_with(std::span<const std::byte> file, std::string_view text) {
   return std::string_view(reinterpret_cast<const char*>(file.data()), file.size()).starts_with(text);
 }
 
+// Without a byte order mark and white space before it.
+std::string_view text_start(std::span<const std::byte> file) {
+  std::string_view text(reinterpret_cast<const char*>(file.data()), std::min<std::size_t>(file.size(), 512));
+  for (const std::string_view mark : {"\xEF\xBB\xBF", "\xFF\xFE", "\xFE\xFF"}) {
+    if (text.starts_with(mark)) text.remove_prefix(mark.size());
+  }
+  // UTF-16 has a zero beside each of these.
+  const auto first = text.find_first_not_of(std::string_view(" \t\r\n\0", 5));
+  return first == std::string_view::npos ? std::string_view() : text.substr(first);
+}
+
+struct Magic {
+  std::string_view bytes, what;
+  std::size_t at = 0;
+};
+using namespace std::string_view_literals;
+constexpr auto kArchives = std::to_array<Magic>({{"\x1F\x8B"sv, "a gzip"},
+                                                 {"BZh"sv, "a bzip2"},
+                                                 {"\xFD"
+                                                  "7zXZ\0"sv,
+                                                  "an xz"},
+                                                 {"7z\xBC\xAF\x27\x1C"sv, "a 7z"},
+                                                 {"Rar!\x1A\x07"sv, "a rar"},
+                                                 {"\x28\xB5\x2F\xFD"sv, "a zstd"},
+                                                 {"\x04\x22\x4D\x18"sv, "an lz4"},
+                                                 {"ustar"sv, "a tar", 257}});
+
 // What people pass by mistake deserves its own words.
 [[noreturn]] void refuse_unknown(std::span<const std::byte> file) {
   if (file.empty()) throw FormatError("the file is empty");
   if (starts_with(file, "version https://git-lfs")) {
     throw FormatError("a Git LFS pointer, not the weights themselves; fetch them with `git lfs pull`");
   }
-  if (starts_with(file, "<")) throw FormatError("a web page, not weights; the download went wrong");
+  for (const Magic& m : kArchives) {
+    if (file.size() > m.at && starts_with(file.subspan(m.at), m.bytes))
+      throw FormatError(fmt::format("{} archive, not the weights themselves; unpack it first", m.what));
+  }
+  const std::string_view text = text_start(file);
+  if (text.starts_with('<')) throw FormatError("a web page, not weights; the download went wrong");
+  if (text.starts_with('{'))
+    throw FormatError("a text (JSON), not weights; the download went wrong, or another file was meant");
+  if (starts_with(file, "\x89HDF")) throw FormatError("an HDF5 file (Keras), not a PyTorch checkpoint");
   if (starts_with(file, "\x80"))
     throw FormatError("a plain pickle, not written by torch.save; save the state_dict with torch.save");
   throw FormatError("neither safetensors nor a PyTorch checkpoint (.pth, .pt)");
@@ -90,6 +127,11 @@ struct TensorFile::Impl {
     } catch (const FormatError& e) {
       throw FormatError(fmt::format("cannot read {}: {}", path.string(), e.what()));
     }
+    index();
+  }
+
+  void index() {
+    by_name.clear();
     for (const auto& t : contents.tensors) by_name.emplace(t.name, &t.view);
   }
 };
@@ -131,6 +173,17 @@ const std::vector<NamedTensor>& TensorFile::tensors() const {
 }
 const std::map<std::string, std::string>& TensorFile::metadata() const {
   return impl_->contents.metadata;
+}
+
+const std::vector<std::string>& TensorFile::passed_over() const {
+  return impl_->contents.passed_over;
+}
+
+void TensorFile::rename(std::vector<std::string> names) {
+  std::vector<NamedTensor>& tensors = impl_->contents.tensors;
+  for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].name = std::move(names[i]);
+  std::erase_if(tensors, [](const NamedTensor& t) { return t.name.empty(); });
+  impl_->index();
 }
 
 const TensorView* TensorFile::find(std::string_view name) const {

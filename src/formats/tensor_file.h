@@ -41,6 +41,10 @@ class TensorFile {
   const std::string& prefix() const;
   /// In file order.
   const std::vector<NamedTensor>& tensors() const;
+  /// Classes and functions of objects beside the tensors, which were passed over: "omegaconf.DictConfig".
+  const std::vector<std::string>& passed_over() const;
+  /// Gives tensor i the name `names[i]`; those with an empty one are left out. Names must not come twice.
+  void rename(std::vector<std::string> names);
   /// nullptr if there is none of that name.
   const TensorView* find(std::string_view name) const;
   /// safetensors' __metadata__; empty for pickles.

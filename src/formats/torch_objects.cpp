@@ -104,9 +104,106 @@ constexpr auto kBuiltins = std::to_array<std::string_view>(
      "bytearray", "complex", "slice", "range", "object"});
 constexpr auto kInert =
     static_cast<std::uint32_t>(kKnown.size());  // id of the names in kBuiltins, and numpy.dtypes.*
+constexpr std::uint32_t kForeign = kInert + 1;  // of every name that is on no list
+
+// Packages whose functions run programs or code, or open files and connections: no checkpoint has a use for
+// them, an attack has. Nothing would be executed anyhow; the file is refused so that it is told.
+constexpr auto kDangerous = std::to_array<std::string_view>({"builtins",
+                                                             "__builtin__",
+                                                             "os",
+                                                             "posix",
+                                                             "nt",
+                                                             "posixpath",
+                                                             "ntpath",
+                                                             "subprocess",
+                                                             "_posixsubprocess",
+                                                             "commands",
+                                                             "popen2",
+                                                             "sys",
+                                                             "shutil",
+                                                             "socket",
+                                                             "importlib",
+                                                             "imp",
+                                                             "runpy",
+                                                             "pty",
+                                                             "code",
+                                                             "codeop",
+                                                             "ctypes",
+                                                             "_ctypes",
+                                                             "pickle",
+                                                             "_pickle",
+                                                             "cPickle",
+                                                             "cloudpickle",
+                                                             "dill",
+                                                             "joblib",
+                                                             "marshal",
+                                                             "types",
+                                                             "operator",
+                                                             "_operator",
+                                                             "asyncio",
+                                                             "multiprocessing",
+                                                             "threading",
+                                                             "_thread",
+                                                             "signal",
+                                                             "tempfile",
+                                                             "io",
+                                                             "_io",
+                                                             "glob",
+                                                             "fileinput",
+                                                             "zipfile",
+                                                             "tarfile",
+                                                             "urllib",
+                                                             "urllib2",
+                                                             "http",
+                                                             "httplib",
+                                                             "requests",
+                                                             "ftplib",
+                                                             "smtplib",
+                                                             "telnetlib",
+                                                             "webbrowser",
+                                                             "antigravity",
+                                                             "pdb",
+                                                             "bdb",
+                                                             "cProfile",
+                                                             "profile",
+                                                             "timeit",
+                                                             "trace",
+                                                             "doctest",
+                                                             "unittest",
+                                                             "pip",
+                                                             "setuptools",
+                                                             "distutils",
+                                                             "ensurepip",
+                                                             "venv",
+                                                             "pkgutil",
+                                                             "zipimport",
+                                                             "inspect",
+                                                             "gc",
+                                                             "site",
+                                                             "atexit",
+                                                             "concurrent",
+                                                             "xmlrpc",
+                                                             "linecache",
+                                                             "mmap"});
+// Functions of packages that are otherwise harmless.
+constexpr auto kDangerousParts = std::to_array<std::string_view>(
+    {"torch.load", "torch.hub.", "torch.jit.", "torch.package.", "torch.utils.cpp_extension.", "torch.ops.",
+     "torch.storage._load_from_bytes", "torch.serialization.load", "torch._dynamo.", "torch._inductor.",
+     "numpy.load", "numpy.testing.", "numpy.f2py.", "numpy.distutils.", "copyreg.add_extension",
+     "functools.reduce"});
 
 Value object() {
   return {.kind = ValueKind::object};
+}
+
+const Known* known_of(const Value& v) {
+  return v.is(ValueKind::global) && v.id < kKnown.size() ? &kKnown[v.id] : nullptr;
+}
+
+bool is_dangerous(std::string_view module, std::string_view full) {
+  const std::string_view package = module.substr(0, module.find('.'));
+  return std::ranges::count(kDangerous, package) > 0 ||
+         std::ranges::any_of(kDangerousParts, [&](std::string_view p) { return full.starts_with(p); });
 }
 
 std::int64_t integer(const Value& v, std::string_view what) {
@@ -157,15 +254,26 @@ Value TorchObjects::global(std::string_view module, std::string_view name) {
         fmt::format("it holds tensors of type 'torch.{}', which is not read; convert them in Python first",
                     printable(name)));
   }
-  throw FormatError(
-      fmt::format("it refers to '{}.{}', which is not one of the names a checkpoint may use; nothing was "
-                  "executed. If you trust the file, load it in Python and save model.state_dict() alone",
-                  printable(module), printable(name)));
+  const std::string full = fmt::format("{}.{}", printable(module), printable(name));
+  if (is_dangerous(module, full)) {
+    throw FormatError(
+        fmt::format("it refers to '{}', which is not one of the names a checkpoint may use; nothing was "
+                    "executed. If you trust the file, load it in Python and save model.state_dict() alone",
+                    full));
+  }
+  constexpr std::size_t kMostForeign = 4096;
+  const auto [at, is_new] = foreign_.insert(full);
+  if (is_new && foreign_.size() > kMostForeign) {
+    throw FormatError(fmt::format("it names more than {} classes and functions; no checkpoint needs as many",
+                                  kMostForeign));
+  }
+  return {.kind = ValueKind::global, .id = kForeign, .text = *at};
 }
 
 Value TorchObjects::call(PickleMachine& machine, const Value& callable, const Value& args) {
   if (!callable.is(ValueKind::global)) throw FormatError(fmt::format("{} is called", name_of(callable.kind)));
   const auto a = machine.items(args);
+  if (callable.id == kForeign) return {.kind = ValueKind::object, .text = callable.text};
   if (callable.id == kInert) return object();
   const Known& known = kKnown[callable.id];
   const auto need = [&](std::size_t n) {
@@ -180,10 +288,11 @@ Value TorchObjects::call(PickleMachine& machine, const Value& callable, const Va
       return rebuild_tensor(machine, a, std::nullopt);
     case Meaning::rebuild_tensor_v3: {
       need(7);
-      if (!a[6].is(ValueKind::global) || a[6].id == kInert || kKnown[a[6].id].meaning != Meaning::dtype) {
+      const Known* dtype = known_of(a[6]);
+      if (dtype == nullptr || dtype->meaning != Meaning::dtype) {
         throw FormatError("a tensor whose dtype is not one");
       }
-      return rebuild_tensor(machine, a, kKnown[a[6].id].dtype);
+      return rebuild_tensor(machine, a, dtype->dtype);
     }
     case Meaning::rebuild_parameter:
       need(1);
@@ -192,10 +301,10 @@ Value TorchObjects::call(PickleMachine& machine, const Value& callable, const Va
       return a[0];
     case Meaning::rebuild_from_type: {
       need(3);
-      const bool plain = a[0].is(ValueKind::global) && a[0].id != kInert &&
-                         (kKnown[a[0].id].meaning == Meaning::rebuild_tensor ||
-                          kKnown[a[0].id].meaning == Meaning::rebuild_tensor_v3 ||
-                          kKnown[a[0].id].meaning == Meaning::rebuild_parameter);
+      const Known* rebuild = known_of(a[0]);
+      const bool plain = rebuild != nullptr && (rebuild->meaning == Meaning::rebuild_tensor ||
+                                                rebuild->meaning == Meaning::rebuild_tensor_v3 ||
+                                                rebuild->meaning == Meaning::rebuild_parameter);
       if (!plain) throw FormatError("a tensor of a class of its own that is not rebuilt as a plain one");
       return call(machine, a[0], a[2]);
     }
@@ -240,11 +349,10 @@ Value TorchObjects::persistent(PickleMachine& machine, const Value& id) {
         "it holds a whole module with its source code; load it in Python and save model.state_dict() alone");
   }
   if (a.size() < 5 || !a[0].is_text("storage")) throw FormatError("a reference that is not one to a storage");
-  const bool typed =
-      a[1].is(ValueKind::global) && a[1].id != kInert && kKnown[a[1].id].meaning == Meaning::storage;
-  if (!typed) throw FormatError("a storage without a type");
+  const Known* type = known_of(a[1]);
+  if (type == nullptr || type->meaning != Meaning::storage) throw FormatError("a storage without a type");
   if (!a[2].is(ValueKind::text)) throw FormatError("a storage whose key is not a string");
-  StorageRef s{.dtype = kKnown[a[1].id].dtype, .key = a[2].text, .numel = integer(a[4], "storage size")};
+  StorageRef s{.dtype = type->dtype, .key = a[2].text, .numel = integer(a[4], "storage size")};
   if (a.size() > 5 && !a[5].is(ValueKind::none)) {
     const auto view = machine.items(a[5]);
     if (view.size() != 3) throw FormatError("a storage that is a part of another, without saying which");

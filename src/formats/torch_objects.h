@@ -1,10 +1,13 @@
 // What PyTorch's pickles name: storages, the functions that rebuild tensors from them, and the plain classes
-// that training checkpoints carry beside. The list is fixed; any other name is refused.
+// that training checkpoints carry beside. Other names stand for placeholders, whatever is done with them
+// makes another empty one; names whose only use is to run something are refused. Nothing is ever executed.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,12 +39,15 @@ class TorchObjects final : public PickleHost {
 
   const std::vector<StorageRef>& storages() const { return storages_; }
   const std::vector<TensorRef>& tensors() const { return tensors_; }
+  /// Names that stand for placeholders: "omegaconf.dictconfig.DictConfig".
+  const std::set<std::string, std::less<>>& foreign() const { return foreign_; }
 
  private:
   Value rebuild_tensor(PickleMachine& machine, std::span<const Value> args, std::optional<DType> dtype);
 
   std::vector<StorageRef> storages_;
   std::vector<TensorRef> tensors_;
+  std::set<std::string, std::less<>> foreign_;  // a placeholder's text points into it
 };
 
 /// The tensor as a view of its storage's bytes. FormatError if it reaches outside of them.

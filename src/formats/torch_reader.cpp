@@ -35,7 +35,9 @@ std::span<const std::byte> part_of(std::span<const std::byte> bytes, const Stora
 // Every tensor is checked, those that are not part of the model too: a file is sound or it is refused.
 Contents collect(const PickleMachine& machine, const TorchObjects& objects, const Value& root,
                  const Storages& storages) {
-  const StateDict dict = find_state_dict(machine, root);
+  const std::string_view foreign =
+      objects.foreign().empty() ? std::string_view() : std::string_view(*objects.foreign().begin());
+  const StateDict dict = find_state_dict(machine, root, foreign);
   std::unordered_map<std::uint32_t, std::string_view> names;
   for (const auto& e : dict.entries) names.emplace(e.tensor, e.name);
   std::vector<TensorView> views;
@@ -51,6 +53,7 @@ Contents collect(const PickleMachine& machine, const TorchObjects& objects, cons
   }
   Contents out;
   out.wrapper = dict.wrapper;
+  out.passed_over.assign(objects.foreign().begin(), objects.foreign().end());
   out.tensors.reserve(dict.entries.size());
   for (const auto& e : dict.entries) out.tensors.push_back({std::string(e.name), views[e.tensor]});
   return out;
@@ -64,13 +67,31 @@ std::string_view folder_of(const ZipArchive& zip) {
   return slash == std::string_view::npos ? std::string_view() : first.substr(0, slash + 1);
 }
 
+// People zip weights, and pass NumPy's and Keras' zip files.
+[[noreturn]] void refuse_archive(const ZipArchive& zip) {
+  for (const ZipEntry& e : zip.entries()) {
+    for (const std::string_view inside : {".pth", ".pt", ".ckpt", ".safetensors", ".bin"}) {
+      if (e.name.ends_with(inside)) {
+        throw FormatError(
+            fmt::format("a zip archive around weights ({}); unpack it first", printable(e.name)));
+      }
+    }
+    if (e.name.ends_with(".npy"))
+      throw FormatError("NumPy arrays (.npz), not a checkpoint; save model.state_dict() with torch.save");
+  }
+  throw FormatError(
+      fmt::format("a zip file without data.pkl: not one written by torch.save (it holds {}{})",
+                  printable(zip.entries().front().name),
+                  zip.entries().size() > 1 ? fmt::format(" and {} more", zip.entries().size() - 1) : ""));
+}
+
 const ZipEntry& pickle_entry(const ZipArchive& zip, std::string_view folder) {
   if (zip.find(fmt::format("{}constants.pkl", folder)) != nullptr) {
     throw FormatError(
         "a TorchScript program, not a checkpoint; load it in Python and torch.save(model.state_dict())");
   }
   const ZipEntry* entry = zip.find(fmt::format("{}data.pkl", folder));
-  if (entry == nullptr) throw FormatError("a zip file without data.pkl: not one written by torch.save");
+  if (entry == nullptr) refuse_archive(zip);
   return *entry;
 }
 

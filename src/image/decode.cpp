@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/file.h"
+#include "image/bytes.h"
 #include "image/decoders.h"
 #include "image/picture_reader.h"
 #include "image/pixels.h"
@@ -63,7 +64,7 @@ struct Format {
   Decoded (*decode)(const Source&);
 };
 
-constexpr std::array<Format, 6> kFormats = {{
+constexpr std::array<Format, 7> kFormats = {{
     {ImageFormat::jpeg, [](Bytes b) { return starts_with(b, "\xFF\xD8\xFF"); }, decode_jpeg},
     {ImageFormat::png, [](Bytes b) { return starts_with(b, "\x89PNG\r\n\x1A\n"); }, decode_png},
     {ImageFormat::webp, [](Bytes b) { return starts_with(b, "RIFF") && starts_with(b, "WEBP", 8); },
@@ -82,7 +83,31 @@ constexpr std::array<Format, 6> kFormats = {{
               (std::isspace(b[2]) != 0 || b[2] == '#');
      },
      decode_pnm},
+    {ImageFormat::gif, [](Bytes b) { return starts_with(b, "GIF87a") || starts_with(b, "GIF89a"); },
+     decode_gif},
 }};
+
+// What is not read, but deserves its name in the message.
+std::string_view foreign_format(Bytes b) {
+  using namespace std::string_view_literals;
+  if (starts_with(b, "ftyp", 4)) {
+    for (const std::string_view brand : {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"}) {
+      if (starts_with(b, brand, 8)) return "HEIC";
+    }
+    if (starts_with(b, "avif", 8) || starts_with(b, "avis", 8)) return "AVIF";
+    return "MP4";
+  }
+  if (starts_with(b, "\0\0\0\x0CjP  "sv) || starts_with(b, "\xFF\x4F\xFF\x51"sv)) return "JPEG 2000";
+  if (starts_with(b, "\0\0\0\x0CJXL "sv) || starts_with(b, "\xFF\x0A"sv)) return "JPEG XL";
+  if (starts_with(b, "8BPS")) return "Photoshop";
+  if (starts_with(b, "DICM", 128)) return "DICOM";
+  if (starts_with(b, "%PDF")) return "PDF";
+  if (starts_with(b, "\x76\x2F\x31\x01"sv)) return "OpenEXR";
+  if (starts_with(b, "\0\x05\x16\x07"sv)) return "AppleDouble (what macOS keeps beside a file)";
+  if (starts_with(b, "<") || starts_with(b, "\xEF\xBB\xBF<")) return "HTML or XML";
+  if (starts_with(b, "version https://git-lfs")) return "Git LFS (fetch it with `git lfs pull`)";
+  return {};
+}
 
 const Format* find_format(Bytes bytes) {
   const auto f = std::find_if(kFormats.begin(), kFormats.end(), [&](const Format& x) { return x.is(bytes); });
@@ -112,13 +137,16 @@ std::string_view name_of(ImageFormat format) {
       return "BMP";
     case ImageFormat::pnm:
       return "PNM";
+    case ImageFormat::gif:
+      return "GIF";
   }
   return "?";
 }
 
 Image convert_color(Image image, ColorMode mode) {
   const int c = image.channels;
-  const int wanted = mode == ColorMode::gray || (mode == ColorMode::ids && c == 1) ? 1 : 3;
+  const bool one_channel = mode == ColorMode::gray || (mode == ColorMode::ids && c == 1);
+  const int wanted = one_channel ? 1 : mode == ColorMode::rgba ? 4 : 3;
   if (c == wanted) return image;
   if (c != 1 && c != 3 && c != 4)
     throw UsageError(fmt::format("a picture has 1, 3 or 4 channels, not {}", c));
@@ -129,16 +157,30 @@ Image convert_color(Image image, ColorMode mode) {
   if (wanted == 1) {
     for (; from != end; from += c) *to++ = image::luma(from);
   } else {
-    for (; from != end; from += c, to += 3) {
+    for (; from != end; from += c, to += wanted) {
       to[0] = from[0];
       to[1] = from[c == 1 ? 0 : 1];
       to[2] = from[c == 1 ? 0 : 2];
+      if (wanted == 4) to[3] = 255;
     }
   }
   return out;
 }
 
 namespace image {
+
+Bytes rgb_profile(Bytes profile) {
+  constexpr std::size_t kHeader = 132;  // with the number of its tags
+  if (profile.size() < kHeader) return {};
+  const auto text = [&](std::size_t at) {
+    return std::string_view(reinterpret_cast<const char*>(&profile[at]), 4);
+  };
+  const std::size_t size = be32(profile.data());
+  if (size < kHeader || size > profile.size() || size % 4 != 0) return {};
+  if (text(16) != "RGB " || text(36) != "acsp") return {};
+  return profile.first(size);
+}
+
 namespace {
 
 Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name,
@@ -147,17 +189,25 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
                       name,
                       options.max_pixels,
                       spare,
-                      options.mode == ColorMode::ids};
+                      options.mode == ColorMode::ids,
+                      options.mode == ColorMode::rgba,
+                      options.keep_color_profile};
   if (bytes.empty()) fail(source, "the file is empty");
   const Format* format = find_format(source.bytes);
   if (format == nullptr) {
-    fail(source, "it is not a JPEG, PNG, WebP, TIFF, BMP or PNM picture; convert it to one of these");
+    const std::string_view foreign = foreign_format(source.bytes);
+    fail(source,
+         fmt::format("it is {}, not a JPEG, PNG, WebP, TIFF, BMP, PNM or GIF picture; convert it to one of "
+                     "these",
+                     foreign.empty() ? "of an unknown format" : foreign));
   }
   try {
     Decoded decoded = format->decode(source);
     if (info != nullptr) {
-      *info = {format->format, decoded.orientation, decoded.image.channels == 1 && !decoded.palette,
-               decoded.palette};
+      *info = {format->format,  decoded.orientation, decoded.image.channels == 1 && !decoded.palette,
+               decoded.palette, decoded.alpha,       decoded.deep};
+      const auto profile = std::as_bytes(rgb_profile(decoded.profile));
+      info->color_profile.assign(profile.begin(), profile.end());
     }
     // Pillow's TIFF reader turns the picture while loading, asked or not.
     if (options.apply_exif_orientation || format->format == ImageFormat::tiff) {
@@ -189,9 +239,9 @@ Image read_image(const std::filesystem::path& path, const DecodeOptions& options
 }
 
 bool has_image_extension(const std::filesystem::path& path) {
-  static constexpr std::array<std::string_view, 14> kExtensions = {".jpg",  ".jpeg", ".jpe",  ".jfif", ".png",
-                                                                   ".webp", ".tif",  ".tiff", ".bmp",  ".pbm",
-                                                                   ".pgm",  ".ppm",  ".pnm",  ".pfm"};
+  static constexpr std::array<std::string_view, 15> kExtensions = {".gif", ".jpg",  ".jpeg", ".jpe",  ".jfif",
+                                                                   ".png", ".webp", ".tif",  ".tiff", ".bmp",
+                                                                   ".pbm", ".pgm",  ".ppm",  ".pnm",  ".pfm"};
   std::string extension = path.extension().string();
   std::transform(extension.begin(), extension.end(), extension.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -1,11 +1,12 @@
 // One decoder per file format. Each yields the first picture of the file as Pillow's `convert` would leave
-// it: gray where the file has no colour, else RGB. Alpha is dropped, more than 8 bits are brought to 8 as
-// Pillow does.
+// it: gray where the file has no colour, else RGB. Alpha is dropped unless it is wanted, more than 8 bits are
+// brought to 8 as Pillow does.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "sam2unet/image.h"
 
@@ -19,12 +20,17 @@ struct Source {
   std::int64_t max_pixels = 0;
   Image* spare = nullptr;  // whose memory the result may take
   bool ids = false;        // ColorMode::ids
+  bool wants_alpha = false;
+  bool wants_profile = false;
 };
 
 struct Decoded {
-  Image image;  // 1 or 3 channels
+  Image image;  // 1 or 3 channels; 4 only where alpha is wanted and there is some
   int orientation = 1;
   bool palette = false;
+  bool alpha = false;
+  bool deep = false;
+  std::vector<std::uint8_t> profile;  // where wanted; not checked
 };
 
 /// ImageError "cannot decode NAME: REASON".
@@ -44,5 +50,9 @@ Decoded decode_webp(const Source& source);
 Decoded decode_tiff(const Source& source);
 Decoded decode_bmp(const Source& source);
 Decoded decode_pnm(const Source& source);
+Decoded decode_gif(const Source& source);
+
+/// The part of `profile` that is an ICC profile of RGB colours; empty if it is none.
+Bytes rgb_profile(Bytes profile);
 
 }  // namespace sam2unet::image

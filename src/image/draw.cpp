@@ -5,20 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "image/pixels.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
-namespace {
-
-constexpr std::uint8_t kInside = 128;
-
-void check_map(std::span<const float> map, int width, int height) {
-  if (width <= 0 || height <= 0 ||
-      map.size() != static_cast<std::size_t>(width) * static_cast<std::size_t>(height)) {
-    throw UsageError(
-        fmt::format("a map of {} values is not one of {} x {} pixels", map.size(), width, height));
-  }
-}
+namespace image {
 
 void check_pair(const ImageView& picture, const ImageView& mask) {
   if (picture.data == nullptr || mask.data == nullptr) throw UsageError("the picture or its mask is empty");
@@ -29,6 +20,20 @@ void check_pair(const ImageView& picture, const ImageView& mask) {
   if (picture.width != mask.width || picture.height != mask.height) {
     throw UsageError(fmt::format("a mask of {} x {} pixels does not fit a picture of {} x {}", mask.width,
                                  mask.height, picture.width, picture.height));
+  }
+}
+
+}  // namespace image
+
+namespace {
+
+constexpr std::uint8_t kInside = 128;
+
+void check_map(std::span<const float> map, int width, int height) {
+  if (width <= 0 || height <= 0 ||
+      map.size() != static_cast<std::size_t>(width) * static_cast<std::size_t>(height)) {
+    throw UsageError(
+        fmt::format("a map of {} values is not one of {} x {} pixels", map.size(), width, height));
   }
 }
 
@@ -79,7 +84,7 @@ Image threshold_map(std::span<const float> map, int width, int height, double th
 }
 
 Image draw_overlay(const ImageView& picture, const ImageView& mask, const OverlayOptions& options) {
-  check_pair(picture, mask);
+  image::check_pair(picture, mask);
   if (!(options.opacity >= 0.0 && options.opacity <= 1.0)) {
     throw UsageError(fmt::format("an opacity lies between 0 and 1, not at {}", options.opacity));
   }
@@ -102,20 +107,6 @@ Image draw_overlay(const ImageView& picture, const ImageView& mask, const Overla
                            : std::max(1, (std::min(picture.width, picture.height) + kPixelsPerThickness / 2) /
                                              kPixelsPerThickness);
   if (thickness > 0) draw_outline(out, mask, thickness, options.color);
-  return out;
-}
-
-Image cut_out(const ImageView& picture, const ImageView& alpha) {
-  check_pair(picture, alpha);
-  Image out(picture.width, picture.height, 4);
-  for (int y = 0; y < picture.height; ++y) {
-    const std::uint8_t* from = picture.row(y);
-    std::uint8_t* to = out.row(y);
-    for (int x = 0; x < picture.width; ++x, from += picture.channels, to += 4) {
-      for (int c = 0; c < 3; ++c) to[c] = color_of(picture, from, c);
-      to[3] = alpha.row(y)[x];
-    }
-  }
   return out;
 }
 

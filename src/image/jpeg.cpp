@@ -1,5 +1,6 @@
 // JPEG through libjpeg-turbo, with the settings Pillow uses: accurate integer DCT, smooth chroma upsampling.
 #include <cstdio>
+#include <cstdlib>
 
 #include <jpeglib.h>
 
@@ -28,7 +29,7 @@ struct Reader {
   std::jmp_buf on_error = {};
   char message[JMSG_LENGTH_MAX] = {};
 
-  explicit Reader(Bytes bytes);
+  Reader(Bytes bytes, bool wants_profile);
   ~Reader() { jpeg_destroy_decompress(&info); }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -63,7 +64,7 @@ void on_progress(j_common_ptr info) {
   std::longjmp(reader.on_error, 1);  // NOLINT(modernize-avoid-setjmp-longjmp,cert-err52-cpp)
 }
 
-Reader::Reader(Bytes bytes) {
+Reader::Reader(Bytes bytes, bool wants_profile) {
   info.err = jpeg_std_error(&errors);
   errors.error_exit = jump_on_error;
   errors.output_message = [](j_common_ptr) {};
@@ -81,6 +82,7 @@ Reader::Reader(Bytes bytes) {
   progress.progress_monitor = on_progress;
   info.progress = &progress;
   jpeg_save_markers(&info, JPEG_APP0 + 1, 0xFFFF);  // EXIF and XMP
+  if (wants_profile) jpeg_save_markers(&info, JPEG_APP0 + 2, 0xFFFF);
 }
 
 int orientation(const jpeg_decompress_struct& info) {
@@ -89,6 +91,7 @@ int orientation(const jpeg_decompress_struct& info) {
   std::vector<std::uint8_t> exif;
   std::string_view xmp;
   for (const jpeg_marker_struct* m = info.marker_list; m != nullptr; m = m->next) {
+    if (m->marker != JPEG_APP0 + 1) continue;
     const std::string_view data(reinterpret_cast<const char*>(m->data), m->data_length);
     if (data.starts_with(kExif)) {  // long blocks come in several segments
       exif.insert(exif.end(), data.begin() + kExif.size(), data.end());
@@ -99,10 +102,21 @@ int orientation(const jpeg_decompress_struct& info) {
   return orientation_of(exif, xmp);
 }
 
+std::vector<std::uint8_t> color_profile(Reader& reader) {
+  JOCTET* data = nullptr;
+  unsigned size = 0;
+  const bool read =
+      guarded(reader.on_error, [&] { jpeg_read_icc_profile(&reader.info, &data, &size); }) && data != nullptr;
+  std::vector<std::uint8_t> out;
+  if (read) out.assign(data, data + size);
+  std::free(data);  // NOLINT(cppcoreguidelines-no-malloc): the library's way
+  return out;
+}
+
 }  // namespace
 
 Decoded decode_jpeg(const Source& source) {
-  Reader reader(source.bytes);
+  Reader reader(source.bytes, source.wants_profile);
   jpeg_decompress_struct& info = reader.info;
   const auto damaged = [&] { fail(source, fmt::format("the JPEG is damaged ({})", reader.message)); };
 
@@ -136,6 +150,7 @@ Decoded decode_jpeg(const Source& source) {
   if (!started) fail_truncated(source, 0, height);
 
   Decoded out{blank(source, width, height, info.num_components == 1 ? 1 : 3), orientation(info)};
+  if (source.wants_profile && info.num_components == 3) out.profile = color_profile(reader);
   std::vector<std::uint8_t> cmyk(info.num_components == 4 ? static_cast<std::size_t>(width) * 4 : 0);
   for (int y = 0; y < height; ++y) {
     JSAMPROW row = cmyk.empty() ? out.image.row(y) : cmyk.data();

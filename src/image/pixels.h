@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "sam2unet/image.h"
+
 namespace sam2unet::image {
 
 /// Pillow MULDIV255: a * b / 255, rounded.
@@ -33,5 +35,8 @@ inline std::uint8_t unpremultiply(int value, int alpha) {
   if (alpha == 255) return static_cast<std::uint8_t>(value);
   return clip8(value * 255 / alpha);
 }
+
+/// UsageError unless `picture` is gray, RGB or RGBA, and `mask` is gray and of the same size (draw.cpp).
+void check_pair(const ImageView& picture, const ImageView& mask);
 
 }  // namespace sam2unet::image

@@ -105,6 +105,7 @@ struct Metadata {
   std::vector<std::uint8_t> exif;         // of an eXIf chunk
   std::vector<std::uint8_t> raw_profile;  // of a text chunk; counts where there is no eXIf
   std::string xmp;
+  std::vector<std::uint8_t> profile;
 };
 
 void read_text(std::string_view type, std::string_view text, Metadata& out) {
@@ -126,8 +127,15 @@ void read_text(std::string_view type, std::string_view text, Metadata& out) {
   }
 }
 
+// iCCP: a name, the method (0), and the profile, packed.
+std::vector<std::uint8_t> read_profile(std::string_view text) {
+  if (!take_until_zero(text) || text.empty()) return {};
+  const std::string profile = inflate_text(text.substr(1));
+  return {profile.begin(), profile.end()};
+}
+
 // Own walk over the chunks: the ones wanted may also stand after the picture, where libpng need not go.
-int orientation(Bytes file) {
+Metadata read_metadata(Bytes file, bool wants_profile) {
   Metadata found;
   std::size_t at = 8;
   while (file.size() - at >= 12) {
@@ -139,22 +147,33 @@ int orientation(Bytes file) {
       found.exif.assign(data + 8, data + 8 + length);
     else if (type.ends_with("Xt") || type.ends_with("XT"))
       read_text(type, {data + 8, length}, found);
+    else if (type == "iCCP" && wants_profile)
+      found.profile = read_profile({data + 8, length});
     at += length + 12;
   }
+  return found;
+}
+
+int orientation(const Metadata& found) {
   return orientation_of(found.exif.empty() ? found.raw_profile : found.exif, found.xmp);
 }
 
 // What Pillow's convert leaves of each colour type: no alpha, 16 bits cut to the high byte (gray is clipped
 // instead, by the caller), fewer than 8 bits of gray widened, palettes looked up (for ids: a byte per index).
-void set_transforms(png_structp png, int color, int depth, bool ids) {
-  if (color == PNG_COLOR_TYPE_PALETTE && ids) {
+void set_transforms(png_structp png, int color, int depth, const Source& source, bool keep_alpha) {
+  if (color == PNG_COLOR_TYPE_PALETTE && source.ids) {
     png_set_packing(png);
     return;
   }
   if (color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
   if (color == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
   if (color != PNG_COLOR_TYPE_GRAY && depth == 16) png_set_strip_16(png);
-  png_set_strip_alpha(png);
+  if (keep_alpha) {
+    png_set_tRNS_to_alpha(png);
+    png_set_gray_to_rgb(png);
+  } else {
+    png_set_strip_alpha(png);
+  }
 }
 
 }  // namespace
@@ -178,12 +197,15 @@ Decoded decode_png(const Source& source) {
   const int color = png_get_color_type(png, reader.info);
   const int depth = png_get_bit_depth(png, reader.info);
   const bool gray16 = color == PNG_COLOR_TYPE_GRAY && depth == 16;
+  const bool alpha =
+      (color & PNG_COLOR_MASK_ALPHA) != 0 || png_get_valid(png, reader.info, PNG_INFO_tRNS) != 0;
+  const bool keep_alpha = alpha && source.wants_alpha && !gray16;
 
   int channels = 0;
   std::size_t row_bytes = 0;
   int passes = 1;
   const bool ready = guarded(reader.on_error, [&] {
-    set_transforms(png, color, depth, source.ids);
+    set_transforms(png, color, depth, source, keep_alpha);
     passes = png_set_interlace_handling(png);
     png_read_update_info(png, reader.info);
     channels = png_get_channels(png, reader.info);
@@ -191,13 +213,19 @@ Decoded decode_png(const Source& source) {
   });
   if (!ready) damaged();
   const auto pixel_bytes = static_cast<std::size_t>(channels) * (gray16 ? 2 : 1);
-  if ((channels != 1 && channels != 3) || row_bytes != pixel_bytes * static_cast<std::size_t>(width)) {
+  if ((channels != 1 && channels != 3 && !(keep_alpha && channels == 4)) ||
+      row_bytes != pixel_bytes * static_cast<std::size_t>(width)) {
     fail(source, "the PNG is of a kind that is not supported; convert it to 8-bit RGB");
   }
 
   // Interlaced rows are filled in over several passes, so all of them stay until the end.
-  Decoded out{blank(source, width, height, channels), orientation(source.bytes),
-              color == PNG_COLOR_TYPE_PALETTE};
+  Metadata metadata = read_metadata(source.bytes, source.wants_profile);
+  Decoded out{blank(source, width, height, channels),
+              orientation(metadata),
+              color == PNG_COLOR_TYPE_PALETTE,
+              alpha,
+              gray16,
+              std::move(metadata.profile)};
   std::vector<std::uint8_t> wide(gray16 ? row_bytes * static_cast<std::size_t>(height) : 0);
   int y = 0;
   const bool rows_read = guarded(reader.on_error, [&] {
@@ -256,9 +284,12 @@ struct Writer {
 namespace {
 
 // Bytes of a PNG of 8 bits; `palette` is empty where the rows are no indices.
-std::vector<std::byte> encode(const ImageView& image, int color, std::span<const png_color> palette) {
+std::vector<std::byte> encode(const ImageView& image, int color, std::span<const png_color> palette,
+                              std::span<const std::byte> color_profile) {
   if (image.width <= 0 || image.height <= 0 || image.data == nullptr)
     throw UsageError("an empty picture has no PNG");
+  const image::Bytes profile =
+      image::rgb_profile({reinterpret_cast<const std::uint8_t*>(color_profile.data()), color_profile.size()});
   image::Writer writer;
   const bool written = image::guarded(writer.on_error, [&] {
     png_structp png = writer.png;
@@ -272,6 +303,11 @@ std::vector<std::byte> encode(const ImageView& image, int color, std::span<const
                  static_cast<png_uint_32>(image.height), 8, color, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     if (!palette.empty()) png_set_PLTE(png, writer.info, palette.data(), static_cast<int>(palette.size()));
+    if (!profile.empty()) {
+      png_set_benign_errors(png, 1);  // a profile that libpng finds odd is left out
+      png_set_iCCP(png, writer.info, "ICC profile", PNG_COMPRESSION_TYPE_BASE, profile.data(),
+                   static_cast<png_uint_32>(profile.size()));
+    }
     png_write_info(png, writer.info);
     for (int y = 0; y < image.height; ++y) png_write_row(png, image.row(y));
     png_write_end(png, nullptr);
@@ -283,7 +319,7 @@ std::vector<std::byte> encode(const ImageView& image, int color, std::span<const
 
 }  // namespace
 
-std::vector<std::byte> encode_png(const ImageView& image) {
+std::vector<std::byte> encode_png(const ImageView& image, std::span<const std::byte> color_profile) {
   int color = 0;
   switch (image.channels) {
     case 1:
@@ -298,7 +334,7 @@ std::vector<std::byte> encode_png(const ImageView& image) {
     default:
       throw UsageError(fmt::format("a PNG has 1, 3 or 4 channels, not {}", image.channels));
   }
-  return encode(image, color, {});
+  return encode(image, color, {}, image.channels == 1 ? std::span<const std::byte>() : color_profile);
 }
 
 std::vector<std::byte> encode_indexed_png(const ImageView& indices, std::span<const Color> palette) {
@@ -317,7 +353,7 @@ std::vector<std::byte> encode_indexed_png(const ImageView& indices, std::span<co
   }
   std::vector<png_color> colors;
   for (const Color c : palette) colors.push_back({c.red, c.green, c.blue});
-  return encode(indices, PNG_COLOR_TYPE_PALETTE, colors);
+  return encode(indices, PNG_COLOR_TYPE_PALETTE, colors, {});
 }
 
 void write_png(const std::filesystem::path& path, const ImageView& image) {

@@ -124,6 +124,7 @@ Decoded read_levels(const Source& source, Reader& reader, int width, int height,
   check_left(source, reader, row_bytes, height, plain);
   Decoded out{Image(width, height, channels)};
   const bool wide_gray = wide && channels == 1;
+  out.deep = wide_gray;
   for (int y = 0; y < height; ++y) {
     std::uint8_t* to = out.image.row(y);
     const std::uint8_t* from = plain ? nullptr : reader.data() + static_cast<std::size_t>(y) * row_bytes;
@@ -153,6 +154,7 @@ Decoded read_floats(const Source& source, Reader& reader, int width, int height)
   const std::size_t row_bytes = static_cast<std::size_t>(width) * 4;
   check_left(source, reader, row_bytes, height, false);
   Decoded out{Image(width, height, 1)};
+  out.deep = true;
   for (int y = 0; y < height; ++y) {
     const std::uint8_t* from = reader.data() + static_cast<std::size_t>(height - 1 - y) * row_bytes;
     for (int x = 0; x < width; ++x, from += 4) {

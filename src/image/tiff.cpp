@@ -101,6 +101,8 @@ struct Layout {
   std::uint16_t compression = COMPRESSION_NONE;
   std::uint16_t orientation = 1;
   bool premultiplied = false;
+  int alpha = -1;                             // the sample that is alpha, if there is one
+  bool keep_alpha = false;                    // and is wanted
   std::array<std::uint16_t*, 3> colors = {};  // of a palette, 2^bits each
 
   std::size_t planes() const { return planar == PLANARCONFIG_SEPARATE ? samples : 1; }
@@ -125,7 +127,12 @@ Layout read_layout(const Source& source, TIFF* tiff) {
   std::uint16_t* extra = nullptr;
   if (TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &extra_count, &extra) != 0 && extra_count > 0) {
     l.premultiplied = extra[0] == EXTRASAMPLE_ASSOCALPHA;
+    const int colors = l.photometric == PHOTOMETRIC_RGB ? 3 : 1;
+    const bool known = l.photometric == PHOTOMETRIC_RGB || l.photometric == PHOTOMETRIC_MINISBLACK;
+    if (known && l.samples > colors && extra[0] != EXTRASAMPLE_UNSPECIFIED && (l.bits == 8 || l.bits == 16))
+      l.alpha = colors;
   }
+  l.keep_alpha = source.wants_alpha && l.alpha == 3;
   if (l.photometric == PHOTOMETRIC_PALETTE &&
       TIFFGetField(tiff, TIFFTAG_COLORMAP, &l.colors[0], &l.colors[1], &l.colors[2]) == 0) {
     fail(source, "the TIFF has a palette picture without a palette");
@@ -263,9 +270,10 @@ void convert_row(const Source& source, const Layout& l, const std::array<const s
   };
   switch (l.photometric) {
     case PHOTOMETRIC_RGB:
-      for (std::size_t x = 0; x < count; ++x, to += 3) {
+      for (std::size_t x = 0; x < count; ++x) {
         const int alpha = l.premultiplied && l.samples >= 4 ? sample(x, 3) : 255;
-        for (std::size_t c = 0; c < 3; ++c) to[c] = unpremultiply(sample(x, c), alpha);
+        for (std::size_t c = 0; c < 3; ++c) *to++ = unpremultiply(sample(x, c), alpha);
+        if (l.keep_alpha) *to++ = sample(x, 3);
       }
       break;
     case PHOTOMETRIC_SEPARATED:
@@ -398,6 +406,13 @@ Image read_as_rgba(const Source& source, TIFF* tiff, const Memory& memory, const
   return image;
 }
 
+std::vector<std::uint8_t> color_profile(const Source& source, TIFF* tiff) {
+  std::uint32_t size = 0;
+  const std::uint8_t* data = nullptr;
+  if (!source.wants_profile || TIFFGetField(tiff, TIFFTAG_ICCPROFILE, &size, &data) == 0) return {};
+  return {data, data + size};
+}
+
 }  // namespace
 
 Decoded decode_tiff(const Source& source) {
@@ -413,14 +428,18 @@ Decoded decode_tiff(const Source& source) {
       TIFFSetField(tiff.get(), TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
       l.photometric = PHOTOMETRIC_RGB;
     } else {
-      return {read_as_rgba(source, tiff.get(), memory, l), orientation};
+      Decoded out{read_as_rgba(source, tiff.get(), memory, l), orientation};
+      out.profile = color_profile(source, tiff.get());
+      return out;
     }
   }
   check_layout(source, l);
-  const bool gray = l.photometric == PHOTOMETRIC_MINISWHITE || l.photometric == PHOTOMETRIC_MINISBLACK ||
-                    (source.ids && l.photometric == PHOTOMETRIC_PALETTE);
-  Decoded out{Image(static_cast<int>(l.width), static_cast<int>(l.height), gray ? 1 : 3), orientation,
-              l.photometric == PHOTOMETRIC_PALETTE};
+  const bool gray = l.photometric == PHOTOMETRIC_MINISWHITE || l.photometric == PHOTOMETRIC_MINISBLACK;
+  const bool one_channel = gray || (source.ids && l.photometric == PHOTOMETRIC_PALETTE);
+  const int channels = one_channel ? 1 : l.keep_alpha ? 4 : 3;
+  Decoded out{Image(static_cast<int>(l.width), static_cast<int>(l.height), channels), orientation,
+              l.photometric == PHOTOMETRIC_PALETTE, l.alpha >= 0, gray && l.bits > 8};
+  out.profile = color_profile(source, tiff.get());
   if (TIFFIsTiled(tiff.get()) != 0)
     read_tiles(source, tiff.get(), memory, l, out.image);
   else

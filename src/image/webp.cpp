@@ -36,6 +36,14 @@ int orientation(const WebPDemuxer* demuxer) {
   return o;
 }
 
+std::vector<std::uint8_t> color_profile(const WebPDemuxer* demuxer) {
+  WebPChunkIterator it = {};
+  const Bytes bytes = chunk(demuxer, "ICCP", it);
+  std::vector<std::uint8_t> out(bytes.begin(), bytes.end());
+  WebPDemuxReleaseChunkIterator(&it);
+  return out;
+}
+
 // The first frame on its canvas, which it need not fill.
 void decode_first_frame(const Source& source, Image& image) {
   WebPAnimDecoderOptions options;
@@ -48,11 +56,10 @@ void decode_first_frame(const Source& source, Image& image) {
   if (!decoder || WebPAnimDecoderGetNext(decoder.get(), &rgba, &timestamp) == 0) {
     fail(source, "the first frame of the WebP is damaged");
   }
+  const auto channels = static_cast<std::size_t>(image.channels);
   std::uint8_t* to = image.pixels.data();
-  for (std::size_t i = 0; i < image.pixels.size(); i += 3, rgba += 4, to += 3) {
-    to[0] = rgba[0];
-    to[1] = rgba[1];
-    to[2] = rgba[2];
+  for (std::size_t i = 0; i < image.pixels.size(); i += channels, rgba += 4, to += channels) {
+    for (std::size_t c = 0; c < channels; ++c) to[c] = rgba[c];
   }
 }
 
@@ -69,8 +76,13 @@ Decoded decode_webp(const Source& source) {
   const std::int64_t width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH);
   const std::int64_t height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
   check_size(source, width, height);
-  Decoded out{Image(static_cast<int>(width), static_cast<int>(height), 3), orientation(demuxer.get())};
-  if ((WebPDemuxGetI(demuxer.get(), WEBP_FF_FORMAT_FLAGS) & ANIMATION_FLAG) != 0) {
+  const std::uint32_t flags = WebPDemuxGetI(demuxer.get(), WEBP_FF_FORMAT_FLAGS);
+  const bool alpha = (flags & ALPHA_FLAG) != 0;
+  const int channels = alpha && source.wants_alpha ? 4 : 3;
+  Decoded out{Image(static_cast<int>(width), static_cast<int>(height), channels), orientation(demuxer.get())};
+  out.alpha = alpha;
+  if (source.wants_profile) out.profile = color_profile(demuxer.get());
+  if ((flags & ANIMATION_FLAG) != 0) {
     decode_first_frame(source, out.image);
     return out;
   }
@@ -78,8 +90,9 @@ Decoded decode_webp(const Source& source) {
   WebPBitstreamFeatures features = {};
   if (WebPGetFeatures(source.bytes.data(), source.bytes.size(), &features) != VP8_STATUS_OK ||
       features.width != width || features.height != height ||
-      WebPDecodeRGBInto(source.bytes.data(), source.bytes.size(), out.image.pixels.data(),
-                        out.image.pixels.size(), static_cast<int>(width) * 3) == nullptr) {
+      (channels == 4 ? WebPDecodeRGBAInto : WebPDecodeRGBInto)(
+          source.bytes.data(), source.bytes.size(), out.image.pixels.data(), out.image.pixels.size(),
+          static_cast<int>(width) * channels) == nullptr) {
     fail(source, "the WebP is damaged");
   }
   return out;

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <unordered_set>
 
+#include "model/finite.h"
+#include "model/tensor_names.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::model {
@@ -155,8 +157,11 @@ std::string stored_name(const std::string& name, const Recognition& recognition)
   return recognition.trunk_prefix + rest;
 }
 
-Recognition recognise(const formats::TensorFile& file) {
+Recognition recognise(formats::TensorFile& file) {
   Recognition r;
+  TidiedNames names = tidy_names(file);
+  r.left_out = std::move(names.left_out);
+  r.rivals = std::move(names.rivals);
   r.config = find_config(file, r);
   if (!r.config) {
     if (file.find(std::string(kHeadTensor)) != nullptr || !r.trunk_prefix.empty())
@@ -202,8 +207,12 @@ void read_tensor(const formats::TensorFile& file, const std::string& name, std::
   const TensorView* v = file.find(name);
   if (v == nullptr) throw WeightsError(fmt::format("{}: tensor {} is missing", file.path().string(), name));
   out.resize(static_cast<std::size_t>(v->numel()));
-  copy_to(*v, std::span(out));
+  const auto check = [&](std::span<const float> values, std::size_t first) {
+    if (const auto wrong = find_wrong_number(name, values))
+      throw WeightsError(fmt::format("{}: {}", file.path().string(), describe(name, *wrong, first)));
+  };
   if (v->dtype == DType::i8) {  // weight = int8 * scale of its output channel
+    copy_to(*v, std::span(out));
     const std::string scale_name = name + std::string(kScaleSuffix);
     const TensorView* s = file.find(scale_name);
     if (s == nullptr || v->shape.rank() == 0 || s->numel() != v->shape[0]) {
@@ -214,48 +223,75 @@ void read_tensor(const formats::TensorFile& file, const std::string& name, std::
     copy_to(*s, std::span(scales));
     const std::size_t row = scales.empty() ? 0 : out.size() / scales.size();
     for (std::size_t i = 0; i < out.size(); ++i) out[i] *= scales[i / row];
+    check(out, 0);
+  } else {
+    for_each_block(*v, [&](const TensorView& block, std::size_t first) {
+      const std::span part = std::span(out).subspan(first, static_cast<std::size_t>(block.numel()));
+      copy_to(block, part);
+      check(part, first);
+    });
   }
   file.release(*v);
 }
 
-CheckpointWeights::CheckpointWeights(formats::TensorFile file)
-    : file_(std::move(file)), recognition_(recognise(file_)) {
-  const auto& r = recognition_;
-  const std::string where = file_.path().string();
+std::string why_not_usable(const formats::TensorFile& file, const Recognition& r) {
+  const std::string where = file.path().string();
+  if (!r.rivals.empty()) {
+    return fmt::format("several networks in it ({}); save the one to use alone", join_first(r.rivals));
+  }
   switch (r.contents) {
     case Contents::full:
       break;
     case Contents::trunk:
-      throw WeightsError(
-          fmt::format("{}: a SAM2 trunk without SAM2-UNet's adapters, RFB, decoder and heads; it can start a "
-                      "training, not a prediction (missing: {})",
-                      where, join_first(r.missing)));
+      return fmt::format(
+          "a SAM2 trunk without SAM2-UNet's adapters, RFB, decoder and heads; it can start a "
+          "training, not a prediction (missing: {})",
+          join_first(r.missing));
     case Contents::task_only:
-      throw WeightsError(
-          fmt::format("{}: a task-only file without the frozen trunk; join them with "
-                      "`sam2unet convert {} OUT --trunk SAM2.pt` (missing: {})",
-                      where, where, join_first(r.missing)));
+      return fmt::format(
+          "a task-only file without the frozen trunk; join them with "
+          "`sam2unet convert {} OUT --trunk SAM2.pt` (missing: {})",
+          where, join_first(r.missing));
     case Contents::partial:
       if (!r.config) {
-        throw WeightsError(fmt::format(
-            "{}: the width and depth of this network belong to no published variant (t, s, b+, l); "
-            "a custom one needs its configuration in the metadata key \"config\"",
-            where));
+        return "the width and depth of this network belong to no published variant (t, s, b+, l); "
+               "a custom one needs its configuration in the metadata key \"config\"";
       }
-      if (!r.misshapen.empty())
-        throw WeightsError(fmt::format("{}: tensor {}", where, join_first(r.misshapen)));
-      throw WeightsError(fmt::format("{}: {} tensors of SAM2-UNet {} are missing: {}", where,
-                                     r.missing.size(), variant_name(*r.config), join_first(r.missing)));
+      if (!r.misshapen.empty()) return fmt::format("tensor {}", join_first(r.misshapen));
+      return fmt::format("{} tensors of SAM2-UNet {} are missing: {}", r.missing.size(),
+                         variant_name(*r.config), join_first(r.missing));
     case Contents::unknown:
-      throw WeightsError(fmt::format(
-          "{}: not a SAM2-UNet checkpoint; none of its {} tensors is an encoder's patch embedding{}", where,
-          file_.tensors().size(),
-          file_.tensors().empty() ? "" : fmt::format(" (the first is {})", file_.tensors().front().name)));
+      return fmt::format(
+          "not a SAM2-UNet checkpoint; none of its {} tensors is an encoder's patch embedding{}",
+          file.tensors().size(),
+          file.tensors().empty() ? "" : fmt::format(" (the first is {})", file.tensors().front().name));
   }
-  if (!r.unexpected.empty()) {  // the reference loads strictly; so do we
-    throw WeightsError(fmt::format("{}: unexpected tensors for SAM2-UNet {}: {}", where,
-                                   variant_name(*r.config), join_first(r.unexpected)));
+  if (r.unexpected.empty()) return {};
+  // The reference loads strictly; so do we: a network with more parts computes something else.
+  return fmt::format(
+      "unexpected tensors for SAM2-UNet {}: {}; if they are of a part that only training needs (an auxiliary "
+      "head), `sam2unet convert {} OUT` leaves them out",
+      variant_name(*r.config), join_first(r.unexpected), where);
+}
+
+CheckpointWeights::CheckpointWeights(formats::TensorFile file)
+    : file_(std::move(file)), recognition_(recognise(file_)) {
+  if (const std::string why = why_not_usable(file_, recognition_); !why.empty())
+    throw WeightsError(fmt::format("{}: {}", file_.path().string(), why));
+}
+
+std::vector<std::string> CheckpointWeights::notes() const {
+  return notes_of(file_, recognition_);
+}
+
+std::vector<std::string> notes_of(const formats::TensorFile& file, const Recognition& r) {
+  std::vector<std::string> out;
+  if (!r.left_out.empty()) {
+    out.push_back(fmt::format("{}: {} tensor{} beside the network {} left out: {}", file.path().string(),
+                              r.left_out.size(), r.left_out.size() == 1 ? "" : "s",
+                              r.left_out.size() == 1 ? "was" : "were", join_first(r.left_out)));
   }
+  return out;
 }
 
 std::span<const float> CheckpointWeights::get(const std::string& name, const Shape& shape) {

@@ -37,9 +37,19 @@ struct Recognition {
   std::vector<std::string> missing;     ///< tensors of the full network the file lacks, with their shapes
   std::vector<std::string> misshapen;   ///< with both shapes
   std::vector<std::string> unexpected;  ///< names that mean nothing here
+  std::vector<std::string> left_out;    ///< of a tool or a loss beside the network; no longer in the file
+  std::vector<std::string> rivals;      ///< prefixes of several networks, of which none can be chosen
 };
 
-Recognition recognise(const formats::TensorFile& file);
+/// Brings the file's names to the reference's (tensor_names.h), and compares them with the network's.
+Recognition recognise(formats::TensorFile& file);
+
+/// Why the file cannot predict as it is, one line without the file's name; empty if it can. Names what is
+/// missing, misshapen or unexpected, and says what the file is instead and how to mend it.
+std::string why_not_usable(const formats::TensorFile& file, const Recognition& recognition);
+
+/// What a user may want to know of the file beside that: one line each.
+std::vector<std::string> notes_of(const formats::TensorFile& file, const Recognition& recognition);
 
 /// Name in `file` of the reference's tensor `name`, given how its trunk is named.
 std::string stored_name(const std::string& name, const Recognition& recognition);
@@ -55,6 +65,8 @@ class CheckpointWeights : public WeightSource {
   const Config& config() const { return *recognition_.config; }
   /// What the weights were trained at, where the file says it.
   std::optional<TrainedSize> trained_size() const { return model::trained_size(file_.metadata()); }
+  /// What a user may want to know of the file: tensors and objects that were passed over. One line each.
+  std::vector<std::string> notes() const;
   std::span<const float> get(const std::string& name, const Shape& shape) override;
 
  private:
@@ -63,7 +75,8 @@ class CheckpointWeights : public WeightSource {
   std::vector<float> buffer_;
 };
 
-/// Elements of `name` as float32, int8 scaled back by its scales. `out` is resized. WeightsError if absent.
+/// Elements of `name` as float32, int8 scaled back by its scales. `out` is resized. WeightsError if absent,
+/// or if a number in it is none (finite.h).
 void read_tensor(const formats::TensorFile& file, const std::string& name, std::vector<float>& out);
 
 }  // namespace sam2unet::model

@@ -34,7 +34,8 @@ struct Facts {
   std::string error;  // of the file that cannot be read
   int width = 0, height = 0, mask_width = 0, mask_height = 0;
   bool is_turned = false;  // an EXIF orientation that is not applied
-  int brightest = 0;       // grey level of the mask
+  bool is_deep = false, is_mask_deep = false;
+  int brightest = 0;  // grey level of the mask
   data::MaskReport mask;
   data::Fingerprint print;
 };
@@ -50,7 +51,8 @@ Facts examine(const Pair& pair, Readers& readers) {
     const DecodeOptions as_stored{.mode = ColorMode::rgb, .apply_exif_orientation = false};
     ImageInfo info, mask_info;
     const Image& image = readers.image.read(pair.image, as_stored, &info);
-    const Image& mask = readers.mask.read(pair.mask, as_stored, &mask_info);
+    const DecodeOptions with_alpha{.mode = ColorMode::rgba, .apply_exif_orientation = false};
+    const Image& mask = readers.mask.read(pair.mask, with_alpha, &mask_info);
     const auto turned = [](const ImageInfo& i) {
       return i.format != ImageFormat::tiff && i.orientation != 1;
     };
@@ -59,9 +61,10 @@ Facts examine(const Pair& pair, Readers& readers) {
     f.mask_width = mask.width;
     f.mask_height = mask.height;
     f.is_turned = turned(info) || turned(mask_info);
+    f.is_deep = info.deep;
+    f.is_mask_deep = mask_info.deep;
     f.mask = data::check_mask(mask, mask_info);
-    const Image gray = convert_color(mask, ColorMode::gray);
-    f.brightest = *std::max_element(gray.pixels.begin(), gray.pixels.end());
+    f.brightest = f.mask.brightest;
     f.print = data::fingerprint(image);
   } catch (const Error& e) {
     f.error = e.what();
@@ -112,9 +115,17 @@ struct Ward {
 
   template <class Wanted>
   std::vector<std::string> masks_where(const Wanted& wanted) const {
+    return where(wanted, &Pair::mask);
+  }
+  template <class Wanted>
+  std::vector<std::string> images_where(const Wanted& wanted) const {
+    return where(wanted, &Pair::image);
+  }
+  template <class Wanted>
+  std::vector<std::string> where(const Wanted& wanted, fs::path Pair::*file) const {
     std::vector<std::string> out;
     for (std::size_t i = 0; i < pairs.size(); ++i) {
-      if (bad[i].empty() && wanted(facts[i])) out.push_back(pairs[i].mask.filename().string());
+      if (bad[i].empty() && wanted(facts[i])) out.push_back((pairs[i].*file).filename().string());
     }
     return out;
   }
@@ -145,6 +156,10 @@ void find_bad(Ward& w) {
           "{} is {}x{}, its mask {}x{}{}", pair.image.string(), f.width, f.height, f.mask_width,
           f.mask_height,
           f.is_turned ? " (an EXIF tag turns one of them; turn the pixels and drop the tag)" : "");
+    } else if (f.mask.kind == MaskKind::alpha) {
+      w.bad[i] = fmt::format(
+          "{} keeps its shape in alpha alone, which is not read; save the alpha channel as the mask",
+          pair.mask.string());
     } else if (!pair.zero_one && f.brightest == 1) {
       w.bad[i] = fmt::format("{} has 0 and 1 while others of its folder go up to {}; multiply it by 255",
                              pair.mask.string(), brightest[pair.mask.parent_path()]);
@@ -178,6 +193,15 @@ void note_masks(const Ward& w, const Notes& note) {
   warn(MaskKind::class_ids,
        "masks hold several flat levels, perhaps numbers of classes, which are read as degrees of "
        "foreground");
+  const auto clipped = [&](const std::vector<std::string>& names, const char* what) {
+    if (names.empty()) return;
+    note(fmt::format(
+        "warning: {} {} gray of 16 bits or floating point, whose levels above 255 are clipped as Pillow "
+        "clips them: {}; scale them to 8 bits",
+        names.size(), what, listed(names)));
+  };
+  clipped(w.images_where([](const Facts& f) { return f.is_deep; }), "pictures are");
+  clipped(w.masks_where([](const Facts& f) { return f.is_mask_deep; }), "masks are");
   const auto turned = w.masks_where([](const Facts& f) { return f.is_turned; });
   if (!turned.empty()) {
     note(fmt::format("warning: {} pairs have an EXIF orientation, which is ignored as the reference does: {}",
@@ -216,14 +240,15 @@ void note_duplicates(const Ward& w, const Notes& note) {
     const auto train = std::find_if(group.begin(), group.end(), is_train);
     const auto validation = std::find_if_not(group.begin(), group.end(), is_train);
     if (train == group.end() || validation == group.end()) continue;
-    names.push_back(w.pairs[index[*train]].image.filename().string() + " = " +
+    names.push_back(w.pairs[index[*train]].image.filename().string() + " ~ " +
                     w.pairs[index[*validation]].image.filename().string());
   }
   if (!names.empty()) {
-    note(fmt::format(
-        "warning: {} pictures are in both the training and the validation data, whose results will look "
-        "better than they are: {}",
-        names.size(), listed(names)));
+    note(
+        fmt::format("warning: {} pictures are alike in the training and the validation data; if they are the "
+                    "same, its results "
+                    "will look better than they are: {}",
+                    names.size(), listed(names)));
   }
 }
 
@@ -264,12 +289,13 @@ void split_folds(Data& data, const Fold& fold) {
 
 }  // namespace
 
-std::vector<Pair> find_pairs(const fs::path& images, const fs::path& masks, bool skip_bad,
+std::vector<Pair> find_pairs(const fs::path& images, const fs::path& masks, const FindOptions& options,
                              const Notes& note) {
-  const data::Pairing found = data::pair_by_stem(images, masks);
+  const data::Pairing found =
+      data::pair_by_name({images, options.image_affix}, {masks, options.mask_affix}, {options.recursive});
   if (!found.first_alone.empty()) {
     const std::string text = data::describe_unpaired(found.first_alone, masks, kNamed);
-    if (!skip_bad) {
+    if (!options.skip_bad) {
       throw UsageError(text + ". Add the masks, remove the pictures, or leave them out with --skip-bad");
     }
     if (note) note("left out: " + text);
@@ -277,6 +303,7 @@ std::vector<Pair> find_pairs(const fs::path& images, const fs::path& masks, bool
   if (!found.second_alone.empty() && note) {
     note("warning: " + data::describe_unpaired(found.second_alone, images, kNamed));
   }
+  if (!found.not_read.empty() && note) note("warning: " + describe_not_read(found.not_read));
   std::vector<Pair> out;
   for (const auto& p : found.pairs) out.push_back({p.first, p.second});
   return out;
@@ -286,7 +313,9 @@ Data find_data(const Settings& s, const Notes& note) {
   const auto all_pairs = [&](const std::vector<std::string>& images, const std::vector<std::string>& masks) {
     std::vector<Pair> out;
     for (std::size_t i = 0; i < images.size(); ++i) {
-      const auto some = find_pairs(images[i], masks[i], s.skip_bad, note);
+      const FindOptions options{
+          s.recursive, s.skip_bad, {s.image_prefix, s.image_suffix}, {s.mask_prefix, s.mask_suffix}};
+      const auto some = find_pairs(images[i], masks[i], options, note);
       out.insert(out.end(), some.begin(), some.end());
     }
     return out;
@@ -331,6 +360,15 @@ void check_data(Data& data, const CheckOptions& options) {
                     "--masks",
                     data.train.size(), data.train.front().mask.string()));
   }
+}
+
+void note_large_batch(const Settings& s, std::size_t pictures, const Notes& note) {
+  if (static_cast<std::size_t>(std::max(0, s.batch)) <= pictures || !note) return;
+  note(fmt::format(
+      "warning: --batch {} is more than the {} picture{}: every epoch is one step of {}; {} step{} in all "
+      "{} hardly a training",
+      s.batch, pictures, pictures == 1 ? "" : "s", pictures, s.epochs, s.epochs == 1 ? "" : "s",
+      s.epochs == 1 ? "is" : "are"));
 }
 
 }  // namespace sam2unet::train

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sam2unet/listing.h"
 #include "train/dataset.h"
 #include "train/settings.h"
 
@@ -17,10 +18,16 @@ struct Data {
 /// Told what the user should know.
 using Notes = std::function<void(const std::string& line)>;
 
-/// The pairs of one data set by name. UsageError if the pictures folder is empty or nothing pairs, and,
-/// unless `skip_bad`, if a picture has no mask.
+struct FindOptions {
+  bool recursive = false;
+  bool skip_bad = false;
+  NameAffix image_affix = {}, mask_affix = {};
+};
+
+/// The pairs of one data set by name, of folders or patterns. PairingError if a side is empty or nothing
+/// pairs, and UsageError, unless `skip_bad`, if a picture has no mask.
 std::vector<Pair> find_pairs(const std::filesystem::path& images, const std::filesystem::path& masks,
-                             bool skip_bad = false, const Notes& note = {});
+                             const FindOptions& options = {}, const Notes& note = {});
 
 /// All data sets of the settings, part of the training pictures split off where val_split says so. No file is
 /// opened.
@@ -40,5 +47,8 @@ struct CheckOptions {
 /// turns, duplicates between training and validation. UsageError if nothing is left to train on, or no mask
 /// of the training data has any foreground.
 void check_data(Data& data, const CheckOptions& options);
+
+/// Notes a batch that is larger than the training data: every epoch is then a single step.
+void note_large_batch(const Settings& settings, std::size_t pictures, const Notes& note);
 
 }  // namespace sam2unet::train

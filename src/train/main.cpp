@@ -14,6 +14,7 @@
 #include "core/default_model.h"
 #include "core/file.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/listing.h"
 #include "train/parallel.h"
 #include "train/plan.h"
 #include "train/trainer.h"
@@ -194,6 +195,30 @@ int train_run(const Arguments& arguments) {
   return 0;
 }
 
+// What a pairing that fails asks for, by the options of this program.
+std::string with_options(const PairingError& e) {
+  switch (e.remedy()) {
+    case PairingError::Remedy::none:
+      break;
+    case PairingError::Remedy::recursive:
+      return fmt::format("{} (--recursive looks into them)", e.what());
+    case PairingError::Remedy::patterns:
+      return fmt::format("{} (--images 'DIR/*.jpg' --masks 'DIR/*.png', or --mask-suffix _mask)", e.what());
+    case PairingError::Remedy::affixes: {
+      std::string options;
+      const auto add = [&](const char* option, const std::string& text) {
+        if (!text.empty()) options += fmt::format("{}{} '{}'", options.empty() ? "" : " ", option, text);
+      };
+      add("--image-prefix", e.first().prefix);
+      add("--image-suffix", e.first().suffix);
+      add("--mask-prefix", e.second().prefix);
+      add("--mask-suffix", e.second().suffix);
+      return fmt::format("{} ({})", e.what(), options);
+    }
+  }
+  return e.what();
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -225,6 +250,9 @@ int main(int argc, char** argv) {
     // The broken group's threads may still wait for what will not come.
     std::fflush(nullptr);
     std::_Exit(1);
+  } catch (const PairingError& e) {
+    fmt::print(stderr, "sam2unet train: {}\n", with_options(e));
+    return 2;
   } catch (const UsageError& e) {
     fmt::print(stderr, "sam2unet train: {}\n", e.what());
     return 2;

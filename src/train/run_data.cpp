@@ -50,6 +50,7 @@ RunData checked_data(const Settings& s, const model::Config& config, const Notes
   options.skip_bad = s.skip_bad;
   options.note = note;
   check_data(out.pairs, options);
+  note_large_batch(s, out.pairs.train.size(), note);
   out.fingerprint = fingerprint(out.pairs);
   check_alike(out.fingerprint, s, group);
   if (out.pairs.train.size() < static_cast<std::size_t>(group.world()) || s.batch < group.world()) {

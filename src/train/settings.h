@@ -25,6 +25,8 @@ inline constexpr const char *kInitScratch = "scratch", *kInitDefault = "default"
 
 struct Settings {
   std::vector<std::string> images, masks, val_images, val_masks;
+  std::string image_suffix, image_prefix, mask_suffix, mask_prefix;
+  bool recursive = false;
   double val_split = 0.0;
   Fold fold;
   std::string out = "run";
@@ -52,10 +54,19 @@ struct Settings {
   static void visit(S& s, Visitor&& v) {
     const char* group = nullptr;
     group = "Data";
-    v(group, "images", s.images, "Folder of training pictures; repeat for several data sets");
+    v(group, "images", s.images,
+      "Folder of training pictures, or a pattern ('Imgs/*.jpg'); repeat for several data sets");
     v(group, "masks", s.masks, "Folder of their masks, one per --images");
     v(group, "val_images", s.val_images, "Folder of validation pictures");
     v(group, "val_masks", s.val_masks, "Folder of their masks");
+    v(group, "recursive", s.recursive,
+      "Look into subfolders too; files then pair by their path below the folder");
+    v(group, "image_suffix", s.image_suffix,
+      "What the pictures' names have behind the part shared with the masks'");
+    v(group, "image_prefix", s.image_prefix, "What they have before it");
+    v(group, "mask_suffix", s.mask_suffix,
+      "What the masks' names have behind the shared part, such as _mask");
+    v(group, "mask_prefix", s.mask_prefix, "What they have before it");
     v(group, "val_split", s.val_split, "Part of the training pictures to validate on instead, 0 to 0.9");
     v(group, "fold", s.fold,
       "I/K: validate on part I of K and train on the rest; parts are the same for every seed");

@@ -23,6 +23,8 @@ StartWeights::StartWeights(const std::filesystem::path& path, std::optional<mode
   recognition_ = model::recognise(*file_);
   const bool usable =
       recognition_.contents == model::Contents::full || recognition_.contents == model::Contents::trunk;
+  if (!recognition_.rivals.empty())
+    throw WeightsError(fmt::format("{}: {}", path.string(), model::why_not_usable(*file_, recognition_)));
   if (!recognition_.config || !usable) {
     throw WeightsError(fmt::format(
         "{}: {} checkpoint; a training starts from a SAM2 trunk or a full SAM2-UNet{}", path.string(),
@@ -36,6 +38,7 @@ StartWeights::StartWeights(const std::filesystem::path& path, std::optional<mode
   }
   description_ = fmt::format("{} ({}, {})", path.string(), model::name_of(recognition_.contents),
                              model::variant_name(config_));
+  for (const std::string& note : model::notes_of(*file_, recognition_)) description_ += "; " + note;
 }
 
 std::span<const float> StartWeights::get(const std::string& name, const Shape& shape) {

@@ -87,8 +87,9 @@ TEST_F(Elements, ValuesThatDoNotFitAreNamed) {
               HasSubstr("tensor v: 70000"));
   EXPECT_FALSE(fs::exists(dir_ / "out.safetensors"));
   const float infinity = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(message_of<WeightsError>([&] { convert({infinity}, {1}, WeightsPrecision::f16); }),
-            "");  // f16 has one too
+  // f16 has one too, but no weight is infinite.
+  EXPECT_THAT(message_of<WeightsError>([&] { convert({infinity}, {1}, WeightsPrecision::f16); }),
+              HasSubstr("tensor w holds inf"));
   EXPECT_THAT(message_of<WeightsError>([&] {
                 convert({1, infinity}, {1, 2}, WeightsPrecision::int8);
               }),
@@ -194,11 +195,16 @@ TEST_F(Files, MetadataGoesAlongAndStrangersStay) {
   const TensorFile tiny = TensorFile::open(tiny_);
   auto tensors = tiny.tensors();
   tensors.push_back(stranger("total_ops"));
+  tensors.push_back(stranger("aux.weight"));
   formats::write_safetensors(dir_ / "in.safetensors", tensors,
                              {{"config", test::tiny_config().to_json()}, {"trained_on", "something"}});
-  EXPECT_FALSE(inspect_weights(dir_ / "in.safetensors").unexpected.empty());
+  const auto before = inspect_weights(dir_ / "in.safetensors");
+  EXPECT_THAT(before.unexpected, ElementsAre("aux.weight"));
+  EXPECT_THAT(before.left_out, ElementsAre("total_ops"));
+  EXPECT_THAT(before.usable_for, testing::AllOf(HasSubstr("nothing as it is"), HasSubstr("aux.weight")));
+  EXPECT_THROW(Segmenter s(dir_ / "in.safetensors"), WeightsError);
   EXPECT_THAT(convert_weights(dir_ / "in.safetensors", dir_ / "out.safetensors"),
-              ElementsAre(HasSubstr("total_ops")));
+              ElementsAre(HasSubstr("total_ops"), HasSubstr("aux.weight")));
   const auto info = inspect_weights(dir_ / "out.safetensors");
   EXPECT_EQ(info.metadata.at("trained_on"), "something");
   EXPECT_EQ(info.variant, "custom");
@@ -218,6 +224,59 @@ TEST_F(Files, NoInputIsOverwritten) {
   convert_weights(tiny_, dir_ / "task.safetensors", {.task_only = true});
   EXPECT_THROW(convert_weights(dir_ / "task.safetensors", tiny_, join), UsageError);
   EXPECT_EQ(inspect_weights(tiny_).contents, "full SAM2-UNet");
+}
+
+// A sound network but for one number, through every way that reads it.
+TEST(WrongNumbers, AreRefusedByEveryReaderAndTold) {
+  const test::TempDir dir;
+  test::write_tiny_weights(dir / "sound.safetensors");
+  EXPECT_THAT(inspect_weights(dir / "sound.safetensors").not_finite, IsEmpty());
+  {
+    const TensorFile in = TensorFile::open(dir / "sound.safetensors");
+    std::vector<NamedTensor> tensors = in.tensors();
+    static const std::vector<float> kNan(1 << 16, std::numeric_limits<float>::quiet_NaN());
+    for (auto& t : tensors) {
+      if (t.name == "side1.weight") t.view.data = reinterpret_cast<const std::byte*>(kNan.data());
+    }
+    formats::write_safetensors(dir / "nan.safetensors", tensors, in.metadata());
+  }
+  const auto named = HasSubstr("side1.weight holds nan");
+  EXPECT_THAT(message_of<WeightsError>([&] { Segmenter s(dir / "nan.safetensors"); }), named);
+  for (const auto precision : {WeightsPrecision::keep, WeightsPrecision::f16, WeightsPrecision::f32}) {
+    EXPECT_THAT(message_of<WeightsError>([&] {
+                  convert_weights(dir / "nan.safetensors", dir / "out.safetensors", {.precision = precision});
+                }),
+                named);
+    EXPECT_FALSE(fs::exists(dir / "out.safetensors"));
+  }
+  const auto info = inspect_weights(dir / "nan.safetensors");
+  EXPECT_THAT(info.not_finite, ElementsAre("side1.weight"));
+  EXPECT_THAT(info.usable_for, testing::AllOf(HasSubstr("nothing as it is"), named));
+}
+
+// Finite weights whose products are not: the result is an error, not a map of zeros.
+TEST(WrongNumbers, AResultThatIsNoneIsRefused) {
+  const test::TempDir dir;
+  test::write_tiny_weights(dir / "sound.safetensors");
+  const TensorFile in = TensorFile::open(dir / "sound.safetensors");
+  std::vector<NamedTensor> tensors = in.tensors();
+  const std::vector<float> large(1 << 20, 3e38F);
+  for (auto& t : tensors) {
+    if (t.name == "head.weight") t.view.data = reinterpret_cast<const std::byte*>(large.data());
+  }
+  formats::write_safetensors(dir / "large.safetensors", tensors, in.metadata());
+  const Segmenter segmenter(dir / "large.safetensors");
+  Image picture(32, 32, 3);
+  for (std::size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<std::uint8_t>(i);
+  EXPECT_THAT(message_of<WeightsError>([&] {
+                segmenter.segment(picture, {.size = {64, 64}});
+              }),
+              HasSubstr("NaN or infinity"));
+  Segmentation filled;
+  filled.width = 3;
+  filled.height = 1;
+  filled.map = {std::numeric_limits<float>::quiet_NaN(), 1.0F, std::numeric_limits<float>::infinity()};
+  EXPECT_THAT(filled.to_gray().pixels, ElementsAre(0, 255, 255));
 }
 
 }  // namespace

@@ -26,8 +26,8 @@ TEST_F(PredictTest, AFolderGivesAMapPerPicture) {
 
 TEST_F(PredictTest, AllResultsAgreeWithEachOther) {
   put_picture("a.png", 50, 33);
-  const Finished r =
-      predict({"a.png", "-o", "out", "--save", "map,mask,overlay,cutout,json", "--threshold", "0.4"});
+  const Finished r = predict({"a.png", "-o", "out", "--save", "map,mask,overlay,cutout,json", "--threshold",
+                              "0.4", "--no-clean-edges"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
   EXPECT_THAT(list("out"), ElementsAre("a.json", "a.png", "a_cutout.png", "a_mask.png", "a_overlay.png"));
   const Image map = gray("out/a.png");
@@ -265,6 +265,102 @@ TEST_F(PredictTest, OfficialMapsAreTheReferences) {
     all_equal += equal;
   }
   EXPECT_GE(static_cast<double>(all_equal), 0.995 * static_cast<double>(all));
+}
+
+TEST_F(PredictTest, OneResultMayBeAFile) {
+  put_picture("a.png", 20, 10);
+  const Finished r = predict({"a.png", "-o", "new/map.png"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "new/map.png\n");
+  EXPECT_THAT(list("new"), ElementsAre("map.png"));
+  EXPECT_EQ(gray("new/map.png").width, 20);
+  EXPECT_EQ(predict({"a.png", "-o", "a.json", "--save", "json"}).exit_code, 0);
+  EXPECT_EQ(nlohmann::json::parse(get("a.json"))["width"], 20);
+  put_picture("b.png", 20, 10);
+  const auto refused = [&](std::vector<std::string> arguments, const std::string& why) {
+    const Finished f = predict(std::move(arguments));
+    EXPECT_EQ(f.exit_code, 2);
+    EXPECT_THAT(f.err, HasSubstr(why));
+  };
+  refused({"a.png", "b.png", "-o", "x.png"}, "one file, for 2 pictures");
+  refused({"a.png", "-o", "x.png", "--save", "map,mask"}, "for 2 kinds of results");
+  refused({"a.png", "-o", "x.jpg"}, "written as .png");
+  refused({"a.png", "-o", "a.png"}, "the picture itself");
+  EXPECT_FALSE(exists("x.png"));
+  std::filesystem::create_directories(dir / "folder.png");  // a folder stays one
+  EXPECT_EQ(predict({"a.png", "-o", "folder.png"}).out, "folder.png/a.png\n");
+}
+
+TEST_F(PredictTest, NamesOfAnyLegalLength) {
+  const std::string longest(251, 'n');  // with its extension, what the file system allows
+  put_picture("in/" + longest + ".png", 8, 8);
+  put_picture("in/z.png", 8, 8);
+  const Finished whole = predict({"in", "-o", "out"});
+  EXPECT_EQ(whole.exit_code, 0) << whole.err;
+  EXPECT_THAT(list("out"), ElementsAre(longest + ".png", "z.png"));
+  // A name that is too long with what is put behind it fails alone.
+  const Finished part = predict({"in", "-o", "masks", "--save", "mask"});
+  EXPECT_EQ(part.exit_code, 1);
+  EXPECT_THAT(part.err, HasSubstr("name is too long"));
+  EXPECT_THAT(list("masks"), ElementsAre("z_mask.png"));
+  std::filesystem::create_directories(dir / "blocked" / (longest + ".png"));  // so does one that is a folder
+  EXPECT_EQ(predict({"in", "-o", "blocked"}).exit_code, 1);
+  EXPECT_TRUE(exists("blocked/z.png"));
+}
+
+TEST_F(PredictTest, FilesThatAreLeftOutAreNamed) {
+  put_picture("in/a.png", 8, 8);
+  put("in/._a.png", std::string("\0\x05\x16\x07", 4));
+  put("in/IMG_1.HEIC", "x");
+  const Finished r = predict({"in", "-o", "out"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_EQ(r.out, "out/a.png\n");
+  EXPECT_EQ(
+      r.err,
+      "sam2unet: 1 file of a picture format that is not read was left out: IMG_1.HEIC; convert it to JPEG or "
+      "PNG\n");
+  const Finished listed = predict({"-", "-o", "out"}, {.input = "in/a.png\nin/._a.png\n"});
+  EXPECT_EQ(listed.exit_code, 0) << listed.err;
+  put("only/b.avif", "x");
+  const Finished none = predict({"only", "-o", "out"});
+  EXPECT_THAT(none.err, HasSubstr("left out: b.avif"));
+  put_picture("deep/sub/c.png", 8, 8);
+  EXPECT_THAT(predict({"deep", "-o", "out"}).err, HasSubstr("1 of its subfolders holds some: sub (-r looks"));
+}
+
+TEST_F(PredictTest, LinkedFoldersAreFollowed) {
+  put_picture("in/a.png", 8, 8);
+  put_picture("elsewhere/b.png", 8, 8);
+  std::filesystem::create_directory_symlink(dir / "elsewhere", dir / "in/link");
+  std::filesystem::create_directory_symlink(dir / "in", dir / "in/circle");
+  const Finished r = predict({"in", "-r", "-o", "out"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "out/a.png\nout/link/b.png\n");
+}
+
+TEST_F(PredictTest, DeepPicturesAreWarnedOfOnce) {
+  const auto files = test::repository_data() / "image" / "files";
+  std::filesystem::create_directories(dir / "in");
+  for (const char* name : {"wide.pgm", "f32.tif", "gray.jpg"})
+    std::filesystem::copy_file(files / name, dir / "in" / name);
+  const Finished r = predict({"in", "-o", "out"});
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_THAT(r.err, HasSubstr("warning: 2 pictures are gray of 16 bits or floating point"));
+  EXPECT_THAT(r.err, HasSubstr("in/f32.tif, in/wide.pgm"));
+}
+
+TEST_F(PredictTest, CutOutsKeepAlpha) {
+  Image half = test::picture(40, 20, 4);
+  for (int y = 0; y < 20; ++y) {
+    for (int x = 0; x < 40; ++x) half.row(y)[4 * x + 3] = x < 20 ? 0 : 255;
+  }
+  write_png(dir / "half.png", half);
+  ASSERT_EQ(predict({"half.png", "-o", "out", "--save", "map,cutout"}).exit_code, 0);
+  const Image cutout = read_image(dir / "out/half_cutout.png", {.mode = ColorMode::rgba});
+  const Image map = gray("out/half.png");
+  for (int y = 0; y < 20; ++y) {
+    for (int x = 0; x < 40; ++x) EXPECT_EQ(cutout.row(y)[4 * x + 3], x < 20 ? 0 : map.row(y)[x]);
+  }
 }
 
 }  // namespace

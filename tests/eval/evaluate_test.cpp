@@ -10,6 +10,7 @@
 #include "folders.h"
 #include "sam2unet/errors.h"
 #include "support/message.h"
+#include "support/shared_data.h"
 
 namespace sam2unet {
 namespace {
@@ -129,18 +130,58 @@ TEST(Evaluate, OneUnreadableFileIsReportedAndTheOthersAreScored) {
   EXPECT_THAT(e.failures[0].message, HasSubstr("b.png"));
 }
 
-// Pillow and OpenCV bring 16 bits to 8 in different ways.
-TEST(Evaluate, GrayMapsOf16BitsAreRefused) {
-  const MapFolders f;
-  f.put_discs(2);
-  {
-    std::fstream file(f.pred() / "b.png", std::ios::binary | std::ios::in | std::ios::out);
-    file.seekp(24).put(16);  // IHDR's depth; nothing is decoded, so its checksum need not fit
+// Pillow and OpenCV bring more than 8 bits to 8 in different ways: one rule for every format that has them.
+TEST(Evaluate, DeepGrayMapsAreRefused) {
+  const auto files = test::repository_data() / "image" / "files";
+  for (const char* name : {"color0_16bit.png", "i16.tif", "i32.tif", "f32.tif", "wide.pgm", "gray.pfm"}) {
+    const MapFolders f;
+    f.put_discs(2);
+    std::filesystem::remove(f.pred() / "b.png");
+    std::filesystem::copy_file(files / name,
+                               f.pred() / ("b" + std::filesystem::path(name).extension().string()));
+    const Evaluation e = evaluate(f.pred(), f.gt());
+    EXPECT_EQ(e.counted, 1u) << name;
+    ASSERT_THAT(e.failures, SizeIs(1)) << name;
+    EXPECT_THAT(e.failures[0].message,
+                testing::AllOf(HasSubstr("16 bits or floating"), HasSubstr("8 bits, 0 to 255")));
   }
+}
+
+TEST(Evaluate, TruthsWithoutALevelAbove128AreNotCalledEmpty) {
+  const MapFolders f;
+  f.put_discs(3);
+  Image ones = disc(60, 40, 20, 20, 10);
+  for (auto& v : ones.pixels) v = v != 0 ? 1 : 0;
+  write_png(f.gt() / "a.png", ones);
+  Image shape(61, 40, 4);
+  for (int i = 0; i < 500; ++i) shape.pixels[static_cast<std::size_t>(4 * i + 3)] = 255;
+  write_png(f.gt() / "b.png", shape);
   const Evaluation e = evaluate(f.pred(), f.gt());
-  EXPECT_EQ(e.counted, 1u);
-  ASSERT_THAT(e.failures, SizeIs(1));
-  EXPECT_THAT(e.failures[0].message, HasSubstr("16 bits"));
+  EXPECT_EQ(e.empty_truths, 2u);
+  EXPECT_EQ(e.dim_truths, 2u);
+  EXPECT_THAT(e.warnings,
+              testing::Contains(testing::AllOf(HasSubstr("no level above 128"), HasSubstr("is 1"),
+                                               HasSubstr("multiply them by 255"), HasSubstr("a.png"))));
+  EXPECT_THAT(e.warnings, testing::Contains(testing::AllOf(HasSubstr("in alpha"), HasSubstr("b.png"))));
+}
+
+TEST(Evaluate, SequencesSuffixesAndPatterns) {
+  const MapFolders f;
+  for (const char* folder : {"one", "two"}) {
+    std::filesystem::create_directories(f.pred() / folder);
+    std::filesystem::create_directories(f.gt() / folder);
+    write_png(f.pred() / folder / "0.png", disc(60, 40, 20, 20, 9));
+    write_png(f.gt() / folder / "0_gt.png", disc(60, 40, 20, 20, 9));
+  }
+  EXPECT_THROW(evaluate(f.pred(), f.gt()), PairingError);
+  EvaluateOptions o;
+  o.recursive = true;
+  o.truth_affix.suffix = "_gt";
+  const Evaluation e = evaluate(f.pred(), f.gt(), o);
+  ASSERT_THAT(e.images, SizeIs(2));
+  EXPECT_EQ(e.images[1].name, "two/0_gt.png");
+  EXPECT_EQ(e.value("MAE"), 0);
+  EXPECT_THROW(evaluate(f.pred(), f.pred(), o), PairingError);
 }
 
 TEST(Evaluate, CountsEmptyGroundTruthsUnderEveryPolicy) {

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -248,6 +249,70 @@ TEST_F(DoctorTest, SameForAnyNumberOfThreads) {
   EXPECT_EQ(to_json(diagnose(o)), one);
   o.threads = -1;
   EXPECT_THROW(diagnose(o), UsageError);
+}
+
+TEST_F(DoctorTest, MasksInAlpha) {
+  Image shape(96, 72, 4);
+  for (int y = 10; y < 40; ++y) {
+    for (int x = 10; x < 40; ++x) shape.row(y)[4 * x + 3] = 255;
+  }
+  put(1, scene(1), shape);
+  const Finding f = only();
+  EXPECT_EQ(f.kind, "alpha-mask");
+  EXPECT_THAT(f.files, ElementsAre(dir / "masks" / "b.png"));
+}
+
+TEST_F(DoctorTest, DeepPicturesAndMasks) {
+  std::filesystem::remove(dir / "images" / "a.png");
+  std::filesystem::remove(dir / "masks" / "b.png");
+  std::ofstream deep(dir / "images" / "a.pgm", std::ios::binary),
+      truth(dir / "masks" / "b.pgm", std::ios::binary);
+  deep << "P5 96 72 65535\n";
+  truth << "P5 96 72 65535\n";
+  for (int y = 0; y < 72; ++y) {
+    for (int x = 0; x < 96; ++x) {
+      deep << static_cast<char>(x) << static_cast<char>(y);
+      const char v = y > 20 && y < 40 && x > 20 && x < 40 ? '\xFF' : '\0';
+      truth << v << v;
+    }
+  }
+  deep.close();
+  truth.close();
+  std::map<std::string, std::vector<std::filesystem::path>> found;
+  for (const Finding& f : look().findings) found[f.kind] = f.files;
+  EXPECT_THAT(found["deep-image"], ElementsAre(dir / "images" / "a.pgm"));
+  EXPECT_THAT(found["deep-mask"], ElementsAre(dir / "masks" / "b.pgm"));
+}
+
+TEST_F(DoctorTest, FormatsThatAreNotRead) {
+  std::ofstream(dir / "images" / "IMG_1.HEIC") << "x";
+  const Finding f = only();
+  EXPECT_EQ(f.kind, "format-not-read");
+  EXPECT_THAT(f.files, ElementsAre(dir / "images" / "IMG_1.HEIC"));
+}
+
+// Each frame of a slow change is like the next, the last one not like the first.
+TEST(Duplicates, AChainIsNotOneGroup) {
+  std::vector<data::Fingerprint> prints;
+  for (int i = 0; i <= 8; ++i) {
+    Image frame = scene(1);
+    for (auto& v : frame.pixels) v = static_cast<std::uint8_t>(std::min(255, v + 5 * i));
+    prints.push_back(data::fingerprint(frame));
+  }
+  ASSERT_TRUE(data::alike(prints[0], prints[1]));
+  ASSERT_FALSE(data::alike(prints[0], prints[8]));
+  const auto groups = data::group_duplicates(prints);
+  ASSERT_GE(groups.size(), 2u);
+  for (const auto& group : groups) {
+    for (const std::size_t i : group) EXPECT_TRUE(data::alike(prints[group[0]], prints[i]));
+  }
+}
+
+TEST(Duplicates, AnotherShapeIsAnotherPicture) {
+  const auto wide = data::fingerprint(scene(1, 120, 72)), high = data::fingerprint(scene(1, 72, 120));
+  EXPECT_FALSE(data::alike(wide, high));
+  EXPECT_TRUE(
+      data::alike(wide, data::fingerprint(resize_pillow(scene(1, 120, 72), 60, 36, ResizeFilter::bicubic))));
 }
 
 TEST(Duplicates, DifferentScenesAreNotTheSame) {

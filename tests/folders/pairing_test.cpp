@@ -22,7 +22,7 @@ class PairingTest : public testing::Test {
     std::ofstream(dir / name) << "x";
   }
   std::string refusal() {
-    return test::message_of([&] { pair_by_stem(dir / "a", dir / "b"); });
+    return test::message_of([&] { pair_by_name(dir / "a", dir / "b"); });
   }
   test::TempDir dir;
 };
@@ -32,9 +32,9 @@ TEST_F(PairingTest, PairsByStemAndNamesTheRest) {
        {"a/1.jpg", "a/2.png", "a/x.tiff", "a/notes.txt", "a/.hidden.png", "b/1.png", "b/2.PNG", "b/3.bmp"})
     put(name);
   std::filesystem::create_directories(dir / "a" / "folder.png");
-  const Pairing p = pair_by_stem(dir / "a", dir / "b");
+  const Pairing p = pair_by_name(dir / "a", dir / "b");
   ASSERT_EQ(p.pairs.size(), 2u);
-  EXPECT_EQ(p.pairs[0].stem, "1");
+  EXPECT_EQ(p.pairs[0].name, "1");
   EXPECT_EQ(p.pairs[0].first, dir / "a" / "1.jpg");
   EXPECT_EQ(p.pairs[1].second, dir / "b" / "2.PNG");
   EXPECT_THAT(p.first_alone, ElementsAre(dir / "a" / "x.tiff"));
@@ -43,7 +43,7 @@ TEST_F(PairingTest, PairsByStemAndNamesTheRest) {
 
 TEST_F(PairingTest, ADotInAStemBelongsToIt) {
   for (const char* name : {"a/p.1.jpg", "a/p.2.jpg", "b/p.1.png", "b/p.2.png"}) put(name);
-  EXPECT_EQ(pair_by_stem(dir / "a", dir / "b").pairs.size(), 2u);
+  EXPECT_EQ(pair_by_name(dir / "a", dir / "b").pairs.size(), 2u);
 }
 
 TEST_F(PairingTest, SaysWhyNothingPairs) {
@@ -66,7 +66,157 @@ TEST_F(PairingTest, FoldersMustBeThereAndHoldPictures) {
   EXPECT_THAT(refusal(), HasSubstr("no such folder"));
   put("a/1.jpg");
   std::filesystem::create_directories(dir / "b");
-  EXPECT_THAT(refusal(), HasSubstr("no pictures in this folder"));
+  EXPECT_THAT(refusal(), HasSubstr("no pictures in"));
+}
+
+TEST_F(PairingTest, AnAffixIsFoundForNamesOfAnyLengthAndPairsThem) {
+  for (int i = 1; i <= 12; ++i) {
+    put("a/" + std::to_string(i) + ".jpg");
+    put("b/" + std::to_string(i) + "_mask.png");
+  }
+  try {
+    pair_by_name(dir / "a", dir / "b");
+    FAIL();
+  } catch (const PairingError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("the second ones all end in \"_mask\""));
+    EXPECT_EQ(e.remedy(), PairingError::Remedy::affixes);
+    EXPECT_TRUE(e.first().empty());
+    EXPECT_EQ(e.second().suffix, "_mask");
+  }
+  const Pairing p = pair_by_name(dir / "a", {dir / "b", {.suffix = "_mask"}});
+  EXPECT_EQ(p.pairs.size(), 12u);
+  EXPECT_TRUE(p.first_alone.empty() && p.second_alone.empty());
+  EXPECT_EQ(p.pairs[1].second, dir / "b" / "10_mask.png");
+}
+
+TEST_F(PairingTest, OtherDifferencesAreTold) {
+  // "first prefix, first suffix, second prefix, second suffix"
+  const auto affixes = [&] {
+    try {
+      pair_by_name(dir / "a", dir / "b");
+    } catch (const PairingError& e) {
+      return e.first().prefix + "," + e.first().suffix + "," + e.second().prefix + "," + e.second().suffix;
+    }
+    return std::string("nothing was thrown");
+  };
+  const auto refill = [&](const std::vector<std::string>& names) {
+    std::filesystem::remove_all(dir / "a");
+    std::filesystem::remove_all(dir / "b");
+    for (const std::string& name : names) put(name);
+  };
+  refill({"a/x.jpg", "a/y.jpg", "b/gt_x.png", "b/gt_y.png"});
+  EXPECT_EQ(affixes(), ",,gt_,");
+  refill({"a/x_rgb.jpg", "a/y_rgb.jpg", "b/x.png", "b/y.png"});
+  EXPECT_EQ(affixes(), ",_rgb,,");
+  refill({"a/img_1.jpg", "a/img_2.jpg", "a/img_11.jpg", "b/mask_1.png", "b/mask_2.png", "b/mask_11.png"});
+  EXPECT_EQ(affixes(), "img_,,mask_,");
+  // DRIVE
+  refill({"a/21_training.tif", "a/22_training.tif", "b/21_manual1.gif", "b/22_manual1.gif"});
+  EXPECT_EQ(affixes(), ",_training,,_manual1");
+  EXPECT_EQ(
+      pair_by_name({dir / "a", {.suffix = "_training"}}, {dir / "b", {.suffix = "_manual1"}}).pairs.size(),
+      2u);
+  refill({"a/1.jpg", "a/2.jpg", "b/001.png", "b/002.png"});
+  EXPECT_THAT(refusal(), HasSubstr("leading zeros"));
+  // Most have the suffix, one picture has no mask.
+  refill({"a/1.jpg", "a/2.jpg", "a/3.jpg", "b/1_segmentation.png", "b/2_segmentation.png"});
+  EXPECT_EQ(affixes(), ",,,_segmentation");
+}
+
+TEST_F(PairingTest, OneFolderOnBothSidesIsRefused) {
+  for (const char* name : {"a/1.jpg", "a/1_gt.png", "a/2.jpg", "a/2_gt.png"}) put(name);
+  const auto message = [&](const Side& first, const Side& second) {
+    return test::message_of<PairingError>([&] { pair_by_name(first, second); });
+  };
+  EXPECT_THAT(message(dir / "a", dir / "a"), HasSubstr("both sides"));
+  std::filesystem::create_directory_symlink(dir / "a", dir / "link");
+  EXPECT_THAT(message(dir / "a", dir / "link"), HasSubstr("both sides"));
+  EXPECT_THAT(message(dir / "a", (dir / "a" / ".." / "a").string() + "/"), HasSubstr("both sides"));
+  EXPECT_THAT(message((dir / "a").string() + "/*", (dir / "a").string() + "/*.png"),
+              HasSubstr("share 2 files"));
+  // Said by suffix or pattern, each file is on one side.
+  const Pairing by_suffix = pair_by_name(dir / "a", {dir / "a", {.suffix = "_gt"}});
+  EXPECT_EQ(by_suffix.pairs.size(), 2u);
+  EXPECT_TRUE(by_suffix.first_alone.empty() && by_suffix.second_alone.empty());
+}
+
+TEST_F(PairingTest, PatternsNameTheFilesOfEachSide) {
+  for (const char* name : {"a/1.jpg", "a/1.png", "a/2.jpg", "a/2.png"}) put(name);
+  EXPECT_EQ(pair_by_name((dir / "a").string() + "/*.jpg", (dir / "a").string() + "/*.png").pairs.size(), 2u);
+  EXPECT_EQ(pair_by_name(dir / "a", (dir / "a").string() + "/*.png").pairs.size(), 2u);
+  for (const char* name : {"s/one/Imgs/0.jpg", "s/one/GT/0.png", "s/two/Imgs/0.jpg", "s/two/GT/0.png"})
+    put(name);
+  const Pairing p = pair_by_name((dir / "s").string() + "/*/Imgs", (dir / "s").string() + "/*/GT/*.png");
+  ASSERT_EQ(p.pairs.size(), 2u);
+  EXPECT_EQ(p.pairs[1].name, "two/0");
+  EXPECT_EQ(p.pairs[1].second, dir / "s/two/GT/0.png");
+  EXPECT_THAT(test::message_of<FileError>([&] { pair_by_name((dir / "a").string() + "/*.bmp", dir / "a"); }),
+              HasSubstr("nothing matches"));
+}
+
+TEST_F(PairingTest, AFolderPerSequence) {
+  for (const char* name : {"a/one/0.jpg", "a/two/0.jpg", "b/one/0.png", "b/two/0.png", "b/two/1.png"})
+    put(name);
+  try {
+    pair_by_name(dir / "a", dir / "b");
+    FAIL();
+  } catch (const PairingError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("2 of its subfolders hold some: one, two"));
+    EXPECT_EQ(e.remedy(), PairingError::Remedy::recursive);
+  }
+  const Pairing p = pair_by_name(dir / "a", dir / "b", {.recursive = true});
+  ASSERT_EQ(p.pairs.size(), 2u);
+  EXPECT_EQ(p.pairs[0].name, "one/0");
+  EXPECT_THAT(p.second_alone, ElementsAre(dir / "b/two/1.png"));
+}
+
+TEST_F(PairingTest, WhatIsNoPictureOfTheUsersIsPassedOver) {
+  for (const char* name : {"a/1.jpg", "a/._1.jpg", "a/sub/__MACOSX/._1.jpg", "b/1.png", "b/._1.png",
+                           "b/2.HEIC", "b/1_mask.png", "b/1_overlay.png", "b/x_mask.png"})
+    put(name);
+  const Pairing p = pair_by_name(dir / "b", dir / "a", {.recursive = true});
+  EXPECT_EQ(p.pairs.size(), 1u);
+  EXPECT_THAT(p.first_alone, ElementsAre(dir / "b/x_mask.png"));  // ours stand beside their map
+  EXPECT_THAT(p.second_alone, testing::IsEmpty());
+  EXPECT_THAT(p.not_read, ElementsAre(dir / "b/2.HEIC"));
+}
+
+// "e with acute" composed, as most write it, and taken apart, as macOS does.
+TEST_F(PairingTest, BothFormsOfUnicodePair) {
+  put("a/caf\xC3\xA9.jpg");
+  put("b/cafe\xCC\x81.png");
+  put("a/broken\xFF.jpg");
+  put("b/broken\xFF.png");
+  EXPECT_EQ(pair_by_name(dir / "a", dir / "b").pairs.size(), 2u);
+  put("c/caf\xC3\xA9_ma\xC3\x9F.png");
+  EXPECT_EQ(pair_by_name(dir / "a", {dir / "c", {.suffix = "_ma\xC3\x9F"}}).pairs.size(), 1u);
+}
+
+TEST(Listing, LinkedFoldersAreFollowedOnce) {
+  const test::TempDir dir;
+  std::filesystem::create_directories(dir / "in/sub");
+  std::filesystem::create_directories(dir / "elsewhere");
+  for (const char* name : {"in/a.png", "in/sub/b.png", "elsewhere/c.png"}) std::ofstream(dir / name) << "x";
+  std::filesystem::create_directory_symlink(dir / "elsewhere", dir / "in/link");
+  std::filesystem::create_directory_symlink(dir / "elsewhere", dir / "in/link2");
+  std::filesystem::create_directory_symlink(dir / "in", dir / "in/sub/circle");
+  std::filesystem::create_symlink(dir / "nowhere.png", dir / "in/dangling.png");
+  const PictureList list = list_pictures(dir / "in", true);
+  std::vector<std::string> below;
+  for (const ListedPicture& p : list.pictures) below.push_back(p.below.string());
+  EXPECT_THAT(below, ElementsAre("a.png", "dangling.png", "link/c.png", "sub/b.png"));
+}
+
+TEST(Listing, FormatsThatAreNotReadAreNamed) {
+  EXPECT_EQ(
+      describe_not_read({"x/IMG_0001.HEIC"}),
+      "1 file of a picture format that is not read was left out: IMG_0001.HEIC; convert it to JPEG or PNG");
+  const test::TempDir dir;
+  for (const char* name : {"a.heic", "b.AVIF", "c.jp2", "d.jxl", "notes.txt", "e.gif"})
+    std::ofstream(dir / name);
+  const PictureList list = list_pictures(dir.path());
+  EXPECT_EQ(list.not_read.size(), 4u);
+  EXPECT_EQ(list.pictures.size(), 1u);  // GIF is read
 }
 
 TEST(Unpaired, NamesAFewAndCountsTheRest) {

@@ -207,6 +207,65 @@ TEST(TorchFile, NamesOutsideOfTheListAreNamed) {
   }
 }
 
+TEST(TorchFile, UnknownObjectsBesideSoundWeightsArePlaceholders) {
+  const std::string t = op::tensor(6, 0, {6}, {1});
+  const std::string config = op::global("omegaconf.dictconfig", "DictConfig") + ")\x81" +
+                             op::dict({{"_content", op::dict({{"lr", "K\x01"}})}}) + "b";
+  const std::string easydict =
+      op::global("easydict", "EasyDict") + ")\x81(" + op::text("epochs") + "K\x14" + "u";
+  const std::string schedule = op::global("torch.optim.lr_scheduler", "CosineAnnealingLR") + ")R";
+  const std::string history =
+      op::global("mmengine.logging.history_buffer", "HistoryBuffer") + "(K\x01K\x02tR";
+  const std::string file = torch_zip(op::pickle(op::dict({{"state_dict", op::dict({{"w", t}})},
+                                                          {"config", config},
+                                                          {"args", easydict},
+                                                          {"scheduler", schedule},
+                                                          {"history", history}})),
+                                     kSix);
+  EXPECT_THAT(read_one(file), ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_THAT(TensorFile::view(as_span(file), "test.pth").passed_over(),
+              ElementsAre("easydict.EasyDict", "mmengine.logging.history_buffer.HistoryBuffer",
+                          "omegaconf.dictconfig.DictConfig", "torch.optim.lr_scheduler.CosineAnnealingLR"));
+}
+
+TEST(TorchFile, APlaceholderIsNoTensorAndNoDictOfThem) {
+  const std::string t = op::tensor(6, 0, {6}, {1});
+  const std::string made = op::global("evil", "make_tensor") + ")R";
+  EXPECT_THAT(refusal(torch_zip(op::pickle(op::dict({{"w", t}, {"v", made}})), kSix)),
+              testing::AllOf(HasSubstr("'v'"), HasSubstr("'evil.make_tensor'")));
+  EXPECT_THAT(refusal(torch_zip(op::pickle(op::dict({{"state_dict", made}})), kSix)),
+              testing::AllOf(HasSubstr("no tensors"), HasSubstr("'evil.make_tensor', which is not read")));
+  // A tensor made by an unknown function through the ones that are known.
+  const std::string subclass = op::global("torch._tensor", "_rebuild_from_type_v2") + "(" +
+                               op::global("evil", "rebuild") + op::global("evil", "Tensor") + "(" + t +
+                               "t}tR";
+  EXPECT_NE(refusal(torch_zip(op::pickle(op::dict({{"w", subclass}})), kSix)), "");
+  const std::string storage = "(" + op::text("storage") + op::global("evil", "FloatStorage") + op::text("0") +
+                              op::text("cpu") + "K\x06tQ";
+  EXPECT_NE(refusal(torch_zip(op::pickle(op::dict({{"w", storage}})), kSix)), "");
+}
+
+TEST(TorchFile, WhatRunsSomethingIsRefusedAlsoBesideSoundWeights) {
+  const std::string t = op::tensor(6, 0, {6}, {1});
+  for (const auto& [module, name] :
+       {std::pair("os", "system"), std::pair("posix", "system"), std::pair("nt", "system"),
+        std::pair("builtins", "exec"), std::pair("__builtin__", "eval"),
+        std::pair("subprocess", "check_output"), std::pair("runpy", "_run_code"),
+        std::pair("importlib", "import_module"), std::pair("operator", "attrgetter"),
+        std::pair("types", "FunctionType"), std::pair("torch.hub", "load"),
+        std::pair("torch.utils.cpp_extension", "load"),
+        std::pair("numpy.testing._private.utils", "runstring"),
+        std::pair("torch.storage", "_load_from_bytes")}) {
+    const std::string call = op::global(module, name) + op::text("x") + "\x85R";
+    EXPECT_THAT(
+        refusal(torch_zip(op::pickle(op::dict({{"state_dict", op::dict({{"w", t}})}, {"x", call}})), kSix)),
+        HasSubstr(std::string("'") + module + "." + name + "'"));
+  }
+  std::string many = "](";
+  for (int i = 0; i < 5000; ++i) many += op::global("m", "C" + std::to_string(i));
+  EXPECT_THAT(refusal(torch_zip(op::pickle(many + "e"))), HasSubstr("no checkpoint needs as many"));
+}
+
 TEST(TorchFile, MisusedNames) {
   const std::string t = op::tensor(6, 0, {6}, {1});
   for (const std::string& body : std::initializer_list<std::string>{
@@ -251,6 +310,9 @@ TEST(TorchFile, OtherZipFiles) {
   EXPECT_THAT(refusal(build_zip({{.name = "m/data.pkl", .data = "zzz", .method = 8, .uncompressed = 90}})),
               HasSubstr("compressed"));
   EXPECT_THAT(refusal(build_zip({{.name = "a.txt", .data = "x"}})), HasSubstr("without data.pkl"));
+  EXPECT_THAT(refusal(build_zip({{.name = "SAM2-UNet.pth", .data = "zzz", .method = 8, .uncompressed = 90}})),
+              HasSubstr("archive around weights (SAM2-UNet.pth); unpack it"));
+  EXPECT_THAT(refusal(build_zip({{.name = "arr_0.npy", .data = "x"}})), HasSubstr("NumPy"));
   EXPECT_THAT(
       refusal(build_zip({{.name = "m/data.pkl", .data = "N."}, {.name = "m/constants.pkl", .data = ")."}})),
       HasSubstr("TorchScript"));
@@ -264,6 +326,13 @@ TEST(TorchFile, WhatIsNoCheckpointIsSaidSo) {
   EXPECT_THAT(refusal(""), HasSubstr("empty"));
   EXPECT_THAT(refusal("hello"), HasSubstr("neither safetensors nor"));
   EXPECT_THAT(refusal("<!DOCTYPE html><html>"), HasSubstr("web page"));
+  EXPECT_THAT(refusal("\xEF\xBB\xBF\r\n  <!DOCTYPE html><html>"), HasSubstr("web page"));
+  EXPECT_THAT(refusal(std::string("\xFF\xFE<\0h\0t\0m\0l\0>\0", 14)), HasSubstr("web page"));
+  EXPECT_THAT(refusal("{\"error\": \"quota\"}"), HasSubstr("JSON"));
+  EXPECT_THAT(refusal("\x1F\x8B\x08 and more"), HasSubstr("gzip archive"));
+  EXPECT_THAT(refusal("7z\xBC\xAF\x27\x1C and more"), HasSubstr("7z archive"));
+  EXPECT_THAT(refusal("Rar!\x1A\x07 and more"), HasSubstr("rar archive"));
+  EXPECT_THAT(refusal(std::string(257, 'n') + "ustar  "), HasSubstr("tar archive"));
   EXPECT_THAT(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:1\n"),
               HasSubstr("git lfs pull"));
   EXPECT_THAT(refusal("\x80\x03}q."), HasSubstr("plain pickle"));

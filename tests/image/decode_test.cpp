@@ -6,12 +6,14 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/file.h"
 #include "core/hash.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
+#include "support/message.h"
 #include "support/pictures.h"
 #include "support/shared_data.h"
 
@@ -49,7 +51,79 @@ TEST(Decode, GivesThePixelsOfPillow) {
     }
     ++files;
   }
-  EXPECT_EQ(files, 72);
+  EXPECT_EQ(files, 84);
+}
+
+// Transparent colours, palettes with alpha, multiplied colours: all as Pillow's convert("RGBA").
+TEST(Decode, GivesTheAlphaOfPillow) {
+  std::ifstream expected(data() / "decoded_rgba.txt");
+  std::string line;
+  int files = 0, with_alpha = 0;
+  while (std::getline(expected, line)) {
+    if (line.empty() || line[0] == '#') continue;
+    std::istringstream words(line);
+    std::string name, want;
+    words >> name >> want;
+    ImageInfo info;
+    const Image got = read_image(data() / "files" / name,
+                                 {.mode = ColorMode::rgba, .apply_exif_orientation = false}, &info);
+    EXPECT_EQ(got.channels, 4);
+    EXPECT_EQ(summary(got), want) << name;
+    ++files;
+    with_alpha += info.alpha ? 1 : 0;
+  }
+  EXPECT_EQ(files, 77);
+  EXPECT_GE(with_alpha, 10);
+}
+
+TEST(Decode, TellsGrayOfMoreThan8Bits) {
+  const auto deep = [](const char* name) {
+    ImageInfo info;
+    read_image(data() / "files" / name, {.mode = ColorMode::gray}, &info);
+    return info.deep;
+  };
+  for (const char* name : {"color0_16bit.png", "i16.tif", "i32.tif", "f32.tif", "wide.pgm", "gray.pfm"})
+    EXPECT_TRUE(deep(name)) << name;
+  // Colours keep their high byte with every reader.
+  for (const char* name :
+       {"color2_16bit.png", "color0_8bit.png", "wide.ppm", "gray.jpg", "la.tif", "raw.pgm"})
+    EXPECT_FALSE(deep(name)) << name;
+}
+
+TEST(Decode, NamesFormatsThatAreNotRead) {
+  const auto message = [](const std::string& bytes) {
+    return test::message_of<ImageError>([&] { decode_image(std::as_bytes(std::span(bytes))); });
+  };
+  using namespace std::string_literals;
+  EXPECT_NE(message("\0\0\0\x18"s + "ftypheic....").find("it is HEIC"), std::string::npos);
+  EXPECT_NE(message("\0\0\0\x1C"s + "ftypavif....").find("it is AVIF"), std::string::npos);
+  EXPECT_NE(message("\0\0\0\x0CjP  \r\n"s).find("it is JPEG 2000"), std::string::npos);
+  EXPECT_NE(message("\0\x05\x16\x07\0\2"s).find("AppleDouble"), std::string::npos);
+}
+
+// A profile goes through: written by encode_png, read again, also from a JPEG.
+TEST(Decode, ColourProfilesGoWithThePixels) {
+  std::vector<std::byte> profile(144);
+  const auto put = [&](std::size_t at, std::string_view text) {
+    for (std::size_t i = 0; i < text.size(); ++i) profile[at + i] = static_cast<std::byte>(text[i]);
+  };
+  profile[3] = std::byte{144};
+  put(8, std::string_view("\x02\x10\0\0", 4));
+  put(12, "mntrRGB XYZ ");
+  put(36, "acsp");
+  profile[68] = std::byte{0};
+  put(68, std::string_view("\0\0\xF6\xD6\0\1\0\0\0\0\xD3\x2D", 12));  // D50
+  const std::vector<std::byte> png = encode_png(test::picture(5, 4, 4), profile);
+  ImageInfo info;
+  decode_image(png, {.mode = ColorMode::rgba, .keep_color_profile = true}, "p", &info);
+  EXPECT_EQ(info.color_profile, profile);
+  decode_image(png, {.mode = ColorMode::rgba}, "p", &info);
+  EXPECT_TRUE(info.color_profile.empty());  // only where asked for
+  // What is none, or of other colours, is left out.
+  put(16, "CMYK");
+  EXPECT_EQ(encode_png(test::picture(5, 4, 4), profile), encode_png(test::picture(5, 4, 4)));
+  profile.resize(20);
+  EXPECT_EQ(encode_png(test::picture(5, 4, 4), profile), encode_png(test::picture(5, 4, 4)));
 }
 
 TEST(Decode, SaysWhatTheFileWas) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
@@ -200,12 +202,55 @@ TEST(Overlay, TintsInsideOnly) {
 TEST(CutOut, KeepsColoursAndTakesAlpha) {
   const Image picture = test::picture(5, 4, 3);
   const Image alpha = test::picture(5, 4, 1);
-  const Image out = cut_out(picture, alpha);
+  const Image out = cut_out(picture, alpha, {.clean_edges = false});
   ASSERT_EQ(out.channels, 4);
   for (std::size_t i = 0; i < 20; ++i) {
     for (std::size_t c = 0; c < 3; ++c) EXPECT_EQ(out.pixels[i * 4 + c], picture.pixels[i * 3 + c]);
     EXPECT_EQ(out.pixels[i * 4 + 3], alpha.pixels[i]);
   }
+}
+
+TEST(CutOut, AlphaIsThePicturesTimesTheMaps) {
+  Image picture = test::picture(16, 8, 4);
+  Image alpha(16, 8, 1);
+  for (std::size_t i = 0; i < alpha.pixels.size(); ++i) alpha.pixels[i] = static_cast<std::uint8_t>(2 * i);
+  const Image out = cut_out(picture, alpha);
+  for (std::size_t i = 0; i < alpha.pixels.size(); ++i) {
+    const double want = picture.pixels[4 * i + 3] * (alpha.pixels[i] / 255.0);
+    EXPECT_NEAR(out.pixels[4 * i + 3], want, 0.5001);
+  }
+}
+
+// A blue square on red whose edge mixes both: the cut-out is blue all over, and red is nowhere in the file.
+TEST(CutOut, CleanEdgesHoldNothingOfTheBackground) {
+  constexpr int kSide = 80;
+  Image picture(kSide, kSide, 3), alpha(kSide, kSide, 1);
+  for (int y = 0; y < kSide; ++y) {
+    for (int x = 0; x < kSide; ++x) {
+      const int inside = std::min({x - 20, y - 20, 60 - x, 60 - y});  // soft over eight pixels
+      const int a = std::clamp(inside * 32 + 128, 0, 255);
+      alpha.row(y)[x] = static_cast<std::uint8_t>(a);
+      picture.row(y)[3 * x] = static_cast<std::uint8_t>(255 - a);
+      picture.row(y)[3 * x + 2] = static_cast<std::uint8_t>(a);
+    }
+  }
+  const Image out = cut_out(picture, alpha);
+  const Image plain = cut_out(picture, alpha, {.clean_edges = false});
+  int soft = 0;
+  for (std::size_t i = 0; i < alpha.pixels.size(); ++i) {
+    const std::uint8_t* p = &out.pixels[4 * i];
+    EXPECT_EQ(p[3], alpha.pixels[i]);
+    if (p[3] == 0) {
+      EXPECT_TRUE(p[0] == 0 && p[1] == 0 && p[2] == 0);
+      EXPECT_EQ(plain.pixels[4 * i], 255);  // as it stood in the picture
+    } else {
+      EXPECT_LE(p[0], 12) << "alpha " << int{p[3]};
+      EXPECT_GE(p[2], 243) << "alpha " << int{p[3]};
+      soft += p[3] != 255 ? 1 : 0;
+    }
+    if (p[3] == 255) EXPECT_TRUE(std::equal(p, p + 3, &picture.pixels[3 * i]));
+  }
+  EXPECT_GT(soft, 500);
 }
 
 }  // namespace

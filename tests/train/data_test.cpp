@@ -120,6 +120,57 @@ TEST_F(Folders, BadPairsAreNamed) {
   EXPECT_EQ(check().train.size(), 5u);
 }
 
+TEST_F(Folders, OneFolderForBothIsRefusedAndASuffixPairs) {
+  settings.masks = settings.images;
+  EXPECT_THAT(refusal(), HasSubstr("both sides"));
+  const fs::path one = dir / "one";
+  fs::create_directories(one);
+  for (int i = 0; i < 8; ++i) {
+    const std::string stem = std::to_string(i);
+    fs::copy(dir / "a" / "images" / (stem + ".png"), one / (stem + ".png"));
+    fs::copy(dir / "a" / "masks" / (stem + ".png"), one / (stem + "_gt.png"));
+  }
+  settings.images = settings.masks = {one.string()};
+  settings.mask_suffix = "_gt";
+  const Data data = check();
+  ASSERT_EQ(data.train.size(), 8u);
+  EXPECT_EQ(data.train[3].mask, one / "3_gt.png");
+  settings.mask_suffix.clear();
+  settings.images = {(one / "?.png").string()};
+  settings.masks = {(dir / "a" / "masks").string()};
+  EXPECT_EQ(check().train.size(), 8u);
+  settings.images = {(dir / "a").string()};
+  settings.masks = {(dir / "a").string()};
+  settings.recursive = true;
+  EXPECT_THAT(refusal(), HasSubstr("both sides"));
+}
+
+TEST_F(Folders, DeepPicturesAndShapesInAlphaAreTold) {
+  write_file(dir / "a" / "images" / "2.pgm", "P5 80 60 65535\n" + std::string(80 * 60 * 2, 'x'));
+  fs::remove(dir / "a" / "images" / "2.png");
+  write_file(dir / "a" / "images" / "IMG_5.HEIC", std::string_view("x"));
+  check();
+  EXPECT_THAT(notes,
+              Contains(AllOf(HasSubstr("warning: 1 pictures are gray of 16 bits"), HasSubstr("2.pgm"))));
+  EXPECT_THAT(notes, Contains(AllOf(HasSubstr("not read"), HasSubstr("IMG_5.HEIC"))));
+  Image shape(80, 60, 4);
+  for (std::size_t i = 0; i < 2000; ++i) shape.pixels[4 * i + 3] = 255;
+  write_png(dir / "a" / "masks" / "6.png", shape);
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("6.png"), HasSubstr("alpha")));
+}
+
+TEST_F(Folders, ABatchLargerThanTheDataIsNoted) {
+  settings.batch = 512;
+  const Notes note = [this](const std::string& line) { notes.push_back(line); };
+  note_large_batch(settings, 4, note);
+  EXPECT_THAT(notes,
+              Contains("warning: --batch 512 is more than the 4 pictures: every epoch is one step of 4; 20 "
+                       "steps in all are hardly a training"));
+  notes.clear();
+  note_large_batch(settings, 512, note);
+  EXPECT_TRUE(notes.empty());
+}
+
 TEST_F(Folders, UnpairedFilesAreNamed) {
   fs::remove(dir / "a" / "masks" / "4.png");
   EXPECT_THAT(refusal(), AllOf(HasSubstr("4.png"), HasSubstr("--skip-bad")));
