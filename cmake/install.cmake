@@ -34,17 +34,15 @@ if(SAM2UNET_BUILD_TRAIN)
   endif()
 endif()
 
-# The manual page and the completions are what the program says of itself.
-add_custom_command(
-  OUTPUT ${PROJECT_BINARY_DIR}/sam2unet.1 ${PROJECT_BINARY_DIR}/completion.bash ${PROJECT_BINARY_DIR}/completion.zsh
-         ${PROJECT_BINARY_DIR}/completion.fish
-  COMMAND sam2unet_cli man > ${PROJECT_BINARY_DIR}/sam2unet.1
-  COMMAND sam2unet_cli completion bash > ${PROJECT_BINARY_DIR}/completion.bash
-  COMMAND sam2unet_cli completion zsh > ${PROJECT_BINARY_DIR}/completion.zsh
-  COMMAND sam2unet_cli completion fish > ${PROJECT_BINARY_DIR}/completion.fish
-  DEPENDS sam2unet_cli VERBATIM)
-add_custom_target(sam2unet_described ALL DEPENDS ${PROJECT_BINARY_DIR}/sam2unet.1)
+# Written when the program is built (src/cli/CMakeLists.txt).
 install(FILES ${PROJECT_BINARY_DIR}/sam2unet.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${PROJECT_BINARY_DIR}/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME sam2unet)
 install(FILES ${PROJECT_BINARY_DIR}/completion.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _sam2unet)
 install(FILES ${PROJECT_BINARY_DIR}/completion.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME sam2unet.fish)
+
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# `cmake --build BUILD --target uninstall` takes away what the last `cmake --install BUILD` put.
+add_custom_target(uninstall
+  COMMAND ${CMAKE_COMMAND} -DMANIFEST=${PROJECT_BINARY_DIR}/install_manifest.txt -P ${PROJECT_SOURCE_DIR}/cmake/uninstall.cmake
+  COMMENT "Removing what was installed" VERBATIM)

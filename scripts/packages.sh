@@ -1,24 +1,31 @@
 #!/usr/bin/env bash
-# Installs the Debian packages the build needs: `--tests` those of the tests too, `--fuzz` of fuzzing, `--check` of the
-# checks of style, `--torch` what fetches LibTorch from PyPI. Idempotent: asks the package manager only when one is missing.
+# Installs the packages the build needs, by the names that Debian 12, Debian 13 and Ubuntu 24.04 have in common (tried on
+# the first two). `--tests` adds those of the tests, `--torch` what fetches LibTorch from PyPI, `--clang` the other
+# compiler with its OpenMP, `--fuzz` what fuzzing needs, `--check` the checks of style (their versions are Debian 12's).
+# Idempotent: asks the package manager only when one is missing.
 set -euo pipefail
 
 packages=(
   g++ cmake ninja-build pkg-config
   libdnnl-dev libhwy-dev
-  libjpeg62-turbo-dev libpng-dev libwebp-dev libtiff-dev libgif-dev libutf8proc-dev
+  libjpeg-dev libpng-dev libwebp-dev libtiff-dev libgif-dev libutf8proc-dev
   libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libfmt-dev
 )
 for part in "$@"; do
   case "$part" in
     --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev libopencv-imgproc-dev) ;;
-    --fuzz) packages+=(clang libclang-rt-14-dev) ;;
-    --check) packages+=(git clang-format-14 clang-tidy-14) ;;
     --torch) python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-venv) ;;
+    --clang) packages+=(clang libomp-dev) ;;
+    --fuzz) packages+=(clang libclang-rt-dev) ;;
+    --check) packages+=(git python3 clang-format-14 clang-tidy-14) ;;
     *) echo "packages.sh: unknown option $part" >&2; exit 2 ;;
   esac
 done
 
+command -v dpkg-query >/dev/null || {
+  echo "packages.sh: this is no Debian or Ubuntu; docs/building.md lists what to install" >&2
+  exit 1
+}
 missing=()
 for p in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$p")

@@ -210,7 +210,11 @@ void add_eval(CLI::App& app) {
       "  sam2unet eval --weights mine.safetensors --images CAMO/image --gt CAMO/gt --json scores.json\n"
       "  sam2unet eval --classes road.toml --pred out --gt test/mask --html report.html\n"
       "FILE may be - for standard output; the table is then not printed.");
-  c->callback([a] { run(*a); });
+  c->callback([a, c] {
+    for (const char* option : {"--weights", "--size", "--official", "--device", "--precision"})
+      a->predicting_given = a->predicting_given || c->count(option) > 0;
+    run(*a);
+  });
 }
 
 }  // namespace sam2unet::cli

@@ -44,10 +44,10 @@ void check(const EvalArguments& a) {
   if (a.predictions.empty() && a.options.pictures.empty()) {
     throw UsageError("what is to be scored? Give --pred DIR, or --images DIR for the model to predict from");
   }
-  if (!a.predictions.empty() && (!a.weights.empty() || a.official || a.device != "cpu")) {
+  if (!a.predictions.empty() && a.predicting_given) {
     throw UsageError(
-        "--pred scores maps that are there; --weights, --official and --device are for predicting: leave one "
-        "out");
+        "--pred scores maps that are there; --weights, --size, --official, --device and --precision are for "
+        "predicting: leave one out");
   }
   if (a.predictions.size() > 1 && !a.name.empty())
     throw UsageError("--name names one method; name several with --pred NAME=DIR");

@@ -6,6 +6,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "commands.h"
 #include "progress.h"
@@ -30,7 +31,14 @@ int report(std::string message, int code) {
 std::string explain(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   const std::string first = argc > 1 ? argv[1] : "";
   const auto named = app.get_subcommands([&](const CLI::App* c) { return c->get_name() == first; });
-  if (!named.empty()) return std::string(error.what()) + " (see `sam2unet " + first + " --help`)";
+  if (!named.empty()) {
+    // Asking for an input after a mistyped option would send its writer looking in the wrong place.
+    const bool extras = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    const std::vector<std::string> unknown = named[0]->remaining();
+    const bool is_option = !extras && !unknown.empty() && unknown[0].starts_with("-");
+    const std::string what = is_option ? CLI::ExtrasError(unknown).what() : error.what();
+    return what + " (see `sam2unet " + first + " --help`)";
+  }
   std::string what = "a command is required";
   if (!first.empty()) what = (first[0] == '-' ? "unknown option '" : "unknown command '") + first + "'";
   return what + " (see `sam2unet --help`)";

@@ -1,6 +1,7 @@
 // Under which names results are written, so that nothing that matters is overwritten.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <set>
 #include <string>

@@ -5,6 +5,7 @@
 #include <new>
 #include <thread>
 
+#include "sam2unet/cores.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::cli {
@@ -33,7 +34,7 @@ Pipeline::Pipeline(std::vector<Input> inputs, Stages stages)
     : inputs_(std::move(inputs)), stages_(std::move(stages)), decoded_(kWaiting), segmented_(kWaiting) {}
 
 void Pipeline::run() {
-  const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+  const auto cores = static_cast<unsigned>(available_cores());
   const std::size_t workers =
       std::min<std::size_t>({std::max(1U, cores / 2), 4, std::max<std::size_t>(inputs_.size(), 1)});
   std::vector<std::thread> decoders;

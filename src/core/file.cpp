@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -107,9 +108,10 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 void MappedFile::release(std::span<const std::byte> part) const {
   static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   // Only pages that lie wholly inside: the ones at the ends hold a neighbour's bytes.
-  const auto first = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;
-  const auto last = (reinterpret_cast<std::uintptr_t>(part.data()) + part.size()) / page * page;
-  if (last > first) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+  const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(part.data()) % page) % page;
+  if (part.size() < before + page) return;
+  const std::size_t whole = (part.size() - before) / page * page;
+  ::madvise(const_cast<std::byte*>(part.data()) + before, whole, MADV_DONTNEED);
 }
 
 AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {

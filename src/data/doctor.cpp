@@ -14,6 +14,7 @@
 #include "data/duplicates.h"
 #include "data/mask_check.h"
 #include "data/pairing.h"
+#include "sam2unet/cores.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 
@@ -93,8 +94,7 @@ void examine_all(std::vector<Patient>& patients, const DoctorOptions& options) {
     }
   };
   {
-    const unsigned wanted =
-        options.threads > 0 ? static_cast<unsigned>(options.threads) : std::thread::hardware_concurrency();
+    const unsigned wanted = static_cast<unsigned>(options.threads > 0 ? options.threads : available_cores());
     std::vector<std::jthread> pool;
     for (std::size_t k = 0; k < std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(1, patients.size()));
          ++k)

@@ -1,9 +1,9 @@
 #include "eval/arguments.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "data/pairing.h"
+#include "sam2unet/cores.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::eval {
@@ -16,7 +16,7 @@ void check(const EvaluateOptions& o) {
 }
 
 int threads_of(const EvaluateOptions& o) {
-  return o.threads > 0 ? o.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return o.threads > 0 ? o.threads : available_cores();
 }
 
 std::string folder_name(const fs::path& folder) {

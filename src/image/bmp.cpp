@@ -1,6 +1,7 @@
 // BMP: uncompressed with 1, 4, 8, 16, 24 and 32 bits, bit fields, and run lengths of 4 and 8 bits.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>

@@ -1,6 +1,7 @@
 // PNM: plain and raw bitmaps, graymaps and pixmaps (P1 to P6), and gray float maps (Pf).
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdlib>

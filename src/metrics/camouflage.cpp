@@ -1,5 +1,6 @@
 #include "metrics/camouflage.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>

@@ -1,5 +1,6 @@
 #include "metrics/hce.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <vector>
 

@@ -1,5 +1,6 @@
 #include "metrics/skeleton.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 

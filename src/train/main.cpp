@@ -9,6 +9,8 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <iostream>
 #include <optional>
 
 #include "core/default_model.h"
@@ -126,6 +128,12 @@ Settings settle(const Arguments& a) {
   return s;
 }
 
+// What was printed is on its way, or the exit code says that it is not.
+void flush_stdout() {
+  std::cout.flush();
+  if (!std::cout || std::fflush(stdout) != 0) throw FileError("cannot write to standard output");
+}
+
 int print_plan(const Arguments& a) {
   const Settings s = settle(a);
   Settings complete = s;
@@ -134,7 +142,6 @@ int print_plan(const Arguments& a) {
   const Plan plan = make_plan(s, parse_bytes(a.memory),
                               a.overhead.empty() ? default_overhead(s.device) : parse_bytes(a.overhead));
   fmt::print("{}", a.json ? to_json(plan, s) : to_text(plan, s));
-  if (std::fflush(stdout) != 0) throw FileError("cannot write to standard output");
   return plan.recommended >= 0 ? 0 : 1;
 }
 
@@ -219,6 +226,16 @@ std::string with_options(const PairingError& e) {
   return e.what();
 }
 
+int run_command(CLI::App& app, int argc, char** argv, const Arguments& arguments) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help
+    throw UsageError(std::string(e.what()) + " (see `sam2unet train --help`)");
+  }
+  return arguments.plan ? print_plan(arguments) : train_run(arguments);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -239,12 +256,9 @@ int main(int argc, char** argv) {
   Arguments arguments;
   add_options(app, arguments);
   try {
-    app.parse(argc, argv);
-    return arguments.plan ? print_plan(arguments) : train_run(arguments);
-  } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help
-    fmt::print(stderr, "sam2unet train: {} (see `sam2unet train --help`)\n", e.what());
-    return 2;
+    const int code = run_command(app, argc, argv, arguments);
+    flush_stdout();
+    return code;
   } catch (const LostProcess& e) {
     if (!e.is_reported()) fmt::print(stderr, "sam2unet train: {}\n", e.what());
     // The broken group's threads may still wait for what will not come.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 
 #include "model/weight_source.h"
 #include "train/loss.h"

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
+#include <utility>
 
 // Waits that block, so that a lost process is an exception where the result is wanted, as with Gloo, and not
 // the end of the program by c10d's watchdog.

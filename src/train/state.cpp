@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "train/state.h"
 
 #include <ATen/ATen.h>

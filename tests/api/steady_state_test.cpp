@@ -1,6 +1,7 @@
 // After the first picture of a size, a session takes no new memory and makes no new plans.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <new>

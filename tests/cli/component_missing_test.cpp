@@ -1,4 +1,6 @@
 // The program and its library where the training component is not installed.
+#include <algorithm>
+
 #include "cli/predict_fixture.h"
 
 namespace sam2unet::test {

@@ -113,6 +113,8 @@ TEST_F(EvalTest, WrongUsageIsSaidInOneLineAndBeforeAnyWork) {
       {{"--pred", "maps", "--gt", "nowhere"}, "nowhere: no such folder"},
       {{"--pred", "maps", "--gt", "gt", "--weights", "x"}, "leave one out"},
       {{"--pred", "maps", "--gt", "gt", "--device", "cuda"}, "leave one out"},
+      {{"--pred", "maps", "--gt", "gt", "--precision", "bf16"}, "leave one out"},
+      {{"--pred", "maps", "--gt", "gt", "--size", "352"}, "leave one out"},
       {{"--pred", "maps", "--gt", "gt", "--worst-by", "x"}, "pictures have no such value"},
       {{"--pred", "maps", "--gt", "gt", "--paper"}, "no published row is known"},
       {{"--pred", "maps", "--pred", "maps", "--gt", "gt"}, "give them names"},

@@ -1,5 +1,7 @@
 // `sam2unet predict` with bad input of every kind a user meets: a clear line on stderr, the right exit code,
 // and nothing half-written.
+#include <algorithm>
+
 #include "predict_fixture.h"
 
 namespace sam2unet {
@@ -135,6 +137,8 @@ TEST_F(PredictFailures, WrongUsage) {
   expect_failure(predict({"a.png", "-o", "out", "--simplify", "-1"}), 2, "see `sam2unet predict --help`");
   expect_failure(predict({"a.png", "-o", "out", "--pillow", "11"}), 2, "--pillow");
   expect_failure(predict({"a.png", "-o", "out", "--no-such-option"}), 2, "--no-such-option");
+  expect_failure(predict_plain({"predict", "--no-such-option"}), 2, "not expected: --no-such-option");
+  expect_failure(predict_plain({"eval", "--no-such-option"}), 2, "not expected: --no-such-option");
   expect_failure(predict({"a.png", "b.png", "-o", "-"}), 2, "one picture's map");
   expect_failure(predict({"a.png", "-o", "-", "--save", "map,mask"}), 2, "one kind");
   expect_failure(predict_plain({"predictt", "a.png"}), 2, "unknown command");

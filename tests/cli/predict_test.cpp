@@ -1,4 +1,7 @@
 // `sam2unet predict` where all is well: inputs, results, names.
+#include <algorithm>
+#include <cmath>
+
 #include <nlohmann/json.hpp>
 
 #include "predict_fixture.h"

@@ -1,4 +1,6 @@
 // `info` and `convert` as a user runs them.
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -3,13 +3,13 @@
 #pragma once
 
 #include <cstdint>
-#include <ctime>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "support/effort.h"
 #include "support/message.h"
 
 namespace sam2unet::test {
@@ -128,21 +128,6 @@ inline std::string torch_zip(std::string_view pickle, std::string_view storage0 
                     {.name = "a/byteorder", .data = "little"},
                     {.name = "a/data/0", .data = std::string(storage0)},
                     {.name = "a/version", .data = "3\n"}});
-}
-
-/// What hostile files may take, in seconds: one; sanitizers slow everything down.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr double kMostSeconds = 10;
-#else
-inline constexpr double kMostSeconds = 1;
-#endif
-
-/// Processor time of the call, which other programs on the machine do not stretch.
-template <typename F>
-double cpu_seconds(F&& f) {
-  const std::clock_t start = std::clock();
-  std::forward<F>(f)();
-  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
 }
 
 }  // namespace sam2unet::test

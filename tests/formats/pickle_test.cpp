@@ -1,3 +1,5 @@
+#include <memory>
+
 #include "formats/pickle.h"
 
 #include <gmock/gmock.h>
@@ -153,7 +155,7 @@ TEST_F(Pickle, RefusesSizesBeyondTheFile) {
 }
 
 // Files that would fill the memory or take minutes.
-TEST_F(Pickle, BombsAreRefusedWithinASecond) {
+TEST_F(Pickle, BombsAreLinearWork) {
   std::string doubling =
       "]";  // the old trick: each list holds the one before ten times; kept as references, it is small
   for (int i = 0; i < 200; ++i)
@@ -186,12 +188,13 @@ TEST_F(Pickle, BombsAreRefusedWithinASecond) {
       {"ends early", std::string(80'000'000, 'N').replace(0, 1, "X" + le(70'000'000, 4))},
   };
   for (const auto& [because, bomb] : bombs) {
+    const std::string& file = bomb;  // clang captures no structured bindings before 16
     PickleMachine fresh(host_);
     std::string message;
     const double took =
-        test::cpu_seconds([&] { message = message_of<FormatError>([&] { fresh.run(as_span(bomb)); }); });
+        test::effort([&] { message = message_of<FormatError>([&] { fresh.run(as_span(file)); }); });
     EXPECT_THAT(message, HasSubstr(because));
-    EXPECT_LT(took, test::kMostSeconds) << because;
+    EXPECT_LT(took, test::kMostEffort) << because;
   }
 }
 

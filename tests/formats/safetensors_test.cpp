@@ -145,14 +145,14 @@ TEST(Safetensors, HeadersOfAnotherForm) {
   }
 }
 
-TEST(Safetensors, BombsAreRefusedWithinASecond) {
+TEST(Safetensors, BombsAreLinearWork) {
   const std::string deep(20'000'000, '[');
   std::string objects = "{";
   for (int i = 0; i < 2'000'000; ++i) objects += "\"a\":{";
   for (const std::string& header : {"{\"w\":{\"shape\":" + deep, "{\"w\":" + deep, objects,
                                     "{\"w\":{\"shape\":[" + std::string(20'000'000, '1') + "]}}"}) {
-    const double took = test::cpu_seconds([&] { EXPECT_NE(refusal(file_of(header)), ""); });
-    EXPECT_LT(took, test::kMostSeconds) << header.substr(0, 20);
+    const double took = test::effort([&] { EXPECT_NE(refusal(file_of(header)), ""); });
+    EXPECT_LT(took, test::kMostEffort) << header.substr(0, 20);
   }
 }
 

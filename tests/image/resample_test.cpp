@@ -1,6 +1,7 @@
 // The resize against Pillow 12.3 and 13.0, to the last bit, on every instruction set this machine has.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>

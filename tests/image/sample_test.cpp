@@ -1,6 +1,7 @@
 // From pixels to the network's input, on every instruction set this machine has.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <vector>

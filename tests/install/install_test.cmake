@@ -9,7 +9,16 @@ function(run)
   set(output "${out}" PARENT_SCOPE)
 endfunction()
 
+# The record of a real installation from this build, if there is one, is not ours to lose.
+set(manifest ${BUILD}/install_manifest.txt)
+if(EXISTS ${manifest})
+  file(COPY_FILE ${manifest} ${work}.manifest)
+endif()
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${work}/prefix)
+file(RENAME ${manifest} ${work}/manifest)
+if(EXISTS ${work}.manifest)
+  file(RENAME ${work}.manifest ${manifest})
+endif()
 run(${CMAKE_COMMAND} -G "${GENERATOR}" -S ${SOURCE}/examples -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/prefix -DCMAKE_CXX_COMPILER=${CXX}
     -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_BUILD_TYPE=Release)
 run(${CMAKE_COMMAND} --build ${work}/build)
@@ -20,10 +29,12 @@ endif()
 
 # The installed program runs from its prefix, and brings its manual page.
 run(${work}/prefix/bin/sam2unet --version)
-file(GLOB manual ${work}/prefix/share/man/man1/sam2unet.1)
-if(NOT manual)
-  message(FATAL_ERROR "no manual page was installed")
-endif()
+foreach(file man/man1/sam2unet.1 bash-completion/completions/sam2unet zsh/site-functions/_sam2unet
+        fish/vendor_completions.d/sam2unet.fish doc/sam2unet/LICENSE sam2unet/models/README.md)
+  if(NOT EXISTS ${work}/prefix/share/${file})
+    message(FATAL_ERROR "share/${file} was not installed")
+  endif()
+endforeach()
 
 # So does the training component, where it was built: its program and its plug-in are found from the prefix.
 if(TRAIN)
@@ -39,4 +50,15 @@ execute_process(COMMAND sh -c "nm -DC --defined-only ${work}/prefix/lib*/libsam2
                 OUTPUT_VARIABLE leaked)
 if(NOT leaked STREQUAL "")
   message(FATAL_ERROR "symbols outside the interface are visible:\n${leaked}")
+endif()
+
+# And all of it goes again; what is not ours stays.
+file(WRITE ${work}/prefix/share/man/man1/other.1 "")
+run(${CMAKE_COMMAND} -DMANIFEST=${work}/manifest -P ${SOURCE}/cmake/uninstall.cmake)
+file(GLOB_RECURSE left LIST_DIRECTORIES false RELATIVE ${work}/prefix ${work}/prefix/*)
+if(NOT left STREQUAL "share/man/man1/other.1")
+  message(FATAL_ERROR "left after uninstalling: ${left}")
+endif()
+if(EXISTS ${work}/prefix/share/sam2unet OR EXISTS ${work}/prefix/include/sam2unet OR EXISTS ${work}/prefix/share/doc/sam2unet)
+  message(FATAL_ERROR "empty folders of ours are left after uninstalling")
 endif()

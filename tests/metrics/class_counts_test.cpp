@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <initializer_list>
 #include <map>
@@ -176,7 +177,8 @@ TEST(ClassMetrics, IntervalsAreThoseOfResampledPictures) {
     Image p(9, 9, 1), t(9, 9, 1);
     for (std::size_t k = 0; k < t.pixels.size(); ++k) {
       t.pixels[k] = static_cast<std::uint8_t>(random() % 3);
-      p.pixels[k] = random() % static_cast<unsigned>(2 + i) == 0 ? t.pixels[k] : static_cast<std::uint8_t>(random() % 3);
+      p.pixels[k] = random() % static_cast<unsigned>(2 + i) == 0 ? t.pixels[k]
+                                                                 : static_cast<std::uint8_t>(random() % 3);
     }
     records.push_back(confusion.add(p, t, 255));
   }

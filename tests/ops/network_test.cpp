@@ -1,6 +1,8 @@
 // The whole network on two backends: whatever its widths, necks and outputs, the CPU's is the plain one's.
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "model/network.h"
 #include "ops/backends.h"
 

@@ -1,4 +1,5 @@
 // The program with the training component beside it.
+#include <algorithm>
 #include <cmath>
 
 #include "cli/predict_fixture.h"
@@ -28,6 +29,16 @@ TEST_F(PredictTest, DevicesAreNamed) {
   EXPECT_THAT(unknown.err, HasSubstr("--device tpu: must be cpu, cuda, cuda:N or torch-cpu"));
   EXPECT_EQ(predict({"a.png", "-o", "out", "--precision", "f8"}).exit_code, 2);
   EXPECT_EQ(predict({"a.png", "-o", "out", "--device", "torch-cpu", "--precision", "bf16"}).exit_code, 0);
+}
+
+TEST_F(PredictTest, WhatTrainPrintsToAFullDiskIsAFailure) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"train", "--help"},
+        {"train", "--plan", "--memory", "12G", "--variant", "t"}}) {
+    const auto f = run(program("sam2unet"), arguments, {.out_to = "/dev/full"});
+    EXPECT_EQ(f.exit_code, 1);
+    EXPECT_THAT(f.err, HasSubstr("cannot write to standard output"));
+  }
 }
 
 TEST_F(PredictTest, EvalPredictsOnADevice) {

@@ -3,7 +3,9 @@
 #include <c10/core/GradMode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "model/weight_source.h"
 #include "train/loss.h"

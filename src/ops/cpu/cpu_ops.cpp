@@ -103,14 +103,11 @@ CpuTensor CpuOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w)
 CpuTensor CpuOps::eltwise(Tensor x, dnnl::algorithm algorithm) {
   const ThreadScope scope(threads_);
   const Index n = x.extent().numel();
-  const dnnl::memory::desc md({n}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a);
   const std::pair key(static_cast<int>(algorithm), n);
   auto it = eltwise_.find(key);
-  if (it == eltwise_.end()) {
-    const dnnl::eltwise_forward::desc d(dnnl::prop_kind::forward_inference, algorithm, md, 0.0F, 0.0F);
-    it = eltwise_.emplace(key, dnnl::eltwise_forward({d, cpu_engine()})).first;
-  }
-  const dnnl::memory m(md, cpu_engine(), x.data());
+  if (it == eltwise_.end()) it = eltwise_.emplace(key, eltwise_desc(n, algorithm)).first;
+  const dnnl::memory::desc layout({n}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a);
+  const dnnl::memory m(layout, cpu_engine(), x.data());
   it->second.execute(stream_, {{DNNL_ARG_SRC, m}, {DNNL_ARG_DST, m}});
   return x;
 }

@@ -11,6 +11,36 @@ using md = dnnl::memory::desc;
 using tag = dnnl::memory::format_tag;
 constexpr auto f32 = dnnl::memory::data_type::f32;
 
+// What oneDNN 2 and 3 spell differently stands in the next three functions and nowhere else: 3 has no
+// operation descriptors, no scale of an element-wise post-op, and eltwise's destination is named.
+
+template <class Primitive, class... Arguments>
+typename Primitive::primitive_desc describe(const dnnl::primitive_attr& attributes,
+                                            const Arguments&... arguments) {
+#if DNNL_VERSION_MAJOR >= 3
+  return {cpu_engine(), arguments..., attributes};
+#else
+  return {typename Primitive::desc(arguments...), attributes, cpu_engine()};
+#endif
+}
+
+dnnl::eltwise_forward::primitive_desc describe_eltwise(dnnl::algorithm algorithm, const md& values) {
+  constexpr auto inference = dnnl::prop_kind::forward_inference;
+#if DNNL_VERSION_MAJOR >= 3
+  return {cpu_engine(), inference, algorithm, values, values, 0.0F, 0.0F};
+#else
+  return {{inference, algorithm, values, 0.0F, 0.0F}, cpu_engine()};
+#endif
+}
+
+void append_eltwise(dnnl::post_ops& ops, dnnl::algorithm algorithm) {
+#if DNNL_VERSION_MAJOR >= 3
+  ops.append_eltwise(algorithm, 0.0F, 0.0F);
+#else
+  ops.append_eltwise(1.0F, algorithm, 0.0F, 0.0F);
+#endif
+}
+
 }  // namespace
 
 const dnnl::engine& cpu_engine() {
@@ -26,12 +56,12 @@ std::uint64_t new_weights_id() {
 dnnl::primitive_attr attributes_of(Epilogue epilogue) {
   dnnl::post_ops ops;
   if (epilogue == Epilogue::gelu || epilogue == Epilogue::gelu_add) {
-    ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_gelu_erf, 0.0F, 0.0F);
+    append_eltwise(ops, dnnl::algorithm::eltwise_gelu_erf);
   }
   if (epilogue == Epilogue::add || epilogue == Epilogue::gelu_add || epilogue == Epilogue::add_relu)
     ops.append_sum(1.0F);
   if (epilogue == Epilogue::relu || epilogue == Epilogue::add_relu) {
-    ops.append_eltwise(1.0F, dnnl::algorithm::eltwise_relu, 0.0F, 0.0F);
+    append_eltwise(ops, dnnl::algorithm::eltwise_relu);
   }
   dnnl::primitive_attr attributes;
   attributes.set_post_ops(ops);
@@ -41,31 +71,35 @@ dnnl::primitive_attr attributes_of(Epilogue epilogue) {
 }
 
 dnnl::matmul::primitive_desc linear_desc(std::int64_t rows, int in, int out, Epilogue epilogue) {
-  const dnnl::matmul::desc d(md({rows, in}, f32, tag::ab), md({in, out}, f32, tag::any),
-                             md({1, out}, f32, tag::ab), md({rows, out}, f32, tag::ab));
-  return {d, attributes_of(epilogue), cpu_engine()};
+  return describe<dnnl::matmul>(attributes_of(epilogue), md({rows, in}, f32, tag::ab),
+                                md({in, out}, f32, tag::any), md({1, out}, f32, tag::ab),
+                                md({rows, out}, f32, tag::ab));
 }
 
 dnnl::convolution_forward::primitive_desc conv_desc(const Extent& in, int out, Kernel kernel,
                                                     Epilogue epilogue) {
-  const dnnl::memory::dims pad{kernel.pad_h(), kernel.pad_w()};
-  const dnnl::convolution_forward::desc d(
-      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+  using dims = dnnl::memory::dims;
+  const dims pad{kernel.pad_h(), kernel.pad_w()};
+  return describe<dnnl::convolution_forward>(
+      attributes_of(epilogue), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
       md({in.b, in.c, in.h, in.w}, f32, tag::nhwc), md({out, in.c, kernel.h, kernel.w}, f32, tag::any),
-      md({out}, f32, tag::a), md({in.b, out, in.h, in.w}, f32, tag::nhwc), {1, 1},
-      {kernel.dilation - 1, kernel.dilation - 1}, pad, pad);
-  return {d, attributes_of(epilogue), cpu_engine()};
+      md({out}, f32, tag::a), md({in.b, out, in.h, in.w}, f32, tag::nhwc), dims{1, 1},
+      dims{kernel.dilation - 1, kernel.dilation - 1}, pad, pad);
 }
 
 dnnl::convolution_forward::primitive_desc patch_desc(const Extent& in, int out) {
+  using dims = dnnl::memory::dims;
   // Output sides (H + 2*3 - 7) / 4 + 1 = H / 4; the padding behind is what that leaves.
   const std::int64_t oh = (in.h - 1) / 4 + 1, ow = (in.w - 1) / 4 + 1;
-  const dnnl::convolution_forward::desc d(
-      dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
+  return describe<dnnl::convolution_forward>(
+      attributes_of(Epilogue::none), dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct,
       md({in.b, in.c, in.h, in.w}, f32, tag::nhwc), md({out, in.c, 7, 7}, f32, tag::any),
-      md({out}, f32, tag::a), md({in.b, out, oh, ow}, f32, tag::nhwc), {4, 4}, {3, 3},
-      {(oh - 1) * 4 + 7 - in.h - 3, (ow - 1) * 4 + 7 - in.w - 3});
-  return {d, attributes_of(Epilogue::none), cpu_engine()};
+      md({out}, f32, tag::a), md({in.b, out, oh, ow}, f32, tag::nhwc), dims{4, 4}, dims{3, 3},
+      dims{(oh - 1) * 4 + 7 - in.h - 3, (ow - 1) * 4 + 7 - in.w - 3});
+}
+
+dnnl::eltwise_forward::primitive_desc eltwise_desc(std::int64_t n, dnnl::algorithm algorithm) {
+  return describe_eltwise(algorithm, md({n}, f32, tag::a));
 }
 
 dnnl::memory in_layout(const dnnl::memory& memory, const dnnl::memory::desc& layout) {

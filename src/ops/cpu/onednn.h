@@ -32,6 +32,8 @@ dnnl::convolution_forward::primitive_desc conv_desc(const Extent& in, int out, K
                                                     Epilogue epilogue);
 /// 7x7, stride 4, padding 3.
 dnnl::convolution_forward::primitive_desc patch_desc(const Extent& in, int out);
+/// `n` numbers, in place.
+dnnl::eltwise_forward::primitive_desc eltwise_desc(std::int64_t n, dnnl::algorithm algorithm);
 
 /// A number that no other weights of this process have: plans are kept by it, so that weights loaded later at
 /// the same address are never mistaken for these.

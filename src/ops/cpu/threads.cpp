@@ -4,11 +4,21 @@
 
 #include <algorithm>
 
+#include "sam2unet/cores.h"
+
 namespace sam2unet::ops {
 
 int available_threads(int wanted) {
   if (omp_in_parallel() != 0) return 1;  // also where nesting is allowed: oneDNN counts on it
-  return std::clamp(wanted > 0 ? wanted : omp_get_max_threads(), 1, omp_get_thread_limit());
+  int threads = wanted;
+  if (threads <= 0) {
+    threads = omp_get_max_threads();
+    // OpenMP knows no quotas. Any other number than its own default was somebody's wish. Read once: pictures
+    // cost no files.
+    static const int cores = available_cores();
+    if (threads == omp_get_num_procs()) threads = std::min(threads, cores);
+  }
+  return std::clamp(threads, 1, omp_get_thread_limit());
 }
 
 ThreadScope::ThreadScope(int threads)

@@ -4,8 +4,8 @@
 
 namespace sam2unet::ops {
 
-/// As many of `wanted` threads (0: all cores, or what OMP_NUM_THREADS or omp_set_num_threads say) as a
-/// parallel region that begins here surely gets: one inside another region, and no more than
+/// As many of `wanted` threads (0: `available_cores`, or what OMP_NUM_THREADS or omp_set_num_threads say) as
+/// a parallel region that begins here surely gets: one inside another region, and no more than
 /// OMP_THREAD_LIMIT.
 int available_threads(int wanted);
 

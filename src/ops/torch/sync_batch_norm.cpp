@@ -4,6 +4,9 @@
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <array>
+#include <cstdint>
+
 namespace sam2unet::ops {
 namespace {
 
