@@ -42,6 +42,9 @@ struct TrainingRun {
   std::vector<RunSetting> settings;  ///< in the order of the file
   std::vector<RunEpoch> epochs;      ///< as far as the run is
   int epochs_planned = 0;
+  /// As run.json says: "running" (also where it was killed), "stopped", "stopped early", "finished"; "" if it
+  /// does not say.
+  std::string status;
   std::string best_key;            ///< the value that decides which epoch is best; "" without validation
   std::size_t best = 0;            ///< index into `epochs` of the best one, of the last without validation
   std::vector<std::string> notes;  ///< what could not be read

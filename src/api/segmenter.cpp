@@ -30,8 +30,9 @@ Segmenter::Segmenter(const std::filesystem::path& path, const SegmenterOptions& 
   model::CheckpointWeights weights(formats::TensorFile::open(path));
   InputSize size;
   if (const auto trained = weights.trained_size()) size = {trained->height, trained->width};
-  impl_ = std::make_unique<Impl>(Impl{weights.config(), model::variant_name(weights.config()), size,
-                                      api::make_backend(weights, weights.config(), options), weights.notes()});
+  impl_ =
+      std::make_unique<Impl>(Impl{weights.config(), model::variant_name(weights.config()), size,
+                                  api::make_backend(weights, weights.config(), options), weights.notes()});
 }
 Segmenter::~Segmenter() = default;
 Segmenter::Segmenter(Segmenter&&) noexcept = default;

@@ -21,16 +21,18 @@ struct Sampling {
   std::int64_t channel = 1, row = 1, column = 1;
 };
 
-// "1", or "channel 16, row 4, column 4": what part of the intermediate results the file holds.
-Sampling parse_sampling(const formats::TensorFile& file) {
-  const auto it = file.metadata().find("feature_stride");
+// "1", or "channel 16, row 4, column 4": what part the file holds of the intermediate results (metadata
+// feature_stride) or of the outputs (output_stride, which not every file has).
+Sampling parse_sampling(const formats::TensorFile& file, const char* key) {
+  constexpr long kMaxStride = 65536;
+  const auto it = file.metadata().find(key);
   Sampling s;
   if (it == file.metadata().end() || it->second == "1") return s;
   long c = 0, r = 0, x = 0;
-  if (std::sscanf(it->second.c_str(), "channel %ld, row %ld, column %ld", &c, &r, &x) != 3 || c < 1 ||
-      r < 1 || x < 1) {
-    throw FormatError(fmt::format("{}: metadata feature_stride '{}' is not 'channel C, row R, column S'",
-                                  file.path().string(), it->second));
+  if (std::sscanf(it->second.c_str(), "channel %ld, row %ld, column %ld", &c, &r, &x) != 3 ||
+      std::min({c, r, x}) < 1 || std::max({c, r, x}) > kMaxStride) {
+    throw FormatError(fmt::format("{}: metadata {} '{}' is not 'channel C, row R, column S' of 1 to {}",
+                                  file.path().string(), key, it->second, kMaxStride));
   }
   return {c, r, x};
 }
@@ -79,13 +81,16 @@ bool verify_forward(const formats::TensorFile& file, const VerifyOptions& option
     return it->second;
   };
   const auto config = model::Config::from_json(metadata("config"));
-  const Sampling sampling = parse_sampling(file);
+  const Sampling features = parse_sampling(file, "feature_stride");
+  const Sampling outputs = parse_sampling(file, "output_stride");
   const TensorView* out = file.find("out");
   if (out == nullptr || out->shape.rank() != 4 || out->shape[1] != config.out_channels) {
     throw FormatError(fmt::format("{}: no tensor 'out' of shape [B,{},H,W]; not a golden file", where,
                                   config.out_channels));
   }
-  const std::int64_t batch = out->shape[0], height = out->shape[2], width = out->shape[3];
+  // A picture's sides are multiples of 32, and so of every stride that makes sense.
+  const std::int64_t batch = out->shape[0], height = out->shape[2] * outputs.row,
+                     width = out->shape[3] * outputs.column;
   config.check_input(height, width);
   if (batch < 1 || batch > 64)
     throw FormatError(fmt::format("{}: a batch of {} is not in 1..64", where, batch));
@@ -108,12 +113,11 @@ bool verify_forward(const formats::TensorFile& file, const VerifyOptions& option
       const auto s = statistics(t);
       got["block_stats"].insert(got["block_stats"].end(), s.begin(), s.end());
     } else {
-      got[what + std::to_string(index)] =
-          sample(e, t, std::string_view(what) == "out" ? Sampling{} : sampling);
+      got[what + std::to_string(index)] = sample(e, t, std::string_view(what) == "out" ? outputs : features);
     }
   };
   const auto use = [&](std::span<const float> t) {
-    got["out"] = sample({batch, height, width, config.out_channels}, t, Sampling{});
+    got["out"] = sample({batch, height, width, config.out_channels}, t, outputs);
   };
   backend->run({batch, height, width, 3}, fill, use, trace);
 

@@ -145,7 +145,9 @@ NameDifference find_difference(const Names& first, const Names& second) {
     (second_is_longer ? out.second : out.first) = {a.prefix, a.suffix};
     return out;
   }
+  // Of one name each, everything is common.
   for (const bool behind : {false, true}) {
+    if (first.size() < 2 || second.size() < 2) break;
     const std::string a = common_part(first, behind), b = common_part(second, behind);
     if (a.empty() || b.empty() || a == b || count_both(first, second, a, b, behind) < enough) continue;
     const char* verb = behind ? "end in" : "begin with";

@@ -131,7 +131,8 @@ void check_not_empty(const Side& side, const PictureList& list, const Pictures& 
         fmt::format("{}: none of its {} pictures has a name with \"{}\" in front and \"{}\" behind",
                     side.place.string(), list.pictures.size(), side.affix.prefix, side.affix.suffix));
   }
-  throw PairingError(fmt::format("{}: {}", side.place.string(), describe_empty(side.place, list)),
+  const std::string what = describe_empty(side.place, list);  // names the place, but for what is not read
+  throw PairingError(list.not_read.empty() ? what : fmt::format("{}: {}", side.place.string(), what),
                      list.subfolders.empty() ? Remedy::none : Remedy::recursive);
 }
 

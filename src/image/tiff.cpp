@@ -132,7 +132,7 @@ Layout read_layout(const Source& source, TIFF* tiff) {
     if (known && l.samples > colors && extra[0] != EXTRASAMPLE_UNSPECIFIED && (l.bits == 8 || l.bits == 16))
       l.alpha = colors;
   }
-  l.keep_alpha = source.wants_alpha && l.alpha == 3;
+  l.keep_alpha = source.wants_alpha && l.alpha >= 0;
   if (l.photometric == PHOTOMETRIC_PALETTE &&
       TIFFGetField(tiff, TIFFTAG_COLORMAP, &l.colors[0], &l.colors[1], &l.colors[2]) == 0) {
     fail(source, "the TIFF has a palette picture without a palette");
@@ -296,7 +296,13 @@ void convert_row(const Source& source, const Layout& l, const std::array<const s
       break;
     default:
       for (std::size_t x = 0; x < count; ++x) {
-        to[x] = source.ids ? id_sample(source, l, planes[0], x * step) : gray_sample(l, planes[0], x * step);
+        const std::uint8_t v =
+            source.ids ? id_sample(source, l, planes[0], x * step) : gray_sample(l, planes[0], x * step);
+        *to++ = v;
+        if (!l.keep_alpha) continue;
+        *to++ = v;
+        *to++ = v;
+        *to++ = sample(x, 1);
       }
       break;
   }
@@ -436,7 +442,7 @@ Decoded decode_tiff(const Source& source) {
   check_layout(source, l);
   const bool gray = l.photometric == PHOTOMETRIC_MINISWHITE || l.photometric == PHOTOMETRIC_MINISBLACK;
   const bool one_channel = gray || (source.ids && l.photometric == PHOTOMETRIC_PALETTE);
-  const int channels = one_channel ? 1 : l.keep_alpha ? 4 : 3;
+  const int channels = l.keep_alpha ? 4 : one_channel ? 1 : 3;
   Decoded out{Image(static_cast<int>(l.width), static_cast<int>(l.height), channels), orientation,
               l.photometric == PHOTOMETRIC_PALETTE, l.alpha >= 0, gray && l.bits > 8};
   out.profile = color_profile(source, tiff.get());

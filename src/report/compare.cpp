@@ -143,6 +143,7 @@ std::string runs_json(std::span<const TrainingRun> runs) {
     one["folder"] = r.folder.string();
     one["epochs"] = r.epochs.empty() ? 0 : r.epochs.back().epoch;
     one["epochs_planned"] = r.epochs_planned;
+    one["status"] = r.status.empty() ? Json(nullptr) : Json(r.status);
     one["best_by"] = r.best_key.empty() ? Json(nullptr) : Json(r.best_key);
     one["best_epoch"] = r.best < r.epochs.size() ? Json(r.epochs[r.best].epoch) : Json(nullptr);
     one["values"] = Json::object();

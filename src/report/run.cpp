@@ -81,6 +81,15 @@ void read_log(const fs::path& file, TrainingRun& run) {
     run.notes.push_back(fmt::format("{} lines of {} could not be read", damaged, file.filename().string()));
 }
 
+std::string read_status(const fs::path& file) {
+  std::error_code none;
+  if (!fs::is_regular_file(file, none)) return "";
+  const auto json = nlohmann::json::parse(text_of(file), nullptr, /*allow_exceptions=*/false);
+  return json.is_object() && json.contains("status") && json["status"].is_string()
+             ? json["status"].get<std::string>()
+             : std::string();
+}
+
 // The epoch that the run kept as best: the first of the best ones.
 void find_best(TrainingRun& run) {
   run.best_key = report::criterion_key(run.setting("best_by"));
@@ -201,6 +210,7 @@ TrainingRun read_run(const fs::path& folder) {
   run.name = folder_name(folder);
   run.settings = read_settings(folder / "train.toml");
   read_log(folder / "log.jsonl", run);
+  run.status = read_status(folder / "run.json");
   const std::string planned = run.setting("epochs");
   std::from_chars(planned.data(), planned.data() + planned.size(), run.epochs_planned);
   find_best(run);

@@ -68,6 +68,7 @@ std::string head(const TrainingRun& run) {
                    : fmt::format("{} of {} epochs are done", done, run.epochs_planned);
   if (const std::string when = last_written(run.folder); done > 0)
     out += when.empty() ? "." : ", the last at " + when + ".";
+  if (run.status == "stopped" || run.status == "stopped early") out += " The run was " + run.status + ".";
   return out + " This page is written again after each epoch: reload it to see the newest.</p>";
 }
 
@@ -220,8 +221,13 @@ std::string how_to_go_on(const TrainingRun& run) {
     steps.emplace_back("Make it smaller",
                        fmt::format("sam2unet convert {} small.safetensors --dtype f16", weights));
   }
-  if (has(run, "state.safetensors") && epochs_done(run) < run.epochs_planned)
+  if (has(run, "state.safetensors") && epochs_done(run) < run.epochs_planned && run.status != "stopped early")
     steps.emplace_back("Go on where it stopped", "sam2unet train --resume --out " + folder);
+  if (has(run, "state.safetensors") && epochs_done(run) > 0 && epochs_done(run) >= run.epochs_planned) {
+    steps.emplace_back("Make it longer",
+                       fmt::format("sam2unet train --resume --out {} --epochs {}", folder,
+                                   run.epochs_planned + std::max(1, run.epochs_planned / 2)));
+  }
   steps.emplace_back("Train again with another seed, and compare",
                      fmt::format("sam2unet train --config {} --seed {} --out OTHER\nsam2unet report {} OTHER",
                                  file("train.toml"), run.setting("seed") == "2" ? 3 : 2, folder));

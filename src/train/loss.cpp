@@ -58,9 +58,10 @@ at::Tensor structure(const at::Tensor& logits, const Target& t, Bce bce) {
       bce == Bce::effective ? entropy.mean(at::kDouble) : per_picture(weight * entropy) / per_picture(weight);
   at::Tensor p = at::sigmoid(logits), mask = t.mask;
   if (t.foreground.defined()) {
-    const at::Tensor has = t.foreground.view({-1, 1, 1, 1});
-    p = at::where(has, p, 1 - p);
-    mask = at::where(has, mask, 1 - mask);
+    // v where there is foreground, 1 - v elsewhere, exactly (LibTorch has no `where` without data).
+    const at::Tensor has = t.foreground.view({-1, 1, 1, 1}).to(p.scalar_type());
+    p = (1 - has) + (2 * has - 1) * p;
+    mask = (1 - has) + (2 * has - 1) * mask;
   }
   const at::Tensor inter = per_picture(p * mask * weight), both = per_picture((p + mask) * weight);
   const at::Tensor wiou = 1 - (inter + 1) / (both - inter + 1);

@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <ctime>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
 #include "metrics/dataset.h"
+#include "report/run_folder.h"
 #include "train/multi_scale.h"
 
 namespace sam2unet::train {
@@ -51,11 +53,8 @@ Json record_before(const fs::path& file) {
 
 }  // namespace
 
-const std::string& metric_of(BestBy by) {
-  static const std::map<BestBy, std::string> keys = {
-      {BestBy::mae, "MAE"},   {BestBy::s, "S"},          {BestBy::wf, "wF"},         {BestBy::e, "E_mean"},
-      {BestBy::f, "fm.mean"}, {BestBy::iou, "iou.mean"}, {BestBy::dice, "dice.mean"}};
-  return keys.at(by);
+std::string metric_of(BestBy by) {
+  return report::criterion_key(std::string(name_of(by)));
 }
 
 void write_run_record(const fs::path& folder, const Settings& s, const RunFacts& facts, const Progress& p,
@@ -65,7 +64,7 @@ void write_run_record(const fs::path& folder, const Settings& s, const RunFacts&
   const auto kept = [&](const char* key, const std::string& otherwise) {
     return before.contains(key) && before[key].is_string() ? before[key].get<std::string>() : otherwise;
   };
-  const std::string& metric = metric_of(s.best_by);
+  const std::string metric = metric_of(s.best_by);
   Json j{{"format", 1},
          {"command", s.to_command()},
          {"status", name_of_status(status)},

@@ -32,6 +32,6 @@ void write_run_record(const std::filesystem::path& folder, const Settings& setti
                       const Progress& progress, int epochs_done, RunStatus status);
 
 /// The validation's value that `by` means, as `eval` calls it.
-const std::string& metric_of(BestBy by);
+std::string metric_of(BestBy by);
 
 }  // namespace sam2unet::train

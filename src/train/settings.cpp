@@ -168,9 +168,7 @@ void apply_recipe(Settings& s, Recipe recipe) {
       return;
     case Recipe::finetune:  // found by measurement, see docs/training.md
       s.init = kInitDefault;
-      s.freeze = Freeze::none;
       s.batch = 4;
-      s.lr = 7e-4;
       s.warmup_epochs = 0.5;
       s.decay_all = false;
       s.clip = 1.0;

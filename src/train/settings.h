@@ -76,7 +76,9 @@ struct Settings {
     v(group, "augment", s.augment, "none, official (flips) or strong (crops, rotation, colour)");
     v(group, "skip_bad", s.skip_bad, "Leave out pictures that cannot be read, instead of refusing to start");
     group = "Start and recipe";
-    v(group, "recipe", s.recipe, "official (the reference's), finetune (on few pictures of one's own, from the default model or any SAM2-UNet) or scratch (everything learns)");
+    v(group, "recipe", s.recipe,
+      "official (the reference's), finetune (on few pictures of one's own, from the default model or any "
+      "SAM2-UNet) or scratch (everything learns)");
     v(group, "init", s.init,
       "Where the weights come from: a SAM2 trunk, a SAM2-UNet, default (the model that comes with the "
       "program) or scratch (random numbers)");

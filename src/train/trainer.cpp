@@ -116,7 +116,6 @@ class Run {
     RunResult result;
     begin_ = Clock::now();
     if (begins_ == Begin::fresh) validate_start();
-    refresh_report();
     bool is_done = stops_early();  // a resumed run may be one that did
     if (!is_done && progress_.epoch < s_.epochs) open_loader();
     record(RunStatus::running);
@@ -352,12 +351,22 @@ class Run {
     next.loss_sum = 0;
     save(next);
     record(RunStatus::running, next.epoch);
-    refresh_report();
   }
 
   void record(RunStatus status) const { record(status, progress_.epoch); }
   void record(RunStatus status, int epochs_done) const {
-    if (group_.is_first()) write_run_record(out_, s_, facts_, progress_, epochs_done, status);
+    if (!group_.is_first()) return;
+    write_run_record(out_, s_, facts_, progress_, epochs_done, status);
+    refresh_report();
+  }
+
+  // A page that cannot be written is no reason to end a run.
+  void refresh_report() const {
+    try {
+      report::write_run_report(out_);
+    } catch (const Error& e) {
+      listener_.message(fmt::format("report.html is not up to date: {}", e.what()));
+    }
   }
 
   void tell_best() const {
@@ -369,16 +378,6 @@ class Run {
     } else {
       listener_.message(fmt::format("best by {}: epoch {}, {:.4f} (the start: {:.4f})", name_of(s_.best_by),
                                     progress_.best_epoch, progress_.best, progress_.start));
-    }
-  }
-
-  // A page that cannot be written is no reason to end a run.
-  void refresh_report() const {
-    if (!group_.is_first()) return;
-    try {
-      report::write_run_report(out_);
-    } catch (const Error& e) {
-      listener_.message(fmt::format("report.html is not up to date: {}", e.what()));
     }
   }
 

@@ -240,10 +240,10 @@ TEST_F(PredictTest, HelpAndCompletionsKnowIt) {
 }
 
 // Every picture of the reference, with its own weights: within 1 grey level everywhere, equal on 98 % of the
-// pixels of each and 99.5 % of all.
+// pixels of each and 99.99 % (rounded) of all.
 TEST_F(PredictTest, OfficialMapsAreTheReferences) {
   const auto shared = test::shared_data();
-  if (!shared) return;  // a clone without the development data
+  if (!shared) GTEST_SKIP() << "needs the development data beside the checkout";
   const auto golden = *shared / "golden" / "predict";
   const Finished r = predict_plain({"predict", (golden / "image").string(), "-o", "out", "--official",
                                     "--weights", (*shared / "weights" / "sam2unet_t_duts.pth").string()});
@@ -267,7 +267,7 @@ TEST_F(PredictTest, OfficialMapsAreTheReferences) {
     all += static_cast<std::int64_t>(want.pixels.size());
     all_equal += equal;
   }
-  EXPECT_GE(static_cast<double>(all_equal), 0.995 * static_cast<double>(all));
+  EXPECT_GE(static_cast<double>(all_equal), 0.99985 * static_cast<double>(all));
 }
 
 TEST_F(PredictTest, OneResultMayBeAFile) {

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 #include "core/file.h"
 #include "support/pictures.h"
 #include "support/process.h"

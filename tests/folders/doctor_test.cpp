@@ -328,11 +328,12 @@ TEST(Duplicates, DifferentScenesAreNotTheSame) {
 
 // The masks of Kvasir are JPEG; those of ECSSD are clean.
 TEST(Doctor, KnownDataSets) {
-  if (!test::shared_data()) return;
-  const auto look = [](const char* set) {
+  const auto shared = test::shared_data();
+  if (!shared) GTEST_SKIP() << "needs the development data beside the checkout";
+  const auto look = [&](const char* set) {
     DoctorOptions o;
-    o.images = *test::shared_data() / "data" / set / "images";
-    o.masks = *test::shared_data() / "data" / set / "masks";
+    o.images = *shared / "data" / set / "images";
+    o.masks = *shared / "data" / set / "masks";
     return diagnose(o);
   };
   EXPECT_TRUE(look("ecssd/test").clean());

@@ -131,9 +131,8 @@ TEST_F(PairingTest, OneFolderOnBothSidesIsRefused) {
   EXPECT_THAT(message(dir / "a", dir / "a"), HasSubstr("both sides"));
   std::filesystem::create_directory_symlink(dir / "a", dir / "link");
   EXPECT_THAT(message(dir / "a", dir / "link"), HasSubstr("both sides"));
-  EXPECT_THAT(message(dir / "a", (dir / "a" / ".." / "a").string() + "/"), HasSubstr("both sides"));
-  EXPECT_THAT(message((dir / "a").string() + "/*", (dir / "a").string() + "/*.png"),
-              HasSubstr("share 2 files"));
+  EXPECT_THAT(message(dir / "a", dir / "a" / ".." / "a" / ""), HasSubstr("both sides"));
+  EXPECT_THAT(message(dir / "a/*", dir / "a/*.png"), HasSubstr("share 2 files"));
   // Said by suffix or pattern, each file is on one side.
   const Pairing by_suffix = pair_by_name(dir / "a", {dir / "a", {.suffix = "_gt"}});
   EXPECT_EQ(by_suffix.pairs.size(), 2u);
@@ -142,15 +141,15 @@ TEST_F(PairingTest, OneFolderOnBothSidesIsRefused) {
 
 TEST_F(PairingTest, PatternsNameTheFilesOfEachSide) {
   for (const char* name : {"a/1.jpg", "a/1.png", "a/2.jpg", "a/2.png"}) put(name);
-  EXPECT_EQ(pair_by_name((dir / "a").string() + "/*.jpg", (dir / "a").string() + "/*.png").pairs.size(), 2u);
-  EXPECT_EQ(pair_by_name(dir / "a", (dir / "a").string() + "/*.png").pairs.size(), 2u);
+  EXPECT_EQ(pair_by_name(dir / "a/*.jpg", dir / "a/*.png").pairs.size(), 2u);
+  EXPECT_EQ(pair_by_name(dir / "a", dir / "a/*.png").pairs.size(), 2u);
   for (const char* name : {"s/one/Imgs/0.jpg", "s/one/GT/0.png", "s/two/Imgs/0.jpg", "s/two/GT/0.png"})
     put(name);
-  const Pairing p = pair_by_name((dir / "s").string() + "/*/Imgs", (dir / "s").string() + "/*/GT/*.png");
+  const Pairing p = pair_by_name(dir / "s/*/Imgs", dir / "s/*/GT/*.png");
   ASSERT_EQ(p.pairs.size(), 2u);
   EXPECT_EQ(p.pairs[1].name, "two/0");
   EXPECT_EQ(p.pairs[1].second, dir / "s/two/GT/0.png");
-  EXPECT_THAT(test::message_of<FileError>([&] { pair_by_name((dir / "a").string() + "/*.bmp", dir / "a"); }),
+  EXPECT_THAT(test::message_of<FileError>([&] { pair_by_name(dir / "a/*.bmp", dir / "a"); }),
               HasSubstr("nothing matches"));
 }
 

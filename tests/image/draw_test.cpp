@@ -226,8 +226,8 @@ TEST(CutOut, CleanEdgesHoldNothingOfTheBackground) {
   Image picture(kSide, kSide, 3), alpha(kSide, kSide, 1);
   for (int y = 0; y < kSide; ++y) {
     for (int x = 0; x < kSide; ++x) {
-      const int inside = std::min({x - 20, y - 20, 60 - x, 60 - y});  // soft over eight pixels
-      const int a = std::clamp(inside * 32 + 128, 0, 255);
+      const int inside = std::min({x - 20, y - 20, 60 - x, 60 - y});  // soft over four pixels
+      const int a = std::clamp(inside * 64 + 128, 0, 255);
       alpha.row(y)[x] = static_cast<std::uint8_t>(a);
       picture.row(y)[3 * x] = static_cast<std::uint8_t>(255 - a);
       picture.row(y)[3 * x + 2] = static_cast<std::uint8_t>(a);
@@ -247,9 +247,10 @@ TEST(CutOut, CleanEdgesHoldNothingOfTheBackground) {
       EXPECT_GE(p[2], 243) << "alpha " << int{p[3]};
       soft += p[3] != 255 ? 1 : 0;
     }
-    if (p[3] == 255) EXPECT_TRUE(std::equal(p, p + 3, &picture.pixels[3 * i]));
+    const bool same = std::equal(p, p + 3, &picture.pixels[3 * i]);
+    EXPECT_TRUE(p[3] != 255 || same);
   }
-  EXPECT_GT(soft, 500);
+  EXPECT_GT(soft, 400);
 }
 
 }  // namespace

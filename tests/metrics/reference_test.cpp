@@ -187,10 +187,10 @@ void check_set(const json& expected, const std::filesystem::path& truths,
 }
 
 TEST_P(Reference, SharedSets) {
-  if (!test::shared_data()) return;  // research data is not in the repository
-  const std::filesystem::path shared = *test::shared_data();
+  const auto shared = test::shared_data();
+  if (!shared) GTEST_SKIP() << "needs the development data beside the checkout";
   const json file = json::parse(std::ifstream(test::repository_data() / "metrics" / "expected.json"));
-  const std::filesystem::path metrics = shared / "metrics", predict = shared / "golden" / "predict";
+  const std::filesystem::path metrics = *shared / "metrics", predict = *shared / "golden" / "predict";
   {
     SCOPED_TRACE("samples");
     check_set(file.at("samples"), metrics / "samples" / "gt", metrics / "samples" / "pred", {"CCM"});

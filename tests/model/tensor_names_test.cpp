@@ -125,7 +125,8 @@ TEST_F(Names, NumbersThatAreNoneAreNamed) {
   EXPECT_THAT(refusal(), HasSubstr("encoder.blocks.1.block.attn.qkv.weight holds -inf"));
   weight[5] = 0;
   values_of("rfb1.conv_cat.bn.running_var")[3] = -0.5F;
-  EXPECT_THAT(refusal(), HasSubstr("rfb1.conv_cat.bn.running_var holds -0.5 (element 3), a negative variance"));
+  EXPECT_THAT(refusal(),
+              HasSubstr("rfb1.conv_cat.bn.running_var holds -0.5 (element 3), a negative variance"));
 }
 
 TEST(WrongNumbers, AreFoundInEveryTypeAndPastTheFirstBlock) {

@@ -74,5 +74,24 @@ TEST(VerifyCommand, MixedPaths) {
   EXPECT_THAT(failed.out, HasSubstr(forward + ": ok"));
 }
 
+// `sam2unet train` hands everything behind it to the component beside it, and its exit code back.
+TEST(Launcher, HandsArgumentsAndExitCodesOn) {
+  const auto help = run(program("sam2unet"), {"train", "--help"});
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_THAT(help.out, HasSubstr("Folder of training pictures"));
+  const auto nowhere = run(program("sam2unet"), {"train", "--images", "nowhere", "--masks", "nowhere",
+                                                 "--variant", "t", "--freeze", "none"});
+  EXPECT_EQ(nowhere.exit_code, 1);
+  EXPECT_THAT(nowhere.err, HasSubstr("nowhere: no such folder"));
+  EXPECT_EQ(run(program("sam2unet"), {"train", "--no-such-option"}).exit_code, 2);
+}
+
+TEST(Plan, SaysWhatFits) {
+  const auto plan = run(program("sam2unet"), {"train", "--plan", "--memory", "12G", "--variant", "t"});
+  EXPECT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(plan.out,
+              HasSubstr("\nsam2unet train --images DIR --masks DIR --init sam2_hiera_tiny.pt --variant t\n"));
+}
+
 }  // namespace
 }  // namespace sam2unet::test

@@ -105,7 +105,7 @@ TEST_F(Plugin, RefusesWhatIsNotThere) {
   EXPECT_THAT(message_of([&] { own.segment(test::picture(9, 9, 3), {.size = {33, 32}}); }), HasSubstr("33"));
 }
 
-// On a machine with a GPU it computes, elsewhere it says what is missing.
+// On a machine with a GPU it computes, elsewhere it says what is missing and the test counts as skipped.
 TEST_F(Plugin, Cuda) {
   try {
     const Segmenter gpu(weights, {.device = "cuda", .precision = Precision::f32}),
@@ -118,7 +118,8 @@ TEST_F(Plugin, Cuda) {
       EXPECT_LT(difference(half.segment(picture, options).logits, want), 0.05);
     }
   } catch (const UnavailableError& e) {
-    EXPECT_THAT(e.what(), testing::AnyOf(HasSubstr("scripts/torch.sh --cuda"), HasSubstr("no GPU")));
+    ASSERT_THAT(e.what(), testing::AnyOf(HasSubstr("scripts/torch.sh --cuda"), HasSubstr("no GPU")));
+    GTEST_SKIP() << e.what();
   }
 }
 
@@ -132,10 +133,11 @@ TEST(PluginVerify, ForwardFiles) {
       ++files;
       EXPECT_TRUE(verify(f.path(), {.device = "torch-cpu"}, [&](const VerifyCheck& c) {
         EXPECT_TRUE(c.ok()) << f.path() << " " << c.name << ": " << c.error;
+        EXPECT_LE(c.error, 1e-5) << f.path() << " " << c.name;
       }));
     }
   }
-  EXPECT_GE(files, 2);
+  EXPECT_GE(files, 11);
   EXPECT_TRUE(verify(test::repository_data() / "golden" / "forward_nano_2x96x96_a.safetensors",
                      {.device = "torch-cpu", .precision = Precision::bf16}, kIgnore));
 }

@@ -83,6 +83,21 @@ TEST(RunPage, SaysHowToGoOnWithPathsThatAShellTakes) {
                           HasSubstr("--config " + quoted + "/train.toml' --seed 2")));
 }
 
+TEST(RunPage, ARunThatIsDoneCanBeMadeLonger) {
+  const TempDir dir;
+  RunWriter w{.folder = dir / "run", .epochs = "2"};
+  w.add_epoch(1, 0.3, 0.1);
+  w.add_epoch(2, 0.4, 0.1);
+  w.write();
+  write_file(w.folder / "state.safetensors", "x");
+  write_file(w.folder / "run.json", R"({"status": "stopped early"})");
+  const std::string html = run_html(read_run(w.folder));
+  EXPECT_THAT(html, AllOf(HasSubstr("--epochs 3"), HasSubstr("The run was stopped early."),
+                          Not(HasSubstr("Go on where it stopped"))));
+  write_file(w.folder / "run.json", R"([{"status": 3)");  // damaged: it says nothing
+  EXPECT_THAT(run_html(read_run(w.folder)), Not(HasSubstr("The run was")));
+}
+
 TEST(RunPage, NamesAndSettingsAreText) {
   const TempDir dir;
   RunWriter w{.folder = dir / "<b>&\"run\"", .lr = "\"<script>alert(1)</script>\""};

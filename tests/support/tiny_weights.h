@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 #include "formats/tensor_file.h"
 #include "model/config.h"
@@ -20,8 +22,9 @@ inline model::Config nano_config() {
       "window_spec": [8, 4, 14, 7], "window_pos_embed_bkg_spatial_size": [7, 7]})");
 }
 
-/// Writes the tiny one; `only_trunk` leaves out what makes it a SAM2-UNet.
-inline void write_tiny_weights(const std::filesystem::path& path, bool only_trunk = false) {
+/// Writes the tiny one; `only_trunk` leaves out what makes it a SAM2-UNet, `metadata` goes into the file too.
+inline void write_tiny_weights(const std::filesystem::path& path, bool only_trunk = false,
+                               std::map<std::string, std::string> metadata = {}) {
   model::DeterministicWeights source;
   std::vector<std::vector<float>> data;
   std::vector<formats::NamedTensor> tensors;
@@ -33,7 +36,8 @@ inline void write_tiny_weights(const std::filesystem::path& path, bool only_trun
                        {reinterpret_cast<const std::byte*>(data.back().data()), DType::f32, t.shape,
                         t.shape.dense_strides()}});
   }
-  formats::write_safetensors(path, tensors, {{"config", tiny_config().to_json()}});
+  metadata["config"] = tiny_config().to_json();
+  formats::write_safetensors(path, tensors, metadata);
 }
 
 }  // namespace sam2unet::test

@@ -212,7 +212,7 @@ TEST_F(Folders, DoubtsAreNoted) {
   settings.val_masks = settings.masks;
   EXPECT_EQ(check().validation.size(), 8u);
   EXPECT_THAT(notes, Contains(HasSubstr("invert all masks")));
-  EXPECT_THAT(notes, Contains(AllOf(HasSubstr("8 pictures are in both"), HasSubstr("0.png = 0.png"))));
+  EXPECT_THAT(notes, Contains(AllOf(HasSubstr("8 pictures are alike"), HasSubstr("0.png ~ 0.png"))));
   EXPECT_THAT(notes, Contains(HasSubstr("masks are empty")));
 }
 

@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/tensor_file.h"
+#include "model/tensor_table.h"
 #include "sam2unet/errors.h"
 #include "train/data.h"
 #include "train/multi_scale.h"
+#include "train/start.h"
 #include "training_fixture.h"
 
 namespace sam2unet::train {
@@ -241,6 +243,53 @@ TEST_F(Training, ItsCommandStartsTheSameRun) {
   command.replace(0, std::string("sam2unet train").size(), S2U_BIN_DIR "/sam2unet-train");
   ASSERT_EQ(std::system((command + " >/dev/null 2>&1").c_str()), 0) << command;
   EXPECT_EQ(bytes("last.safetensors"), wanted);
+}
+
+// `default` is the model that comes with the program, which SAM2UNET_MODEL may name; where no terminal is,
+// lines tell what is going on.
+TEST_F(Training, FinetuneStartsFromTheDefaultModel) {
+  settings.epochs = 1;
+  train();
+  const std::string model = (fs::path(settings.out) / "last.safetensors").string();
+  const fs::path out = dir / "tuned", log = dir / "said";
+  const std::string command = fmt::format(
+      "SAM2UNET_MODEL='{}' {}/sam2unet-train --recipe finetune --images '{}' --masks '{}' --size 64 --epochs "
+      "2 "
+      "--batch 3 --workers 1 --threads 1 --out '{}' >/dev/null 2>'{}'",
+      model, S2U_BIN_DIR, settings.images[0], settings.masks[0], out.string(), log.string());
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+  settings.out = out.string();
+  const std::string stored = text("train.toml");
+  EXPECT_THAT(stored, AllOf(HasSubstr("recipe = \"finetune\""), HasSubstr("init = \"" + model + "\""),
+                            HasSubstr("loss = \"structure-empty\""), HasSubstr("augment = \"strong\""),
+                            HasSubstr("batch = 3"), HasSubstr("freeze = \"trunk\"")));
+  const auto bytes_said = read_file(log);
+  const std::string lines_said(reinterpret_cast<const char*>(bytes_said.data()), bytes_said.size());
+  EXPECT_THAT(lines_said,
+              AllOf(HasSubstr("\nepoch 1/2: batch 1/2 loss "), HasSubstr("\nepoch 1/2: batch 2/2 "),
+                    HasSubstr("\nepoch 2/2: batch 2/2 "), HasSubstr(" left\n"), Not(HasSubstr("\r"))));
+}
+
+// Fresh adapters near identity have weights of deviation .02; nothing else differs.
+TEST(StartWeights, AdaptersNearIdentity) {
+  const auto config = test::nano_config();
+  StartWeights standard({}, config, 1), near({}, config, 1, AdapterInit::near_identity);
+  double squares = 0.0;
+  std::size_t count = 0, adapters = 0;
+  for (const auto& spec : model::tensor_table(config)) {
+    const auto a = standard.get(spec.name, spec.shape);
+    const std::vector<float> usual(a.begin(), a.end());
+    const auto got = near.get(spec.name, spec.shape);
+    if (spec.part != model::Part::adapter || spec.role != model::Role::weight) {
+      EXPECT_TRUE(std::equal(got.begin(), got.end(), usual.begin(), usual.end())) << spec.name;
+      continue;
+    }
+    ++adapters;
+    for (const float v : got) squares += static_cast<double>(v) * v;
+    count += got.size();
+  }
+  EXPECT_EQ(adapters, 14U);  // two layers before each of seven blocks
+  EXPECT_NEAR(std::sqrt(squares / static_cast<double>(count)), 0.02, 0.001);
 }
 
 TEST(TrainingConfiguration, PathsAreMeantFromTheFilesFolder) {

@@ -12,6 +12,7 @@
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
 #include "sam2unet/errors.h"
+#include "train/random.h"
 #include "training_fixture.h"
 
 namespace sam2unet::train {
@@ -98,9 +99,8 @@ TEST_F(Training, WhatWasTrainedIsACheckpoint) {
     }
     EXPECT_EQ(file.tensors().size(), found) << name;
   }
-  const auto task =
-      model::recognise(formats::TensorFile::open(fs::path(settings.out) / "last.task.safetensors"));
-  EXPECT_EQ(task.contents, model::Contents::task_only);
+  auto task = formats::TensorFile::open(fs::path(settings.out) / "last.task.safetensors");
+  EXPECT_EQ(model::recognise(task).contents, model::Contents::task_only);
 }
 
 // The frozen trunk and up4 stay as they were; the rest moves.
@@ -365,10 +365,10 @@ TEST_F(Training, SaysWhatToDoWhereMemoryRunsOut) {
   rlimit tight = before;
   tight.rlim_cur = pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + (2ULL << 30);
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &tight), 0);
-  const std::string said = message_of([&] { train(); });
+  const std::string message = message_of([&] { train(); });
   ::setrlimit(RLIMIT_AS, &before);
-  EXPECT_THAT(said, AllOf(HasSubstr("memory ran out at --batch 4 and --size 1024"), HasSubstr("--recompute"),
-                          Not(HasSubstr("frame #"))));
+  EXPECT_THAT(message, AllOf(HasSubstr("memory ran out at --batch 4 and --size 1024"),
+                             HasSubstr("--recompute"), Not(HasSubstr("frame #"))));
 }
 #endif
 

