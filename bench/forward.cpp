@@ -1,7 +1,7 @@
-// One picture through the network, float32, after warm-up, against the floor: the network's own operations
+// A picture, or a batch of them, through the network, float32, after warm-up, against the floor: the network's own operations
 // without padding, at the multiply-add peak measured before and after in the same run.
 //
-//   bench_forward [variant=t] [size=352] [threads=all] [pictures=10]
+//   bench_forward [variant=t] [size=352] [threads=all] [rounds=10] [batch=1]
 #include <omp.h>
 #include <sys/resource.h>
 
@@ -31,7 +31,7 @@ double floor_gflop(const model::Config& config, int size) {
   return 2e-9 * counter.multiply_adds();
 }
 
-void run(const std::string& variant, int size, int threads, int pictures) {
+void run(const std::string& variant, int size, int threads, int pictures, int batch) {
   const auto config = model::Config::of_variant(variant);
   model::DeterministicWeights source;
   ops::CpuWeights weights(source);
@@ -40,7 +40,7 @@ void run(const std::string& variant, int size, int threads, int pictures) {
   const double before = bench::peak_gflops(threads);
   std::vector<double> ms;
   for (int i = 0; i < pictures + 2; ++i) {
-    auto image = o.make({1, size, size, 3});
+    auto image = o.make({batch, size, size, 3});
     std::fill_n(image.data(), image.extent().numel(), 0.25F);
     const auto start = std::chrono::steady_clock::now();
     const auto maps = model::sam2unet(o, net, image);
@@ -49,13 +49,16 @@ void run(const std::string& variant, int size, int threads, int pictures) {
   }
   const double peak = std::max(before, bench::peak_gflops(threads));
   std::sort(ms.begin(), ms.end());
-  const double median = ms[ms.size() / 2], gflop = floor_gflop(config, size), floor_ms = gflop / peak * 1e3;
+  const double median = ms[ms.size() / 2], gflop = batch * floor_gflop(config, size),
+               floor_ms = gflop / peak * 1e3;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   std::printf("variant %s  size %d  threads %d\n", variant.c_str(), size, threads);
   std::printf("peak %.1f GFLOP/s  operations %.1f GFLOP  floor %.1f ms\n", peak, gflop, floor_ms);
   std::printf("picture min %.1f  median %.1f  max %.1f ms  ratio to floor: min %.2f  median %.2f\n",
               ms.front(), median, ms.back(), ms.front() / floor_ms, median / floor_ms);
+  std::printf("batch %d  pictures/s best %.3f  median %.3f\n", batch, 1e3 * batch / ms.front(),
+              1e3 * batch / median);
   std::printf("arena %.1f MB  peak resident %.0f MB\n", static_cast<double>(o.arena_bytes()) * 1e-6,
               static_cast<double>(usage.ru_maxrss) * 1024e-6);
 }
@@ -65,7 +68,8 @@ void run(const std::string& variant, int size, int threads, int pictures) {
 int main(int argc, char** argv) {
   try {
     run(argc > 1 ? argv[1] : "t", argc > 2 ? std::atoi(argv[2]) : 352,
-        argc > 3 ? std::atoi(argv[3]) : omp_get_num_procs(), argc > 4 ? std::atoi(argv[4]) : 10);
+        argc > 3 ? std::atoi(argv[3]) : omp_get_num_procs(), argc > 4 ? std::atoi(argv[4]) : 10,
+        argc > 5 ? std::atoi(argv[5]) : 1);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "bench_forward: %s\n", e.what());
     return 1;

@@ -14,9 +14,9 @@ int main(int argc, char** argv) {
     const sam2unet::Segmentation result = segmenter.segment(sam2unet::read_image(argv[1]));
     sam2unet::write_png(argv[2], result.to_gray());
     double foreground = 0.0;
-    for (const float p : result.map) foreground += p > 0.5F ? 1.0 : 0.0;
+    for (const float p : result.map()) foreground += p > 0.5F ? 1.0 : 0.0;
     std::printf("%dx%d, %.1f %% foreground\n", result.width, result.height,
-                100.0 * foreground / static_cast<double>(result.map.size()));
+                100.0 * foreground / static_cast<double>(result.map().size()));
   } catch (const sam2unet::Error& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

@@ -22,6 +22,18 @@ struct ImageView {
   int channels = 0;  ///< 1 gray, 3 RGB, 4 RGBA
   std::ptrdiff_t stride = 0;
 
+  ImageView() = default;
+  /// Rows without gaps between them.
+  ImageView(const std::uint8_t* pixels, int w, int h, int c)
+      : ImageView(pixels, w, h, c, static_cast<std::ptrdiff_t>(w) * c) {}
+  /// A stride of 0 stands for rows without gaps too, so that no view repeats its first row.
+  ImageView(const std::uint8_t* pixels, int w, int h, int c, std::ptrdiff_t row_bytes)
+      : data(pixels),
+        width(w),
+        height(h),
+        channels(c),
+        stride(row_bytes == 0 ? static_cast<std::ptrdiff_t>(w) * c : row_bytes) {}
+
   const std::uint8_t* row(int y) const { return data + y * stride; }
 };
 

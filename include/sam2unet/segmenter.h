@@ -1,12 +1,17 @@
-// Load SAM2-UNet weights, segment pictures.
+// Segments pictures with the weights of a file.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "sam2unet/classes.h"
 #include "sam2unet/export.h"
 #include "sam2unet/image.h"
 
@@ -18,6 +23,8 @@ enum class Precision {
   f32,
   bf16,
 };
+/// "automatic", "f32", "bf16"
+SAM2UNET_API std::string_view name_of(Precision precision);
 
 struct SegmenterOptions {
   /// Threads used for one picture; 0 means all cores, or as many as OMP_NUM_THREADS says.
@@ -30,34 +37,109 @@ struct SegmenterOptions {
   Precision precision = Precision::automatic;
 };
 
-/// Height and width, in pixels. The network takes multiples of 32.
+/// Width and height in pixels, in this order as in Image. Not made of two bare numbers, because others (and
+/// version 0.1) put the height first: what would swap them does not compile.
 struct InputSize {
-  int height = 352;
   int width = 352;
+  int height = 352;
+
+  constexpr InputSize() = default;
+  static constexpr InputSize of(int width, int height) {
+    InputSize s;
+    s.width = width;
+    s.height = height;
+    return s;
+  }
+  static constexpr InputSize square(int side) { return of(side, side); }
+  friend bool operator==(const InputSize&, const InputSize&) = default;
 };
 
+/// How a picture becomes as large as the network's input.
+enum class Fit {
+  squash,     ///< both sides are resized, whatever that does to its shape; the reference's way
+  letterbox,  ///< its shape is kept, in the middle of an input filled with the mean colour
+};
+/// "squash", "letterbox"
+SAM2UNET_API std::string_view name_of(Fit fit);
+/// UsageError for any other name.
+SAM2UNET_API Fit parse_fit(std::string_view name);
+
+/// What a Segmentation holds at the picture's own size.
+enum class SegmentOutput {
+  probabilities,  ///< a map, or one for each class
+  ids,  ///< the most probable class of each pixel, and its probability: of many classes a fraction of the
+        ///< memory. One foreground has the ids 0 and 1, split at 0.5.
+};
+
+/// New members are added at the end, with defaults that mean what was meant before.
 struct SegmentOptions {
-  /// The picture is resized to this before the network sees it, as the reference does. A side of 0 is that of
-  /// Segmenter::input_size().
-  InputSize size = {0, 0};
-  /// Everything as the reference's test.py: per-picture min-max stretch of the probabilities.
+  /// What the network sees, multiples of 32. A side of 0 is that of SegmenterInfo::size.
+  InputSize size = InputSize::square(0);
+  /// Everything as the reference's test.py: per-picture min-max stretch of the probabilities. One foreground
+  /// only.
   bool official = false;
   PillowVersion pillow = PillowVersion::v12;
+  /// Without it, as the weights were trained (SegmenterInfo::fit).
+  std::optional<Fit> fit = {};
+  /// Of several pictures, how many the network sees at once; 0 is SegmenterInfo::batch. The results are
+  /// those of one by one within rounding: 1e-6 of the logits' range in f32.
+  int batch = 0;
+  SegmentOutput output = SegmentOutput::probabilities;
 };
 
-/// One segmented picture.
+/// One segmented picture. K is 1 for one foreground, else the number of classes.
 struct Segmentation {
   int width = 0;  ///< of the picture that was given
   int height = 0;
-  /// [height, width] probability in [0, 1] at the picture's own size (stretched where `official` was asked
-  /// for).
-  std::vector<float> map;
+  int channels = 1;  ///< K
+  /// [K, height, width] in [0, 1] at the picture's own size; empty where `ids` were asked for. Of one
+  /// foreground the sigmoid of its logits (stretched where `official`), of several classes the softmax.
+  std::vector<float> probabilities;
+  /// [height, width] the most probable class, where that was asked for; `to_ids` answers either way.
+  std::vector<std::uint8_t> ids;
+  /// [height, width] that class's probability; there if `ids` are.
+  std::vector<float> confidence;
   InputSize logits_size;
-  /// [logits_size.height, logits_size.width] the network's own output, before the sigmoid.
+  /// [K, logits_size.height, logits_size.width] the network's own output.
   std::vector<float> logits;
+  /// Names and colours; nullptr for one foreground.
+  std::shared_ptr<const ClassTable> classes;
+  /// How it was made.
+  bool official = false;
+  Fit fit = Fit::squash;
+  Precision precision = Precision::f32;
 
-  /// The map as 8 bits: truncated, as the reference writes it, if `official`; else rounded.
-  SAM2UNET_API Image to_gray(bool official = false) const;
+  /// Probabilities of one class, [height, width]. UsageError if there is no such class or they were not asked
+  /// for.
+  SAM2UNET_API std::span<const float> map(int channel = 0) const;
+  /// That map as 8 bits: truncated, as the reference writes it, if `official`; else rounded.
+  SAM2UNET_API Image to_gray(int channel = 0) const;
+  Image to_gray(bool) const = delete;  // version 0.1 had to be told again how the result was made
+  /// The most probable class of each pixel as a gray picture; of one foreground, where its map is 0.5 or
+  /// more.
+  SAM2UNET_API Image to_ids() const;
+};
+
+/// Some rows of a result, from top to bottom.
+struct SegmentationBand {
+  int first = 0;  ///< row of the picture
+  int rows = 0;
+  int width = 0;
+  int channels = 1;                      ///< K
+  std::span<const float> probabilities;  ///< [K, rows, width]
+};
+using UseBand = std::function<void(const SegmentationBand&)>;
+
+/// What a Segmenter is, in effect.
+struct SegmenterInfo {
+  std::string variant;                   ///< "t", "s", "b+", "l" or "custom"
+  std::string device;                    ///< "cpu", "torch-cpu", "cuda:0"
+  Precision precision = Precision::f32;  ///< never `automatic`
+  int channels = 1;                      ///< K: 1 for one foreground, else the number of classes
+  InputSize size;         ///< what the weights were trained at where their file says so, else 352x352
+  Fit fit = Fit::squash;  ///< how they were trained
+  int batch = 1;          ///< how many pictures at once are fastest on the device
+  std::string config;     ///< JSON of the network's configuration
 };
 
 /// Owns packed weights. Movable, not copyable; `segment` may be called from several threads at once.
@@ -66,6 +148,9 @@ class SAM2UNET_API Segmenter {
   /// Reads safetensors or PyTorch .pth/.pt. FileError, FormatError, or WeightsError naming the tensor;
   /// UnavailableError that says what is missing for `device`.
   explicit Segmenter(const std::filesystem::path& weights, const SegmenterOptions& options = {});
+  /// The same of a file's bytes, which are needed during the call only. `name` stands in messages.
+  Segmenter(std::span<const std::byte> weights, const std::string& name,
+            const SegmenterOptions& options = {});
   ~Segmenter();
   Segmenter(Segmenter&&) noexcept;
   Segmenter& operator=(Segmenter&&) noexcept;
@@ -75,15 +160,22 @@ class SAM2UNET_API Segmenter {
   /// Segments a gray, RGB or RGBA picture (alpha is dropped). UsageError if the size is no multiple of 32;
   /// WeightsError if the network's result holds NaN or infinity.
   Segmentation segment(const ImageView& picture, const SegmentOptions& options = {}) const;
+  /// Pictures of any sizes, results in their order: the same values as one by one, within
+  /// rounding.
+  std::vector<Segmentation> segment(std::span<const ImageView> pictures,
+                                    const SegmentOptions& options = {}) const;
+  /// Hands the probabilities out in bands of rows instead of keeping them: memory for a few megabytes,
+  /// however large the picture is.
+  void segment_in_bands(const ImageView& picture, const SegmentOptions& options, const UseBand& use) const;
 
-  /// What the weights were trained at where their file says so (metadata "input_size", which `sam2unet train`
-  /// writes), else 352x352, the reference's.
-  InputSize input_size() const;
-
-  /// "t", "s", "b+", "l" or "custom".
-  const std::string& variant() const;
+  const SegmenterInfo& info() const;
+  const std::string& variant() const { return info().variant; }
+  InputSize input_size() const { return info().size; }
   /// What a user may want to know of the weight file, one line each: tensors that were left out.
   const std::vector<std::string>& notes() const;
+  /// Names and colours of the classes; nullptr for one foreground. Weights that bring no table get
+  /// `default_class_table`.
+  std::shared_ptr<const ClassTable> classes() const;
 
  private:
   struct Impl;

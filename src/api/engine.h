@@ -22,10 +22,10 @@ class Engine {
 
   const model::Network<ops::CpuWeights>& network() const { return network_; }
 
-  /// Calls `use(session)` with a session nobody else has. `height` x `width` is the picture it will see.
+  /// Calls `use(session)` with a session nobody else has. `input` [b,h,w,3] is what it will see.
   template <class Use>
-  void with_session(std::int64_t height, std::int64_t width, Use&& use) const {
-    Lease lease(*this, height, width);
+  void with_session(const ops::Extent& input, Use&& use) const {
+    Lease lease(*this, input);
     use(*lease.session->ops);
   }
 
@@ -33,11 +33,11 @@ class Engine {
   struct Session {
     explicit Session(int threads) : ops(std::make_unique<ops::CpuOps>(threads)) {}
     std::unique_ptr<ops::CpuOps> ops;
-    std::vector<std::pair<std::int64_t, std::int64_t>> sizes;  // seen; plans and memory are kept for these
+    std::vector<ops::Extent> inputs;  // seen; plans and memory are kept for these
   };
   // A session taken from the pool; goes back at its end.
   struct Lease {
-    Lease(const Engine& e, std::int64_t height, std::int64_t width);
+    Lease(const Engine& e, const ops::Extent& input);
     ~Lease();
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -55,8 +55,8 @@ class CpuBackend final : public Backend {
  public:
   CpuBackend(model::WeightSource& source, const model::Config& config, int threads)
       : engine_(source, config, threads) {}
-  void run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,
-           const std::function<void(std::span<const float>)>& use, const TraceValues& trace) const override;
+  void run(const BackendInput& input, const UseLogits& use, const TraceValues& trace) const override;
+  BackendInfo info() const override;
 
  private:
   Engine engine_;

@@ -13,15 +13,14 @@ std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::
   config.validate();
   if (options.device == "cpu") {
     if (options.precision == Precision::bf16) {
-      throw UsageError(
-          "--precision bf16: the device cpu computes in f32; choose cuda or torch-cpu by --device");
+      throw UsageError("precision bf16: the device cpu computes in f32; choose the device cuda or torch-cpu");
     }
     return std::make_unique<CpuBackend>(source, config, options.threads);
   }
   if (options.device != "torch-cpu" && !options.device.starts_with("cuda")) {
-    throw UsageError(fmt::format("--device {}: must be cpu, cuda, cuda:N or torch-cpu", options.device));
+    throw UsageError(fmt::format("device {}: must be cpu, cuda, cuda:N or torch-cpu", options.device));
   }
-  return torch_plugin(fmt::format("--device {}", options.device)).make_backend(source, config, options);
+  return torch_plugin(fmt::format("device {}", options.device)).make_backend(source, config, options);
 }
 
 }  // namespace sam2unet::api

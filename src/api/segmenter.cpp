@@ -5,85 +5,358 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <utility>
 
 #include "api/make_backend.h"
 #include "api/picture.h"
 #include "core/default_model.h"
 #include "model/checkpoint.h"
+#include "model/metadata.h"
+#include "ops/cpu/threads.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
+namespace {
 
-struct Segmenter::Impl {
-  model::Config config;
-  std::string variant;
-  InputSize size;
-  std::unique_ptr<api::Backend> backend;
-  std::vector<std::string> notes;
+constexpr std::size_t kBandBytes = std::size_t{8} << 20;
+constexpr int kMaxBatch = 256;
+
+// What it takes to bring pictures to the network's size. Kept from call to call, so that nothing is allocated
+// for pictures like the ones before.
+struct Workspace {
+  api::Preparer preparer;
+  std::vector<Image> inputs;
 };
 
-Segmenter::Segmenter(const std::filesystem::path& path, const SegmenterOptions& options) {
-  if (options.threads < 0 || options.threads > 1024) {
-    throw UsageError(fmt::format("{} threads: must be 0 (all cores) to 1024", options.threads));
+class Workspaces {
+ public:
+  class Lease {
+   public:
+    explicit Lease(Workspaces& all) : all_(all), own_(all.take()) {}
+    ~Lease() { all_.give_back(std::move(own_)); }
+    Lease(const Lease&) = delete;
+    Lease& operator=(const Lease&) = delete;
+    Workspace* operator->() { return own_.get(); }
+
+   private:
+    Workspaces& all_;
+    std::unique_ptr<Workspace> own_;
+  };
+
+ private:
+  std::unique_ptr<Workspace> take() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<Workspace>();
+    auto w = std::move(idle_.back());
+    idle_.pop_back();
+    return w;
   }
-  model::CheckpointWeights weights(formats::TensorFile::open(path));
-  InputSize size;
-  if (const auto trained = weights.trained_size()) size = {trained->height, trained->width};
-  impl_ =
-      std::make_unique<Impl>(Impl{weights.config(), model::variant_name(weights.config()), size,
-                                  api::make_backend(weights, weights.config(), options), weights.notes()});
+  void give_back(std::unique_ptr<Workspace> w) {
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(w));
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Workspace>> idle_;
+};
+
+// [h,w,K] -> [K,h,w]
+std::vector<float> to_planes(std::span<const float> values, std::size_t channels) {
+  if (channels == 1) return {values.begin(), values.end()};
+  std::vector<float> out(values.size());
+  const std::size_t plane = values.size() / channels;
+  for (std::size_t i = 0; i < plane; ++i)
+    for (std::size_t k = 0; k < channels; ++k) out[k * plane + i] = values[i * channels + k];
+  return out;
 }
+
+}  // namespace
+
+struct Segmenter::Impl {
+  Impl(model::CheckpointWeights weights, const SegmenterOptions& options);
+
+  InputSize size_of(const SegmentOptions& options) const;
+  void check(std::span<const ImageView> pictures, const SegmentOptions& options) const;
+  /// Everything up to the logits of pictures that the network sees at once.
+  void compute(std::span<const ImageView> pictures, const SegmentOptions& options,
+               std::span<Segmentation> results) const;
+  /// What the caller asked for at the picture's own size, of the logits.
+  void finish(const ImageView& picture, const SegmentOptions& options, Segmentation& result) const;
+  api::PlacedLogits placed(const ImageView& picture, const Segmentation& result) const {
+    return {result.logits, result.channels, api::place(picture, result.logits_size, result.fit)};
+  }
+  api::Activation activation() const {
+    return info.channels == 1 ? api::Activation::sigmoid : api::Activation::softmax;
+  }
+  int threads() const { return ops::available_threads(wanted_threads); }
+
+  model::Config config;
+  SegmenterInfo info;
+  std::vector<std::string> notes;
+  std::shared_ptr<const ClassTable> classes;
+  int wanted_threads = 0;
+  std::unique_ptr<api::Backend> backend;
+  mutable Workspaces workspaces;
+};
+
+namespace {
+
+std::string metadata_of(const model::CheckpointWeights& weights, const std::string& key) {
+  const auto it = weights.metadata().find(key);
+  return it == weights.metadata().end() ? std::string() : it->second;
+}
+
+std::shared_ptr<const ClassTable> classes_of(const model::CheckpointWeights& weights) {
+  const int channels = weights.config().out_channels;
+  if (channels == 1) return nullptr;
+  const std::string text = metadata_of(weights, model::kClassesKey);
+  ClassTable table = text.empty() ? default_class_table(channels) : class_table_from_json(text);
+  if (table.size() != channels) {
+    throw WeightsError(fmt::format("the weights have {} output channels, but their table names {} classes",
+                                   channels, table.size()));
+  }
+  return std::make_shared<const ClassTable>(std::move(table));
+}
+
+const SegmenterOptions& checked(const SegmenterOptions& options) {
+  if (options.threads < 0 || options.threads > 1024)
+    throw UsageError(fmt::format("{} threads: must be 0 (all cores) to 1024", options.threads));
+  return options;
+}
+
+}  // namespace
+
+Segmenter::Impl::Impl(model::CheckpointWeights weights, const SegmenterOptions& options)
+    : config(weights.config()),
+      notes(weights.notes()),
+      classes(classes_of(weights)),
+      wanted_threads(options.threads) {
+  backend = api::make_backend(weights, config, options);
+  const api::BackendInfo b = backend->info();
+  info.variant = model::variant_name(config);
+  info.device = b.device;
+  info.precision = b.precision;
+  info.channels = config.out_channels;
+  info.batch = b.batch;
+  info.config = config.to_json();
+  if (const auto trained = weights.trained_size()) info.size = InputSize::of(trained->width, trained->height);
+  if (const std::string fit = metadata_of(weights, model::kFitKey); !fit.empty()) info.fit = parse_fit(fit);
+}
+
+InputSize Segmenter::Impl::size_of(const SegmentOptions& o) const {
+  return InputSize::of(o.size.width == 0 ? info.size.width : o.size.width,
+                       o.size.height == 0 ? info.size.height : o.size.height);
+}
+
+void Segmenter::Impl::check(std::span<const ImageView> pictures, const SegmentOptions& options) const {
+  const InputSize size = size_of(options);
+  config.check_input(size.height, size.width);
+  if (options.official && info.channels != 1) {
+    throw UsageError(fmt::format(
+        "the reference's test.py is defined for one foreground; this network has {} classes", info.channels));
+  }
+  if (options.batch < 0 || options.batch > kMaxBatch)
+    throw UsageError(fmt::format("a batch of {}: must be 0 (as is fastest) to {}", options.batch, kMaxBatch));
+  for (const ImageView& p : pictures) api::check_picture(p);
+}
+
+void Segmenter::Impl::compute(std::span<const ImageView> pictures, const SegmentOptions& options,
+                              std::span<Segmentation> results) const {
+  const InputSize size = size_of(options);
+  const Fit fit = options.fit.value_or(info.fit);
+  Workspaces::Lease work(workspaces);
+  if (work->inputs.size() < pictures.size()) work->inputs.resize(pictures.size());
+  std::vector<ImageView> inputs;
+  inputs.reserve(pictures.size());
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    Image& input = work->inputs[i];
+    work->preparer.prepare(pictures[i], api::place(pictures[i], size, fit), options.pillow, input);
+    inputs.push_back(input);
+    Segmentation& r = results[i];
+    r.width = pictures[i].width;
+    r.height = pictures[i].height;
+    r.channels = info.channels;
+    r.logits_size = size;
+    r.classes = classes;
+    r.official = options.official;
+    r.fit = fit;
+    r.precision = info.precision;
+  }
+  backend->run(api::BackendInput(inputs), [&](const api::Logits& logits) {
+    const std::size_t each = logits.values.size() / pictures.size();
+    for (std::size_t i = 0; i < pictures.size(); ++i) {
+      results[i].logits =
+          to_planes(logits.values.subspan(i * each, each), static_cast<std::size_t>(info.channels));
+    }
+  });
+  for (const Segmentation& r : results) {
+    if (!std::ranges::all_of(r.logits, [](float v) { return std::isfinite(v); })) {
+      throw WeightsError(
+          "the network's result holds NaN or infinity: with these weights its numbers grow past what float "
+          "holds; take an earlier checkpoint");
+    }
+  }
+}
+
+void Segmenter::Impl::finish(const ImageView& picture, const SegmentOptions& options,
+                             Segmentation& result) const {
+  const api::PlacedLogits logits = placed(picture, result);
+  const std::size_t pixels = static_cast<std::size_t>(result.width) * static_cast<std::size_t>(result.height);
+  if (options.output == SegmentOutput::ids) {
+    result.ids.resize(pixels);
+    result.confidence.resize(pixels);
+    api::finish_ids(logits, threads(), result.ids.data(), result.confidence.data());
+    return;
+  }
+  result.probabilities.resize(pixels * static_cast<std::size_t>(result.channels));
+  api::finish_rows(logits, activation(), 0, result.height, threads(), result.probabilities.data());
+  if (options.official) api::stretch(result.probabilities, api::range_of(result.probabilities));
+}
+
+Segmenter::Segmenter(const std::filesystem::path& path, const SegmenterOptions& options)
+    : impl_(std::make_unique<Impl>(model::CheckpointWeights(formats::TensorFile::open(path)),
+                                   checked(options))) {}
+Segmenter::Segmenter(std::span<const std::byte> weights, const std::string& name,
+                     const SegmenterOptions& options)
+    : impl_(std::make_unique<Impl>(model::CheckpointWeights(formats::TensorFile::view(weights, name)),
+                                   checked(options))) {}
 Segmenter::~Segmenter() = default;
 Segmenter::Segmenter(Segmenter&&) noexcept = default;
 Segmenter& Segmenter::operator=(Segmenter&&) noexcept = default;
 
-const std::string& Segmenter::variant() const {
-  return impl_->variant;
-}
-
-InputSize Segmenter::input_size() const {
-  return impl_->size;
+const SegmenterInfo& Segmenter::info() const {
+  return impl_->info;
 }
 
 const std::vector<std::string>& Segmenter::notes() const {
   return impl_->notes;
 }
 
+std::shared_ptr<const ClassTable> Segmenter::classes() const {
+  return impl_->classes;
+}
+
 Segmentation Segmenter::segment(const ImageView& picture, const SegmentOptions& options) const {
-  if (impl_->config.out_channels != 1) throw UsageError("a network of several classes has no one map");
-  const int height = options.size.height == 0 ? impl_->size.height : options.size.height,
-            width = options.size.width == 0 ? impl_->size.width : options.size.width;
-  impl_->config.check_input(height, width);
-  const Image rgb = api::to_rgb(picture);
-  const Image small = resize_pillow(rgb, width, height, ResizeFilter::bilinear, options.pillow);
+  const std::span one(&picture, 1);
+  impl_->check(one, options);
   Segmentation result;
-  result.width = picture.width;
-  result.height = picture.height;
-  result.logits_size = {height, width};
-  impl_->backend->run(
-      {1, height, width, 3}, [&](std::span<float> input) { api::normalise(small, input); },
-      [&](std::span<const float> logits) { result.logits.assign(logits.begin(), logits.end()); });
-  if (!std::ranges::all_of(result.logits, [](float v) { return std::isfinite(v); })) {
-    throw WeightsError(
-        "the network's result holds NaN or infinity: with these weights its numbers grow past what float "
-        "holds; "
-        "take an earlier checkpoint");
-  }
-  result.map = api::resize_logits(result.logits, height, width, picture.height, picture.width);
-  api::to_probability(result.map, options.official);
+  impl_->compute(one, options, {&result, 1});
+  impl_->finish(picture, options, result);
   return result;
 }
 
-Image Segmentation::to_gray(bool official) const {
+std::vector<Segmentation> Segmenter::segment(std::span<const ImageView> pictures,
+                                             const SegmentOptions& options) const {
+  impl_->check(pictures, options);
+  const auto batch = static_cast<std::size_t>(options.batch == 0 ? impl_->info.batch : options.batch);
+  std::vector<Segmentation> results(pictures.size());
+  for (std::size_t first = 0; first < pictures.size(); first += batch) {
+    const std::size_t n = std::min(batch, pictures.size() - first);
+    impl_->compute(pictures.subspan(first, n), options, std::span(results).subspan(first, n));
+    for (std::size_t i = first; i < first + n; ++i) impl_->finish(pictures[i], options, results[i]);
+  }
+  return results;
+}
+
+void Segmenter::segment_in_bands(const ImageView& picture, const SegmentOptions& options,
+                                 const UseBand& use) const {
+  if (!use) throw UsageError("nobody takes the bands");
+  const std::span one(&picture, 1);
+  impl_->check(one, options);
+  Segmentation result;
+  impl_->compute(one, options, {&result, 1});
+  const api::PlacedLogits logits = impl_->placed(picture, result);
+  const std::size_t row_bytes =
+      static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(result.channels) * sizeof(float);
+  const int rows = static_cast<int>(
+      std::clamp<std::size_t>(kBandBytes / row_bytes, 1, static_cast<std::size_t>(picture.height)));
+  std::vector<float> band(row_bytes / sizeof(float) * static_cast<std::size_t>(rows));
+  const auto for_each_band = [&](const auto& visit) {
+    for (int first = 0; first < picture.height; first += rows) {
+      const int n = std::min(rows, picture.height - first);
+      const std::span<float> values =
+          std::span(band).first(row_bytes / sizeof(float) * static_cast<std::size_t>(n));
+      api::finish_rows(logits, impl_->activation(), first, first + n, impl_->threads(), values.data());
+      visit(first, n, values);
+    }
+  };
+  api::Range range{INFINITY, -INFINITY};  // the stretch needs to know all rows before the first is given
+  if (options.official) {
+    for_each_band([&](int, int, std::span<const float> values) {
+      const api::Range r = api::range_of(values);
+      range = {std::min(range.min, r.min), std::max(range.max, r.max)};
+    });
+  }
+  for_each_band([&](int first, int n, std::span<float> values) {
+    if (options.official) api::stretch(values, range);
+    use({first, n, picture.width, result.channels, values});
+  });
+}
+
+std::span<const float> Segmentation::map(int channel) const {
+  const std::size_t pixels = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+  if (channel < 0 || channel >= channels)
+    throw UsageError(fmt::format("class {} of a result with {}", channel, channels));
+  if (probabilities.size() != pixels * static_cast<std::size_t>(channels))
+    throw UsageError("this result was made without probabilities");
+  return std::span(probabilities).subspan(pixels * static_cast<std::size_t>(channel), pixels);
+}
+
+Image Segmentation::to_gray(int channel) const {
+  const std::span<const float> values = map(channel);
   Image out(width, height, 1);
   // test.py:43 casts to uint8, which truncates; a plain map is rounded.
   const float half = official ? 0.0F : 0.5F;
-  std::transform(map.begin(), map.end(), out.pixels.begin(), [half](float p) {
+  std::transform(values.begin(), values.end(), out.pixels.begin(), [half](float p) {
     // Not of NaN, whose cast means nothing: a map that a caller filled may hold it.
     return p > 0.0F ? static_cast<std::uint8_t>(std::min(p * 255.0F + half, 255.0F)) : std::uint8_t{0};
   });
   return out;
+}
+
+Image Segmentation::to_ids() const {
+  Image out(width, height, 1);
+  if (!ids.empty()) {
+    out.pixels = ids;
+    return out;
+  }
+  const std::size_t pixels = out.pixels.size();
+  const std::span<const float> first = map(0);
+  for (std::size_t i = 0; i < pixels; ++i) {
+    if (channels == 1) {
+      out.pixels[i] = first[i] >= 0.5F ? 1 : 0;
+      continue;
+    }
+    std::size_t best = 0;
+    for (std::size_t k = 1; k < static_cast<std::size_t>(channels); ++k)
+      if (probabilities[k * pixels + i] > probabilities[best * pixels + i]) best = k;
+    out.pixels[i] = static_cast<std::uint8_t>(best);
+  }
+  return out;
+}
+
+std::string_view name_of(Precision precision) {
+  switch (precision) {
+    case Precision::automatic:
+      return "automatic";
+    case Precision::f32:
+      return "f32";
+    case Precision::bf16:
+      return "bf16";
+  }
+  return "?";
+}
+
+std::string_view name_of(Fit fit) {
+  return fit == Fit::letterbox ? "letterbox" : "squash";
+}
+
+Fit parse_fit(std::string_view name) {
+  for (const Fit fit : {Fit::squash, Fit::letterbox}) {
+    if (name == name_of(fit)) return fit;
+  }
+  throw UsageError(fmt::format("unknown fit '{}'; use squash or letterbox", name));
 }
 
 std::filesystem::path default_model_path() {

@@ -100,14 +100,13 @@ bool verify_forward(const formats::TensorFile& file, const VerifyOptions& option
   const auto values = model::deterministic_values(metadata("input"), batch * 3 * height * width);
   std::map<std::string, std::vector<double>> got;
   // The file's input is [B,3,H,W], twice the generator's values.
-  const auto fill = [&](std::span<float> image) {
-    for (std::int64_t b = 0; b < batch; ++b)
-      for (std::int64_t c = 0; c < 3; ++c)
-        for (std::int64_t i = 0; i < height * width; ++i) {
-          image[static_cast<std::size_t>((b * height * width + i) * 3 + c)] =
-              static_cast<float>(2.0 * values[static_cast<std::size_t>((b * 3 + c) * height * width + i)]);
-        }
-  };
+  std::vector<float> image(values.size());
+  for (std::int64_t b = 0; b < batch; ++b)
+    for (std::int64_t c = 0; c < 3; ++c)
+      for (std::int64_t i = 0; i < height * width; ++i) {
+        image[static_cast<std::size_t>((b * height * width + i) * 3 + c)] =
+            static_cast<float>(2.0 * values[static_cast<std::size_t>((b * 3 + c) * height * width + i)]);
+      }
   const auto trace = [&](const char* what, int index, const ops::Extent& e, std::span<const float> t) {
     if (std::string_view(what) == "block") {
       const auto s = statistics(t);
@@ -116,10 +115,8 @@ bool verify_forward(const formats::TensorFile& file, const VerifyOptions& option
       got[what + std::to_string(index)] = sample(e, t, std::string_view(what) == "out" ? outputs : features);
     }
   };
-  const auto use = [&](std::span<const float> t) {
-    got["out"] = sample({batch, height, width, config.out_channels}, t, outputs);
-  };
-  backend->run({batch, height, width, 3}, fill, use, trace);
+  const auto use = [&](const Logits& l) { got["out"] = sample(l.extent, l.values, outputs); };
+  backend->run(BackendInput({batch, height, width, 3}, image), use, trace);
 
   // L's deterministic weights amplify: its logits reach 1100. bf16 was 4.6 % off at worst (B+).
   const bool is_bf16 = options.precision == Precision::bf16 ||

@@ -103,14 +103,14 @@ class Pictures {
     SegmentOptions options;
     options.official = true;
     if (const auto want = golden("resized", file, ColorMode::rgb)) {
-      options.size = {want->height, want->width};
+      options.size = InputSize::of(want->width, want->height);
       const Image got = resize_pillow(picture, want->width, want->height, ResizeFilter::bilinear);
       check(name + " resized", compare(got, *want, file).largest, 0, "grey levels");
     }
     const Segmentation s = segmenter_.segment(picture, options);
     if (logits_) check_logits(name, s);
     if (const auto want = golden("pred", file, ColorMode::gray)) {
-      const Difference d = compare(s.to_gray(true), *want, file);
+      const Difference d = compare(s.to_gray(), *want, file);
       check(name + " prediction", d.largest, 1, "grey levels");
       check(name + " prediction", d.differing, 0.02, "of pixels differ");
       const double n = static_cast<double>(want->pixels.size());

@@ -16,4 +16,19 @@ void add_device_options(CLI::App& command, std::string& device, Precision& preci
       ->default_str("auto");
 }
 
+void add_batch_options(CLI::App& command, int& batch, std::string& fit) {
+  command
+      .add_option("--batch", batch,
+                  "pictures the network sees at once; 0 is what is fastest on the device: 1 on the CPU")
+      ->check(CLI::Range(0, 256).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--fit", fit,
+                  "how a picture becomes the network's input: squash (as the reference) or letterbox (its "
+                  "shape is kept); without it, as the weights were trained")
+      ->check(CLI::IsMember({"squash", "letterbox"}).description(""))
+      ->type_name("HOW");
+}
+
 }  // namespace sam2unet::cli

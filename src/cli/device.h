@@ -10,4 +10,7 @@ namespace sam2unet::cli {
 
 void add_device_options(CLI::App& command, std::string& device, Precision& precision);
 
+/// --batch N (0: what is fastest on the device) and --fit (empty: as the weights were trained).
+void add_batch_options(CLI::App& command, int& batch, std::string& fit);
+
 }  // namespace sam2unet::cli

@@ -3,12 +3,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "batcher.h"
 #include "commands.h"
 #include "device.h"
 #include "eval_shared.h"
@@ -50,7 +50,7 @@ EmptyPolicy policy_of(const std::string& name) {
   return name == "one-if-correct" ? EmptyPolicy::one_if_correct : EmptyPolicy::paper;
 }
 
-// Predicts with all cores, one picture at a time; the threads that wait decode and score other pictures.
+// Predicts with all cores, a batch at a time; the threads that wait decode and score other pictures.
 class Model {
  public:
   explicit Model(const EvalArguments& a)
@@ -58,19 +58,28 @@ class Model {
                    {a.options.threads, a.device, a.precision}) {
     options_.size = parse_size(a.size);
     options_.official = a.official;
+    if (!a.fit.empty()) options_.fit = parse_fit(a.fit);
+    if (segmenter_.info().channels > 1) {
+      throw UsageError("these weights tell " + std::to_string(segmenter_.info().channels) +
+                       " classes apart: give --classes to have them scored");
+    }
+    batcher_ = std::make_unique<Batcher>(segmenter_, options_, batch_of(a));
     for (const std::string& note : segmenter_.notes())
       std::fprintf(stderr, "sam2unet: note: %s\n", note.c_str());
   }
 
-  Image operator()(const ImageView& picture) {
-    const std::lock_guard lock(mutex_);
-    return segmenter_.segment(picture, options_).to_gray(options_.official);
-  }
+  Image operator()(const ImageView& picture) { return batcher_->segment(picture).to_gray(); }
+  std::size_t batch() const { return batch_of_; }
 
  private:
+  std::size_t batch_of(const EvalArguments& a) {
+    return batch_of_ = static_cast<std::size_t>(a.batch == 0 ? segmenter_.info().batch : a.batch);
+  }
+
   Segmenter segmenter_;
   SegmentOptions options_;
-  std::mutex mutex_;
+  std::size_t batch_of_ = 1;
+  std::unique_ptr<Batcher> batcher_;
 };
 
 std::vector<Evaluation> evaluate_model(const EvalArguments& a, const Predictor& predictor) {
@@ -107,6 +116,9 @@ void run(EvalArguments& a) {
   if (a.predictions.empty()) {
     model = std::make_shared<Model>(a);
     predictor = [model](const ImageView& picture) { return (*model)(picture); };
+    // A batch fills only where so many threads wait for it, while another decodes and scores.
+    if (model->batch() > 1)
+      a.options.threads = std::max(a.options.threads, static_cast<int>(model->batch()) + 1);
   }
   const std::vector<Evaluation> all =
       predictor
@@ -165,6 +177,7 @@ void add_eval(CLI::App& app) {
                 "network input when predicting: N or HxW, multiples of 32; without it, what the weights were "
                 "trained at, else 352");
   add_device_options(*c, a->device, a->precision);
+  add_batch_options(*c, a->batch, a->fit);
   c->add_flag("--official", a->official, "predict as the reference's test.py");
   c->add_option("--name", a->name, "name of the method (default: the folder's or the checkpoint's)");
   c->add_option("--protocol", a->protocol, "columns of that field's tables")
@@ -211,7 +224,8 @@ void add_eval(CLI::App& app) {
       "  sam2unet eval --classes road.toml --pred out --gt test/mask --html report.html\n"
       "FILE may be - for standard output; the table is then not printed.");
   c->callback([a, c] {
-    for (const char* option : {"--weights", "--size", "--official", "--device", "--precision"})
+    for (const char* option :
+         {"--weights", "--size", "--official", "--device", "--precision", "--batch", "--fit"})
       a->predicting_given = a->predicting_given || c->count(option) > 0;
     run(*a);
   });

@@ -18,6 +18,8 @@ struct EvalArguments {
   std::string truths, name, weights, json, csv, dataset_csv, html, paper, classes;
   std::string protocol = "common", worst_by, empty = "paper", size, device = "cpu";
   Precision precision = Precision::automatic;
+  int batch = 0;
+  std::string fit;
   bool predicting_given = false;  // an option that is for predicting only
   std::size_t worst = 0;
   bool paper_given = false;

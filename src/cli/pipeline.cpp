@@ -30,8 +30,12 @@ std::string no_memory_for(const Input& input) {
 
 }  // namespace
 
-Pipeline::Pipeline(std::vector<Input> inputs, Stages stages)
-    : inputs_(std::move(inputs)), stages_(std::move(stages)), decoded_(kWaiting), segmented_(kWaiting) {}
+Pipeline::Pipeline(std::vector<Input> inputs, Stages stages, std::size_t batch)
+    : inputs_(std::move(inputs)),
+      stages_(std::move(stages)),
+      batch_(batch),
+      decoded_(std::max(kWaiting, batch)),
+      segmented_(kWaiting) {}
 
 void Pipeline::run() {
   const auto cores = static_cast<unsigned>(available_cores());
@@ -79,20 +83,59 @@ void Pipeline::decode_all() {
   }
 }
 
+// Waits for a whole batch, unless no more will come.
+std::vector<Pipeline::Item> Pipeline::pop_batch() {
+  std::vector<Item> items;
+  while (items.size() < batch_) {
+    auto item = decoded_.pop();
+    if (!item) break;
+    items.push_back(std::move(*item));
+  }
+  return items;
+}
+
 void Pipeline::segment_all() {
-  while (auto item = decoded_.pop()) {
-    const Stopwatch watch;
-    try {
-      item->picture.result = stages_.segment(item->picture.pixels);
-    } catch (const std::bad_alloc&) {
-      finish(item->index, {no_memory_for(item->picture.input), {}, {}});
-      continue;
-    } catch (const std::exception& e) {
-      finish(item->index, {item->picture.input.name() + ": " + e.what(), {}, {}});
-      continue;
+  for (auto items = pop_batch(); !items.empty(); items = pop_batch()) {
+    if (items.size() == 1 || !segment_together(items)) {
+      for (Item& item : items) segment_alone(item);
     }
-    item->picture.seconds += watch.seconds();
-    if (!segmented_.push(std::move(*item))) return;
+    for (Item& item : items) {
+      if (item.picture.result.width > 0 && !segmented_.push(std::move(item))) return;
+    }
+  }
+}
+
+// False if some picture failed: which one is told by trying each.
+bool Pipeline::segment_together(std::vector<Item>& items) {
+  try {
+    segment(items);
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+// A picture that fails is reported, and has no result.
+void Pipeline::segment_alone(Item& item) {
+  try {
+    segment({&item, 1});
+    return;
+  } catch (const std::bad_alloc&) {
+    finish(item.index, {no_memory_for(item.picture.input), {}, {}});
+  } catch (const std::exception& e) {
+    finish(item.index, {item.picture.input.name() + ": " + e.what(), {}, {}});
+  }
+  item.picture.result.width = 0;
+}
+
+void Pipeline::segment(std::span<Item> items) {
+  const Stopwatch watch;
+  std::vector<ImageView> pictures;
+  for (const Item& item : items) pictures.push_back(item.picture.pixels);
+  auto results = stages_.segment(pictures);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    items[i].picture.result = std::move(results[i]);
+    items[i].picture.seconds += watch.seconds() / static_cast<double>(items.size());
   }
 }
 

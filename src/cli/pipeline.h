@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,15 +26,17 @@ struct Outcome {
 };
 
 struct Stages {
-  std::function<void(Picture&)> decode;               // in several threads: of its input, all but the result
-  std::function<Segmentation(const Image&)> segment;  // in the calling thread: it uses all cores by itself
+  std::function<void(Picture&)> decode;  // in several threads: of its input, all but the result
+  // In the calling thread: it uses all cores by itself. As many results as pictures, which are a batch at
+  // most.
+  std::function<std::vector<Segmentation>(std::span<const ImageView>)> segment;
   std::function<Outcome(const Picture&, std::size_t)> deliver;  // in several threads; the index of the input
   std::function<void(const Outcome&)> report;                   // one at a time, in the order of the inputs
 };
 
 class Pipeline {
  public:
-  Pipeline(std::vector<Input> inputs, Stages stages);
+  Pipeline(std::vector<Input> inputs, Stages stages, std::size_t batch);
 
   /// Returns when all pictures are through, or those underway after `stop`. An ImageError or FileError of
   /// `decode`, and an exception of `segment`, is the picture's outcome; one of `deliver` or `report` ends the
@@ -51,12 +54,17 @@ class Pipeline {
 
   void decode_all();
   void segment_all();
+  std::vector<Item> pop_batch();
+  bool segment_together(std::vector<Item>& items);
+  void segment_alone(Item& item);
+  void segment(std::span<Item> items);
   void deliver_all();
   void finish(std::size_t index, Outcome outcome);
   void abort();
 
   std::vector<Input> inputs_;
   Stages stages_;
+  const std::size_t batch_;
   BoundedQueue<Item> decoded_;
   BoundedQueue<Item> segmented_;
   std::atomic<std::size_t> next_{0};

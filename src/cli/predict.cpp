@@ -8,6 +8,7 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <mutex>
 #include <string>
 #include <system_error>
@@ -36,6 +37,8 @@ struct Arguments {
   std::string device = "cpu";
   Precision precision = Precision::automatic;
   int pillow = 12;
+  int batch = 0;
+  std::string fit;  // empty: as the weights were trained
   bool recursive = false;
   bool verbose = false;
   ResultOptions results;
@@ -156,6 +159,7 @@ class Prediction {
     args_.results.saves = parse_saves(a.saves);
     options_.size = parse_size(a.size);
     options_.official = a.results.official;
+    if (!a.fit.empty()) options_.fit = parse_fit(a.fit);
     options_.pillow = a.pillow == 13 ? PillowVersion::v13 : PillowVersion::v12;
   }
 
@@ -171,7 +175,10 @@ class Prediction {
     for (const std::string& note : segmenter.notes()) fmt::print(stderr, "sam2unet: note: {}\n", note);
     total_ = inputs.pictures.size();
     Progress progress(total_, "pictures");
-    Pipeline pipeline(std::move(inputs.pictures), stages(segmenter, progress));
+    const int batch = args_.batch == 0 ? segmenter.info().batch : args_.batch;
+    options_.batch = batch;
+    Pipeline pipeline(std::move(inputs.pictures), stages(segmenter, progress),
+                      static_cast<std::size_t>(batch));
     {
       const Interruptible guard(pipeline);
       pipeline.run();
@@ -190,7 +197,9 @@ class Prediction {
   Stages stages(const Segmenter& segmenter, Progress& progress) {
     return {
         [this](Picture& picture) { decode(picture); },
-        [this, &segmenter](const Image& image) { return segmenter.segment(image, options_); },
+        [this, &segmenter](std::span<const ImageView> pictures) {
+          return segmenter.segment(pictures, options_);
+        },
         [this](const Picture& p, std::size_t index) {
           return target_.to_stdout ? encode(p) : write(p, stems_[index]);
         },
@@ -341,6 +350,7 @@ void add_predict(CLI::App& app) {
       ->check(CLI::Range(0, 1024).description(""))
       ->type_name("N");
   add_device_options(*c, a->device, a->precision);
+  add_batch_options(*c, a->batch, a->fit);
   c->add_flag("--official", a->results.official,
               "as the reference's test.py: ignore EXIF, stretch each map from 0 to 1, truncate to 8 bits");
   c->add_option("--pillow", a->pillow, "resize as this version of Pillow")

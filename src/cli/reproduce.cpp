@@ -113,10 +113,10 @@ Predictor official(const std::shared_ptr<Segmenter>& segmenter) {
   auto mutex = std::make_shared<std::mutex>();
   return [segmenter, mutex](const ImageView& picture) {
     SegmentOptions options;
-    options.size = InputSize{352, 352};
+    options.size = InputSize::square(352);
     options.official = true;
     const std::lock_guard lock(*mutex);
-    return segmenter->segment(picture, options).to_gray(/*official=*/true);
+    return segmenter->segment(picture, options).to_gray();
   };
 }
 

@@ -28,7 +28,7 @@ Json polygons_json(const Image& mask, double tolerance) {
 
 std::string describe(const Picture& picture, const ResultOptions& options) {
   const Segmentation& r = picture.result;
-  const MaskSummary summary = summarize_map(r.map, r.width, r.height, options.threshold);
+  const MaskSummary summary = summarize_map(r.map(), r.width, r.height, options.threshold);
   const double pixels = static_cast<double>(r.width) * r.height;
   Json json;
   json["input"] = picture.input.name();
@@ -44,7 +44,7 @@ std::string describe(const Picture& picture, const ResultOptions& options) {
   json["area_fraction"] = static_cast<double>(summary.area) / pixels;
   json["mean_confidence"] = summary.mean_confidence;
   json["polygons"] =
-      polygons_json(threshold_map(r.map, r.width, r.height, options.threshold), options.simplify);
+      polygons_json(threshold_map(r.map(), r.width, r.height, options.threshold), options.simplify);
   json["seconds"] = std::round(picture.seconds * 1e4) / 1e4;
   // A path need not be UTF-8, but JSON must be.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -59,18 +59,17 @@ std::vector<std::byte> bytes_of(const std::string& text) {
 
 std::vector<std::byte> encode_result(const Picture& picture, const ResultOptions& options, Save save) {
   const Segmentation& r = picture.result;
-  const auto mask = [&] { return threshold_map(r.map, r.width, r.height, options.threshold); };
+  const auto mask = [&] { return threshold_map(r.map(), r.width, r.height, options.threshold); };
   switch (save) {
     case Save::map:
-      return encode_png(r.to_gray(options.official));
+      return encode_png(r.to_gray());
     case Save::mask:
       return encode_png(mask());
     case Save::overlay:
       return encode_png(draw_overlay(picture.pixels, mask()));
     case Save::cutout:
-      return encode_png(
-          cut_out(picture.pixels, r.to_gray(options.official), {.clean_edges = options.clean_edges}),
-          picture.color_profile);
+      return encode_png(cut_out(picture.pixels, r.to_gray(), {.clean_edges = options.clean_edges}),
+                        picture.color_profile);
     case Save::json:
       return bytes_of(describe(picture, options));
   }

@@ -23,7 +23,7 @@ InputSize parse_size(const std::string& text) {
     return value;
   };
   const int height = number(text.substr(0, x));
-  return {height, x == std::string::npos ? height : number(text.substr(x + 1))};
+  return InputSize::of(x == std::string::npos ? height : number(text.substr(x + 1)), height);
 }
 
 }  // namespace sam2unet::cli

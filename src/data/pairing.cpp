@@ -88,7 +88,9 @@ Pictures by_name(Listed listed) {
 void take_away(const Listed& narrow, Listed& wide) {
   std::set<fs::path> taken;
   for (const auto& [name, picture] : narrow) taken.insert(real(picture.file));
-  std::erase_if(wide, [&](const auto& entry) { return taken.contains(real(entry.second.file)); });
+  const auto is_taken = [&](const auto& entry) { return taken.contains(real(entry.second.file)); };
+  if (std::ranges::all_of(wide, is_taken)) return;  // nothing would be left: the sides share all files
+  std::erase_if(wide, is_taken);
 }
 
 [[noreturn]] void refuse_shared(const Side& first, const std::string& what) {

@@ -29,12 +29,19 @@ class Weights {
   std::vector<std::int32_t> values_;
 };
 
+/// What alpha does to colours when RGBA is resized.
+enum class AlphaRule {
+  weighted,     ///< they are weighted with it, as Pillow's mode RGBA
+  independent,  ///< nothing: four channels like any other
+};
+
 struct Resizing {
   int width = 0, height = 0;
   ResizeFilter filter = ResizeFilter::bilinear;
   PillowVersion version = PillowVersion::v12;
   /// The result mirrored, left to right and top to bottom; costs nothing.
   bool flip_x = false, flip_y = false;
+  AlphaRule alpha = AlphaRule::weighted;
 };
 
 /// Not for two threads at once.

@@ -2,6 +2,7 @@
 // missing.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -67,6 +68,8 @@ class CheckpointWeights : public WeightSource {
   std::optional<TrainedSize> trained_size() const { return model::trained_size(file_.metadata()); }
   /// What a user may want to know of the file: tensors and objects that were passed over. One line each.
   std::vector<std::string> notes() const;
+  /// A safetensors file's; keys of ours are in metadata.h.
+  const std::map<std::string, std::string>& metadata() const { return file_.metadata(); }
   std::span<const float> get(const std::string& name, const Shape& shape) override;
 
  private:

@@ -16,8 +16,8 @@
 namespace sam2unet::plugin {
 namespace {
 
-// Each size keeps its memory and its graph; past this many they are dropped and made again.
-constexpr std::size_t kMostSizes = 8;
+// Each size of input keeps its memory and its graph; past this many they are dropped and made again.
+constexpr std::size_t kMaxInputs = 8;
 
 at::ScalarType compute_type(const SegmenterOptions& options) {
   const bool wants_bf16 = options.precision == Precision::bf16 ||
@@ -60,7 +60,7 @@ TorchBackend::TorchBackend(model::WeightSource& source, const model::Config& con
 TorchBackend::Plan& TorchBackend::plan(const ops::Extent& e) const {
   const std::tuple key(e.b, e.h, e.w);
   if (const auto it = plans_.find(key); it != plans_.end()) return it->second;
-  if (plans_.size() >= kMostSizes) plans_.clear();
+  if (plans_.size() >= kMaxInputs) plans_.clear();
   const bool on_gpu = device_.is_cuda();
   const auto host = at::TensorOptions(at::kFloat).pinned_memory(on_gpu),
              there = at::TensorOptions(at::kFloat).device(device_);
@@ -99,8 +99,14 @@ void TorchBackend::forward_traced(Plan& p, const api::TraceValues& trace) const 
   p.logits.copy_(maps.out);
 }
 
-void TorchBackend::run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,
-                       const std::function<void(std::span<const float>)>& use,
+api::BackendInfo TorchBackend::info() const {
+  // One picture of 352x352 leaves most of a GPU idle.
+  constexpr int kGpuBatch = 8;
+  return {device_.is_cuda() ? device_.str() : "torch-cpu",
+          type_ == at::kBFloat16 ? Precision::bf16 : Precision::f32, device_.is_cuda() ? kGpuBatch : 1};
+}
+
+void TorchBackend::run(const api::BackendInput& input, const api::UseLogits& use,
                        const api::TraceValues& trace) const {
   const std::lock_guard lock(mutex_);
   ops::with_own_errors([&] {
@@ -108,8 +114,8 @@ void TorchBackend::run(const ops::Extent& input, const std::function<void(std::s
     const c10::DeviceGuard guard(device_);
     const at::NoTF32Guard exact_float32;
     if (threads_ > 0) at::set_num_threads(threads_);
-    Plan& p = plan(input);
-    fill(values(p.host_input));
+    Plan& p = plan(input.extent());
+    input.write(p.host_input.data_ptr<float>());
     if (device_.is_cuda()) p.input.copy_(p.host_input, /*non_blocking=*/true);
     if (trace) {
       forward_traced(p, trace);
@@ -119,7 +125,8 @@ void TorchBackend::run(const ops::Extent& input, const std::function<void(std::s
       forward(p);
     }
     if (device_.is_cuda()) p.host_logits.copy_(p.logits);  // waits for the device
-    use(values(p.host_logits));
+    const ops::Extent& e = input.extent();
+    use({{e.b, e.h, e.w, network_.config.out_channels}, values(p.host_logits)});
   });
 }
 

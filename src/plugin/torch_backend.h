@@ -20,13 +20,13 @@ class TorchBackend final : public api::Backend {
  public:
   /// Weights go to the device once, in the type that is computed in.
   TorchBackend(model::WeightSource& source, const model::Config& config, const SegmenterOptions& options);
-  void run(const ops::Extent& input, const std::function<void(std::span<float>)>& fill,
-           const std::function<void(std::span<const float>)>& use,
+  void run(const api::BackendInput& input, const api::UseLogits& use,
            const api::TraceValues& trace) const override;
+  api::BackendInfo info() const override;
 
  private:
-  // Memory of one size of input, and on a GPU the recorded forward pass over it; made when the size is first
-  // seen.
+  // Memory of one size of input and batch, and on a GPU the recorded forward pass over it; made when the size
+  // is first seen.
   struct Plan {
     at::Tensor host_input,
         input;  // [b,h,w,3] float32: the caller's (pinned where there is a GPU), the device's

@@ -268,14 +268,13 @@ TEST(WrongNumbers, AResultThatIsNoneIsRefused) {
   const Segmenter segmenter(dir / "large.safetensors");
   Image picture(32, 32, 3);
   for (std::size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<std::uint8_t>(i);
-  EXPECT_THAT(message_of<WeightsError>([&] {
-                segmenter.segment(picture, {.size = {64, 64}});
-              }),
+  EXPECT_THAT(message_of<WeightsError>([&] { segmenter.segment(picture, {.size = InputSize::square(64)}); }),
               HasSubstr("NaN or infinity"));
   Segmentation filled;
   filled.width = 3;
   filled.height = 1;
-  filled.map = {std::numeric_limits<float>::quiet_NaN(), 1.0F, std::numeric_limits<float>::infinity()};
+  filled.probabilities = {std::numeric_limits<float>::quiet_NaN(), 1.0F,
+                          std::numeric_limits<float>::infinity()};
   EXPECT_THAT(filled.to_gray().pixels, ElementsAre(0, 255, 255));
 }
 

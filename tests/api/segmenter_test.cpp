@@ -31,19 +31,19 @@ Segmenter& shared_segmenter() {
 
 TEST(Segmenter, TheMapHasThePicturesSizeAndTheLogitsTheNetworks) {
   SegmentOptions options;
-  options.size = {96, 64};
+  options.size = InputSize::of(64, 96);
   const auto s = shared_segmenter().segment(gradient(51, 33, 3), options);
   EXPECT_EQ(s.width, 51);
   EXPECT_EQ(s.height, 33);
-  EXPECT_EQ(s.map.size(), 51u * 33u);
+  EXPECT_EQ(s.map().size(), 51u * 33u);
   EXPECT_EQ(s.logits.size(), 96u * 64u);
-  EXPECT_TRUE(std::all_of(s.map.begin(), s.map.end(), [](float p) { return p >= 0 && p <= 1; }));
+  EXPECT_TRUE(std::all_of(s.map().begin(), s.map().end(), [](float p) { return p >= 0 && p <= 1; }));
   EXPECT_EQ(shared_segmenter().variant(), "t");
 }
 
 TEST(Segmenter, GrayAndAlphaAreWhatTheirColoursAre) {
   SegmentOptions options;
-  options.size = {64, 64};
+  options.size = InputSize::of(64, 64);
   const Image gray = gradient(40, 30, 1);
   Image rgb(40, 30, 3), rgba(40, 30, 4);
   for (std::size_t i = 0; i < gray.pixels.size(); ++i) {
@@ -57,16 +57,16 @@ TEST(Segmenter, GrayAndAlphaAreWhatTheirColoursAre) {
 
 TEST(Segmenter, OfficialStretchesEveryPicture) {
   SegmentOptions options;
-  options.size = {64, 64};
+  options.size = InputSize::of(64, 64);
   options.official = true;
   const auto s = shared_segmenter().segment(gradient(40, 30, 3), options);
-  EXPECT_EQ(*std::min_element(s.map.begin(), s.map.end()), 0.0F);
-  EXPECT_GT(*std::max_element(s.map.begin(), s.map.end()), 0.999F);
+  EXPECT_EQ(*std::min_element(s.map().begin(), s.map().end()), 0.0F);
+  EXPECT_GT(*std::max_element(s.map().begin(), s.map().end()), 0.999F);
 }
 
 TEST(Segmenter, ManyThreadsGetTheSameBits) {
   SegmentOptions options;
-  options.size = {64, 96};
+  options.size = InputSize::of(96, 64);
   std::vector<std::vector<float>> want;
   for (int i = 0; i < 4; ++i)
     want.push_back(shared_segmenter().segment(gradient(20 + i, 30, 3), options).logits);
@@ -90,7 +90,7 @@ TEST(Segmenter, ManyThreadsGetTheSameBits) {
 // inside another, or one that may be made smaller, gets fewer.
 TEST(Segmenter, TheSameBitsInAProgramsOwnParallelRegions) {
   SegmentOptions options;
-  options.size = {64, 96};
+  options.size = InputSize::of(96, 64);
   const Image picture = gradient(20, 30, 3);
   const auto want = shared_segmenter().segment(picture, options).logits;
   std::atomic<int> wrong{0};
@@ -106,13 +106,13 @@ TEST(Segmenter, AMovedOneStillWorks) {
   Segmenter a(default_model_path(), {.threads = 1});
   const Segmenter b = std::move(a);
   SegmentOptions options;
-  options.size = {32, 32};
-  EXPECT_EQ(b.segment(gradient(1, 1, 3), options).map.size(), 1u);
+  options.size = InputSize::of(32, 32);
+  EXPECT_EQ(b.segment(gradient(1, 1, 3), options).map().size(), 1u);
 }
 
 TEST(Segmenter, WrongArgumentsAreNamed) {
   SegmentOptions options;
-  options.size = {100, 100};
+  options.size = InputSize::of(100, 100);
   const Image image = gradient(8, 8, 3);
   EXPECT_THROW((void)shared_segmenter().segment(image, options), UsageError);
   EXPECT_THROW((void)shared_segmenter().segment(ImageView{}), UsageError);

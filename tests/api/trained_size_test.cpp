@@ -19,7 +19,7 @@ TEST(TrainedSize, IsTheDefaultOfSegment) {
     EXPECT_EQ(used.height, s.input_size().height);
     EXPECT_EQ(used.width, s.input_size().width);
     SegmentOptions options;
-    options.size = {64, 0};
+    options.size.height = 64;
     EXPECT_EQ(s.segment(Image(51, 33, 3), options).logits_size.height, 64);
     EXPECT_EQ(s.segment(Image(51, 33, 3), options).logits_size.width, used.width);
     return std::pair{used.height, used.width};

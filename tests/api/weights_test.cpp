@@ -22,7 +22,7 @@ std::vector<float> logits(const fs::path& weights) {
   for (std::size_t i = 0; i < picture.pixels.size(); ++i)
     picture.pixels[i] = static_cast<std::uint8_t>(i * 31 / 7);
   SegmentOptions options;
-  options.size = {64, 64};
+  options.size = InputSize::square(64);
   return Segmenter(weights).segment(picture, options).logits;
 }
 

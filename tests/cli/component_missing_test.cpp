@@ -52,7 +52,7 @@ TEST_F(WithoutComponent, DevicesSaySo) {
   for (const std::string device : {"cuda", "cuda:1", "torch-cpu"}) {
     expect_missing(
         alone({"predict", "a.png", "-o", "out", "--weights", "tiny.safetensors", "--device", device}),
-        "--device " + device + " needs the training component");
+        "device " + device + " needs the training component");
   }
 }
 

@@ -133,6 +133,10 @@ TEST_F(PairingTest, OneFolderOnBothSidesIsRefused) {
   EXPECT_THAT(message(dir / "a", dir / "link"), HasSubstr("both sides"));
   EXPECT_THAT(message(dir / "a", dir / "a" / ".." / "a" / ""), HasSubstr("both sides"));
   EXPECT_THAT(message(dir / "a/*", dir / "a/*.png"), HasSubstr("share 2 files"));
+  EXPECT_THAT(message({dir / "a/*_gt.png", {.suffix = "_gt"}}, dir / "a/*_gt.png"),
+              HasSubstr("share 2 files"));
+  put("c/1_gt.png");
+  EXPECT_THAT(message({dir / "c", {.suffix = "_gt"}}, dir / "c"), HasSubstr("share 1 file"));
   // Said by suffix or pattern, each file is on one side.
   const Pairing by_suffix = pair_by_name(dir / "a", {dir / "a", {.suffix = "_gt"}});
   EXPECT_EQ(by_suffix.pairs.size(), 2u);

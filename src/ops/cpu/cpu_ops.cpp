@@ -24,16 +24,6 @@ void parallel_for(int threads, Index n, F&& f) {
   for (Index i = 0; i < n; ++i) f(i, omp_get_thread_num());
 }
 
-// Splits `rows` into a few parts per thread.
-template <class F>
-void parallel_rows(int threads, Index rows, F&& f) {
-  const Index parts = std::min<Index>(rows, threads == 1 ? 1 : Index{threads} * 4);
-  parallel_for(threads, parts, [&](Index i, int) {
-    const Index first = rows * i / parts, last = rows * (i + 1) / parts;
-    f(first, last);
-  });
-}
-
 }  // namespace
 
 CpuOps::CpuOps(int threads)

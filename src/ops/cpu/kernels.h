@@ -32,6 +32,13 @@ std::vector<BilinearTap> bilinear_taps(std::int64_t in, std::int64_t out, bool a
 void bilinear_row(const float* above, const float* below, float weight_below,
                   std::span<const BilinearTap> taps, std::int64_t c, float* out, std::int64_t stride);
 
+/// The two halves of `bilinear_row` of one channel, for whoever needs a widened row twice: first along the
+/// row,
+///   out[i] = (1 - weight) row[first] + weight row[second]
+void widen_row(const float* row, std::span<const BilinearTap> taps, float* out);
+/// then between two such rows: out[i] = (1 - weight_below) above[i] + weight_below below[i]
+void mix_rows(const float* above, const float* below, float weight_below, std::int64_t n, float* out);
+
 /// A tile of queries of one head against all keys of its window.
 struct AttentionTile {
   std::span<const float* const> queries;  ///< q_pool^2 rows per query; the query is their maximum

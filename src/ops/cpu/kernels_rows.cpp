@@ -139,6 +139,31 @@ void BilinearRow(const float* above, const float* below, float weight_below,
   }
 }
 
+void WidenRow(const float* HWY_RESTRICT row, std::span<const BilinearTap> taps, float* HWY_RESTRICT out) {
+  for (const BilinearTap& t : taps) {
+    const float wb = t.weight, wa = 1.0F - t.weight;
+    *out++ = wa * row[t.first] + wb * row[t.second];
+  }
+}
+
+// Products and their sum rounded one by one, as the scalar spelling does.
+void MixRows(const float* above, const float* below, float weight_below, std::int64_t n,
+             float* HWY_RESTRICT out) {
+  const D d;
+  const V va = hn::Set(d, 1.0F - weight_below), vb = hn::Set(d, weight_below);
+  ForVectors(
+      n,
+      [&](std::int64_t i) {
+        hn::StoreU(hn::Add(hn::Mul(va, hn::LoadU(d, above + i)), hn::Mul(vb, hn::LoadU(d, below + i))), d,
+                   out + i);
+      },
+      [&](std::int64_t i, std::size_t rest) {
+        StorePart(
+            hn::Add(hn::Mul(va, LoadPart(d, above + i, rest)), hn::Mul(vb, LoadPart(d, below + i, rest))), d,
+            out + i, rest);
+      });
+}
+
 }  // namespace sam2unet::ops::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -148,6 +173,8 @@ HWY_EXPORT(LayerNorm);
 HWY_EXPORT(AddTo);
 HWY_EXPORT(MaxPoolRow);
 HWY_EXPORT(BilinearRow);
+HWY_EXPORT(WidenRow);
+HWY_EXPORT(MixRows);
 
 void layer_norm(const float* x, const float* gamma, const float* beta, std::int64_t rows, std::int64_t c,
                 float* y) {
@@ -162,6 +189,12 @@ void max_pool_row(const float* above, const float* below, std::int64_t width, st
 void bilinear_row(const float* above, const float* below, float weight_below,
                   std::span<const BilinearTap> taps, std::int64_t c, float* out, std::int64_t stride) {
   HWY_DYNAMIC_DISPATCH(BilinearRow)(above, below, weight_below, taps, c, out, stride);
+}
+void widen_row(const float* row, std::span<const BilinearTap> taps, float* out) {
+  HWY_DYNAMIC_DISPATCH(WidenRow)(row, taps, out);
+}
+void mix_rows(const float* above, const float* below, float weight_below, std::int64_t n, float* out) {
+  HWY_DYNAMIC_DISPATCH(MixRows)(above, below, weight_below, n, out);
 }
 
 }  // namespace sam2unet::ops::kernels

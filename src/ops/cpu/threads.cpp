@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <exception>
 
 #include "sam2unet/cores.h"
 
@@ -30,6 +31,26 @@ ThreadScope::ThreadScope(int threads)
 ThreadScope::~ThreadScope() {
   omp_set_num_threads(threads_before_);
   omp_set_dynamic(dynamic_before_);
+}
+
+void parallel_rows(int threads, std::int64_t rows, void (*part)(void*, std::int64_t, std::int64_t),
+                   void* context) {
+  const std::int64_t parts = std::min<std::int64_t>(rows, threads == 1 ? 1 : std::int64_t{threads} * 4);
+  if (parts <= 1) {
+    if (rows > 0) part(context, 0, rows);
+    return;
+  }
+  std::exception_ptr failure;  // must not leave the parallel region
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+  for (std::int64_t i = 0; i < parts; ++i) {
+    try {
+      part(context, rows * i / parts, rows * (i + 1) / parts);
+    } catch (...) {
+#pragma omp critical(sam2unet_parallel_rows)
+      failure = std::current_exception();
+    }
+  }
+  if (failure) std::rethrow_exception(failure);
 }
 
 }  // namespace sam2unet::ops

@@ -1,0 +1,9 @@
+// Keys of the metadata that weights of ours carry beside their tensors.
+#pragma once
+
+namespace sam2unet::model {
+
+inline constexpr const char* kClassesKey = "classes";  ///< to_json(ClassTable), where there are several
+inline constexpr const char* kFitKey = "fit";          ///< name_of(Fit), where it is not "squash"
+
+}  // namespace sam2unet::model
