@@ -138,7 +138,7 @@ void check_trunk(const std::string& stored, const Input& trunk) {
 void check_join(const Input& in, const Input& trunk) {
   const auto& t = trunk.recognition;
   if (!t.config || (t.contents != Contents::trunk && t.contents != Contents::full) ||
-      trunk.config() != in.config()) {
+      !model::same_trunk(trunk.config(), in.config())) {
     throw WeightsError(fmt::format("{}: its trunk is {}, but {} needs {}", trunk.name(),
                                    t.config ? model::variant_name(trunk.config()) : "of no known variant",
                                    in.name(), model::variant_name(in.config())));
@@ -210,6 +210,9 @@ std::vector<std::string> notes_for(const Input& in, OutFormat format, const Conv
     notes.emplace_back(
         "a PyTorch file cannot carry the sample of its trunk by which --trunk refuses a wrong one; a "
         ".safetensors does");
+  }
+  if (format == OutFormat::torch && in.config().out_channels > 1) {
+    notes.emplace_back("a PyTorch file cannot carry the classes' names and colours; a .safetensors does");
   }
   for (std::string& note : model::notes_of(in.file, in.recognition)) notes.push_back(std::move(note));
   if (in.recognition.contents != Contents::trunk && !in.recognition.unexpected.empty()) {

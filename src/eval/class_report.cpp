@@ -41,8 +41,8 @@ std::string main_table(std::span<const ClassEvaluation> all) {
       "<div "
       "class=\"wide\"><table><thead><tr><th>method</th><th>images</th><th>mIoU</th><th>mDice</th><th>mAcc</"
       "th>"
-      "<th>aAcc</th><th>mIoU without background</th><th>mDice without background</th>"
-      "<th>mIoU, mean over pictures</th></tr></thead><tbody>";
+      "<th>aAcc</th><th>mIoU*</th><th>mDice*</th>"
+      "<th>mIoU&dagger;</th></tr></thead><tbody>";
   for (const ClassEvaluation& e : all) {
     out += fmt::format("<tr><td>{}</td><td>{}</td>", escaped(e.name), e.images.size());
     for (const char* key :
@@ -96,9 +96,9 @@ std::string matrix_svg(const ClassEvaluation& e) {
   bool other = false;
   for (std::size_t row = 0; row < k; ++row) other |= e.confusion[row * (k + 1) + k] > 0;
   const std::size_t columns = k + (other ? 1 : 0);
-  constexpr double kLeft = 130, kTop = 130;
+  constexpr double kLeft = 150, kTop = 130, kRight = 80;
   const double side = std::clamp(760.0 / static_cast<double>(columns), 6.0, 56.0);
-  const double width = kLeft + side * static_cast<double>(columns) + 4,
+  const double width = kLeft + side * static_cast<double>(columns) + kRight,
                height = kTop + side * static_cast<double>(k) + 24;
   const bool text = side >= 30;
   std::string out = fmt::format(

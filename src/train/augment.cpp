@@ -75,6 +75,20 @@ void Turner::turn(const Image& picture, const Image& truth, double degrees, cons
   }
 }
 
+void turn_ids(const Image& ids, double degrees, float* out) {
+  const double angle = degrees * std::numbers::pi / 180, c = std::cos(angle), s = std::sin(angle);
+  const double mx = (ids.width - 1) / 2.0, my = (ids.height - 1) / 2.0;
+  const auto fixed = [](double v) { return static_cast<std::int64_t>(std::lround(v * 65536)); };
+  const std::int64_t step_x = fixed(c), step_y = fixed(s), half = 32768;
+  for (int y = 0; y < ids.height; ++y) {
+    std::int64_t at_x = fixed(mx - c * mx - s * (y - my)), at_y = fixed(my - s * mx + c * (y - my));
+    for (int x = 0; x < ids.width; ++x, at_x += step_x, at_y += step_y) {
+      const int from_x = mirrored(static_cast<int>((at_x + half) >> 16), ids.width);
+      *out++ = ids.row(mirrored(static_cast<int>((at_y + half) >> 16), ids.height))[from_x];
+    }
+  }
+}
+
 image::ColourMap colour_map(double brightness, double contrast, double saturation) {
   // gray is a sum of the channels, so each result is one too.
   constexpr std::array<double, 3> kGray{0.299, 0.587, 0.114};

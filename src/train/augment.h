@@ -25,6 +25,10 @@ image::ColourMap colour_map(double brightness, double contrast, double saturatio
 /// Factors between 0.7 and 1.3.
 image::ColourMap random_colour(Random& random);
 
+/// The ids that Turner's place of each pixel is nearest to, as numbers: [H,W]. The mirror image outside, as
+/// there.
+void turn_ids(const Image& ids, double degrees, float* out);
+
 /// Not for two threads at once.
 class Turner {
  public:

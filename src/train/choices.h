@@ -26,6 +26,7 @@ enum class LossKind {
   structure_empty,  ///< the same, but for masks without foreground, whose IoU is that of the background
   dice_bce,         ///< plain cross-entropy and Dice
   focal,            ///< cross-entropy weighted by how wrong a pixel is
+  ce_dice,          ///< of several classes: cross-entropy and Dice over the softmax
 };
 
 /// Which cross-entropy the structure losses contain.
@@ -52,7 +53,7 @@ enum class ComputeType { f32, f64, bf16 };
 enum class DeviceKind { cpu, cuda };
 
 /// The validation's value that decides which epoch is the best.
-enum class BestBy { mae, s, wf, e, f, iou, dice };
+enum class BestBy { mae, s, wf, e, f, iou, dice, miou };
 
 /// The names of an enum, in the order in which they are listed.
 template <class E>
@@ -70,11 +71,12 @@ struct ChoiceNames<Freeze> {
 };
 template <>
 struct ChoiceNames<LossKind> {
-  static constexpr std::array<std::pair<LossKind, std::string_view>, 4> all{
+  static constexpr std::array<std::pair<LossKind, std::string_view>, 5> all{
       {{LossKind::structure, "structure"},
        {LossKind::structure_empty, "structure-empty"},
        {LossKind::dice_bce, "dice-bce"},
-       {LossKind::focal, "focal"}}};
+       {LossKind::focal, "focal"},
+       {LossKind::ce_dice, "ce-dice"}}};
 };
 template <>
 struct ChoiceNames<Bce> {
@@ -103,13 +105,14 @@ struct ChoiceNames<DeviceKind> {
 };
 template <>
 struct ChoiceNames<BestBy> {
-  static constexpr std::array<std::pair<BestBy, std::string_view>, 7> all{{{BestBy::dice, "dice"},
+  static constexpr std::array<std::pair<BestBy, std::string_view>, 8> all{{{BestBy::dice, "dice"},
                                                                            {BestBy::iou, "iou"},
                                                                            {BestBy::mae, "mae"},
                                                                            {BestBy::s, "s"},
                                                                            {BestBy::wf, "wf"},
                                                                            {BestBy::e, "e"},
-                                                                           {BestBy::f, "f"}}};
+                                                                           {BestBy::f, "f"},
+                                                                           {BestBy::miou, "miou"}}};
 };
 
 template <class E>

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "data/class_check.h"
 #include "data/duplicates.h"
 #include "data/mask_check.h"
 #include "data/pairing.h"
@@ -37,6 +38,7 @@ struct Facts {
   bool is_deep = false, is_mask_deep = false;
   int brightest = 0;  // grey level of the mask
   data::MaskReport mask;
+  data::ClassMaskReport classes;
   data::Fingerprint print;
 };
 
@@ -45,26 +47,33 @@ struct Readers {
   image::PictureReader image, mask;
 };
 
-Facts examine(const Pair& pair, Readers& readers) {
+// Of a mask of one foreground.
+void examine_mask(const Image& mask, const ImageInfo& info, Facts& f) {
+  f.mask_width = mask.width;
+  f.mask_height = mask.height;
+  f.mask = data::check_mask(mask, info);
+  f.brightest = f.mask.brightest;
+}
+
+Facts examine(const Pair& pair, Readers& readers, const ClassTable* classes) {
   Facts f;
   try {
     const DecodeOptions as_stored{.mode = ColorMode::rgb, .apply_exif_orientation = false};
     ImageInfo info, mask_info;
     const Image& image = readers.image.read(pair.image, as_stored, &info);
-    const DecodeOptions with_alpha{.mode = ColorMode::rgba, .apply_exif_orientation = false};
-    const Image& mask = readers.mask.read(pair.mask, with_alpha, &mask_info);
+    if (classes != nullptr) {
+      f.classes = data::check_class_mask(pair.mask, *classes, &mask_info, &f.mask_width, &f.mask_height);
+    } else {
+      examine_mask(readers.mask.read(pair.mask, {.mode = ColorMode::rgba, .apply_exif_orientation = false}, &mask_info), mask_info, f);
+    }
     const auto turned = [](const ImageInfo& i) {
       return i.format != ImageFormat::tiff && i.orientation != 1;
     };
     f.width = image.width;
     f.height = image.height;
-    f.mask_width = mask.width;
-    f.mask_height = mask.height;
     f.is_turned = turned(info) || turned(mask_info);
     f.is_deep = info.deep;
     f.is_mask_deep = mask_info.deep;
-    f.mask = data::check_mask(mask, mask_info);
-    f.brightest = f.mask.brightest;
     f.print = data::fingerprint(image);
   } catch (const Error& e) {
     f.error = e.what();
@@ -83,7 +92,7 @@ std::vector<Facts> examine_all(const std::vector<Pair>& pairs, const CheckOption
     for (std::size_t i = next++; i < pairs.size(); i = next++) {
       std::exception_ptr error;
       try {
-        facts[i] = examine(pairs[i], readers);
+        facts[i] = examine(pairs[i], readers, options.classes);
       } catch (...) {  // no memory
         error = std::current_exception();
       }
@@ -138,6 +147,47 @@ bool same_shape(const Facts& f) {
   return std::abs(a / b - 1) < 0.02;
 }
 
+std::string shapes_of(const Pair& pair, const Facts& f) {
+  return fmt::format("{} is {}x{}, its mask {}x{}{}", pair.image.string(), f.width, f.height, f.mask_width,
+                     f.mask_height,
+                     f.is_turned ? " (an EXIF tag turns one of them; turn the pixels and drop the tag)" : "");
+}
+
+void find_bad_classes(Ward& w) {
+  for (std::size_t i = 0; i < w.pairs.size(); ++i) {
+    const Facts& f = w.facts[i];
+    if (!f.error.empty()) {
+      w.bad[i] = f.error;
+    } else if (!same_shape(f)) {
+      w.bad[i] = shapes_of(w.pairs[i], f);
+    } else if (!f.classes.unknown.empty()) {
+      w.bad[i] = fmt::format("{}: {}", w.pairs[i].mask.string(), describe(f.classes.unknown));
+    }
+  }
+}
+
+// What `doctor` says of the masks that are used, and what training data lacks.
+void note_classes(const Ward& w, const ClassTable& table, const Notes& note) {
+  std::vector<data::CheckedClassMask> all, train;
+  for (std::size_t i = 0; i < w.pairs.size(); ++i) {
+    if (!w.bad[i].empty()) continue;
+    all.push_back({w.pairs[i].mask, w.facts[i].classes});
+    if (i < w.train) train.push_back(all.back());
+  }
+  for (const Finding& f : data::class_findings(all, table)) {
+    if (f.kind != "class-never-occurs") note("warning: " + f.message);
+  }
+  for (const Finding& f : data::class_findings(train, table)) {
+    if (f.kind == "class-never-occurs") note("warning: training pictures: " + f.message);
+  }
+  const ClassCensus census = data::class_census(train, table);
+  if (std::all_of(census.classes.begin() + 1, census.classes.end(),
+                  [](const auto& c) { return c.pixels == 0; })) {
+    throw UsageError(
+        "no training mask has a pixel of any class but the background: check the class file and --masks");
+  }
+}
+
 void find_bad(Ward& w) {
   // A data set is told by the folder of its masks.
   std::map<fs::path, int> brightest;
@@ -152,10 +202,7 @@ void find_bad(Ward& w) {
     if (!f.error.empty()) {
       w.bad[i] = f.error;
     } else if (!same_shape(f)) {
-      w.bad[i] = fmt::format(
-          "{} is {}x{}, its mask {}x{}{}", pair.image.string(), f.width, f.height, f.mask_width,
-          f.mask_height,
-          f.is_turned ? " (an EXIF tag turns one of them; turn the pixels and drop the tag)" : "");
+      w.bad[i] = shapes_of(pair, f);
     } else if (f.mask.kind == MaskKind::alpha) {
       w.bad[i] = fmt::format(
           "{} keeps its shape in alpha alone, which is not read; save the alpha channel as the mask",
@@ -341,13 +388,21 @@ void check_data(Data& data, const CheckOptions& options) {
   w.pairs.insert(w.pairs.end(), data.validation.begin(), data.validation.end());
   w.facts = examine_all(w.pairs, options);
   w.bad.resize(w.pairs.size());
-  find_bad(w);
+  if (options.classes != nullptr) {
+    find_bad_classes(w);
+  } else {
+    find_bad(w);
+  }
   drop_bad(w, options);
-  note_scaled(w, options.note);
-  note_masks(w, options.note);
+  if (options.classes != nullptr) {
+    note_classes(w, *options.classes, options.note);
+  } else {
+    note_scaled(w, options.note);
+    note_masks(w, options.note);
+  }
   note_duplicates(w, options.note);
   data = {};
-  bool has_foreground = false;
+  bool has_foreground = options.classes != nullptr;  // looked for above
   for (std::size_t i = 0; i < w.pairs.size(); ++i) {
     if (!w.bad[i].empty()) continue;
     (i < w.train ? data.train : data.validation).push_back(w.pairs[i]);

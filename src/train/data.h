@@ -36,6 +36,7 @@ Data find_data(const Settings& settings, const Notes& note);
 struct CheckOptions {
   int threads = 2;
   bool skip_bad = false;
+  const ClassTable* classes = nullptr;  ///< masks are ids then
   Notes note = [](const std::string&) {};
   std::function<void(std::size_t done, std::size_t total)> progress;
 };

@@ -1,5 +1,7 @@
 #include "train/dataset.h"
 
+#include <algorithm>
+
 #include "image/sample_kernels.h"
 
 namespace sam2unet::train {
@@ -21,6 +23,13 @@ Image& read_mask(const Pair& pair, image::PictureReader& reader) {
   return mask;
 }
 
+void flip(Image& gray, bool flip_x, bool flip_y) {
+  for (int y = 0; flip_x && y < gray.height; ++y) std::reverse(gray.row(y), gray.row(y) + gray.width);
+  for (int y = 0; flip_y && y < gray.height / 2; ++y) {
+    std::swap_ranges(gray.row(y), gray.row(y) + gray.width, gray.row(gray.height - 1 - y));
+  }
+}
+
 }  // namespace
 
 Image read_mask(const Pair& pair) {
@@ -31,7 +40,8 @@ Image read_mask(const Pair& pair) {
 void SampleMaker::make(const Pair& pair, int size, Augment augment, Random random, float* image,
                        float* mask) {
   const Image& picture = picture_reader_.read(pair.image, decoding(ColorMode::rgb));
-  const Image& truth = read_mask(pair, mask_reader_);
+  if (classes_ != nullptr) ids_ = read_class_mask(pair.mask, *classes_);
+  const Image& truth = classes_ != nullptr ? ids_ : read_mask(pair, mask_reader_);
   ImageView from = picture, truth_from = truth;
   // A crop is of both, so both must have one size; the official recipe resizes each for itself.
   if (augment == Augment::strong && picture.width == truth.width && picture.height == truth.height) {
@@ -44,17 +54,31 @@ void SampleMaker::make(const Pair& pair, int size, Augment augment, Random rando
   const bool flip_x = augment != Augment::none && random.coin();
   const bool flip_y = augment != Augment::none && random.coin();
   resizer_.resize(from, {size, size, ResizeFilter::bilinear, PillowVersion::v12, flip_x, flip_y}, image_);
-  resizer_.resize(truth_from, {size, size, ResizeFilter::bicubic, PillowVersion::v12, flip_x, flip_y}, mask_);
-  if (augment == Augment::strong) return turner_.turn(image_, mask_, degrees, colour, image, mask);
+  if (classes_ != nullptr) {
+    mask_ = resize_nearest(truth_from, size, size);
+    flip(mask_, flip_x, flip_y);
+  } else {
+    resizer_.resize(truth_from, {size, size, ResizeFilter::bicubic, PillowVersion::v12, flip_x, flip_y},
+                    mask_);
+  }
+  if (augment == Augment::strong) {
+    turner_.turn(image_, mask_, degrees, colour, image, mask);
+    if (classes_ != nullptr) turn_ids(mask_, degrees, mask);  // a mixture of ids is another class
+    return;
+  }
   const auto pixels = static_cast<std::size_t>(size) * static_cast<std::size_t>(size);
   image::normalise_rgb(image_.pixels.data(), pixels, image);
-  image::normalise_gray(mask_.pixels.data(), pixels, mask);
+  if (classes_ != nullptr) {
+    std::copy(mask_.pixels.begin(), mask_.pixels.end(), mask);
+  } else {
+    image::normalise_gray(mask_.pixels.data(), pixels, mask);
+  }
 }
 
-Sample load_sample(const Pair& pair, int size, Augment augment, Random random) {
+Sample load_sample(const Pair& pair, int size, Augment augment, Random random, const ClassTable* classes) {
   const auto n = static_cast<std::size_t>(size) * static_cast<std::size_t>(size);
   Sample s{std::vector<float>(3 * n), std::vector<float>(n)};
-  SampleMaker().make(pair, size, augment, random, s.image.data(), s.mask.data());
+  SampleMaker(classes).make(pair, size, augment, random, s.image.data(), s.mask.data());
   return s;
 }
 

@@ -7,6 +7,7 @@
 
 #include "image/picture_reader.h"
 #include "image/resizer.h"
+#include "sam2unet/class_masks.h"
 #include "sam2unet/image.h"
 #include "train/augment.h"
 #include "train/choices.h"
@@ -27,21 +28,25 @@ Image read_mask(const Pair& pair);
 /// memory from sample to sample; not for two threads at once.
 class SampleMaker {
  public:
-  /// Writes [S,S,3], normalised by ImageNet's mean and deviation, and [S,S] in [0,1]. ImageError or
-  /// FileError.
+  /// With `classes`, which must outlive it, masks are of ids and resized by nearest neighbour.
+  explicit SampleMaker(const ClassTable* classes = nullptr) : classes_(classes) {}
+  /// Writes [S,S,3], normalised by ImageNet's mean and deviation, and [S,S] in [0,1], or ids of classes.
+  /// ImageError or FileError.
   void make(const Pair& pair, int size, Augment augment, Random random, float* image, float* mask);
 
  private:
+  const ClassTable* classes_;
   image::PictureReader picture_reader_, mask_reader_;
   image::Resizer resizer_;
   Turner turner_;
-  Image image_, mask_;
+  Image image_, mask_, ids_;
 };
 
 /// What SampleMaker writes.
 struct Sample {
   std::vector<float> image, mask;
 };
-Sample load_sample(const Pair& pair, int size, Augment augment, Random random);
+Sample load_sample(const Pair& pair, int size, Augment augment, Random random,
+                   const ClassTable* classes = nullptr);
 
 }  // namespace sam2unet::train

@@ -37,22 +37,61 @@ struct Size {
   std::int64_t b = 0, h = 0, w = 0;
 };
 
+// Five blobs of a picture, from 15 numbers: d(blob, y, x) is how far inside a pixel lies.
+struct Blob {
+  double cy, cx, r;
+  double inside(std::int64_t y, std::int64_t x) const {
+    return r - std::hypot(static_cast<double>(y) - cy, static_cast<double>(x) - cx);
+  }
+};
+constexpr std::int64_t kBlobs = 5;
+
+std::vector<Blob> blobs(const std::string& name, const Size& s) {
+  const auto u = model::deterministic_values(name, s.b * kBlobs * 3);
+  const auto h = static_cast<double>(s.h), w = static_cast<double>(s.w);
+  std::vector<Blob> out;
+  for (std::size_t i = 0; i + 2 < u.size(); i += 3) {
+    out.push_back({(u[i] + 1) / 2 * h, (u[i + 1] + 1) / 2 * w, (u[i + 2] + 1.2) / 2.2 * std::min(h, w) / 4});
+  }
+  return out;
+}
+
+// Class ids of the masks' blobs: blob j is class 1 + j mod (K - 1) where d >= 0.5, ignored where |d| < 0.5,
+// later ones on top. [B,H,W,1]
+constexpr int kGoldenIgnore = 255;
+at::Tensor id_input(const std::string& name, const Size& s, std::int64_t classes) {
+  const std::vector<Blob> all = blobs(name, s);
+  at::Tensor ids = at::zeros({s.b, s.h, s.w, 1}, at::kDouble);
+  auto* out = ids.mutable_data_ptr<double>();
+  for (std::int64_t b = 0; b < s.b; ++b) {
+    for (std::int64_t y = 0; y < s.h; ++y) {
+      for (std::int64_t x = 0; x < s.w; ++x, ++out) {
+        for (std::int64_t j = 0; j < kBlobs; ++j) {
+          const double d = all[static_cast<std::size_t>(b * kBlobs + j)].inside(y, x);
+          if (d >= 0.5) {
+            *out = static_cast<double>(1 + j % (classes - 1));
+          } else if (d > -0.5) {
+            *out = kGoldenIgnore;
+          }
+        }
+      }
+    }
+  }
+  return ids;
+}
+
 // The masks' recipe: blobs whose edges are one pixel soft, rounded to 8 bits. [B,H,W,1]
 at::Tensor mask_input(const std::string& name, const Size& s) {
-  const auto u = model::deterministic_values(name, s.b * 5 * 3);
+  const std::vector<Blob> all = blobs(name, s);
   at::Tensor mask = at::zeros({s.b, s.h, s.w, 1}, at::kDouble);
   auto* out = mask.data_ptr<double>();
-  const auto h = static_cast<double>(s.h), w = static_cast<double>(s.w);
   for (std::int64_t b = 0; b < s.b; ++b) {
     for (std::int64_t y = 0; y < s.h; ++y) {
       for (std::int64_t x = 0; x < s.w; ++x) {
         double m = 0.0;
-        for (std::int64_t j = 0; j < 5; ++j) {
-          const double* blob = u.data() + (b * 5 + j) * 3;
-          const double cy = (blob[0] + 1) / 2 * h, cx = (blob[1] + 1) / 2 * w;
-          const double r = (blob[2] + 1.2) / 2.2 * std::min(h, w) / 4;
-          const double far = std::hypot(static_cast<double>(y) - cy, static_cast<double>(x) - cx);
-          m = std::max(m, std::clamp(r - far + 0.5, 0.0, 1.0));
+        for (std::int64_t j = 0; j < kBlobs; ++j) {
+          m = std::max(
+              m, std::clamp(all[static_cast<std::size_t>(b * kBlobs + j)].inside(y, x) + 0.5, 0.0, 1.0));
         }
         *out++ = std::nearbyint(255 * m) / 255;
       }
@@ -145,7 +184,11 @@ struct RecordedRun {
   explicit RecordedRun(const formats::TensorFile& file)
       : tag(tag_and_size(file, size)),
         config(model::Config::from_json(metadata(file, "config"))),
+        is_of_classes(says_classes(file)),
         losses(stored(file, "losses")) {
+    if (is_of_classes && config.out_channels < 2) {
+      throw FormatError(fmt::format("{}: loss ce-dice of a network with one output", file.path().string()));
+    }
     config.check_input(size.h, size.w);
     if (losses.dim() != 2 || losses.size(0) < 1 || losses.size(1) != 4) {
       throw FormatError(
@@ -156,8 +199,13 @@ struct RecordedRun {
   at::Tensor image(std::int64_t step) const {  // [B,H,W,3]
     return image_input(fmt::format("image:{}:{}", tag, step), size);
   }
-  at::Tensor mask(std::int64_t step) const {  // [B,H,W,1]
-    return mask_input(fmt::format("mask:{}:{}", tag, step), size);
+  // [B,H,W,1]: in [0,1], or ids of classes.
+  at::Tensor mask(std::int64_t step) const {
+    const std::string name = fmt::format("mask:{}:{}", tag, step);
+    return is_of_classes ? id_input(name, size, config.out_channels) : mask_input(name, size);
+  }
+  LossOptions loss() const {
+    return is_of_classes ? LossOptions{.kind = LossKind::ce_dice, .ignore = kGoldenIgnore} : LossOptions{};
   }
   void compare_losses(const Losses& l, std::int64_t step, GoldenErrors::Worst& worst) const {
     const std::array<at::Tensor, 4> parts{l.total, l.out, l.out1, l.out2};
@@ -171,7 +219,16 @@ struct RecordedRun {
   Size size;
   std::string tag;
   model::Config config;
+  bool is_of_classes;
   at::Tensor losses;  // [steps,4]
+
+ private:
+  static bool says_classes(const formats::TensorFile& file) {
+    const auto it = file.metadata().find("loss");
+    if (it == file.metadata().end()) return false;
+    if (it->second == "ce-dice") return true;
+    throw FormatError(fmt::format("{}: the loss '{}' is not known", file.path().string(), it->second));
+  }
 };
 
 }  // namespace
@@ -183,6 +240,7 @@ std::vector<VerifyCheck> GoldenErrors::checks() const {
     out.push_back(
         {w.where.empty() ? what : fmt::format("{}, worst {}", what, w.where), w.error, limit, unit});
   };
+  check("inputs", inputs, 0, "absolute");
   check("losses", losses, 1e-9, "relative");
   check("gradients", gradients, 1e-7, "of scale");
   check("gradient norms", norms, 1e-7, "relative");
@@ -210,9 +268,14 @@ GoldenErrors check_training_golden(const formats::TensorFile& file, at::ScalarTy
 
   refuse_unknown(file, net);
   GoldenErrors errors;
+  if (file.find("ids0") != nullptr) {
+    const at::Tensor want = stored(file, "ids0"), got = run.mask(0).squeeze(3);
+    errors.inputs.note(got.sizes() == want.sizes() ? (got - want).abs().max().item<double>() : INFINITY,
+                       "ids0");
+  }
   for (std::int64_t step = 0; step < run.steps(); ++step) {
-    const Losses l = map_losses(net.forward_training(run.image(step).to(options)), run.mask(step).to(options),
-                                LossOptions{});
+    const Losses l =
+        map_losses(net.forward_training(run.image(step).to(options)), run.mask(step).to(options), run.loss());
     run.compare_losses(l, step, errors.losses);
     optimizer.zero_grad();
     l.total.backward();
@@ -232,7 +295,7 @@ GoldenErrors check_training_golden(const formats::TensorFile& file, at::ScalarTy
     }
   }
   if (file.find("eval_out_after") != nullptr) {
-    const at::Tensor want = stored(file, "eval_out_after");  // [1,1,H,W]
+    const at::Tensor want = stored(file, "eval_out_after");  // [1,K,H,W]
     const at::Tensor image = image_input(fmt::format("image:{}:eval", run.tag), {1, run.size.h, run.size.w});
     const at::Tensor got =
         net.forward_inference(image.to(options)).permute({0, 3, 1, 2}).to(at::kCPU, at::kDouble);
@@ -258,10 +321,10 @@ GoldenErrors::Worst check_float32_losses(const formats::TensorFile& file) {
     }
     const at::Tensor image = run.image(step), mask = run.mask(step);
     run.compare_losses(
-        map_losses(rounded.forward_training(image.to(at::kFloat)), mask.to(at::kFloat), LossOptions{}), step,
+        map_losses(rounded.forward_training(image.to(at::kFloat)), mask.to(at::kFloat), run.loss()), step,
         worst);
     optimizer.zero_grad();
-    map_losses(exact.forward_training(image), mask, LossOptions{}).total.backward();
+    map_losses(exact.forward_training(image), mask, run.loss()).total.backward();
     optimizer.step(kLearningRate);
   }
   return worst;

@@ -27,6 +27,7 @@ struct GoldenErrors {
       where = name;
     }
   };
+  Worst inputs;      ///< of ids of classes, which the file has
   Worst losses;      ///< relative to each loss
   Worst gradients;   ///< of the first step, relative to the largest value of the tensor
   Worst norms;       ///< the gradients' 2-norms, relative to each

@@ -16,7 +16,7 @@
 namespace sam2unet::train {
 
 struct Batch {
-  at::Tensor image, mask;            // [B,S,S,3], [B,S,S,1] float32
+  at::Tensor image, mask;            // [B,S,S,3], [B,S,S,1] float32: in [0,1], or ids
   std::vector<std::size_t> members;  // indices of the pairs
 };
 
@@ -26,6 +26,7 @@ struct LoaderOptions {
   Augment augment = Augment::official;
   std::uint64_t seed = 0;
   int workers = 2;
+  const ClassTable* classes = nullptr;  ///< masks are ids then
   int rank = 0, world = 1;  ///< this process takes every world-th member of each batch, from rank on
 };
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "train/class_loss.h"
+
 namespace sam2unet::train {
 
 namespace {
@@ -92,6 +94,8 @@ at::Tensor loss_of(const at::Tensor& logits, const Target& t, const LossOptions&
       return dice_bce(logits, t.mask);
     case LossKind::focal:
       return focal(logits, t.mask);
+    case LossKind::ce_dice:
+      break;  // class_loss.cpp
   }
   return {};
 }
@@ -99,10 +103,12 @@ at::Tensor loss_of(const at::Tensor& logits, const Target& t, const LossOptions&
 }  // namespace
 
 at::Tensor map_loss(const at::Tensor& logits, const at::Tensor& mask, const LossOptions& o) {
+  if (o.kind == LossKind::ce_dice) return class_loss(logits, mask, o.ignore);
   return loss_of(plane(logits, logits), target_of(plane(mask, logits), o.kind), o);
 }
 
 Losses map_losses(const model::Maps<at::Tensor>& maps, const at::Tensor& mask, const LossOptions& o) {
+  if (o.kind == LossKind::ce_dice) return class_losses(maps, mask, o.ignore);
   const Target target = target_of(plane(mask, maps.out), o.kind);
   const auto loss = [&](const at::Tensor& logits) { return loss_of(plane(logits, logits), target, o); };
   Losses l{{}, loss(maps.out), loss(*maps.out1), loss(*maps.out2)};

@@ -11,9 +11,11 @@ namespace sam2unet::train {
 struct LossOptions {
   LossKind kind = LossKind::structure;
   Bce bce = Bce::effective;  ///< of the structure losses
+  int ignore = 255;          ///< of ce_dice: the id of pixels that count nowhere
 };
 
-/// Logits and masks [B,H,W,1], masks in [0,1]. A scalar: the mean over the pictures.
+/// Logits and masks [B,H,W,1], masks in [0,1]; of ce_dice [B,H,W,K] and ids (class_loss.h). A scalar: the
+/// mean over the pictures.
 at::Tensor map_loss(const at::Tensor& logits, const at::Tensor& mask, const LossOptions& options);
 
 struct Losses {

@@ -120,6 +120,7 @@ Settings settle(const Arguments& a) {
                                : std::filesystem::path(a.config));
   if (a.resume) s.out = a.given.out;
   if (!is_stored || a.recipe->count() > 0) apply_recipe(s, a.given.recipe);
+  if (!a.given.classes.empty()) apply_classes(s);
   for (const auto& o : a.overrides) o(s);
   if (s.init == kInitDefault) {
     std::error_code none;

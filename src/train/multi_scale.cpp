@@ -27,4 +27,12 @@ at::Tensor at_size(const at::Tensor& batch, int size) {
       .contiguous();
 }
 
+at::Tensor ids_at_size(const at::Tensor& ids, int size) {
+  if (ids.size(1) == size && ids.size(2) == size) return ids;
+  // Pixel centres, as resize_nearest.
+  return at::_upsample_nearest_exact2d(ids.permute({0, 3, 1, 2}), {size, size})
+      .permute({0, 2, 3, 1})
+      .contiguous();
+}
+
 }  // namespace sam2unet::train

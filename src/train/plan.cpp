@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "model/network.h"
+#include "sam2unet/classes.h"
 #include "sam2unet/errors.h"
 #include "train/multi_scale.h"
 #include "train/plan_ops.h"
@@ -56,18 +57,26 @@ std::string command_of(const PlanEntry& e, Settings s) {
 
 // The networks to plan for, by name.
 std::vector<std::pair<std::string, model::Config>> networks_of(const Settings& s) {
+  ClassTable classes;
+  if (!s.classes.empty()) classes = class_table_of(s.classes);
   std::optional<model::Config> asked;
   if (!s.network.empty()) asked = model::Config::from_json(s.network);
   if (s.init != kInitScratch) {  // the file decides
     if (!asked && !s.variant.empty()) asked = model::Config::of_variant(s.variant);
-    asked = StartWeights(s.init, asked, s.seed).config();
+    asked = StartWeights(s.init, asked, s.seed, s.adapters, classes).config();
   }
-  if (asked) return {{model::variant_name(*asked), *asked}};
   std::vector<std::pair<std::string, model::Config>> out;
-  for (const char* v : {"t", "s", "b+", "l"}) {
-    if (s.variant.empty() || s.variant == v) out.emplace_back(v, model::Config::of_variant(v));
+  if (asked) {
+    out.emplace_back(model::variant_name(*asked), *asked);
+  } else {
+    for (const char* v : {"t", "s", "b+", "l"}) {
+      if (s.variant.empty() || s.variant == v) out.emplace_back(v, model::Config::of_variant(v));
+    }
+    if (out.empty()) model::Config::of_variant(s.variant);  // names the ones there are
   }
-  if (out.empty()) model::Config::of_variant(s.variant);  // names the ones there are
+  if (!classes.empty()) {
+    for (auto& [name, config] : out) config.out_channels = classes.size();
+  }
   return out;
 }
 

@@ -40,7 +40,8 @@ void check_alike(const std::string& found, const Settings& s, Group& group) {
 
 }  // namespace
 
-RunData checked_data(const Settings& s, const model::Config& config, const Notes& note, Group& group) {
+RunData checked_data(const Settings& s, const model::Config& config, const Notes& note, Group& group,
+                     const ClassTable* classes) {
   // Before thousands of pictures are read.
   config.check_input(s.size, s.size);
   for (const int size : training_sizes(s.size, s.multi_scale)) config.check_input(size, size);
@@ -49,6 +50,7 @@ RunData checked_data(const Settings& s, const model::Config& config, const Notes
   options.threads = s.workers;
   options.skip_bad = s.skip_bad;
   options.note = note;
+  options.classes = classes;
   check_data(out.pairs, options);
   note_large_batch(s, out.pairs.train.size(), note);
   out.fingerprint = fingerprint(out.pairs);

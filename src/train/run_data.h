@@ -14,6 +14,7 @@ struct RunData {
 
 /// Finds and checks the pictures of the settings. Collective: every process looks for itself, and UsageError
 /// says where what they keep, or their settings, differ.
-RunData checked_data(const Settings& settings, const model::Config& config, const Notes& note, Group& group);
+RunData checked_data(const Settings& settings, const model::Config& config, const Notes& note, Group& group,
+                     const ClassTable* classes = nullptr);
 
 }  // namespace sam2unet::train

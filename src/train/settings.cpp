@@ -180,6 +180,11 @@ void apply_recipe(Settings& s, Recipe recipe) {
   }
 }
 
+void apply_classes(Settings& s) {
+  s.loss = LossKind::ce_dice;
+  s.best_by = BestBy::miou;
+}
+
 void Settings::validate() const {
   const auto range = [](const char* key, double v, double low, double high) {
     if (!(v >= low && v <= high)) throw UsageError(fmt::format("--{} {}: use {} to {}", key, v, low, high));
@@ -197,6 +202,18 @@ void Settings::validate() const {
   for (const double scale : multi_scale) range("multi-scale", scale, 0.25, 4);
   if (fold.count > 0 && (val_split > 0 || !val_images.empty())) {
     throw UsageError("--fold says what to validate on; leave --val-split and --val-images away");
+  }
+  if (classes.empty() && (loss == LossKind::ce_dice || best_by == BestBy::miou)) {
+    throw UsageError(fmt::format("{} is of several classes: name them with --classes",
+                                 loss == LossKind::ce_dice ? "--loss ce-dice" : "--best-by miou"));
+  }
+  if (!classes.empty() && loss != LossKind::ce_dice) {
+    throw UsageError(
+        fmt::format("--loss {} is of one foreground; of --classes it is ce-dice", name_of(loss)));
+  }
+  if (!classes.empty() && best_by != BestBy::miou) {
+    throw UsageError(
+        fmt::format("--best-by {} is of one foreground; of --classes it is miou", name_of(best_by)));
   }
   range("workers", workers, 1, 256);
   range("threads", threads, 0, 1024);
@@ -216,6 +233,8 @@ void Settings::resolve_paths(const std::filesystem::path& base) {
     for (auto& path : *list) resolve(path);
   }
   if (init != kInitScratch && init != kInitDefault) resolve(init);
+  const bool is_count = classes.find_first_not_of("0123456789") == std::string::npos;
+  if (!is_count) resolve(classes);
   resolve(out);
 }
 
@@ -238,6 +257,10 @@ Settings Settings::from_toml(const std::string& text, const std::filesystem::pat
   Recipe named = s.recipe;
   if (const auto* node = table.get("recipe"); node != nullptr) read(*node, "recipe", named);
   apply_recipe(s, named);
+  if (const auto* node = table.get("classes"); node != nullptr) {
+    read(*node, "classes", s.classes);
+    if (!s.classes.empty()) apply_classes(s);
+  }
   const std::string usual_out = s.out;
   s.out.clear();
   std::vector<std::string> known;
@@ -258,6 +281,7 @@ Settings Settings::from_toml(const std::string& text, const std::filesystem::pat
 std::string Settings::to_command() const {
   Settings usual;
   apply_recipe(usual, recipe);
+  if (!classes.empty()) apply_classes(usual);
   std::map<std::string, std::string> defaults;
   visit(usual, [&](const char*, const char* key, const auto& field, const char*) {
     defaults[key] = spelled(field);

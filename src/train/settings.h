@@ -27,6 +27,7 @@ struct Settings {
   std::vector<std::string> images, masks, val_images, val_masks;
   std::string image_suffix, image_prefix, mask_suffix, mask_prefix;
   bool recursive = false;
+  std::string classes;  ///< a class file or a number of classes; empty: one foreground
   double val_split = 0.0;
   Fold fold;
   std::string out = "run";
@@ -67,6 +68,8 @@ struct Settings {
     v(group, "mask_suffix", s.mask_suffix,
       "What the masks' names have behind the shared part, such as _mask");
     v(group, "mask_prefix", s.mask_prefix, "What they have before it");
+    v(group, "classes", s.classes,
+      "Masks hold ids of classes: a class file (TOML) or a number of classes, background included");
     v(group, "val_split", s.val_split, "Part of the training pictures to validate on instead, 0 to 0.9");
     v(group, "fold", s.fold,
       "I/K: validate on part I of K and train on the rest; parts are the same for every seed");
@@ -99,7 +102,8 @@ struct Settings {
     v(group, "clip", s.clip, "Largest norm of the gradients; 0 for none");
     v(group, "ema", s.ema, "Decay of the weights' moving average; 0 for none");
     v(group, "loss", s.loss,
-      "structure (the reference's), structure-empty (for data with empty masks), dice-bce or focal");
+      "structure (the reference's), structure-empty (for data with empty masks), dice-bce or focal; with "
+      "--classes ce-dice");
     v(group, "bce", s.bce,
       "Of the structure losses: effective (what the reference computes) or weighted (what the paper writes)");
     v(group, "seed", s.seed, "Decides weights, order and augmentation");
@@ -119,7 +123,9 @@ struct Settings {
     v(group, "save_every", s.save_every,
       "Steps between checkpoints inside an epoch; 0: only after each epoch");
     v(group, "best_by", s.best_by,
-      "Which validation metric decides what is best: dice, iou, f and e (means over thresholds), wf, s, mae");
+      "Which validation metric decides what is best: dice, iou, f and e (means over thresholds), wf, s, mae; "
+      "with "
+      "--classes miou");
     v(group, "early_stop", s.early_stop, "Epochs without a better validation after which to stop; 0: never");
     v(group, "pth", s.pth, "Also write checkpoints in the reference's format");
     v(group, "task_only", s.task_only, "Also write files without the frozen trunk");
@@ -148,6 +154,8 @@ struct Settings {
   static std::vector<std::string> differences(const Settings& a, const Settings& b, Scope scope);
 };
 
+/// Sets what follows from several classes: their loss, and by what the best epoch is told.
+void apply_classes(Settings& settings);
 /// Sets what the recipe decides.
 void apply_recipe(Settings& settings, Recipe recipe);
 

@@ -12,11 +12,12 @@
 namespace sam2unet::train {
 
 StartWeights::StartWeights(const std::filesystem::path& path, std::optional<model::Config> config,
-                           std::uint64_t seed, AdapterInit adapters)
+                           std::uint64_t seed, AdapterInit adapters, const ClassTable& classes)
     : seed_(seed), adapters_(adapters) {
   if (path.empty()) {
     if (!config) throw UsageError("fresh weights need a variant: --variant t, s, b+ or l");
     config_ = *config;
+    if (!classes.empty()) config_.out_channels = classes.size();
     return;
   }
   file_ = formats::TensorFile::open(path);
@@ -32,6 +33,8 @@ StartWeights::StartWeights(const std::filesystem::path& path, std::optional<mode
         recognition_.missing.empty() ? "" : fmt::format(" (missing: {})", recognition_.missing.front())));
   }
   config_ = *recognition_.config;
+  settle_outputs(path, classes);
+  if (config && !classes.empty()) config->out_channels = classes.size();
   if (config && *config != config_) {
     throw WeightsError(fmt::format("{}: holds variant {}, not the {} that was asked for", path.string(),
                                    model::variant_name(config_), model::variant_name(*config)));
@@ -39,10 +42,42 @@ StartWeights::StartWeights(const std::filesystem::path& path, std::optional<mode
   description_ = fmt::format("{} ({}, {})", path.string(), model::name_of(recognition_.contents),
                              model::variant_name(config_));
   for (const std::string& note : model::notes_of(*file_, recognition_)) description_ += "; " + note;
+  if (has_fresh_heads_)
+    description_ +=
+        fmt::format("; its heads are of one foreground, those of {} classes start fresh", classes.size());
+}
+
+// The network's number of outputs, and whether the file's heads are the ones to go on with.
+void StartWeights::settle_outputs(const std::filesystem::path& path, const ClassTable& classes) {
+  const int stored = config_.out_channels;
+  const bool is_trunk = recognition_.contents == model::Contents::trunk;
+  if (classes.empty()) {
+    if (is_trunk || stored == 1) return;
+    throw WeightsError(fmt::format("{}: holds {} classes; name them with --classes", path.string(), stored));
+  }
+  config_.out_channels = classes.size();
+  has_fresh_heads_ = !is_trunk && stored == 1;
+  if (is_trunk || stored == 1) return;
+  if (stored != classes.size()) {
+    throw WeightsError(
+        fmt::format("{}: holds {} classes, but {} are asked for; start from these classes, from one "
+                    "foreground or from a SAM2 trunk",
+                    path.string(), stored, classes.size()));
+  }
+  const auto it = file_->metadata().find("classes");
+  if (it == file_->metadata().end()) return;  // another program's: their number is all there is to go by
+  const ClassTable before = class_table_from_json(it->second);
+  for (std::size_t i = 0; i < classes.classes.size() && before.size() == classes.size(); ++i) {
+    if (before.classes[i].name == classes.classes[i].name) continue;
+    throw WeightsError(
+        fmt::format("{}: its class {} is '{}', not the '{}' that is asked for; start from these classes, "
+                    "from one foreground or from a SAM2 trunk",
+                    path.string(), i, before.classes[i].name, classes.classes[i].name));
+  }
 }
 
 std::span<const float> StartWeights::get(const std::string& name, const Shape& shape) {
-  if (file_) {
+  if (file_ && !(has_fresh_heads_ && model::part_of(name, config_) == model::Part::head)) {
     const std::string stored = model::stored_name(name, recognition_);
     if (const TensorView* v = file_->find(stored); v != nullptr) {
       if (v->shape != shape) {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "model/checkpoint.h"
+#include "sam2unet/classes.h"
 #include "train/choices.h"
 
 namespace sam2unet::train {
@@ -15,10 +16,12 @@ namespace sam2unet::train {
 /// adapters as `adapters` says).
 class StartWeights : public model::WeightSource {
  public:
-  /// `file` empty: everything fresh; then `config` must be given. WeightsError if the file is no trunk or
-  /// SAM2-UNet, or contradicts `config`.
+  /// `file` empty: everything fresh; then `config` must be given. Without classes (an empty table) the
+  /// network has the file's one output. With them it has as many; the heads of a SAM2-UNet of one foreground
+  /// start fresh. WeightsError if the file is no trunk or SAM2-UNet, contradicts `config`, or is of other
+  /// classes.
   StartWeights(const std::filesystem::path& file, std::optional<model::Config> config, std::uint64_t seed,
-               AdapterInit adapters = AdapterInit::standard);
+               AdapterInit adapters = AdapterInit::standard, const ClassTable& classes = {});
 
   const model::Config& config() const { return config_; }
   /// What the file is, for the log.
@@ -27,12 +30,14 @@ class StartWeights : public model::WeightSource {
 
  private:
   void initialise(const std::string& name, const Shape& shape);
+  void settle_outputs(const std::filesystem::path& path, const ClassTable& classes);
 
   std::optional<formats::TensorFile> file_;
   model::Recognition recognition_;
   model::Config config_;
   std::uint64_t seed_;
   AdapterInit adapters_;
+  bool has_fresh_heads_ = false;
   std::string description_ = "fresh weights";
   std::vector<float> buffer_;
 };

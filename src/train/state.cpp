@@ -16,6 +16,7 @@ namespace sam2unet::train {
 namespace {
 
 constexpr const char* kProgressKey = "training_progress";
+constexpr const char* kClassesKey = "classes";
 constexpr const char* kSettingsKey = "training_settings";
 
 // Tensors of a file to be written; keeps their memory.
@@ -82,14 +83,16 @@ void Ema::swap(const AdamW& optimizer) {
   }
 }
 
-void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, int size,
-                  WeightsPart part) {
+void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, int size, WeightsPart part,
+                  const ClassTable& classes) {
   Writer writer;
   for (const auto& e : net.tensors().entries()) {
     if (part == WeightsPart::all || e.spec.part != model::Part::trunk) writer.add(e.spec.name, e.value);
   }
-  formats::write_safetensors(path, writer.tensors(),
-                             {{"config", net.config().to_json()}, {model::kInputSize, std::to_string(size)}});
+  std::map<std::string, std::string> metadata{{"config", net.config().to_json()},
+                                              {model::kInputSize, std::to_string(size)}};
+  if (!classes.empty()) metadata[kClassesKey] = to_json(classes);
+  formats::write_safetensors(path, writer.tensors(), metadata);
 }
 
 void save_pth(const std::filesystem::path& path, const TrainableNetwork& net) {
@@ -99,7 +102,7 @@ void save_pth(const std::filesystem::path& path, const TrainableNetwork& net) {
 }
 
 void save_state(const std::filesystem::path& path, const TrainableNetwork& net, const AdamW& optimizer,
-                const Ema& ema, const Progress& p, const Settings& settings) {
+                const Ema& ema, const Progress& p, const Settings& settings, const ClassTable& classes) {
   Writer writer;
   for (const auto& e : net.tensors().entries()) writer.add(e.spec.name, e.value);
   for (std::size_t i = 0; i < optimizer.slots().size(); ++i) {
@@ -118,10 +121,17 @@ void save_state(const std::filesystem::path& path, const TrainableNetwork& net, 
                                 {"epochs_since_best", p.epochs_since_best},
                                 {"start", fmt::format("{:a}", p.start)},
                                 {"data", p.data}};
-  formats::write_safetensors(path, writer.tensors(),
-                             {{"config", net.config().to_json()},
-                              {kProgressKey, progress.dump()},
-                              {kSettingsKey, settings.to_toml()}});
+  std::map<std::string, std::string> metadata{{"config", net.config().to_json()},
+                                              {kProgressKey, progress.dump()},
+                                              {kSettingsKey, settings.to_toml()}};
+  if (!classes.empty()) metadata[kClassesKey] = to_json(classes);
+  formats::write_safetensors(path, writer.tensors(), metadata);
+}
+
+ClassTable stored_classes(const std::filesystem::path& path) {
+  const auto file = formats::TensorFile::open(path);
+  const auto it = file.metadata().find(kClassesKey);
+  return it == file.metadata().end() ? ClassTable() : class_table_from_json(it->second);
 }
 
 Settings stored_settings(const std::filesystem::path& path) {

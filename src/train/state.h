@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 
+#include "sam2unet/classes.h"
 #include "train/network.h"
 #include "train/optimizer.h"
 #include "train/settings.h"
@@ -46,12 +47,16 @@ enum class WeightsPart {
 };
 /// Weights alone, with the network's configuration and the size it was trained at in the metadata: what
 /// `predict` and `convert` read.
-void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, int size, WeightsPart part);
+void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, int size, WeightsPart part,
+                  const ClassTable& classes = {});
 /// The reference's format: a state_dict that its test.py loads strictly.
 void save_pth(const std::filesystem::path& path, const TrainableNetwork& net);
 
 void save_state(const std::filesystem::path& path, const TrainableNetwork& net, const AdamW& optimizer,
-                const Ema& ema, const Progress& progress, const Settings& settings);
+                const Ema& ema, const Progress& progress, const Settings& settings,
+                const ClassTable& classes = {});
+/// The table of classes stored in a state file; empty of one foreground.
+ClassTable stored_classes(const std::filesystem::path& path);
 /// The settings stored in a state file.
 Settings stored_settings(const std::filesystem::path& path);
 /// Restores everything in place. FormatError or WeightsError if the file is not of this run.

@@ -62,17 +62,30 @@ fs::path state_path(const Settings& s) {
   return fs::path(s.out) / "state.safetensors";
 }
 
+// The classes of the run; empty of one foreground. A resumed run must have those it was started with.
+ClassTable classes_of(const Settings& s, Begin begin) {
+  ClassTable out;
+  if (!s.classes.empty()) out = class_table_of(s.classes);
+  if (begin == Begin::fresh) return out;
+  const ClassTable before = stored_classes(state_path(s));
+  if (!same_classes(before, out) || before.ignore != out.ignore) {
+    throw UsageError(
+        fmt::format("--resume: {} no longer holds the classes this run was started with", s.classes));
+  }
+  return out;
+}
+
 // A resumed run needs no start but the network, which its state holds.
-StartWeights start_of(const Settings& s, Begin begin) {
+StartWeights start_of(const Settings& s, Begin begin, const ClassTable& classes) {
   std::optional<model::Config> config = asked_config(s);
   if (begin == Begin::fresh) {
-    return {s.init == kInitScratch ? fs::path() : fs::path(s.init), config, s.seed, s.adapters};
+    return {s.init == kInitScratch ? fs::path() : fs::path(s.init), config, s.seed, s.adapters, classes};
   }
   const auto file = formats::TensorFile::open(state_path(s));
   if (const auto it = file.metadata().find("config"); it != file.metadata().end()) {
     config = model::Config::from_json(it->second);
   }
-  return {fs::path(), config, s.seed, s.adapters};
+  return {fs::path(), config, s.seed, s.adapters, classes};
 }
 
 class Run {
@@ -83,8 +96,9 @@ class Run {
         listener_(listener),
         group_(group),
         device_(device),
-        start_(start_of(s_, begin)),
-        data_(checked_data(s_, start_.config(), listener.message, group)),
+        table_(classes_of(s_, begin)),
+        start_(start_of(s_, begin, table_)),
+        data_(checked_data(s_, start_.config(), listener.message, group, classes())),
         sizes_(training_sizes(s_.size, s_.multi_scale)),
         net_(start_.config(), start_, s_.freeze, parameter_type(s_), device_),
         optimizer_(net_.trainable(), {s_.lr, s_.weight_decay, 0.9, 0.999, 1e-8, s_.decay_all}),
@@ -98,8 +112,8 @@ class Run {
               pairs().validation.size(), learned_parameters(), group_.world()};
     if (begins_ == Begin::resume) restore();
     share_state();
-    step_ = std::make_unique<GradientStep>(net_, optimizer_, group_,
-                                           StepOptions{{s_.loss, s_.bce}, s_.accumulate, s_.sync_bn});
+    step_ = std::make_unique<GradientStep>(
+        net_, optimizer_, group_, StepOptions{{s_.loss, s_.bce, table_.ignore}, s_.accumulate, s_.sync_bn});
     if (group_.is_first()) {
       fs::create_directories(out_ / "validation");
       write_file(out_ / "train.toml", s_.to_toml());
@@ -142,6 +156,7 @@ class Run {
   }
 
  private:
+  const ClassTable* classes() const { return table_.empty() ? nullptr : &table_; }
   const Data& pairs() const { return data_.pairs; }
 
   std::int64_t learned_parameters() const {
@@ -221,6 +236,7 @@ class Run {
     options.rank = group_.rank();
     options.world = group_.world();
     options.augment = s_.augment;
+    options.classes = classes();
     loader_ = std::make_unique<Loader>(pairs().train, options, static_cast<std::uint64_t>(progress_.epoch),
                                        progress_.batch, static_cast<std::uint64_t>(s_.epochs));
     batches_ = loader_->batches();
@@ -265,7 +281,7 @@ class Run {
     const std::size_t total = std::min(whole, pairs().train.size() - progress_.batch * whole);
     optimizer_.zero_grad();
     const auto outcome = step_->compute(at_size(batch.image, size).to(device_, compute_type(s_)),
-                                        at_size(batch.mask, size).to(device_), total, listener_.stop());
+                                        mask_at_size(batch.mask, size).to(device_), total, listener_.stop());
     if (outcome.bad_rank >= 0) refuse(batch, "loss", outcome.loss, outcome.bad_rank);
     const double norm = clip_gradients(optimizer_.slots(), s_.clip);
     if (!std::isfinite(norm)) refuse(batch, "gradient's norm", norm, 0);
@@ -297,6 +313,10 @@ class Run {
     return outcome.stops;
   }
 
+  at::Tensor mask_at_size(const at::Tensor& mask, int size) const {
+    return classes() != nullptr ? ids_at_size(mask, size) : at_size(mask, size);
+  }
+
   [[noreturn]] void refuse(const Batch& batch, const char* what, double value, int rank) const {
     if (rank != group_.rank()) throw LostProcess("another process's loss is no number", true);
     std::vector<std::string> names;
@@ -321,7 +341,8 @@ class Run {
 
   Validation validated() {
     return validate(net_, pairs().validation,
-                    {s_.size, std::min(s_.batch, 8), s_.workers, parameter_type(s_), device_}, group_);
+                    {s_.size, std::min(s_.batch, 8), s_.workers, parameter_type(s_), device_, classes()},
+                    group_);
   }
 
   // Validates, writes logs, weights and the state.
@@ -382,17 +403,33 @@ class Run {
   }
 
   void save(const Progress& progress) const {
-    if (group_.is_first()) save_state(state_path(s_), net_, optimizer_, ema_, progress, s_);
+    if (group_.is_first()) save_state(state_path(s_), net_, optimizer_, ema_, progress, s_, table_);
   }
 
   void write_weights(const std::string& name) const {
-    save_weights(out_ / (name + ".safetensors"), net_, s_.size, WeightsPart::all);
-    if (s_.task_only) save_weights(out_ / (name + ".task.safetensors"), net_, s_.size, WeightsPart::task);
+    save_weights(out_ / (name + ".safetensors"), net_, s_.size, WeightsPart::all, table_);
+    if (s_.task_only)
+      save_weights(out_ / (name + ".task.safetensors"), net_, s_.size, WeightsPart::task, table_);
     if (s_.pth) save_pth(out_ / (name + ".pth"), net_);
+  }
+
+  // "mIoU 0.8123, mDice ...; IoU background 0.9512, cat 0.8421"
+  std::string class_summary(const Validation& v) const {
+    std::string out = fmt::format("mIoU {:.4f}, mDice {:.4f}, aAcc {:.4f}; IoU", v.value("mIoU"),
+                                  v.value("mDice"), v.value("aAcc"));
+    constexpr std::size_t kShown = 20;
+    for (std::size_t c = 0; c < std::min(kShown, table_.classes.size()); ++c) {
+      const std::string& name = table_.classes[c].name;
+      const double iou = v.value("IoU." + name);
+      out += fmt::format("{} {} {}", c == 0 ? "" : ",", name,
+                         std::isnan(iou) ? "-" : fmt::format("{:.4f}", iou));
+    }
+    return out + (table_.classes.size() > kShown ? " ..." : "");
   }
 
   // "Dice 0.8123, MAE ...", the criterion first.
   std::string summary(const Validation& v) const {
+    if (classes() != nullptr) return class_summary(v);
     static const std::vector<std::pair<std::string, const char*>> kShown = {{"dice.mean", "mean Dice"},
                                                                             {"iou.mean", "mean IoU"},
                                                                             {"fm.mean", "mean F"},
@@ -438,6 +475,7 @@ class Run {
   const Listener& listener_;
   Group& group_;
   at::Device device_;
+  ClassTable table_;  // empty of one foreground
   StartWeights start_;
   RunData data_;
   std::vector<int> sizes_;

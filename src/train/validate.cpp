@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "metrics/accumulate.h"
+#include "metrics/class_counts.h"
 #include "metrics/scorer.h"
 
 namespace sam2unet::train {
@@ -70,8 +71,9 @@ struct Prepared {
   Image truth;
 };
 
-Prepared prepare(const Pair& pair, int size) {
-  return {load_sample(pair, size, Augment::none, Random(0, 0, 0)), read_mask(pair)};
+Prepared prepare(const Pair& pair, int size, const ClassTable* classes) {
+  return {load_sample(pair, size, Augment::none, Random(0, 0, 0), classes),
+          classes != nullptr ? read_class_mask(pair.mask, *classes) : read_mask(pair)};
 }
 
 // Probabilities at the given size, rounded to 8 bits.
@@ -84,7 +86,43 @@ Image to_gray(const at::Tensor& logits, int width, int height) {  // [1,S,S,1]
   return out;
 }
 
-Image side_by_side(const Pair& pair, const Image& truth, const Image& map) {
+// The class of the largest logit at the given size. Class by class, so that memory is that of two maps.
+Image to_ids(const at::Tensor& logits, int width, int height) {  // [1,S,S,K]
+  at::Tensor best, ids = at::zeros({height, width}, at::kByte);
+  for (std::int64_t c = 0; c < logits.size(3); ++c) {
+    const at::Tensor one = logits.slice(3, c, c + 1).permute({0, 3, 1, 2}).to(at::kFloat).contiguous();
+    const at::Tensor map = at::upsample_bilinear2d(one, {height, width}, false).view({height, width});
+    if (c == 0) {
+      best = map;
+      continue;
+    }
+    const at::Tensor is_larger = map > best;
+    best = at::maximum(best, map);
+    ids.masked_fill_(is_larger, c);
+  }
+  Image out(width, height, 1);
+  std::copy_n(ids.const_data_ptr<std::uint8_t>(), out.pixels.size(), out.pixels.begin());
+  return out;
+}
+
+// Ids as the palette's colours, other maps as gray.
+Image shown(const Image& map, const ClassTable* classes, int width, int height) {
+  if (classes == nullptr) {
+    return convert_color(resize_pillow(map, width, height, ResizeFilter::bilinear), ColorMode::rgb);
+  }
+  const std::vector<Color> palette = class_palette(*classes);
+  const Image ids = resize_nearest(map, width, height);
+  Image out(width, height, 3);
+  std::uint8_t* to = out.pixels.data();
+  for (const std::uint8_t id : ids.pixels) {
+    *to++ = palette[id].red;
+    *to++ = palette[id].green;
+    *to++ = palette[id].blue;
+  }
+  return out;
+}
+
+Image side_by_side(const Pair& pair, const Image& truth, const Image& map, const ClassTable* classes) {
   DecodeOptions rgb;
   rgb.apply_exif_orientation = false;
   Image picture = read_image(pair.image, rgb);
@@ -94,15 +132,12 @@ Image side_by_side(const Pair& pair, const Image& truth, const Image& map) {
   const int h = std::max(1, static_cast<int>(picture.height * scale));
   if (w != picture.width || h != picture.height)
     picture = resize_pillow(picture, w, h, ResizeFilter::bilinear);
-  const Image t = resize_pillow(truth, w, h, ResizeFilter::bilinear),
-              m = resize_pillow(map, w, h, ResizeFilter::bilinear);
+  const Image t = shown(truth, classes, w, h), m = shown(map, classes, w, h);
   Image row(3 * w, h, 3);
   for (int y = 0; y < h; ++y) {
     std::copy_n(picture.row(y), 3 * w, row.row(y));
-    for (int x = 0; x < w; ++x) {
-      std::fill_n(row.row(y) + 3 * (w + x), 3, t.row(y)[x]);
-      std::fill_n(row.row(y) + 3 * (2 * w + x), 3, m.row(y)[x]);
-    }
+    std::copy_n(t.row(y), 3 * w, row.row(y) + 3 * w);
+    std::copy_n(m.row(y), 3 * w, row.row(y) + 6 * w);
   }
   return row;
 }
@@ -122,6 +157,32 @@ std::set<std::size_t> rows_kept(std::size_t count) {
   std::set<std::size_t> kept;
   while (kept.size() < std::min(count, kRowsKept)) kept.insert(random.below(count));
   return kept;
+}
+
+// Who was taken for whom, [K, K + 1]: sums of them hold every value of the data set too.
+std::vector<double> score_classes(const Image& map, const Image& truth, const ClassTable& classes) {
+  metrics::ClassConfusion confusion(classes.size());
+  confusion.add(map, truth, classes.ignore);
+  return {confusion.counts().begin(), confusion.counts().end()};
+}
+
+Values class_values_of(const std::vector<double>& confusion, const ClassTable& classes) {
+  const std::size_t k = classes.classes.size();
+  std::vector<metrics::ClassArea> areas(k);
+  for (std::size_t truth = 0; truth < k; ++truth) {
+    for (std::size_t map = 0; map <= k; ++map) {
+      const auto pixels = static_cast<std::int64_t>(confusion[truth * (k + 1) + map]);
+      areas[truth].truth += pixels;
+      if (map < k) areas[map].predicted += pixels;
+      if (map == truth) areas[truth].both = pixels;
+    }
+  }
+  Values out;
+  for (const metrics::Value& v : metrics::class_means(areas)) out.emplace_back(v.key, v.value);
+  for (std::size_t c = 0; c < k; ++c) {
+    out.emplace_back("IoU." + classes.classes[c].name, metrics::ratios_of(areas[c]).iou);
+  }
+  return out;
 }
 
 void add(std::vector<double>& sum, const std::vector<double>& row) {
@@ -145,7 +206,8 @@ Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const
        i += static_cast<std::size_t>(group.world()))
     own.push_back(&pairs[i]);
   Validation out;
-  std::vector<double> sum(metrics::row_size(), 0.0);
+  const std::size_t k = o.classes == nullptr ? 0 : o.classes->classes.size();
+  std::vector<double> sum(o.classes == nullptr ? metrics::row_size() : k * (k + 1), 0.0);
   Workers workers(o.workers);
   std::deque<std::future<Prepared>> decoded;
   std::deque<std::future<std::vector<double>>> scored;
@@ -156,7 +218,8 @@ Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const
   for (std::size_t begin = 0; begin < own.size(); begin += batch) {
     const std::size_t end = std::min(own.size(), begin + batch);
     for (; asked < std::min(own.size(), end + ahead); ++asked) {
-      decoded.push_back(workers.start([pair = own[asked], size = o.size] { return prepare(*pair, size); }));
+      decoded.push_back(workers.start(
+          [pair = own[asked], size = o.size, classes = o.classes] { return prepare(*pair, size, classes); }));
     }
     std::vector<Prepared> pictures;
     std::vector<at::Tensor> inputs;
@@ -169,17 +232,24 @@ Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const
     for (std::size_t i = begin; i < end; ++i) {
       auto& truth = pictures[i - begin].truth;
       const auto at = static_cast<std::int64_t>(i - begin);
-      Image map = to_gray(logits.slice(0, at, at + 1), truth.width, truth.height);
+      const at::Tensor own_logits = logits.slice(0, at, at + 1);
+      Image map = o.classes == nullptr ? to_gray(own_logits, truth.width, truth.height)
+                                       : to_ids(own_logits, truth.width, truth.height);
       if (kept_rows.contains(i))
-        out.rows.push_back({own[i]->image.stem().string(), side_by_side(*own[i], truth, map)});
-      scored.push_back(
-          workers.start([map = std::move(map), kept = std::move(truth)] { return score(map, kept); }));
+        out.rows.push_back({own[i]->image.stem().string(), side_by_side(*own[i], truth, map, o.classes)});
+      scored.push_back(workers.start([map = std::move(map), kept = std::move(truth), classes = o.classes] {
+        return classes == nullptr ? score(map, kept) : score_classes(map, kept, *classes);
+      }));
     }
     for (; scored.size() > ahead; scored.pop_front()) add(sum, scored.front().get());
   }
   for (; !scored.empty(); scored.pop_front()) add(sum, scored.front().get());
   at::Tensor total = at::from_blob(sum.data(), {static_cast<std::int64_t>(sum.size())}, at::kDouble);
   group.sum(total);
+  if (o.classes != nullptr) {
+    out.values = class_values_of(sum, *o.classes);
+    return out;
+  }
   const auto values = metrics::values_of(sum);
   const auto& table = metrics::value_table();
   // The groups that are always computed stand first.

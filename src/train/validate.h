@@ -19,10 +19,14 @@ struct ValidationOptions {
   int workers = 2;  ///< threads that decode and score while the network computes
   at::ScalarType type = at::kFloat;
   at::Device device = at::kCPU;
+  const ClassTable* classes = nullptr;  ///< of networks of several classes; masks are ids then
 };
 
 struct Validation {
-  Values values;  ///< of the data set, called as `eval` calls them: S, E_adp, ..., MAE, fm.adp, ..., dice.max
+  /// Of the data set, called as `eval` calls them: S, E_adp, ..., MAE, fm.adp, ..., dice.max; of classes
+  /// mIoU, mDice,
+  /// ..., foreground.mIoU, ..., and IoU.NAME of each class (NaN where it never occurs).
+  Values values;
   struct Row {
     std::string name;
     Image picture;  ///< picture, ground truth and prediction side by side

@@ -13,8 +13,12 @@ namespace {
 
 // By name: what the repository carries, and what lies beside the checkout.
 std::map<std::string, std::filesystem::path> golden_files() {
-  std::vector<std::filesystem::path> folders{test::repository_data() / "golden"};
-  if (const auto shared = test::shared_data()) folders.push_back(*shared / "golden");
+  std::vector<std::filesystem::path> folders{test::repository_data() / "golden",
+                                             test::repository_data() / "golden_widths"};
+  if (const auto shared = test::shared_data()) {
+    folders.push_back(*shared / "golden");
+    folders.push_back(*shared / "golden_widths");
+  }
   std::map<std::string, std::filesystem::path> out;
   for (const auto& folder : folders) {
     for (const auto& e : std::filesystem::directory_iterator(folder)) {
@@ -38,6 +42,7 @@ TEST_F(Golden, TrainingFloat64) {
     const auto file = formats::TensorFile::open(path);
     ASSERT_TRUE(is_training_golden(file));
     const GoldenErrors e = check_training_golden(file);
+    EXPECT_EQ(e.inputs.error, 0.0) << e.inputs.where;
     EXPECT_LE(e.losses.error, 1e-9) << e.losses.where;
     EXPECT_LE(e.gradients.error, 1e-7) << e.gradients.where;
     EXPECT_LE(e.norms.error, 1e-7) << e.norms.where;

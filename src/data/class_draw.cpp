@@ -1,0 +1,210 @@
+#include "sam2unet/class_draw.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "sam2unet/class_masks.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+namespace {
+
+std::array<bool, 256> set_of(std::span<const int> shown) {
+  std::array<bool, 256> out{};
+  if (shown.empty()) {
+    out.fill(true);
+    out[0] = false;
+  }
+  for (const int id : shown) {
+    if (id < 0 || id > 255) throw UsageError(fmt::format("{} is no id of a class", id));
+    out.at(static_cast<std::size_t>(id)) = true;
+  }
+  return out;
+}
+
+void check_ids(const ImageView& ids) {
+  if (ids.data == nullptr || ids.channels != 1 || ids.width < 1 || ids.height < 1) {
+    throw UsageError(fmt::format("ids of classes are a gray picture, not one of {} channels and {}x{} pixels",
+                                 ids.channels, ids.width, ids.height));
+  }
+}
+
+// A shown pixel with another id beside it. The edge of the picture is no outline.
+bool on_border(const ImageView& ids, int x, int y) {
+  const std::uint8_t id = ids.row(y)[x];
+  return (x > 0 && ids.row(y)[x - 1] != id) || (x + 1 < ids.width && ids.row(y)[x + 1] != id) ||
+         (y > 0 && ids.row(y - 1)[x] != id) || (y + 1 < ids.height && ids.row(y + 1)[x] != id);
+}
+
+// Grows while pixels are added.
+struct Growing {
+  int left = 0, right = -1, top = 0, bottom = -1;
+  std::int64_t area = 0;
+  double sum = 0;
+  void add(int x, int y, float confidence) {
+    if (area++ == 0) {
+      left = right = x;
+      top = bottom = y;
+    }
+    left = std::min(left, x);
+    right = std::max(right, x);
+    top = std::min(top, y);
+    bottom = std::max(bottom, y);
+    sum += confidence;
+  }
+  MaskSummary summary() const {
+    if (area == 0) return {};
+    return {{left, top, right - left + 1, bottom - top + 1}, area, sum / static_cast<double>(area)};
+  }
+};
+
+// The outlines of what `inside(x, y)` says, looked for in the box alone.
+template <class Inside>
+std::vector<Polygon> polygons_in(const Box& box, double tolerance, const Inside& inside) {
+  if (box.width == 0) return {};
+  Image mask(box.width, box.height, 1);
+  for (int y = 0; y < box.height; ++y) {
+    for (int x = 0; x < box.width; ++x) mask.row(y)[x] = inside(box.x + x, box.y + y) ? 255 : 0;
+  }
+  std::vector<Polygon> out = mask_polygons(mask, tolerance);
+  const auto move = [&](Ring& ring) {
+    for (Point& p : ring) p = {p.x + box.x, p.y + box.y};
+  };
+  for (Polygon& polygon : out) {
+    move(polygon.outer);
+    for (Ring& hole : polygon.holes) move(hole);
+  }
+  return out;
+}
+
+std::vector<ClassRegion> whole_classes(const ImageView& ids, std::span<const float> confidence,
+                                       std::span<const int> shown, double tolerance) {
+  std::array<Growing, 256> all{};
+  const float* c = confidence.data();
+  for (int y = 0; y < ids.height; ++y) {
+    for (int x = 0; x < ids.width; ++x) all[ids.row(y)[x]].add(x, y, *c++);
+  }
+  std::vector<ClassRegion> out;
+  for (const int id : shown) {
+    ClassRegion r{id, all.at(static_cast<std::size_t>(id)).summary(), {}};
+    r.polygons = polygons_in(r.summary.box, tolerance, [&](int x, int y) { return ids.row(y)[x] == id; });
+    out.push_back(std::move(r));
+  }
+  return out;
+}
+
+// Connected parts by filling them one after the other: `part` holds each pixel's number, -1 before.
+std::vector<ClassRegion> connected_parts(const ImageView& ids, std::span<const float> confidence,
+                                         std::span<const int> shown, double tolerance) {
+  const std::array<bool, 256> wanted = set_of(shown);
+  const auto width = static_cast<std::size_t>(ids.width);
+  std::vector<std::int32_t> part(confidence.size(), -1);
+  std::vector<std::size_t> waiting;
+  std::vector<ClassRegion> out;
+  for (std::size_t first = 0; first < part.size(); ++first) {
+    const auto id_at = [&](std::size_t i) { return ids.row(static_cast<int>(i / width))[i % width]; };
+    const std::uint8_t id = id_at(first);
+    if (part[first] >= 0 || !wanted[id]) continue;
+    const auto number = static_cast<std::int32_t>(out.size());
+    Growing g;
+    const auto reach = [&](std::size_t i) {
+      if (part[i] >= 0 || id_at(i) != id) return;
+      part[i] = number;
+      waiting.push_back(i);
+    };
+    for (reach(first); !waiting.empty();) {
+      const std::size_t i = waiting.back();
+      waiting.pop_back();
+      const std::size_t x = i % width;
+      g.add(static_cast<int>(x), static_cast<int>(i / width), confidence[i]);
+      if (x > 0) reach(i - 1);
+      if (x + 1 < width) reach(i + 1);
+      if (i >= width) reach(i - width);
+      if (i + width < part.size()) reach(i + width);
+    }
+    out.push_back({id, g.summary(), {}});
+    out.back().polygons = polygons_in(out.back().summary.box, tolerance, [&](int px, int py) {
+      return part[static_cast<std::size_t>(py) * width + static_cast<std::size_t>(px)] == number;
+    });
+  }
+  return out;
+}
+
+}  // namespace
+
+Image class_mask(const ImageView& ids, std::span<const int> shown) {
+  check_ids(ids);
+  const std::array<bool, 256> wanted = set_of(shown);
+  Image out(ids.width, ids.height, 1);
+  for (int y = 0; y < ids.height; ++y) {
+    std::transform(ids.row(y), ids.row(y) + ids.width, out.row(y),
+                   [&](std::uint8_t id) { return static_cast<std::uint8_t>(wanted[id] ? 255 : 0); });
+  }
+  return out;
+}
+
+Image draw_class_overlay(const ImageView& picture, const ImageView& ids, const ClassTable& table,
+                         std::span<const int> shown, const OverlayOptions& options) {
+  check_ids(ids);
+  if (picture.width != ids.width || picture.height != ids.height ||
+      (picture.channels != 1 && picture.channels != 3 && picture.channels != 4)) {
+    throw UsageError(fmt::format("ids of {} x {} pixels do not fit a picture of {} x {} with {} channels",
+                                 ids.width, ids.height, picture.width, picture.height, picture.channels));
+  }
+  if (!(options.opacity >= 0.0 && options.opacity <= 1.0)) {
+    throw UsageError(fmt::format("an opacity lies between 0 and 1, not at {}", options.opacity));
+  }
+  const std::array<bool, 256> wanted = set_of(shown);
+  const std::vector<Color> palette = class_palette(table);
+  const int weight = static_cast<int>(std::lround(options.opacity * 256));
+  Image out(ids.width, ids.height, 3);
+  for (int y = 0; y < ids.height; ++y) {
+    const std::uint8_t* from = picture.row(y);
+    std::uint8_t* to = out.row(y);
+    for (int x = 0; x < ids.width; ++x, from += picture.channels, to += 3) {
+      const std::uint8_t id = ids.row(y)[x];
+      const std::array<int, 3> color{palette[id].red, palette[id].green, palette[id].blue};
+      const int w = wanted[id] ? weight : 0;
+      for (std::size_t c = 0; c < 3; ++c) {
+        const int before = from[picture.channels == 1 ? 0 : c];
+        to[c] = static_cast<std::uint8_t>((before * (256 - w) + color[c] * w + 128) >> 8);
+      }
+    }
+  }
+  const int thickness = options.outline >= 0
+                            ? options.outline
+                            : std::max(1, (std::min(ids.width, ids.height) + 150) / 300);  // as draw_overlay
+  const int before = (thickness - 1) / 2, after = thickness / 2;
+  for (int y = 0; y < ids.height && thickness > 0; ++y) {
+    for (int x = 0; x < ids.width; ++x) {
+      const std::uint8_t id = ids.row(y)[x];
+      if (!wanted[id] || !on_border(ids, x, y)) continue;
+      for (int j = std::max(y - before, 0); j <= std::min(y + after, ids.height - 1); ++j) {
+        for (int i = std::max(x - before, 0); i <= std::min(x + after, ids.width - 1); ++i) {
+          std::uint8_t* p = out.row(j) + static_cast<std::ptrdiff_t>(i) * 3;
+          p[0] = palette[id].red;
+          p[1] = palette[id].green;
+          p[2] = palette[id].blue;
+        }
+      }
+    }
+  }
+  return out;
+}
+
+std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const float> confidence,
+                                       std::span<const int> shown, const RegionOptions& options) {
+  check_ids(ids);
+  set_of(shown);
+  if (confidence.size() != static_cast<std::size_t>(ids.width) * static_cast<std::size_t>(ids.height)) {
+    throw UsageError(fmt::format("{} values of confidence do not fit ids of {} x {} pixels",
+                                 confidence.size(), ids.width, ids.height));
+  }
+  return options.kind == RegionKind::classes ? whole_classes(ids, confidence, shown, options.tolerance)
+                                             : connected_parts(ids, confidence, shown, options.tolerance);
+}
+
+}  // namespace sam2unet

@@ -1,0 +1,138 @@
+#include "sam2unet/class_draw.h"
+
+#include <gmock/gmock.h>
+
+#include <map>
+#include <random>
+
+#include "sam2unet/errors.h"
+
+namespace sam2unet {
+namespace {
+
+using testing::ElementsAre;
+using testing::SizeIs;
+
+Image ids_of(std::initializer_list<std::initializer_list<int>> rows) {
+  Image out(static_cast<int>(rows.begin()->size()), static_cast<int>(rows.size()), 1);
+  auto to = out.pixels.begin();
+  for (const auto& row : rows) {
+    for (const int v : row) *to++ = static_cast<std::uint8_t>(v);
+  }
+  return out;
+}
+
+TEST(ClassDraw, MasksOfChosenClasses) {
+  const Image ids = ids_of({{0, 1, 2}, {3, 0, 255}});
+  EXPECT_THAT(class_mask(ids).pixels, ElementsAre(0, 255, 255, 255, 0, 255));
+  const std::vector<int> shown{1, 3};
+  EXPECT_THAT(class_mask(ids, shown).pixels, ElementsAre(0, 255, 0, 255, 0, 0));
+  const std::vector<int> bad{256};
+  EXPECT_THROW(class_mask(ids, bad), UsageError);
+  EXPECT_THROW(class_mask(Image(2, 2, 3)), UsageError);
+}
+
+TEST(ClassDraw, OverlayTintsByClassAndDrawsBorders) {
+  ClassTable table = default_class_table(3);
+  table.classes[1].color = {200, 100, 0};
+  Image ids(9, 3, 1);
+  for (int y = 0; y < 3; ++y) {
+    for (int x = 0; x < 9; ++x) ids.row(y)[x] = static_cast<std::uint8_t>(x / 3);  // 000111222
+  }
+  Image gray(9, 3, 1);
+  std::fill(gray.pixels.begin(), gray.pixels.end(), std::uint8_t{100});
+  const Image out = draw_class_overlay(gray, ids, table, {}, {.opacity = 0.5});
+  const auto pixel = [&](int x) { return std::vector<int>(out.row(1) + 3 * x, out.row(1) + 3 * x + 3); };
+  EXPECT_THAT(pixel(0), ElementsAre(100, 100, 100)) << "background";
+  EXPECT_THAT(pixel(2), ElementsAre(100, 100, 100)) << "background has no line";
+  EXPECT_THAT(pixel(3), ElementsAre(200, 100, 0)) << "line";
+  EXPECT_THAT(pixel(4), ElementsAre(150, 100, 50)) << "tint";
+  EXPECT_THAT(pixel(5), ElementsAre(200, 100, 0)) << "line between two classes, in each one's colour";
+  EXPECT_THAT(pixel(6), ElementsAre(0, 128, 0));
+  EXPECT_THAT(pixel(8), ElementsAre(50, 114, 50)) << "the picture's edge is no border";
+  const std::vector<int> one{2};
+  const Image only = draw_class_overlay(gray, ids, table, one, {.opacity = 0.5});
+  EXPECT_EQ(only.row(1)[3 * 4], 100);
+  EXPECT_THROW(draw_class_overlay(Image(8, 3, 3), ids, table), UsageError);
+}
+
+TEST(ClassDraw, RegionsOfClasses) {
+  const Image ids = ids_of({{1, 1, 0, 1}, {0, 0, 2, 0}});
+  const std::vector<float> confidence{0.5F, 0.7F, 1, 0.9F, 1, 1, 0.25F, 1};
+  const std::vector<int> shown{2, 1, 3};
+  const auto regions = class_regions(ids, confidence, shown);
+  ASSERT_THAT(regions, SizeIs(3));
+  EXPECT_EQ(regions[0].id, 2);
+  EXPECT_EQ(regions[0].summary.area, 1);
+  EXPECT_EQ(regions[0].summary.mean_confidence, 0.25);
+  EXPECT_THAT(regions[0].polygons[0].outer, ElementsAre(Point{2, 1}, Point{3, 1}, Point{3, 2}, Point{2, 2}));
+  EXPECT_EQ(regions[1].summary.area, 3);
+  EXPECT_EQ(regions[1].summary.box.width, 4);
+  EXPECT_NEAR(regions[1].summary.mean_confidence, 0.7, 1e-6);
+  EXPECT_THAT(regions[1].polygons, SizeIs(2));
+  EXPECT_EQ(regions[2].summary.area, 0);
+  EXPECT_THAT(regions[2].polygons, SizeIs(0));
+  EXPECT_THROW(class_regions(ids, std::vector<float>(3), shown), UsageError);
+}
+
+TEST(ClassDraw, InstancesAreConnectedParts) {
+  // Touching classes are apart; corners do not join; a hole stays one.
+  const Image ids = ids_of({{1, 1, 1, 2}, {1, 2, 1, 1}, {1, 1, 1, 0}, {0, 0, 0, 1}});
+  const std::vector<float> confidence(16, 0.5F);
+  const std::vector<int> shown{1, 2};
+  const auto parts = class_regions(ids, confidence, shown, {.kind = RegionKind::instances});
+  ASSERT_THAT(parts, SizeIs(4));
+  EXPECT_EQ(parts[0].id, 1);
+  EXPECT_EQ(parts[0].summary.area, 9);
+  EXPECT_THAT(parts[0].polygons, SizeIs(1));
+  EXPECT_THAT(parts[0].polygons[0].holes, SizeIs(1));
+  EXPECT_EQ(parts[1].id, 2);
+  EXPECT_EQ(parts[1].summary.box.x, 3);
+  EXPECT_EQ(parts[2].id, 2);
+  EXPECT_EQ(parts[2].summary.box.x, 1);
+  EXPECT_EQ(parts[3].summary.area, 1);
+  EXPECT_THAT(parts[3].polygons[0].outer, ElementsAre(Point{3, 3}, Point{4, 3}, Point{4, 4}, Point{3, 4}));
+}
+
+// Repeated minima over neighbours: slow, and plainly right.
+TEST(ClassDraw, InstancesOfRandomMapsEqualANaiveLabelling) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 50; ++round) {
+    const int w = 1 + static_cast<int>(random() % 12), h = 1 + static_cast<int>(random() % 12);
+    Image ids(w, h, 1);
+    for (auto& v : ids.pixels) v = static_cast<std::uint8_t>(random() % 3);
+    std::vector<int> label(ids.pixels.size());
+    for (std::size_t i = 0; i < label.size(); ++i) label[i] = static_cast<int>(i);
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (int y = 0; y < h; ++y) {
+        for (int x = 0; x < w; ++x) {
+          for (const auto& [dx, dy] : {std::pair{1, 0}, {-1, 0}, {0, 1}, {0, -1}}) {
+            const int u = x + dx, v = y + dy;
+            if (u < 0 || v < 0 || u >= w || v >= h || ids.row(v)[u] != ids.row(y)[x]) continue;
+            int& mine = label[static_cast<std::size_t>(y * w + x)];
+            const int other = label[static_cast<std::size_t>(v * w + u)];
+            if (other < mine) mine = other, changed = true;
+          }
+        }
+      }
+    }
+    std::map<int, std::int64_t> areas;  // by first pixel: reading order
+    for (std::size_t i = 0; i < label.size(); ++i) {
+      if (ids.pixels[i] != 0) ++areas[label[i]];
+    }
+    const std::vector<int> shown{1, 2};
+    const auto parts =
+        class_regions(ids, std::vector<float>(label.size(), 1.0F), shown, {.kind = RegionKind::instances});
+    ASSERT_EQ(parts.size(), areas.size());
+    std::size_t at = 0;
+    for (const auto& [first, area] : areas) {
+      EXPECT_EQ(parts[at].summary.area, area);
+      EXPECT_EQ(parts[at].id, ids.pixels[static_cast<std::size_t>(first)]);
+      EXPECT_THAT(parts[at++].polygons, SizeIs(1));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sam2unet
