@@ -1,5 +1,6 @@
-// A picture, or a batch of them, through the network, float32, after warm-up, against the floor: the network's own operations
-// without padding, at the multiply-add peak measured before and after in the same run.
+// A picture, or a batch of them, through the network, float32, after warm-up, against the floor: the
+// network's own operations without padding, at the multiply-add peak measured before and after in the same
+// run.
 //
 //   bench_forward [variant=t] [size=352] [threads=all] [rounds=10] [batch=1]
 #include <omp.h>

@@ -106,13 +106,13 @@ void measure_metrics() {
     static WeightedFBuffers buffers;
     return weighted_f(s, buffers);
   });
-  measure("HCE", [] { return human_correction_effort(s); });
+  measure("HCE", [] { return human_correction_effort(predicted_at(s, s.levels.binary_cut), truth_of(s)); });
   measure("MSIoU", [] {
     MsiouCurve curve;
     again.assign(maps().prediction, maps().truth);  // as PySODMetrics' step() begins
     return msiou(again, curve).mean;
   });
-  measure("CM", [] { return context_measure(s, context_maps(s), kContextBeta2, {}); });
+  measure("CM", [] { return context_measure(s, context_maps(s, prediction_values(s)), kContextBeta2, {}); });
   measure("camouflage degree", [] { return camouflage_degree(s, maps().picture)[0]; });
   measure("SIMAE and size-invariant F", [] { return size_invariant(s).mae; });
   measure("BIoU", [] { return boundary_iou(s); });

@@ -1,7 +1,7 @@
 # What `cmake --install` puts where; `find_package(sam2unet)` finds the library afterwards.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS sam2unet EXPORT sam2unet-targets
+install(TARGETS sam2unet sam2unet_metrics EXPORT sam2unet-targets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS sam2unet_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/sam2unet DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
@@ -13,6 +13,9 @@ configure_package_config_file(cmake/sam2unet-config.cmake.in ${PROJECT_BINARY_DI
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/sam2unet-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/sam2unet-config.cmake ${PROJECT_BINARY_DIR}/sam2unet-config-version.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sam2unet)
+
+configure_file(cmake/sam2unet-metrics.pc.in ${PROJECT_BINARY_DIR}/sam2unet-metrics.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/sam2unet-metrics.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 # The installed program finds its library beside it, wherever the prefix is.
 file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})

@@ -8,8 +8,8 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
-#include <span>
 #include <mutex>
+#include <span>
 #include <string>
 #include <system_error>
 #include <vector>

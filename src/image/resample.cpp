@@ -190,7 +190,8 @@ void Resizer::resize(const ImageView& in, const Resizing& how, Image& out) {
       static_cast<std::int64_t>(how.width) * how.height > std::int64_t{1} << 31) {
     throw UsageError(fmt::format("a picture cannot be resized to {} x {} pixels", how.width, how.height));
   }
-  if (in.channels == 4 && how.alpha == AlphaRule::weighted && (how.width != in.width || how.height != in.height)) {
+  if (in.channels == 4 && how.alpha == AlphaRule::weighted &&
+      (how.width != in.width || how.height != in.height)) {
     resize_channels(premultiplied(in), how, out);
     divide_by_alpha(out);
   } else {

@@ -18,12 +18,10 @@ namespace {
 constexpr int kPatch = 7;
 constexpr int kStep = 3;
 constexpr int kFeatures = kPatch * kPatch * 3;
-constexpr double kSpatialWeight = 20;
-constexpr double kGamma = 8;
 
 struct Patch {
   int y = 0, x = 0;
-  std::array<float, 2> place{};  // standardised coordinates times 20, in float32
+  std::array<float, 2> place{};  // standardised coordinates times the spatial weight, in float32
   std::array<std::uint8_t, kFeatures> lab{};
 };
 
@@ -48,7 +46,7 @@ std::vector<Patch> patches_of(const std::vector<std::uint8_t>& lab, const Bitmap
 }
 
 // scikit-learn's StandardScaler over the corners of all patches: (v - mean) / standard deviation with N.
-void standardise(std::vector<Patch>& background, std::vector<Patch>& foreground) {
+void standardise(std::vector<Patch>& background, std::vector<Patch>& foreground, double spatial_weight) {
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const auto coordinate = [axis](const Patch& p) { return static_cast<double>(axis == 0 ? p.y : p.x); };
     const auto n = static_cast<double>(background.size() + foreground.size());
@@ -63,7 +61,7 @@ void standardise(std::vector<Patch>& background, std::vector<Patch>& foreground)
     const double deviation = squares == 0 ? 1 : std::sqrt(squares / n);
     for (auto* list : {&background, &foreground}) {
       for (Patch& p : *list)
-        p.place[axis] = static_cast<float>(kSpatialWeight * ((coordinate(p) - mean) / deviation));
+        p.place[axis] = static_cast<float>(spatial_weight * ((coordinate(p) - mean) / deviation));
     }
   }
 }
@@ -142,6 +140,10 @@ void rgb_to_lab(const std::uint8_t* rgb, double (&lab)[3]) {
   lab[2] = 200.0 * (xyz[1] - xyz[2]);
 }
 
+double chroma(double a, double b) {
+  return std::sqrt(a * a + b * b);
+}
+
 double hue(double b, double a) {
   const double t = std::atan2(b, a);
   return t < 0 ? t + 2 * std::numbers::pi : t;
@@ -185,10 +187,10 @@ double delta_e2000(const double (&lab1)[3], const double (&lab2)[3]) {
   constexpr double kPi = std::numbers::pi;
   constexpr double k25to7 = 6103515625.0;
   const auto chroma_weight = [](double c) { return std::sqrt(std::pow(c, 7) / (std::pow(c, 7) + k25to7)); };
-  const double mean_c = 0.5 * (std::hypot(lab1[1], lab1[2]) + std::hypot(lab2[1], lab2[2]));
+  const double mean_c = 0.5 * (chroma(lab1[1], lab1[2]) + chroma(lab2[1], lab2[2]));
   const double scale = 1 + 0.5 * (1 - chroma_weight(mean_c));
-  const double c1 = std::hypot(lab1[1] * scale, lab1[2]), h1 = hue(lab1[2], lab1[1] * scale);
-  const double c2 = std::hypot(lab2[1] * scale, lab2[2]), h2 = hue(lab2[2], lab2[1] * scale);
+  const double c1 = chroma(lab1[1] * scale, lab1[2]), h1 = hue(lab1[2], lab1[1] * scale);
+  const double c2 = chroma(lab2[1] * scale, lab2[2]), h2 = hue(lab2[2], lab2[1] * scale);
 
   const double l_bar = 0.5 * (lab1[0] + lab2[0]);
   const double l_square = (l_bar - 50) * (l_bar - 50);
@@ -218,7 +220,8 @@ double delta_e2000(const double (&lab1)[3], const double (&lab2)[3]) {
   return std::sqrt(std::max(0.0, l_term * l_term + c_term * c_term + h_term * h_term + r_term));
 }
 
-std::vector<double> camouflage_degree(const Sample& s, const ImageView& picture) {
+std::vector<double> camouflage_degree(const Sample& s, const ImageView& picture,
+                                      const CamouflageOptions& options) {
   if (picture.channels != 3 || picture.width != s.width || picture.height != s.height) {
     throw UsageError(
         "the picture for the camouflage context measure must be RGB and as large as the ground truth");
@@ -228,7 +231,7 @@ std::vector<double> camouflage_degree(const Sample& s, const ImageView& picture)
   std::vector<Patch> foreground = patches_of(lab, truth);
   std::vector<Patch> background = patches_of(lab, surroundings(truth));
   if (foreground.empty() || background.empty()) return {};
-  standardise(background, foreground);
+  standardise(background, foreground, options.spatial_weight);
   const Image recon = rebuilt(picture, foreground, background);
 
   // cd = (exp(gamma * similarity) - 1) / (exp(gamma) - 1), similarity = 1 - clip(deltaE / 100, 0, 1)
@@ -241,7 +244,7 @@ std::vector<double> camouflage_degree(const Sample& s, const ImageView& picture)
       rgb_to_lab(picture.row(y) + 3 * x, theirs);
       const double similarity = 1 - std::min(1.0, delta_e2000(ours, theirs) / 100);
       out[static_cast<std::size_t>(y) * static_cast<std::size_t>(s.width) + static_cast<std::size_t>(x)] =
-          (std::exp(kGamma * similarity) - 1) / (std::exp(kGamma) - 1);
+          (std::exp(options.gamma * similarity) - 1) / (std::exp(options.gamma) - 1);
     }
   }
   return out;

@@ -14,7 +14,12 @@ namespace sam2unet::metrics {
 /// [height, width] in [0, 1], zero outside of the foreground; empty (all zero) where foreground or
 /// surroundings hold no 7x7 patch, which includes pictures smaller than that, for which the reference raises.
 /// UsageError if `picture` is not RGB of the sample's size.
-std::vector<double> camouflage_degree(const Sample& sample, const ImageView& picture);
+struct CamouflageOptions {
+  double gamma = 8;
+  double spatial_weight = 20;  ///< of the place beside the colours, in the search for the nearest patch
+};
+std::vector<double> camouflage_degree(const Sample& sample, const ImageView& picture,
+                                      const CamouflageOptions& options = {});
 
 /// What cv2.dilate(mask, numpy.ones((20, 20))) adds to `inner`: the background around it.
 Bitmap surroundings(const Bitmap& inner);

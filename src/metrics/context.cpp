@@ -110,7 +110,6 @@ namespace {
 
 __extension__ typedef __int128 Wide;
 
-constexpr double kAlpha = 6;
 constexpr std::size_t kDftElements = 130;
 
 struct Moments {
@@ -270,7 +269,7 @@ double sum_of_predictions(const Sample& s) {
 }
 
 // sum(relevance * pred) / (sum(pred) + eps), the relevance rounded to float32 as OpenCV returns it.
-double forward_inference(const Sample& s, const ContextKernel& kernel) {
+double forward_inference(const Sample& s, const PredictionValues& pred_values, const ContextKernel& kernel) {
   const Window w = window_of(s, kernel.x_radius, kernel.y_radius);
   if (w.empty()) return 0;
   ContextKernel single = kernel;
@@ -284,17 +283,17 @@ double forward_inference(const Sample& s, const ContextKernel& kernel) {
   constexpr double kNothing = 1e-12;  // no weight under a set pixel
   double total = 0;
   for (int y = w.y0; y < w.y1; ++y) {
-    const std::uint8_t* pred = s.prediction_row(y);
+    const double* pred = pred_values.row(y);
     const double* row = map.data() + static_cast<std::ptrdiff_t>(y - w.y0) * (w.x1 - w.x0);
     double in_row = 0;
     for (int x = w.x0; x < w.x1; ++x) {
       float relevance = static_cast<float>(row[x - w.x0]);
       if (direct && row[x - w.x0] > kNothing) relevance = filter_directly(truth, kernel, y - w.y0, x - w.x0);
-      in_row += static_cast<double>(relevance) * s.levels.value[pred[x]];
+      in_row += static_cast<double>(relevance) * pred[x];
     }
     total += in_row;
   }
-  return total / (sum_of_predictions(s) + kEps);
+  return total / (pred_values.sum + kEps);
 }
 
 PaddedKernel padded(const ContextKernel& k) {
@@ -306,12 +305,12 @@ PaddedKernel padded(const ContextKernel& k) {
 }
 
 // e / (e - 1) * (1 - exp(-K * pred)) over the foreground.
-std::vector<double> reverse_deduction(const Sample& s, const ContextKernel& kernel) {
+std::vector<double> reverse_deduction(const Sample& s, const PredictionValues& pred_values,
+                                      const ContextKernel& kernel) {
   std::vector<double> out(static_cast<std::size_t>(s.pixels()), 0);
   const Window w = window_of(s, 0, 0);
   if (w.empty()) return out;
-  const Bordered pred =
-      bordered(s, w, kernel, [&](int x, int y) { return s.levels.value[s.prediction_row(y)[x]]; });
+  const Bordered pred = bordered(s, w, kernel, [&](int x, int y) { return pred_values.row(y)[x]; });
   const PaddedKernel weights = padded(kernel);
   const double factor = std::exp(1.0) / (std::exp(1.0) - 1);
   double tile[kTileRows * kTileColumns];
@@ -338,7 +337,17 @@ std::vector<double> reverse_deduction(const Sample& s, const ContextKernel& kern
 
 }  // namespace
 
-ContextKernel context_kernel(const Sample& s) {
+PredictionValues prediction_values(const Sample& s) {
+  PredictionValues out{s.width, {}, sum_of_predictions(s)};
+  out.values.reserve(static_cast<std::size_t>(s.pixels()));
+  for (int y = 0; y < s.height; ++y) {
+    const std::uint8_t* row = s.prediction_row(y);
+    for (int x = 0; x < s.width; ++x) out.values.push_back(s.levels.value[row[x]]);
+  }
+  return out;
+}
+
+ContextKernel context_kernel(const Sample& s, double alpha) {
   ContextKernel k;
   double yy = 0.25, xx = 0.25, xy = 0;
   const Moments m = moments_of(s);
@@ -359,9 +368,9 @@ ContextKernel context_kernel(const Sample& s) {
       xx += regular;
     }
     const double total = std::sqrt(yy + xx);
-    k.y_radius = static_cast<int>(std::nearbyint(3 * (kAlpha * std::sqrt(yy) / total)));
-    k.x_radius = static_cast<int>(std::nearbyint(3 * (kAlpha * std::sqrt(xx) / total)));
-    const double scale = kAlpha * kAlpha / (total * total);
+    k.y_radius = static_cast<int>(std::nearbyint(3 * (alpha * std::sqrt(yy) / total)));
+    k.x_radius = static_cast<int>(std::nearbyint(3 * (alpha * std::sqrt(xx) / total)));
+    const double scale = alpha * alpha / (total * total);
     yy *= scale;
     xx *= scale;
     xy *= scale;
@@ -379,9 +388,9 @@ ContextKernel context_kernel(const Sample& s) {
   return k;
 }
 
-ContextMaps context_maps(const Sample& s) {
-  const ContextKernel kernel = context_kernel(s);
-  return {forward_inference(s, kernel), reverse_deduction(s, kernel)};
+ContextMaps context_maps(const Sample& s, const PredictionValues& prediction, double alpha) {
+  const ContextKernel kernel = context_kernel(s, alpha);
+  return {forward_inference(s, prediction, kernel), reverse_deduction(s, prediction, kernel)};
 }
 
 double context_measure(const Sample& s, const ContextMaps& maps, double beta2,

@@ -1,6 +1,7 @@
 // Context measure (Wang et al., arXiv 2512.07076), as PySODMetrics' context_measure.py, class ContextMeasure.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace sam2unet::metrics {
 /// beta^2 of the context measure and of its camouflage variant.
 inline constexpr double kContextBeta2 = 1.0;
 inline constexpr double kCamouflageBeta2 = 1.2;
+inline constexpr double kContextAlpha = 6;
 
 /// The Gaussian that has the shape of the truth: [2 y_radius + 1, 2 x_radius + 1], summing to 1.
 struct ContextKernel {
@@ -21,7 +23,7 @@ struct ContextKernel {
 
 /// Where the foreground lies on a slanted line its covariance is singular and the reference raises; here
 /// numpy.spacing(1) times the larger variance is added to both variances.
-ContextKernel context_kernel(const Sample& sample);
+ContextKernel context_kernel(const Sample& sample, double alpha = kContextAlpha);
 
 /// The two maps from which the measure is made; both are kept because the camouflage variant needs them
 /// again.
@@ -30,7 +32,18 @@ struct ContextMaps {
   std::vector<double> reverse;  ///< [height, width] completeness over the foreground, 0 elsewhere
 };
 
-ContextMaps context_maps(const Sample& sample);
+/// The normalised prediction [height, width] and its sum.
+struct PredictionValues {
+  int width = 0;
+  std::vector<double> values;
+  double sum = 0;
+  const double* row(int y) const { return values.data() + static_cast<std::ptrdiff_t>(y) * width; }
+};
+PredictionValues prediction_values(const Sample& sample);
+
+/// Of the sample only the truth is read.
+ContextMaps context_maps(const Sample& sample, const PredictionValues& prediction,
+                         double alpha = kContextAlpha);
 
 /// `camouflage` is empty or the camouflage degree [height, width], which is zero outside of the foreground.
 double context_measure(const Sample& sample, const ContextMaps& maps, double beta2,

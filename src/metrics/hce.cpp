@@ -12,9 +12,6 @@ namespace sam2unet::metrics {
 
 namespace {
 
-constexpr int kRelax = 5;
-constexpr double kEpsilon = 2.0;
-
 bool touching(Point a, Point b) {
   return a != b && std::abs(a.x - b.x) <= 1 && std::abs(a.y - b.y) <= 1;
 }
@@ -45,7 +42,7 @@ std::vector<Boundary> stretches(const Boundary& contour, const Bitmap& condition
 
 // Control points of the boundaries next to `condition`, plus one for each region of `mask` that has no such
 // boundary.
-int effort(const Bitmap& mask, const Bitmap& condition) {
+int effort(const Bitmap& mask, const Bitmap& condition, double epsilon) {
   if (!mask.any()) return 0;
   const std::vector<Contour> contours = find_contours(mask);
   const Bitmap near = dilate_cross(condition);
@@ -61,7 +58,7 @@ int effort(const Bitmap& mask, const Bitmap& condition) {
     for (const Boundary& boundary : stretches(contour.points, near, visited)) {
       if (independent[region] != 0) --regions;
       independent[region] = 0;
-      points += static_cast<int>(polygon_size(boundary, kEpsilon));
+      points += static_cast<int>(polygon_size(boundary, epsilon));
     }
   }
   return points + regions;
@@ -69,27 +66,25 @@ int effort(const Bitmap& mask, const Bitmap& condition) {
 
 }  // namespace
 
-double human_correction_effort(const Sample& sample) {
-  const Bitmap gt = truth_of(sample);
-  const Bitmap pred = predicted_at(sample, sample.levels.binary_cut);
+double human_correction_effort(const Bitmap& pred, const Bitmap& gt, const HceOptions& options) {
   const Bitmap tp = gt & pred;
   const Bitmap fp = pred - tp;
   const Bitmap fn = gt - tp;
   Bitmap eroded_union = gt | pred;
-  for (int i = 0; i < kRelax; ++i) eroded_union = erode_cross(eroded_union, Outside::set);
+  for (int i = 0; i < options.relax; ++i) eroded_union = erode_cross(eroded_union, Outside::set);
 
   // False positives and negatives that are not just a shifted border.
   Bitmap relaxed_fp = fp & eroded_union;
-  for (int i = 0; i < kRelax; ++i) relaxed_fp = dilate_cross(relaxed_fp) - gt;
+  for (int i = 0; i < options.relax; ++i) relaxed_fp = dilate_cross(relaxed_fp) - gt;
   relaxed_fp = fp & relaxed_fp;
   Bitmap relaxed_fn = fn & eroded_union;
-  for (int i = 0; i < kRelax; ++i) relaxed_fn = dilate_cross(relaxed_fn) - pred;
+  for (int i = 0; i < options.relax; ++i) relaxed_fn = dilate_cross(relaxed_fn) - pred;
   relaxed_fn = fn & relaxed_fn;
   // Missing parts of the structure count however thin they are.
   relaxed_fn = relaxed_fn | (skeletonize(gt) - tp);
 
-  const int fp_effort = effort(relaxed_fp, tp | relaxed_fn);
-  const int fn_effort = effort(relaxed_fn, inverted(tp | relaxed_fp | relaxed_fn));
+  const int fp_effort = effort(relaxed_fp, tp | relaxed_fn, options.epsilon);
+  const int fn_effort = effort(relaxed_fn, inverted(tp | relaxed_fp | relaxed_fn), options.epsilon);
   return fp_effort + fn_effort;
 }
 

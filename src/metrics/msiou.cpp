@@ -13,6 +13,7 @@
 #include "core/tensor.h"
 #include "metrics/bitmap.h"
 #include "metrics/numpy_sum.h"
+#include "sam2unet/errors.h"
 
 // The reference binarises at each threshold, takes edges (a Sobel response that is not zero, the picture
 // surrounded by zeros), covers them with grids of cells of 1, 2, 4, ..., 512 pixels that are aligned to the
@@ -346,8 +347,10 @@ std::array<std::int64_t, kLevels> make_truth_cells(MsiouJob& job, std::vector<st
 // The reference's edge maps are float16, as numpy's hypot of booleans is, and so is the sum of the truth's
 // cells: beyond 2,048 it is rounded, after each 8,192 elements of the array (numpy's buffer), and beyond
 // 65,504 infinite. numpy 1.26 then adds 1 in double; 2.x adds it in float16, which moves MSIoU by about 1e-6.
-double half_sum_plus_one(const MsiouJob& job, int level, int width, std::int64_t count) {
-  if (count <= 2048) return static_cast<double>(count + 1);
+double half_sum_plus_one(const MsiouJob& job, int level, int width, std::int64_t count,
+                         MsiouOptions::PlusOne plus_one) {
+  if (count < 2048 || (count == 2048 && plus_one == MsiouOptions::PlusOne::in_double))
+    return static_cast<double>(count + 1);
   constexpr std::int64_t kBuffer = 8192;
   const int columns = (width + (1 << level) - 1) >> level;
   const int rows = job.rows_at(level);
@@ -373,67 +376,92 @@ double half_sum_plus_one(const MsiouJob& job, int level, int width, std::int64_t
     }
   }
   flush();
+  if (plus_one == MsiouOptions::PlusOne::in_half)
+    return static_cast<double>(f16_to_f32(f32_to_f16(f16_to_f32(sum) + 1)));
   return static_cast<double>(f16_to_f32(sum)) + 1;
 }
 
-// np.trapz(ratios, dx = 1 / 9) of (both + 1) / (truth + 1)
-double area(std::span<const std::int64_t, kLevels> both, const std::array<double, kLevels>& truth_plus_one) {
-  double ratio[kLevels];
-  for (std::size_t l = 0; l < kLevels; ++l) ratio[l] = static_cast<double>(both[l] + 1) / truth_plus_one[l];
-  return numpy_sum<double>(
-      [&](std::int64_t i) { return (1.0 / (kLevels - 1)) * (ratio[i + 1] + ratio[i]) / 2.0; }, kLevels - 1);
+// np.trapz(ratios, dx = 1 / (levels - 1)) of (both + 1) / (truth + 1); level i is the grid of 2^grids[i]
+// pixels.
+double area(std::span<const std::int64_t, kLevels> both, const std::array<double, kLevels>& truth_plus_one,
+            std::span<const std::size_t> grids) {
+  const auto ratio = [&](std::int64_t i) {
+    const std::size_t grid = grids[static_cast<std::size_t>(i)];
+    return static_cast<double>(both[grid] + 1) / truth_plus_one[grid];
+  };
+  const auto steps = static_cast<std::int64_t>(grids.size()) - 1;
+  const double dx = 1.0 / static_cast<double>(steps);
+  return numpy_sum<double>([&](std::int64_t i) { return dx * (ratio(i + 1) + ratio(i)) / 2.0; }, steps);
+}
+
+// np.linspace(0, 9, levels, dtype=int)
+std::vector<std::size_t> grids_of(int levels) {
+  std::vector<std::size_t> out;
+  const double step = 9.0 / (levels - 1);
+  for (int i = 0; i + 1 < levels; ++i) out.push_back(static_cast<std::size_t>(i * step));
+  out.push_back(9);
+  return out;
 }
 
 }  // namespace
 
-Summary msiou(const Sample& s, MsiouCurve& curve) {
-  MsiouJob job = reversed(s.prediction.data(), s.stride, s.width, s.height);
-  add_ranges(job, s.width);
-  const std::array<std::int64_t, kLevels> cells =
-      make_truth_cells(job, truth_edges(reversed(s.truth.data(), s.stride, s.width, s.height), s.width));
+std::vector<double> msiou_at(const BytePlanes& planes, std::span<const int> cuts,
+                             const MsiouOptions& options) {
+  if (options.levels < 2) throw UsageError("MSIoU needs two levels at least");
+  MsiouJob job = reversed(planes.prediction, planes.prediction_stride, planes.width, planes.height);
+  add_ranges(job, planes.width);
+  const int lowest = *std::min_element(job.low.begin(), job.low.end());
+  const std::array<std::int64_t, kLevels> cells = make_truth_cells(
+      job,
+      truth_edges(reversed(planes.truth, planes.truth_stride, planes.width, planes.height), planes.width));
   std::array<double, kLevels> truth{};
   for (int l = 0; l < kLevels; ++l) {
     truth[static_cast<std::size_t>(l)] =
-        half_sum_plus_one(job, l, s.width, cells[static_cast<std::size_t>(l)]);
+        half_sum_plus_one(job, l, planes.width, cells[static_cast<std::size_t>(l)], options.plus_one);
   }
+  const std::vector<std::size_t> grids = grids_of(options.levels);
 
-  // Every threshold is a cut in raw grey levels; equal cuts are worked on once.
-  std::array<int, 257> cut_of{};
+  // Equal cuts are worked on once; one at or below the lowest level takes every pixel, like cut 0.
+  const auto same_as = [&](int cut) { return static_cast<std::size_t>(cut <= lowest ? 0 : cut); };
   std::array<bool, 257> wanted{};
-  for (int t = 0; t <= 256; ++t) {
-    const int cut = t == 0 ? 0 : s.levels.cut_for(t);
-    // A cut at or below the lowest level takes every pixel, like cut 0.
-    cut_of[static_cast<std::size_t>(t)] = cut <= s.levels.low ? 0 : cut;
-    wanted[static_cast<std::size_t>(cut_of[static_cast<std::size_t>(t)])] = true;
-  }
-  const auto same_as = [&](int cut) { return static_cast<std::size_t>(cut <= s.levels.low ? 0 : cut); };
-  wanted[same_as(s.levels.adaptive_cut)] = true;
-  wanted[same_as(s.levels.binary_cut)] = true;
-
-  std::array<double, 257> score_of{};
-  std::vector<int> cuts;
+  for (const int cut : cuts) wanted[same_as(cut)] = true;
+  std::vector<int> distinct;
   for (int c = 0; c <= 256; ++c) {
-    if (wanted[static_cast<std::size_t>(c)]) cuts.push_back(c);
+    if (wanted[static_cast<std::size_t>(c)]) distinct.push_back(c);
   }
+  std::array<double, 257> score_of{};
   const auto batch = static_cast<std::size_t>(HWY_DYNAMIC_DISPATCH(batch_size)());
   MsiouScratch scratch;
   std::array<std::uint64_t, kLevels * kMaxBatch> counts{};
-  for (std::size_t first = 0; first < cuts.size(); first += batch) {
+  for (std::size_t first = 0; first < distinct.size(); first += batch) {
     std::array<int, kMaxBatch> now;
     now.fill(256);
-    for (std::size_t k = 0; k < batch && first + k < cuts.size(); ++k) now[k] = cuts[first + k];
+    for (std::size_t k = 0; k < batch && first + k < distinct.size(); ++k) now[k] = distinct[first + k];
     HWY_DYNAMIC_DISPATCH(count_cells)(job, now.data(), scratch, counts.data());
-    for (std::size_t k = 0; k < batch && first + k < cuts.size(); ++k) {
+    for (std::size_t k = 0; k < batch && first + k < distinct.size(); ++k) {
       std::array<std::int64_t, kLevels> both{};
       for (std::size_t l = 0; l < kLevels; ++l) both[l] = static_cast<std::int64_t>(counts[l * batch + k]);
-      score_of[static_cast<std::size_t>(now[k])] = area(both, truth);
+      score_of[static_cast<std::size_t>(now[k])] = area(both, truth, grids);
     }
   }
+  std::vector<double> out;
+  out.reserve(cuts.size());
+  for (const int cut : cuts) out.push_back(score_of[same_as(cut)]);
+  return out;
+}
 
-  for (std::size_t t = 0; t <= 256; ++t) curve[t] = score_of[static_cast<std::size_t>(cut_of[t])];
+Summary msiou(const Sample& s, MsiouCurve& curve, const MsiouOptions& options) {
+  // Every threshold is a cut in raw grey levels.
+  std::vector<int> cuts;
+  for (int t = 0; t <= 256; ++t) cuts.push_back(t == 0 ? 0 : s.levels.cut_for(t));
+  cuts.push_back(s.levels.adaptive_cut);
+  cuts.push_back(s.levels.binary_cut);
+  const std::vector<double> scores =
+      msiou_at({s.width, s.height, s.prediction.data(), s.stride, s.truth.data(), s.stride}, cuts, options);
+  std::copy_n(scores.begin(), curve.size(), curve.begin());
   Summary out;
-  out.adp = score_of[same_as(s.levels.adaptive_cut)];
-  out.bin = score_of[same_as(s.levels.binary_cut)];
+  out.adp = scores[257];
+  out.bin = scores[258];
   out.mean = numpy_sum<double>([&](std::int64_t i) { return curve[static_cast<std::size_t>(i)]; }, 257) / 257;
   out.max = *std::max_element(curve.begin(), curve.end());
   return out;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "metrics/numpy_sum.h"
 
@@ -190,7 +191,7 @@ int rounded_mean(std::int64_t sum, std::int64_t count) {
   return static_cast<int>(std::nearbyint(static_cast<double>(sum) / static_cast<double>(count)));
 }
 
-double region_part(const Sample& s) {
+double region_part(const Sample& s, EmptyRegion empty) {
   // Centroid of the truth, plus one as in the Matlab code.
   std::int64_t sum_x = 0, sum_y = 0;
   for (int y = 0; y < s.height; ++y) {
@@ -212,6 +213,8 @@ double region_part(const Sample& s) {
   }
   for (Sums* part : {&lt, &rt}) part->n = std::int64_t{cy} * (part == &lt ? cx : s.width - cx);
   for (Sums* part : {&lb, &rb}) part->n = std::int64_t{s.height - cy} * (part == &lb ? cx : s.width - cx);
+  if (empty == EmptyRegion::nan && (cy == s.height || cx == s.width))
+    return std::numeric_limits<double>::quiet_NaN();
   const double area = static_cast<double>(s.pixels());
   const double h = s.height, w = s.width;
   const double w_lt = static_cast<double>(cx) * cy / area;
@@ -223,7 +226,7 @@ double region_part(const Sample& s) {
 
 }  // namespace
 
-double s_measure(const Sample& s) {
+double s_measure(const Sample& s, double alpha, EmptyRegion empty) {
   if (s.foreground == 0 || s.background() == 0) {
     std::int64_t sum = 0;
     for (int v = s.levels.low; v <= s.levels.high; ++v) {
@@ -233,8 +236,8 @@ double s_measure(const Sample& s) {
     const double mean = static_cast<double>(sum) / s.levels.range / static_cast<double>(s.pixels());
     return s.foreground == 0 ? 1 - mean : mean;
   }
-  const double score = object_part(s) * 0.5 + region_part(s) * 0.5;
-  return score > 0 ? score : 0;
+  const double score = object_part(s) * alpha + region_part(s, empty) * (1 - alpha);
+  return score < 0 ? 0 : score;
 }
 
 }  // namespace sam2unet::metrics

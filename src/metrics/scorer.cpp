@@ -24,8 +24,6 @@ Scorer::~Scorer() = default;
 Scorer::Scorer(Scorer&&) noexcept = default;
 Scorer& Scorer::operator=(Scorer&&) noexcept = default;
 
-namespace {
-
 // mean(|pred - gt|)
 double mean_absolute_error(const Sample& s) {
   std::int64_t sum = 0;
@@ -36,6 +34,8 @@ double mean_absolute_error(const Sample& s) {
   }
   return static_cast<double>(sum) / s.levels.range / static_cast<double>(s.pixels());
 }
+
+namespace {
 
 void score_thresholds(const Sample& s, MeasureCurves& curves, ImageScores& out) {
   out.counts = quantized_counts(s.histogram, s.levels);
@@ -70,10 +70,10 @@ ImageScores Scorer::score(const ImageView& prediction, const ImageView& truth, c
   out.s = s_measure(s);
   out.weighted_f = weighted_f(s, buffers_->weighted_f);
   out.mae = mean_absolute_error(s);
-  if (set_.hce) out.hce = human_correction_effort(s);
+  if (set_.hce) out.hce = human_correction_effort(predicted_at(s, s.levels.binary_cut), truth_of(s));
   if (set_.msiou) out.msiou = msiou(s, out.msiou_curve);
   if (set_.context) {
-    const ContextMaps maps = context_maps(s);
+    const ContextMaps maps = context_maps(s, prediction_values(s));
     out.cm = context_measure(s, maps, kContextBeta2, {});
     if (picture != nullptr)
       out.ccm = context_measure(s, maps, kCamouflageBeta2, camouflage_degree(s, *picture));

@@ -4,9 +4,13 @@
 #include <memory>
 
 #include "metrics/record.h"
+#include "metrics/sample.h"
 #include "sam2unet/image.h"
 
 namespace sam2unet::metrics {
+
+/// mean(|prediction - truth|) of a sample.
+double mean_absolute_error(const Sample& sample);
 
 class Scorer {
  public:

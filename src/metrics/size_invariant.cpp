@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "metrics/bitmap.h"
@@ -202,45 +203,98 @@ Confusion adaptive_confusion(const Sample& s, const Target& t, const Histograms&
   return c;
 }
 
-void add_target(const Sample& s, const Target& t, const Histograms& h, SizeInvariantScores& out) {
-  const std::int64_t foreground = sum_of(h.foreground);
-  const std::int64_t outside = s.pixels() - foreground - sum_of(h.background);
-  LevelCounts counts = quantized_counts(h, s.levels);
-  counts.background[0] += static_cast<std::uint32_t>(outside);
-  Curve curve;
-  for_each_threshold(counts, foreground, s.pixels() - foreground, [&](int i, const Confusion& c, bool same) {
-    const auto at = static_cast<std::size_t>(i);
-    curve[at] = same ? curve[at - 1] : f_measure(c, kBeta2);
-  });
-  Confusion binary = confusion_at(h, s.levels.binary_cut);
-  binary.tn += outside;
+ThresholdCounts counts_of(const Sample& s, const Target& t, const Histograms& h) {
+  ThresholdCounts out;
+  out.foreground = sum_of(h.foreground);
+  out.background = s.pixels() - out.foreground;
+  const std::int64_t outside = out.background - sum_of(h.background);
+  out.counts = quantized_counts(h, s.levels);
+  out.counts.background[0] += static_cast<std::uint32_t>(outside);
+  out.adaptive = adaptive_confusion(s, t, h, outside);
+  out.binary = confusion_at(h, s.levels.binary_cut);
+  out.binary.tn += outside;
+  return out;
+}
 
+void add_target(const ThresholdCounts& target, SizeInvariantScores& out) {
+  Curve curve;
+  for_each_threshold(target.counts, target.foreground, target.background,
+                     [&](int i, const Confusion& c, bool same) {
+                       const auto at = static_cast<std::size_t>(i);
+                       curve[at] = same ? curve[at - 1] : f_measure(c, kBeta2);
+                     });
   for (std::size_t i = 0; i < curve.size(); ++i) out.target_sum[i] += curve[i];
-  out.sample.adp += f_measure(adaptive_confusion(s, t, h, outside), kBeta2);
+  out.sample.adp += f_measure(target.adaptive, kBeta2);
   out.sample.mean += mean_of(curve);
   out.sample.max += max_of(curve);
-  out.sample.bin += f_measure(binary, kBeta2);
-  out.binary += binary;
+  out.sample.bin += f_measure(target.binary, kBeta2);
+  out.binary += target.binary;
   ++out.targets;
+}
+
+std::vector<Histograms> histograms_of(const Sample& s, const std::vector<Target>& targets) {
+  std::vector<Histograms> inside;
+  inside.reserve(targets.size());
+  for (const Target& t : targets) inside.push_back(histograms_in(s, t));
+  return inside;
+}
+
+std::vector<Target> rounded_targets_of(const Sample& s) {
+  std::vector<Target> targets = targets_of(s);
+  apply_reference_rounding(s, targets);
+  return targets;
 }
 
 }  // namespace
 
+std::size_t count_targets(const Sample& s) {
+  return targets_of(s).size();
+}
+
+std::vector<ThresholdCounts> target_counts(const Sample& s) {
+  std::vector<ThresholdCounts> out;
+  for (const Target& t : rounded_targets_of(s)) out.push_back(counts_of(s, t, histograms_in(s, t)));
+  return out;
+}
+
+TargetErrors target_errors(const Sample& s) {
+  const std::vector<Target> targets = rounded_targets_of(s);
+  const std::vector<Histograms> inside = histograms_of(s, targets);
+  const Histograms outside = histograms_outside(s, targets, inside);
+  const auto error_of = [&](const Histograms& h) {
+    return ErrorSum{static_cast<double>(error_sum(s.levels, h)) / s.levels.range,
+                    sum_of(h.foreground) + sum_of(h.background)};
+  };
+  TargetErrors out{error_of(outside), {}};
+  for (const Histograms& h : inside) out.targets.push_back(error_of(h));
+  return out;
+}
+
+std::vector<std::vector<std::uint8_t>> target_masks(const Sample& s) {
+  std::vector<std::vector<std::uint8_t>> out;
+  for (const Target& t : rounded_targets_of(s)) {
+    std::vector<std::uint8_t> mask(static_cast<std::size_t>(s.pixels()), 0);
+    for (int y = t.box.y0; y <= t.box.y1; ++y) {
+      for (int x = t.box.x0; x <= t.box.x1; ++x)
+        mask[static_cast<std::size_t>(std::int64_t{y} * s.width + x)] = t.covers(x, y, s.width) ? 1 : 0;
+    }
+    out.push_back(std::move(mask));
+  }
+  return out;
+}
+
 SizeInvariantResult size_invariant(const Sample& s) {
   SizeInvariantResult out;
-  std::vector<Target> targets = targets_of(s);
+  const std::vector<Target> targets = rounded_targets_of(s);
   if (targets.empty()) {  // no foreground: the plain measures of the whole picture
     out.mae = static_cast<double>(error_sum(s.levels, s.histogram)) / s.levels.range /
               static_cast<double>(s.pixels());
-    add_target(s, {{0, 0, s.width - 1, s.height - 1}, {}}, s.histogram, out.f);
+    add_target(counts_of(s, {{0, 0, s.width - 1, s.height - 1}, {}}, s.histogram), out.f);
     return out;
   }
-  apply_reference_rounding(s, targets);
-  std::vector<Histograms> inside;
-  inside.reserve(targets.size());
-  for (const Target& t : targets) inside.push_back(histograms_in(s, t));
+  const std::vector<Histograms> inside = histograms_of(s, targets);
   out.mae = mae_of(s, targets, inside);
-  for (std::size_t k = 0; k < targets.size(); ++k) add_target(s, targets[k], inside[k], out.f);
+  for (std::size_t k = 0; k < targets.size(); ++k) add_target(counts_of(s, targets[k], inside[k]), out.f);
   const auto n = static_cast<double>(out.f.targets);
   out.f.sample = {out.f.sample.adp / n, out.f.sample.mean / n, out.f.sample.max / n, out.f.sample.bin / n};
   return out;

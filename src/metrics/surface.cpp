@@ -13,7 +13,8 @@ namespace sam2unet::metrics {
 namespace {
 
 double diagonal(const Sample& s) {
-  return std::hypot(static_cast<double>(s.width), static_cast<double>(s.height));
+  const double w = s.width, h = s.height;
+  return std::sqrt(w * w + h * h);
 }
 
 double mean_of(const std::vector<double>& values) {

@@ -316,7 +316,7 @@ double filtered_foreground(const WeightedFJob& job, const std::vector<bool>& row
 
 }  // namespace
 
-double weighted_f(const Sample& s, WeightedFBuffers& buffers) {
+double weighted_f(const Sample& s, WeightedFBuffers& buffers, double beta) {
   if (s.foreground == 0) return 0;
   const std::ptrdiff_t stride = s.stride + 2 * kPad;
   reserve(s, stride, buffers);
@@ -346,7 +346,7 @@ double weighted_f(const Sample& s, WeightedFBuffers& buffers) {
   const double false_positive = background / range;
   const double recall = 1 - foreground / range / count;
   const double precision = true_positive / (true_positive + false_positive + kEps);
-  return 2 * recall * precision / (recall + precision + kEps);
+  return (1 + beta) * recall * precision / (recall + beta * precision + kEps);
 }
 
 }  // namespace sam2unet::metrics

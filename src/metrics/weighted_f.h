@@ -1,4 +1,4 @@
-// Weighted F-measure, beta^2 = 1 (Margolin et al., CVPR 2014), as PySODMetrics' sod_metrics.py, class
+// Weighted F-measure (Margolin et al., CVPR 2014), as PySODMetrics' sod_metrics.py, class
 // WeightedFmeasure.
 #pragma once
 
@@ -20,6 +20,6 @@ struct WeightedFBuffers {
 };
 
 /// 0 where the truth is empty.
-double weighted_f(const Sample& sample, WeightedFBuffers& buffers);
+double weighted_f(const Sample& sample, WeightedFBuffers& buffers, double beta = 1);
 
 }  // namespace sam2unet::metrics

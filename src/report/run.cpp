@@ -138,9 +138,8 @@ namespace report {
 
 std::string criterion_key(const std::string& option) {
   static const std::vector<std::pair<std::string, std::string>> keys = {
-      {"mae", "MAE"},   {"s", "S"},          {"wf", "wF"},         {"e", "E_mean"},
-      {"f", "fm.mean"}, {"iou", "iou.mean"}, {"dice", "dice.mean"},
-      {"miou", "mIoU"}};
+      {"mae", "MAE"},   {"s", "S"},          {"wf", "wF"},          {"e", "E_mean"},
+      {"f", "fm.mean"}, {"iou", "iou.mean"}, {"dice", "dice.mean"}, {"miou", "mIoU"}};
   for (const auto& [name, key] : keys) {
     if (name == option) return key;
   }

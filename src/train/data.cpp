@@ -64,7 +64,9 @@ Facts examine(const Pair& pair, Readers& readers, const ClassTable* classes) {
     if (classes != nullptr) {
       f.classes = data::check_class_mask(pair.mask, *classes, &mask_info, &f.mask_width, &f.mask_height);
     } else {
-      examine_mask(readers.mask.read(pair.mask, {.mode = ColorMode::rgba, .apply_exif_orientation = false}, &mask_info), mask_info, f);
+      examine_mask(readers.mask.read(pair.mask, {.mode = ColorMode::rgba, .apply_exif_orientation = false},
+                                     &mask_info),
+                   mask_info, f);
     }
     const auto turned = [](const ImageInfo& i) {
       return i.format != ImageFormat::tiff && i.orientation != 1;

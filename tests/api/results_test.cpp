@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <tuple>
 
 #include "sam2unet/errors.h"
 #include "sam2unet/segmenter.h"
