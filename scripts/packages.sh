@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the packages the build needs, by the names that Debian 12, Debian 13 and Ubuntu 24.04 have in common (tried on
-# the first two). `--tests` adds those of the tests, `--torch` what fetches LibTorch from PyPI, `--clang` the other
+# the first). `--tests` adds those of the tests, `--torch` what fetches LibTorch from PyPI, `--clang` the other
 # compiler with its OpenMP, `--fuzz` what fuzzing needs, `--check` the checks of style (their versions are Debian 12's).
 # Idempotent: asks the package manager only when one is missing.
 set -euo pipefail

@@ -66,7 +66,7 @@ using UseLogits = std::function<void(const Logits&)>;
 struct BackendInfo {
   std::string device;
   Precision precision = Precision::f32;
-  int batch = 1;  ///< how many pictures at once are fastest, as measured
+  int batch = 1;  ///< how many pictures at once the device is best given
 };
 
 class Backend {

@@ -55,7 +55,7 @@ Engine::Lease::~Lease() {
 }
 
 BackendInfo CpuBackend::info() const {
-  // One picture keeps all cores busy: at 352x352 batches of 4 and 16 are no faster (bench_forward).
+  // One picture keeps all cores busy, so a batch only costs memory here; bench_forward compares.
   return {"cpu", Precision::f32, 1};
 }
 

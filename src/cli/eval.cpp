@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "batcher.h"
 #include "commands.h"
 #include "device.h"
 #include "eval_shared.h"
@@ -50,43 +49,9 @@ EmptyPolicy policy_of(const std::string& name) {
   return name == "one-if-correct" ? EmptyPolicy::one_if_correct : EmptyPolicy::paper;
 }
 
-// Predicts with all cores, a batch at a time; the threads that wait decode and score other pictures.
-class Model {
- public:
-  explicit Model(const EvalArguments& a)
-      : segmenter_(a.weights.empty() ? default_model_path() : fs::path(a.weights),
-                   {a.options.threads, a.device, a.precision}) {
-    options_.size = parse_size(a.size);
-    options_.official = a.official;
-    if (!a.fit.empty()) options_.fit = parse_fit(a.fit);
-    if (segmenter_.info().channels > 1) {
-      throw UsageError("these weights tell " + std::to_string(segmenter_.info().channels) +
-                       " classes apart: give --classes to have them scored");
-    }
-    batcher_ = std::make_unique<Batcher>(segmenter_, options_, batch_of(a));
-    for (const std::string& note : segmenter_.notes())
-      std::fprintf(stderr, "sam2unet: note: %s\n", note.c_str());
-  }
-
-  Image operator()(const ImageView& picture) { return batcher_->segment(picture).to_gray(); }
-  std::size_t batch() const { return batch_of_; }
-
- private:
-  std::size_t batch_of(const EvalArguments& a) {
-    return batch_of_ = static_cast<std::size_t>(a.batch == 0 ? segmenter_.info().batch : a.batch);
-  }
-
-  Segmenter segmenter_;
-  SegmentOptions options_;
-  std::size_t batch_of_ = 1;
-  std::unique_ptr<Batcher> batcher_;
-};
-
 std::vector<Evaluation> evaluate_model(const EvalArguments& a, const Predictor& predictor) {
   EvaluateOptions options = a.options;
-  options.name = a.name.empty()
-                     ? (a.weights.empty() ? default_model_path() : fs::path(a.weights)).stem().string()
-                     : a.name;
+  options.name = name_of_model(a);
   std::vector<Evaluation> all;
   all.push_back(with_progress(options, [&](const EvaluateOptions& o) {
     return with_hints({"images", "image"}, {"gt", "gt"}, [&] { return evaluate(predictor, a.truths, o); });
@@ -97,8 +62,15 @@ std::vector<Evaluation> evaluate_model(const EvalArguments& a, const Predictor& 
 
 void run(EvalArguments& a) {
   check(a);
-  if (!a.classes.empty()) {
-    run_class_eval(a);
+  std::shared_ptr<EvalModel> model;
+  if (a.predictions.empty()) {
+    model = std::make_shared<EvalModel>(a);
+    // A batch fills only where so many threads wait for it, while another decodes and scores.
+    if (model->batch() > 1)
+      a.options.threads = std::max(a.options.threads, static_cast<int>(model->batch()) + 1);
+  }
+  if (!a.classes.empty() || (model && model->classes())) {
+    run_class_eval(a, model);
     return;
   }
   if (a.worst_by.empty()) a.worst_by = "S";
@@ -111,15 +83,8 @@ void run(EvalArguments& a) {
   const std::vector<TableColumn> columns = table_columns(a.protocol);
   const PublishedResult* published = published_for(a);
   const std::vector<Method> methods = methods_of(a);
-  std::shared_ptr<Model> model;
   Predictor predictor;
-  if (a.predictions.empty()) {
-    model = std::make_shared<Model>(a);
-    predictor = [model](const ImageView& picture) { return (*model)(picture); };
-    // A batch fills only where so many threads wait for it, while another decodes and scores.
-    if (model->batch() > 1)
-      a.options.threads = std::max(a.options.threads, static_cast<int>(model->batch()) + 1);
-  }
+  if (model) predictor = [model](const ImageView& picture) { return (*model)(picture); };
   const std::vector<Evaluation> all =
       predictor
           ? evaluate_model(a, predictor)

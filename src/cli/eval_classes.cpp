@@ -18,7 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 
 void check_classes(const EvalArguments& a) {
-  if (a.predictions.empty()) throw UsageError("--classes scores masks of ids: give them with --pred DIR");
   if (a.paper_given || a.protocol != "common" || a.empty != "paper" || a.options.classic_only) {
     throw UsageError(
         "--paper, --protocol, --empty and --classic are of maps of one foreground: leave them or --classes "
@@ -78,23 +77,42 @@ void print(const std::vector<ClassEvaluation>& all, const EvalArguments& a, cons
   std::fflush(stdout);
 }
 
+std::vector<ClassEvaluation> evaluate_masks(const EvalArguments& a, const ClassTable& table) {
+  return evaluate_folders<ClassEvaluation>(
+      a, methods_of(a), [&](const fs::path& folder, const EvaluateOptions& o) {
+        return with_hints({"pred", "pred"}, {"gt", "gt"},
+                          [&] { return evaluate_classes(folder, a.truths, table, o); });
+      });
+}
+
+std::vector<ClassEvaluation> evaluate_model(const EvalArguments& a, const ClassTable& table,
+                                            const Predictor& predictor) {
+  EvaluateOptions options = a.options;
+  options.name = name_of_model(a);
+  std::vector<ClassEvaluation> all;
+  all.push_back(with_progress(options, [&](const EvaluateOptions& o) {
+    return with_hints({"images", "image"}, {"gt", "gt"},
+                      [&] { return evaluate_classes(predictor, a.truths, table, o); });
+  }));
+  say(all.back());
+  return all;
+}
+
 }  // namespace
 
-void run_class_eval(const EvalArguments& a) {
+void run_class_eval(const EvalArguments& a, const std::shared_ptr<EvalModel>& model) {
   check_classes(a);
-  const ClassTable table = class_table_of(a.classes);
+  const ClassTable table = model ? *model->classes() : class_table_of(a.classes);
   const std::string worst_by = a.worst_by.empty() ? "mIoU" : a.worst_by;
   const std::vector<std::string>& keys = class_image_keys();
   if (std::find(keys.begin(), keys.end(), worst_by) == keys.end()) {
     throw UsageError(
         fmt::format("--worst-by {}: with --classes use one of {}", worst_by, fmt::join(keys, ", ")));
   }
-  const std::vector<Method> methods = methods_of(a);
-  const auto all =
-      evaluate_folders<ClassEvaluation>(a, methods, [&](const fs::path& folder, const EvaluateOptions& o) {
-        return with_hints({"pred", "pred"}, {"gt", "gt"},
-                          [&] { return evaluate_classes(folder, a.truths, table, o); });
-      });
+  const Predictor predictor =
+      model ? Predictor([model](const ImageView& picture) { return (*model)(picture); }) : Predictor();
+  const std::vector<ClassEvaluation> all =
+      model ? evaluate_model(a, table, predictor) : evaluate_masks(a, table);
   if (a.json != "-" && a.csv != "-" && a.dataset_csv != "-" && a.html != "-") print(all, a, worst_by);
   write_result(a.json, a.json.empty() ? "" : to_json(all));
   write_result(a.csv, a.csv.empty() ? "" : images_csv(all));
@@ -103,6 +121,7 @@ void run_class_eval(const EvalArguments& a) {
     ReportOptions report;
     report.title = "Evaluation on " + fs::path(a.truths).lexically_normal().string();
     report.apply_exif_orientation = a.options.apply_exif_orientation;
+    report.predictor = predictor;
     if (a.worst > 0) report.worst = a.worst;
     write_result(a.html, to_html(all, report));
   }

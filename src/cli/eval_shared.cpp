@@ -2,8 +2,10 @@
 
 #include <set>
 
+#include "class_choice.h"
 #include "outputs.h"
 #include "sam2unet/errors.h"
+#include "size.h"
 
 namespace sam2unet::cli {
 
@@ -52,6 +54,33 @@ void check(const EvalArguments& a) {
   if (a.predictions.size() > 1 && !a.name.empty())
     throw UsageError("--name names one method; name several with --pred NAME=DIR");
   check_result_files({a.json, a.csv, a.dataset_csv, a.html});
+}
+
+EvalModel::EvalModel(const EvalArguments& a)
+    : segmenter_(a.weights.empty() ? default_model_path() : fs::path(a.weights),
+                 {a.options.threads, a.device, a.precision}),
+      classes_(table_for(segmenter_, a.classes)),
+      batch_(static_cast<std::size_t>(a.batch == 0 ? segmenter_.info().batch : a.batch)) {
+  SegmentOptions options;
+  options.size = parse_size(a.size);
+  options.official = a.official;
+  if (!a.fit.empty()) options.fit = parse_fit(a.fit);
+  if (classes_) options.output = SegmentOutput::ids;
+  if (classes_ && a.official)
+    throw UsageError("--official is of one foreground; these weights have several classes");
+  batcher_ = std::make_unique<Batcher>(segmenter_, options, batch_);
+  for (const std::string& note : segmenter_.notes())
+    std::fprintf(stderr, "sam2unet: note: %s\n", note.c_str());
+}
+
+Image EvalModel::operator()(const ImageView& picture) {
+  const Segmentation result = batcher_->segment(picture);
+  return classes_ ? result.to_ids() : result.to_gray();
+}
+
+std::string name_of_model(const EvalArguments& a) {
+  if (!a.name.empty()) return a.name;
+  return (a.weights.empty() ? default_model_path() : fs::path(a.weights)).stem().string();
 }
 
 }  // namespace sam2unet::cli

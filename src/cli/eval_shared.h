@@ -3,10 +3,12 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "batcher.h"
 #include "progress.h"
 #include "sam2unet/evaluate.h"
 #include "sam2unet/segmenter.h"
@@ -36,8 +38,29 @@ struct Method {
 std::vector<Method> methods_of(const EvalArguments& a);
 /// Everything that can be wrong with the arguments is said before hours of work.
 void check(const EvalArguments& a);
-/// Scores ids of classes, and prints and writes what the arguments ask for.
-void run_class_eval(const EvalArguments& a);
+/// Predicts with all cores, a batch at a time; the threads that wait decode and score other pictures.
+class EvalModel {
+ public:
+  /// UsageError if --classes does not fit the weights.
+  explicit EvalModel(const EvalArguments& a);
+  /// A map, or ids of classes.
+  Image operator()(const ImageView& picture);
+  std::size_t batch() const { return batch_; }
+  /// The classes to score; nullptr of one foreground.
+  const std::shared_ptr<const ClassTable>& classes() const { return classes_; }
+
+ private:
+  Segmenter segmenter_;
+  std::shared_ptr<const ClassTable> classes_;
+  std::size_t batch_;
+  std::unique_ptr<Batcher> batcher_;
+};
+/// What a model's results are called: --name, or the weights' file.
+std::string name_of_model(const EvalArguments& a);
+
+/// Scores ids of classes, of folders or of what `model` predicts, and prints and writes what the arguments
+/// ask for.
+void run_class_eval(const EvalArguments& a, const std::shared_ptr<EvalModel>& model);
 
 /// Warnings and failures, on standard error.
 template <class AnyEvaluation>

@@ -4,6 +4,8 @@
 #include <string>
 
 #include "commands.h"
+#include "sam2unet/classes.h"
+#include "sam2unet/errors.h"
 #include "sam2unet/weights.h"
 
 namespace sam2unet::cli {
@@ -50,6 +52,20 @@ void print_some(const char* what, const std::vector<std::string>& names) {
   if (names.size() > kMost) std::printf("  ... and %zu more\n", names.size() - kMost);
 }
 
+// "4: background, cat, dog, bird", or the number alone where the file brings no names.
+std::string classes_of(const WeightsInfo& i) {
+  std::string out = std::to_string(i.out_channels);
+  const auto it = i.metadata.find("classes");
+  if (it == i.metadata.end()) return out + ", background included";
+  try {
+    const ClassTable table = class_table_from_json(it->second);
+    for (const ClassInfo& c : table.classes) out += (&c == &table.classes.front() ? ": " : ", ") + c.name;
+  } catch (const FormatError& e) {
+    out += std::string(" (") + e.what() + ")";
+  }
+  return out;
+}
+
 void run(const Arguments& a) {
   const WeightsInfo i = inspect_weights(a.file);
   if (a.json) {
@@ -62,7 +78,7 @@ void run(const Arguments& a) {
               i.wrapper.empty() ? "" : (", tensors under \"" + i.wrapper + "\"").c_str());
   std::printf("contents    %s%s\n", i.contents.c_str(),
               i.variant.empty() ? "" : (", variant " + i.variant).c_str());
-  if (i.out_channels > 1) std::printf("classes     %d, background included\n", i.out_channels);
+  if (i.out_channels > 1) std::printf("classes     %s\n", classes_of(i).c_str());
   for (const auto& d : i.differences) std::printf("differs     %s\n", d.c_str());
   std::printf("size        %.1f MB\n", static_cast<double>(i.file_size) * 1e-6);
   std::printf("tensors     %zu\n", i.tensors.size());

@@ -14,6 +14,7 @@
 #include <system_error>
 #include <vector>
 
+#include "class_choice.h"
 #include "commands.h"
 #include "device.h"
 #include "pipeline.h"
@@ -32,7 +33,8 @@ struct Arguments {
   std::string output;
   std::vector<std::string> saves = {"map"};
   std::string size;
-  std::string weights;
+  std::string weights, classes;
+  std::vector<std::string> class_names;
   int threads = 0;
   std::string device = "cpu";
   Precision precision = Precision::automatic;
@@ -173,6 +175,7 @@ class Prediction {
     const Segmenter segmenter(args_.weights.empty() ? default_model_path() : fs::path(args_.weights),
                               {args_.threads, args_.device, args_.precision});
     for (const std::string& note : segmenter.notes()) fmt::print(stderr, "sam2unet: note: {}\n", note);
+    settle_classes(segmenter);
     total_ = inputs.pictures.size();
     Progress progress(total_, "pictures");
     const int batch = args_.batch == 0 ? segmenter.info().batch : args_.batch;
@@ -188,6 +191,20 @@ class Prediction {
   }
 
  private:
+  void settle_classes(const Segmenter& segmenter) {
+    args_.results.table = table_for(segmenter, args_.classes);
+    if (!args_.results.table) {
+      if (args_.class_names.empty()) return;
+      throw UsageError("--class: these weights have one foreground, not several classes");
+    }
+    args_.results.shown = shown_classes(*args_.results.table, args_.class_names);
+    if (args_.results.official || args_.results.threshold != 0.5) {
+      throw UsageError(
+          "--official and --threshold are of one foreground; these weights have several classes");
+    }
+    options_.output = SegmentOutput::ids;
+  }
+
   void prepare_folders(const std::vector<Input>& pictures) {
     make_folder(target_.folder);
     OutputNames names(target_.folder, args_.results.saves, pictures);
@@ -328,9 +345,10 @@ void add_predict(CLI::App& app) {
   c->add_option("-o,--output", a->output,
                 "folder for the results, made if missing; FILE.png for the only result; - is standard output")
       ->type_name("DIR|FILE.png");
-  c->add_option(
-       "--save", a->saves,
-       "what to write, separated by commas: map (probability, STEM.png), mask, overlay, cutout, json")
+  c->add_option("--save", a->saves,
+                "what to write, separated by commas: map (probability, or of several classes their ids as "
+                "indexed PNG: "
+                "STEM.png), mask, overlay, cutout, json")
       ->delimiter(',')
       ->check(CLI::IsMember({"map", "mask", "overlay", "cutout", "json"}).description(""))
       ->type_name("KINDS")
@@ -346,6 +364,16 @@ void add_predict(CLI::App& app) {
       ->type_name("N|HxW");
   c->add_option("-w,--weights", a->weights, "checkpoint; without it, the model that comes with the program")
       ->type_name("FILE");
+  c->add_option("--classes", a->classes,
+                "names and colours in place of those in the weights: a class file, or a number of classes")
+      ->type_name("FILE|N");
+  c->add_option(
+       "--class", a->class_names,
+       "of several classes, those that mask, overlay, cutout and json are of, by name or id, separated by "
+       "commas; without it all but the background")
+      ->delimiter(',')
+      ->type_name("NAMES");
+  c->add_flag("--instances", a->results.instances, "json: also tell the connected parts, each by itself");
   c->add_option("-j,--threads", a->threads, "threads (0: all cores, or OMP_NUM_THREADS)")
       ->check(CLI::Range(0, 1024).description(""))
       ->type_name("N");
@@ -372,6 +400,8 @@ void add_predict(CLI::App& app) {
       "  sam2unet predict photos/ -o out                         maps of all pictures of a folder\n"
       "  sam2unet predict a.jpg b.png -o out --save mask,overlay,cutout\n"
       "  find . -name '*.jpg' | sam2unet predict - -o out --save json\n"
+      "  sam2unet predict a.jpg -o out --weights road.safetensors --class car,bus --save overlay,json "
+      "--instances\n"
       "  sam2unet predict a.jpg -o map.png                       one picture, one file\n"
       "  sam2unet predict - < a.jpg > map.png                    one picture through a pipe\n"
       "The names of the files written are listed on standard output where that is no terminal.\n"

@@ -1,8 +1,12 @@
 #include "results.h"
 
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "class_results.h"
+#include "results_json.h"
+#include "sam2unet/class_draw.h"
 #include "sam2unet/draw.h"
 
 namespace sam2unet::cli {
@@ -10,18 +14,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json to_json(const Ring& ring) {
+// The connected parts of the one foreground.
+Json instances_json(const Segmentation& r, const ResultOptions& options) {
+  Image ids = threshold_map(r.map(), r.width, r.height, options.threshold);
+  for (auto& v : ids.pixels) v = v != 0 ? 1 : 0;
+  constexpr std::array kForeground = {1};
   Json out = Json::array();
-  for (const Point& p : ring) out.push_back({p.x, p.y});
-  return out;
-}
-
-Json polygons_json(const Image& mask, double tolerance) {
-  Json out = Json::array();
-  for (const Polygon& p : mask_polygons(mask, tolerance)) {
-    Json holes = Json::array();
-    for (const Ring& hole : p.holes) holes.push_back(to_json(hole));
-    out.push_back({{"outer", to_json(p.outer)}, {"holes", std::move(holes)}});
+  for (const ClassRegion& part : class_regions(
+           ids, r.map(), kForeground, {.kind = RegionKind::instances, .tolerance = options.simplify})) {
+    out.push_back(region_json(part, static_cast<double>(r.width) * r.height));
   }
   return out;
 }
@@ -36,29 +37,20 @@ std::string describe(const Picture& picture, const ResultOptions& options) {
   json["height"] = r.height;
   json["official"] = options.official;
   json["threshold"] = options.threshold;
-  const Box& b = summary.box;
-  json["bounding_box"] = summary.area == 0
-                             ? Json(nullptr)
-                             : Json{{"x", b.x}, {"y", b.y}, {"width", b.width}, {"height", b.height}};
-  json["area"] = summary.area;
-  json["area_fraction"] = static_cast<double>(summary.area) / pixels;
-  json["mean_confidence"] = summary.mean_confidence;
-  json["polygons"] =
-      polygons_json(threshold_map(r.map(), r.width, r.height, options.threshold), options.simplify);
+  json.update(summary_json(summary, pixels));
+  json["polygons"] = polygons_json(
+      mask_polygons(threshold_map(r.map(), r.width, r.height, options.threshold), options.simplify));
+  if (options.instances) json["instances"] = instances_json(r, options);
   json["seconds"] = std::round(picture.seconds * 1e4) / 1e4;
   // A path need not be UTF-8, but JSON must be.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-std::vector<std::byte> bytes_of(const std::string& text) {
-  const auto* p = reinterpret_cast<const std::byte*>(text.data());
-  return {p, p + text.size()};
 }
 
 }  // namespace
 
 std::vector<std::byte> encode_result(const Picture& picture, const ResultOptions& options, Save save) {
   const Segmentation& r = picture.result;
+  if (r.channels > 1) return encode_class_result(picture, options, save);
   const auto mask = [&] { return threshold_map(r.map(), r.width, r.height, options.threshold); };
   switch (save) {
     case Save::map:

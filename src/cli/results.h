@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "inputs.h"
 #include "outputs.h"
+#include "sam2unet/classes.h"
 #include "sam2unet/image.h"
 #include "sam2unet/segmenter.h"
 
@@ -20,6 +22,10 @@ struct ResultOptions {
   bool official = false;
   /// Estimate the foreground's colours where a cut-out is not opaque.
   bool clean_edges = true;
+  /// Of several classes: names and colours, and the ids that mask, overlay, cut-out and JSON are of.
+  std::shared_ptr<const ClassTable> table;
+  std::vector<int> shown;
+  bool instances = false;  ///< the JSON tells connected parts too
 };
 
 struct Picture {

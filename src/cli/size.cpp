@@ -9,7 +9,7 @@
 namespace sam2unet::cli {
 
 InputSize parse_size(const std::string& text) {
-  if (text.empty()) return {0, 0};
+  if (text.empty()) return InputSize::square(0);
   constexpr int kLargest = 8192;
   const auto x = text.find('x');
   const auto number = [&](const std::string& digits) {

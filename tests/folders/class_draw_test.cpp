@@ -66,7 +66,7 @@ TEST(ClassDraw, RegionsOfClasses) {
   EXPECT_EQ(regions[0].id, 2);
   EXPECT_EQ(regions[0].summary.area, 1);
   EXPECT_EQ(regions[0].summary.mean_confidence, 0.25);
-  EXPECT_THAT(regions[0].polygons[0].outer, ElementsAre(Point{2, 1}, Point{3, 1}, Point{3, 2}, Point{2, 2}));
+  EXPECT_THAT(regions[0].polygons[0].outer, ElementsAre(Point{3, 1}, Point{3, 2}, Point{2, 2}, Point{2, 1}));
   EXPECT_EQ(regions[1].summary.area, 3);
   EXPECT_EQ(regions[1].summary.box.width, 4);
   EXPECT_NEAR(regions[1].summary.mean_confidence, 0.7, 1e-6);
@@ -92,7 +92,7 @@ TEST(ClassDraw, InstancesAreConnectedParts) {
   EXPECT_EQ(parts[2].id, 2);
   EXPECT_EQ(parts[2].summary.box.x, 1);
   EXPECT_EQ(parts[3].summary.area, 1);
-  EXPECT_THAT(parts[3].polygons[0].outer, ElementsAre(Point{3, 3}, Point{4, 3}, Point{4, 4}, Point{3, 4}));
+  EXPECT_THAT(parts[3].polygons[0].outer, ElementsAre(Point{4, 3}, Point{4, 4}, Point{3, 4}, Point{3, 3}));
 }
 
 // Repeated minima over neighbours: slow, and plainly right.

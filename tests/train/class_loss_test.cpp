@@ -92,8 +92,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, ClassLoss,
                                            Case{"one picture all ignored", 2, 6, 5, 4, -1, {1}},
                                            Case{"everything ignored", 2, 4, 5, 3, -1, {0, 1}},
                                            Case{"only background", 1, 3, 3, 2, 1, {}}),
-                         [](const auto& info) {
-                           std::string name = info.param.name;
+                         [](const auto& tested) {
+                           std::string name = tested.param.name;
                            std::replace(name.begin(), name.end(), ' ', '_');
                            return name;
                          });
@@ -125,7 +125,7 @@ TEST_P(ClassLoss, Gradient) {
   }
 }
 
-TEST(ClassLoss, IsFiniteWhereOneClassIsCertain) {
+TEST(ClassLosses, IsFiniteWhereOneClassIsCertain) {
   at::Tensor x = at::zeros({1, 2, 2, 3}, at::kFloat);
   x.select(3, 1).fill_(1e4F);
   x.requires_grad_(true);
@@ -136,7 +136,7 @@ TEST(ClassLoss, IsFiniteWhereOneClassIsCertain) {
   EXPECT_NEAR(class_loss(x, at::zeros({1, 2, 2, 1}), kIgnore).item<double>(), 1e4, 1);
 }
 
-TEST(ClassLoss, TheTotalIsTheSumOfThreeOutputs) {
+TEST(ClassLosses, TheTotalIsTheSumOfThreeOutputs) {
   const at::Tensor ids = ids_of(2, 4, 4, 3, -1, {});
   const model::Maps<at::Tensor> maps{logits_of(2, 4, 4, 3), logits_of(2, 4, 4, 3) * 2,
                                      logits_of(2, 4, 4, 3) * -1};

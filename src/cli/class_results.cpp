@@ -1,0 +1,67 @@
+#include "class_results.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "results_json.h"
+#include "sam2unet/class_draw.h"
+#include "sam2unet/class_masks.h"
+#include "sam2unet/draw.h"
+
+namespace sam2unet::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string describe(const Picture& picture, const ResultOptions& options, const Image& ids) {
+  const Segmentation& s = picture.result;
+  const double pixels = static_cast<double>(s.width) * s.height;
+  const std::vector<ClassRegion> classes =
+      class_regions(ids, s.confidence, options.shown, {.tolerance = options.simplify});
+  std::vector<ClassRegion> parts;
+  if (options.instances) {
+    parts = class_regions(ids, s.confidence, options.shown,
+                          {.kind = RegionKind::instances, .tolerance = options.simplify});
+  }
+  Json json;
+  json["input"] = picture.input.name();
+  json["width"] = s.width;
+  json["height"] = s.height;
+  json["classes"] = Json::array();
+  for (const ClassRegion& r : classes) {
+    Json one{{"id", r.id}, {"name", options.table->classes.at(static_cast<std::size_t>(r.id)).name}};
+    one.update(region_json(r, pixels));
+    if (options.instances) {
+      one["instances"] = Json::array();
+      for (const ClassRegion& part : parts) {
+        if (part.id == r.id) one["instances"].push_back(region_json(part, pixels));
+      }
+    }
+    json["classes"].push_back(std::move(one));
+  }
+  json["seconds"] = std::round(picture.seconds * 1e4) / 1e4;
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_class_result(const Picture& picture, const ResultOptions& options, Save save) {
+  const Image ids = picture.result.to_ids();
+  switch (save) {
+    case Save::map:
+      return encode_class_png(ids, *options.table);
+    case Save::mask:
+      return encode_png(class_mask(ids, options.shown));
+    case Save::overlay:
+      return encode_png(draw_class_overlay(picture.pixels, ids, *options.table, options.shown));
+    case Save::cutout:
+      return encode_png(
+          cut_out(picture.pixels, class_mask(ids, options.shown), {.clean_edges = options.clean_edges}),
+          picture.color_profile);
+    case Save::json:
+      return bytes_of(describe(picture, options, ids));
+  }
+  return {};
+}
+
+}  // namespace sam2unet::cli
