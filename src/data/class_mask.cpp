@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "data/class_colors.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
@@ -179,6 +180,18 @@ std::vector<Color> class_palette(const ClassTable& table) {
 
 std::vector<std::byte> encode_class_png(const ImageView& ids, const ClassTable& table) {
   return encode_indexed_png(ids, class_palette(table));
+}
+
+Image data::class_colors(const Image& ids, const ClassTable& table) {
+  const std::vector<Color> palette = class_palette(table);
+  Image out(ids.width, ids.height, 3);
+  std::uint8_t* to = out.pixels.data();
+  for (const std::uint8_t id : ids.pixels) {
+    *to++ = palette[id].red;
+    *to++ = palette[id].green;
+    *to++ = palette[id].blue;
+  }
+  return out;
 }
 
 }  // namespace sam2unet

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "eval/json_parts.h"
 #include "eval/text.h"
 #include "sam2unet/class_metrics.h"
 
@@ -87,12 +88,7 @@ Json evaluation_json(const ClassEvaluation& e) {
   if (e.resamples > 0) out["bootstrap"] = {{"resamples", e.resamples}, {"seed", e.seed}, {"level", 0.95}};
   out["per_image"] = Json::array();
   for (const ClassEvaluatedImage& image : e.images) out["per_image"].push_back(image_json(e, image));
-  out["warnings"] = e.warnings;
-  out["unpaired"] = Json::array();
-  for (const auto& path : e.unpaired) out["unpaired"].push_back(path.string());
-  out["failures"] = Json::array();
-  for (const EvaluationFailure& f : e.failures)
-    out["failures"].push_back({{"file", f.file.string()}, {"error", f.message}});
+  eval::put_troubles(out, e);
   return out;
 }
 
@@ -104,14 +100,7 @@ void add_row(const ClassEvaluation& e, const std::string& of_class, const Metric
 }  // namespace
 
 std::string to_json(std::span<const ClassEvaluation> evaluations) {
-  Json out;
-  if (evaluations.size() == 1) {
-    out = evaluation_json(evaluations.front());
-  } else {
-    out = Json::object();
-    for (const ClassEvaluation& e : evaluations) out[e.name] = evaluation_json(e);
-  }
-  return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return eval::json_of_all(evaluations, evaluation_json);
 }
 
 std::string dataset_csv(std::span<const ClassEvaluation> evaluations) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "data/class_colors.h"
 #include "eval/report_parts.h"
 #include "html/page.h"
 #include "sam2unet/class_masks.h"
@@ -138,18 +139,6 @@ std::string matrix_svg(const ClassEvaluation& e) {
   return out + "</svg>";
 }
 
-Image colored(const Image& ids, const ClassTable& table) {
-  const std::vector<Color> palette = class_palette(table);
-  Image out(ids.width, ids.height, 3);
-  std::uint8_t* to = out.pixels.data();
-  for (const std::uint8_t id : ids.pixels) {
-    *to++ = palette[id].red;
-    *to++ = palette[id].green;
-    *to++ = palette[id].blue;
-  }
-  return out;
-}
-
 std::string worst_case(const ClassEvaluation& e, const ClassEvaluatedImage& image,
                        const ReportOptions& options) {
   std::string out = fmt::format("<div class=\"case\"><h3>{} &middot; mIoU {}</h3>", escaped(image.name),
@@ -161,11 +150,11 @@ std::string worst_case(const ClassEvaluation& e, const ClassEvaluatedImage& imag
           image.picture, {.mode = ColorMode::rgb, .apply_exif_orientation = options.apply_exif_orientation});
       out += figure(picture, "picture");
     }
-    out += figure(colored(read_class_mask(image.truth, e.table), e.table), "ground truth");
+    out += figure(data::class_colors(read_class_mask(image.truth, e.table), e.table), "ground truth");
     if (!image.prediction.empty()) {
-      out += figure(colored(read_class_mask(image.prediction, e.table), e.table), "prediction");
+      out += figure(data::class_colors(read_class_mask(image.prediction, e.table), e.table), "prediction");
     } else if (options.predictor && !image.picture.empty()) {
-      out += figure(colored(options.predictor(picture), e.table), "prediction");
+      out += figure(data::class_colors(options.predictor(picture), e.table), "prediction");
     }
   } catch (const Error& error) {
     out += fmt::format("<p>{}</p>", escaped(error.what()));
@@ -176,12 +165,7 @@ std::string worst_case(const ClassEvaluation& e, const ClassEvaluatedImage& imag
 std::string notes(const ClassEvaluation& e) {
   std::string out = fmt::format("<li>{}: {} pictures scored; {} pixels ignored", escaped(e.name),
                                 e.images.size(), e.ignored);
-  if (!e.failures.empty()) out += fmt::format("; <strong>{} could not be scored</strong>", e.failures.size());
-  out += "</li>";
-  for (const std::string& w : e.warnings) out += fmt::format("<li>{}: {}</li>", escaped(e.name), escaped(w));
-  for (const EvaluationFailure& f : e.failures)
-    out += fmt::format("<li>{}: {}</li>", escaped(e.name), escaped(f.message));
-  return out;
+  return out + eval::troubles(e.name, e.warnings, e.failures);
 }
 
 }  // namespace
@@ -189,10 +173,7 @@ std::string notes(const ClassEvaluation& e) {
 std::string to_html(std::span<const ClassEvaluation> all, const ReportOptions& options) {
   std::string out = "<h1>" + escaped(options.title) + "</h1><ul>";
   for (const ClassEvaluation& e : all) out += notes(e);
-  if (!all.empty() && all.front().resamples > 0) {
-    out += fmt::format("<li>Small figures: 95 % intervals of {} bootstrap resamples, seed {}</li>",
-                       all.front().resamples, all.front().seed);
-  }
+  if (!all.empty()) out += eval::interval_note(all.front().resamples, all.front().seed);
   out +=
       "<li>Pixels are added up over all pictures, ratios taken of the sums, and the mean over the classes "
       "that "

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "eval/json_parts.h"
 #include "eval/text.h"
 #include "sam2unet/evaluate.h"
 
@@ -70,27 +71,14 @@ Json evaluation_json(const Evaluation& e) {
                    {"recall", curve(e.curves.recall)},
                    {"fm", curve(e.curves.f)},
                    {"E", curve(e.curves.e)}};
-  out["warnings"] = e.warnings;
-  out["unpaired"] = Json::array();
-  for (const auto& path : e.unpaired) out["unpaired"].push_back(path.string());
-  out["failures"] = Json::array();
-  for (const EvaluationFailure& f : e.failures)
-    out["failures"].push_back({{"file", f.file.string()}, {"error", f.message}});
+  eval::put_troubles(out, e);
   return out;
 }
 
 }  // namespace
 
 std::string to_json(std::span<const Evaluation> evaluations) {
-  Json out;
-  if (evaluations.size() == 1) {
-    out = evaluation_json(evaluations.front());
-  } else {
-    out = Json::object();
-    for (const Evaluation& e : evaluations) out[e.name] = evaluation_json(e);
-  }
-  // File names need not be UTF-8.
-  return out.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return eval::json_of_all(evaluations, evaluation_json);
 }
 
 std::string dataset_csv(std::span<const Evaluation> evaluations) {

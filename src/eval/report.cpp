@@ -131,12 +131,7 @@ std::string notes(const Evaluation& e) {
                                                       : "counted as 1 where the prediction is empty too";
   std::string out = fmt::format("<li>{}: {} pictures counted; {} with an empty ground truth, {}",
                                 escaped(e.name), e.counted, e.empty_truths, policy);
-  if (!e.failures.empty()) out += fmt::format("; <strong>{} could not be scored</strong>", e.failures.size());
-  out += "</li>";
-  for (const std::string& w : e.warnings) out += fmt::format("<li>{}: {}</li>", escaped(e.name), escaped(w));
-  for (const EvaluationFailure& f : e.failures)
-    out += fmt::format("<li>{}: {}</li>", escaped(e.name), escaped(f.message));
-  return out;
+  return out + eval::troubles(e.name, e.warnings, e.failures);
 }
 
 }  // namespace
@@ -144,10 +139,7 @@ std::string notes(const Evaluation& e) {
 std::string to_html(std::span<const Evaluation> all, const ReportOptions& options) {
   std::string out = "<h1>" + escaped(options.title) + "</h1><ul>";
   for (const Evaluation& e : all) out += notes(e);
-  if (!all.empty() && all.front().resamples > 0) {
-    out += fmt::format("<li>Small figures: 95 % intervals of {} bootstrap resamples, seed {}</li>",
-                       all.front().resamples, all.front().seed);
-  }
+  if (!all.empty()) out += eval::interval_note(all.front().resamples, all.front().seed);
   out += "</ul>" + main_table(all, options) + full_table(all);
   out += "<h2>Curves</h2>" + charts(all);
   for (const Evaluation& e : all) {

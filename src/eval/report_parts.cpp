@@ -16,4 +16,22 @@ std::string cell(const MetricValue* v, double best) {
                      interval);
 }
 
+std::string troubles(const std::string& name, std::span<const std::string> warnings,
+                     std::span<const EvaluationFailure> failures) {
+  using html::escaped;
+  std::string out;
+  if (!failures.empty()) out += fmt::format("; <strong>{} could not be scored</strong>", failures.size());
+  out += "</li>";
+  for (const std::string& w : warnings) out += fmt::format("<li>{}: {}</li>", escaped(name), escaped(w));
+  for (const EvaluationFailure& f : failures)
+    out += fmt::format("<li>{}: {}</li>", escaped(name), escaped(f.message));
+  return out;
+}
+
+std::string interval_note(int resamples, std::uint64_t seed) {
+  if (resamples <= 0) return {};
+  return fmt::format("<li>Small figures: 95 % intervals of {} bootstrap resamples, seed {}</li>", resamples,
+                     seed);
+}
+
 }  // namespace sam2unet::eval

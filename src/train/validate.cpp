@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "data/class_colors.h"
 #include "metrics/accumulate.h"
 #include "metrics/class_counts.h"
 #include "metrics/scorer.h"
@@ -110,16 +111,7 @@ Image shown(const Image& map, const ClassTable* classes, int width, int height) 
   if (classes == nullptr) {
     return convert_color(resize_pillow(map, width, height, ResizeFilter::bilinear), ColorMode::rgb);
   }
-  const std::vector<Color> palette = class_palette(*classes);
-  const Image ids = resize_nearest(map, width, height);
-  Image out(width, height, 3);
-  std::uint8_t* to = out.pixels.data();
-  for (const std::uint8_t id : ids.pixels) {
-    *to++ = palette[id].red;
-    *to++ = palette[id].green;
-    *to++ = palette[id].blue;
-  }
-  return out;
+  return data::class_colors(resize_nearest(map, width, height), *classes);
 }
 
 Image side_by_side(const Pair& pair, const Image& truth, const Image& map, const ClassTable* classes) {
