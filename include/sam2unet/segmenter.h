@@ -40,6 +40,9 @@ struct SegmenterOptions {
 /// Width and height in pixels, in this order as in Image. Not made of two bare numbers, because others (and
 /// version 0.1) put the height first: what would swap them does not compile.
 struct InputSize {
+  /// Of either side.
+  static constexpr int kMaxSide = 8192;
+
   int width = 352;
   int height = 352;
 

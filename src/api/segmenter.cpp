@@ -102,6 +102,8 @@ struct Segmenter::Impl {
 
 namespace {
 
+static_assert(InputSize::kMaxSide == model::kMaxInputSide);
+
 std::string metadata_of(const model::CheckpointWeights& weights, const std::string& key) {
   const auto it = weights.metadata().find(key);
   return it == weights.metadata().end() ? std::string() : it->second;

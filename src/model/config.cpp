@@ -89,7 +89,7 @@ void Config::validate() const {
 }
 
 void Config::check_input(std::int64_t height, std::int64_t width) const {
-  constexpr std::int64_t kLargest = 16384;
+  constexpr std::int64_t kLargest = kMaxInputSide;
   if (height < 32 || width < 32 || height % 32 != 0 || width % 32 != 0 || height > kLargest ||
       width > kLargest) {
     throw UsageError(

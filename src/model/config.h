@@ -10,6 +10,9 @@
 
 namespace sam2unet::model {
 
+/// Longest side of the network's input, in pixels.
+inline constexpr int kMaxInputSide = 8192;
+
 /// One transformer block, derived from the Config.
 struct BlockConfig {
   int index = 0;

@@ -4,16 +4,16 @@
 #include <string_view>
 #include <system_error>
 
+#include "model/config.h"
+
 namespace sam2unet::model {
 namespace {
-
-constexpr int kLargestSide = 8192;
 
 std::optional<int> side(std::string_view digits) {
   int value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   const bool is_whole = error == std::errc() && end == digits.data() + digits.size();
-  if (!is_whole || value < 32 || value > kLargestSide || value % 32 != 0) return std::nullopt;
+  if (!is_whole || value < 32 || value > kMaxInputSide || value % 32 != 0) return std::nullopt;
   return value;
 }
 
