@@ -1,6 +1,7 @@
 // Pictures and measures made of maps of class ids: overlays, masks, areas, outlines, connected parts.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -17,6 +18,12 @@ namespace sam2unet {
 /// The options' colour does not count. UsageError if sizes or channels do not fit.
 SAM2UNET_API Image draw_class_overlay(const ImageView& picture, const ImageView& ids, const ClassTable& table,
                                       std::span<const int> shown = {}, const OverlayOptions& options = {});
+
+/// PNG bytes of that overlay, drawn a few rows at a time: memory for those and for the bytes.
+SAM2UNET_API std::vector<std::byte> encode_class_overlay_png(const ImageView& picture, const ImageView& ids,
+                                                             const ClassTable& table,
+                                                             std::span<const int> shown = {},
+                                                             const OverlayOptions& options = {});
 
 /// 255 where the id is one of `shown` (empty: any but 0), else 0.
 SAM2UNET_API Image class_mask(const ImageView& ids, std::span<const int> shown = {});
@@ -41,6 +48,10 @@ struct RegionOptions {
 /// Regions of the classes `shown`, in its order. `confidence` [height, width] belongs to the ids. UsageError
 /// if sizes do not fit.
 SAM2UNET_API std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const float> confidence,
+                                                    std::span<const int> shown,
+                                                    const RegionOptions& options = {});
+/// The same with the confidence in 255ths, a gray picture.
+SAM2UNET_API std::vector<ClassRegion> class_regions(const ImageView& ids, const ImageView& confidence,
                                                     std::span<const int> shown,
                                                     const RegionOptions& options = {});
 

@@ -1,6 +1,7 @@
 // Pictures and outlines made of a result: masks, overlays, cut-outs, polygons, measures.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -28,6 +29,10 @@ struct OverlayOptions {
 /// UsageError if sizes or channels do not fit.
 SAM2UNET_API Image draw_overlay(const ImageView& picture, const ImageView& mask,
                                 const OverlayOptions& options = {});
+
+/// PNG bytes of that overlay, drawn a few rows at a time: memory for those and for the bytes.
+SAM2UNET_API std::vector<std::byte> encode_overlay_png(const ImageView& picture, const ImageView& mask,
+                                                       const OverlayOptions& options = {});
 
 struct CutoutOptions {
   /// Where the cut-out is not opaque, estimate the foreground's colours (Forte, "Approximate Fast Foreground

@@ -74,6 +74,37 @@ enum class SegmentOutput {
         ///< memory. One foreground has the ids 0 and 1, split at 0.5.
 };
 
+/// Tiles of pictures much larger than the network's input. What a tile shows is resized to that input, so
+/// that objects are seen larger than in the whole picture: another scale than the one the weights were
+/// trained at, which may help or harm.
+struct TileOptions {
+  /// Pixels of the picture along a tile's longer side; it has the shape of the network's input. 0 is half of
+  /// the picture's longer side, but no less than the input's. A picture that one tile covers is segmented as
+  /// without tiles.
+  int side = 0;
+  /// The least part of a side that neighbours share, 0 to 0.9.
+  double overlap = 0.25;
+  /// How much the logits of the whole picture, at the network's size, count against those of the tiles: 0 to
+  /// 1.
+  double context = 0.0;
+  /// Called after each batch of tiles, in the calling thread.
+  std::function<void(std::size_t done, std::size_t total)> progress = {};
+};
+
+/// Test-time augmentation: the picture is also shown turned or at another scale, each is undone, and the
+/// probabilities are averaged with those of the picture as it is. Every one named costs a pass.
+struct Augmentation {
+  bool mirror_x = false;       ///< left to right
+  bool mirror_y = false;       ///< top to bottom
+  bool quarter_turn = false;   ///< by 90 degrees, counterclockwise
+  std::vector<double> scales;  ///< of the network's input, 0.25 to 4, not 1; rounded to multiples of 32
+
+  bool empty() const { return !mirror_x && !mirror_y && !quarter_turn && scales.empty(); }
+  friend bool operator==(const Augmentation&, const Augmentation&) = default;
+};
+/// Of "hflip,vflip,rot90,scale=0.75:1.25", any of these; "" is none. UsageError for anything else.
+SAM2UNET_API Augmentation parse_augmentation(std::string_view text);
+
 /// New members are added at the end, with defaults that mean what was meant before.
 struct SegmentOptions {
   /// What the network sees, multiples of 32. A side of 0 is that of SegmenterInfo::size.
@@ -88,6 +119,9 @@ struct SegmentOptions {
   /// those of one by one within rounding: 1e-6 of the logits' range in f32.
   int batch = 0;
   SegmentOutput output = SegmentOutput::probabilities;
+  /// Without it the picture is seen whole. Neither tiles nor augmentation go with `official`.
+  std::optional<TileOptions> tiles = {};
+  Augmentation augmentation = {};
 };
 
 /// One segmented picture. K is 1 for one foreground, else the number of classes.
@@ -103,7 +137,8 @@ struct Segmentation {
   /// [height, width] that class's probability; there if `ids` are.
   std::vector<float> confidence;
   InputSize logits_size;
-  /// [K, logits_size.height, logits_size.width] the network's own output.
+  /// [K, logits_size.height, logits_size.width] the network's own output; empty where it was put together of
+  /// tiles or variants.
   std::vector<float> logits;
   /// Names and colours; nullptr for one foreground.
   std::shared_ptr<const ClassTable> classes;
@@ -129,7 +164,9 @@ struct SegmentationBand {
   int rows = 0;
   int width = 0;
   int channels = 1;                      ///< K
-  std::span<const float> probabilities;  ///< [K, rows, width]
+  std::span<const float> probabilities;  ///< [K, rows, width]; empty where ids were asked for
+  std::span<const std::uint8_t> ids;     ///< [rows, width], where they were
+  std::span<const float> confidence;     ///< [rows, width], with them
 };
 using UseBand = std::function<void(const SegmentationBand&)>;
 
@@ -167,8 +204,9 @@ class SAM2UNET_API Segmenter {
   /// rounding.
   std::vector<Segmentation> segment(std::span<const ImageView> pictures,
                                     const SegmentOptions& options = {}) const;
-  /// Hands the probabilities out in bands of rows instead of keeping them: memory for a few megabytes,
-  /// however large the picture is.
+  /// Hands the result out in bands of rows instead of keeping it: memory for a few megabytes, with tiles for
+  /// at most 300 MB, however large the picture is and however many classes there are. (Where a row of tiles
+  /// with many classes would need more, its tiles are computed two or three times.)
   void segment_in_bands(const ImageView& picture, const SegmentOptions& options, const UseBand& use) const;
 
   const SegmenterInfo& info() const;

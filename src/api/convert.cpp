@@ -9,6 +9,7 @@
 #include "api/weight_conversion.h"
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
+#include "model/metadata.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/weights.h"
 
@@ -213,6 +214,12 @@ std::vector<std::string> notes_for(const Input& in, OutFormat format, const Conv
   }
   if (format == OutFormat::torch && in.config().out_channels > 1) {
     notes.emplace_back("a PyTorch file cannot carry the classes' names and colours; a .safetensors does");
+  }
+  if (format == OutFormat::torch && in.file.metadata().contains(model::kFitKey)) {
+    notes.emplace_back(
+        "a PyTorch file cannot say that pictures were letterboxed in training, which predict then needs to "
+        "be "
+        "told; a .safetensors does");
   }
   for (std::string& note : model::notes_of(in.file, in.recognition)) notes.push_back(std::move(note));
   if (in.recognition.contents != Contents::trunk && !in.recognition.unexpected.empty()) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "api/make_backend.h"
+#include "api/merge.h"
 #include "api/picture.h"
 #include "core/default_model.h"
 #include "model/checkpoint.h"
@@ -61,16 +62,6 @@ class Workspaces {
   std::vector<std::unique_ptr<Workspace>> idle_;
 };
 
-// [h,w,K] -> [K,h,w]
-std::vector<float> to_planes(std::span<const float> values, std::size_t channels) {
-  if (channels == 1) return {values.begin(), values.end()};
-  std::vector<float> out(values.size());
-  const std::size_t plane = values.size() / channels;
-  for (std::size_t i = 0; i < plane; ++i)
-    for (std::size_t k = 0; k < channels; ++k) out[k * plane + i] = values[i * channels + k];
-  return out;
-}
-
 }  // namespace
 
 struct Segmenter::Impl {
@@ -78,11 +69,21 @@ struct Segmenter::Impl {
 
   InputSize size_of(const SegmentOptions& options) const;
   void check(std::span<const ImageView> pictures, const SegmentOptions& options) const;
+  /// A result that only says how it is made.
+  Segmentation blank(const ImageView& picture, const SegmentOptions& options) const;
   /// Everything up to the logits of pictures that the network sees at once.
   void compute(std::span<const ImageView> pictures, const SegmentOptions& options,
                std::span<Segmentation> results) const;
   /// What the caller asked for at the picture's own size, of the logits.
   void finish(const ImageView& picture, const SegmentOptions& options, Segmentation& result) const;
+  /// One pass over the whole picture: no variants, and no tiles or a tile that covers it.
+  bool is_one_pass(const ImageView& picture, const SegmentOptions& options) const;
+  Segmentation segment(const ImageView& picture, const SegmentOptions& options) const;
+  void finish_in_bands(const ImageView& picture, const SegmentOptions& options, const Segmentation& result,
+                       const UseBand& use) const;
+  /// Calls `use(merged)` with what several passes make of the picture.
+  template <class Use>
+  void with_passes(const ImageView& picture, const SegmentOptions& options, const Use& use) const;
   api::PlacedLogits placed(const ImageView& picture, const Segmentation& result) const {
     return {result.logits, result.channels, api::place(picture, result.logits_size, result.fit)};
   }
@@ -90,6 +91,9 @@ struct Segmenter::Impl {
     return info.channels == 1 ? api::Activation::sigmoid : api::Activation::softmax;
   }
   int threads() const { return ops::available_threads(wanted_threads); }
+  std::size_t batch_of(const SegmentOptions& options) const {
+    return static_cast<std::size_t>(options.batch == 0 ? info.batch : options.batch);
+  }
 
   model::Config config;
   SegmenterInfo info;
@@ -154,6 +158,13 @@ InputSize Segmenter::Impl::size_of(const SegmentOptions& o) const {
 void Segmenter::Impl::check(std::span<const ImageView> pictures, const SegmentOptions& options) const {
   const InputSize size = size_of(options);
   config.check_input(size.height, size.width);
+  for (const api::Variant& v : api::variants_of(options.augmentation)) {
+    const InputSize scaled = api::input_of(v, size);
+    config.check_input(scaled.height, scaled.width);
+  }
+  if (options.tiles) api::tile_size(*options.tiles, 1, 1, size);  // says what cannot be meant
+  if (options.official && (options.tiles || !options.augmentation.empty()))
+    throw UsageError("the reference's test.py has neither tiles nor augmentation");
   if (options.official && info.channels != 1) {
     throw UsageError(fmt::format(
         "the reference's test.py is defined for one foreground; this network has {} classes", info.channels));
@@ -175,30 +186,87 @@ void Segmenter::Impl::compute(std::span<const ImageView> pictures, const Segment
     Image& input = work->inputs[i];
     work->preparer.prepare(pictures[i], api::place(pictures[i], size, fit), options.pillow, input);
     inputs.push_back(input);
-    Segmentation& r = results[i];
-    r.width = pictures[i].width;
-    r.height = pictures[i].height;
-    r.channels = info.channels;
-    r.logits_size = size;
-    r.classes = classes;
-    r.official = options.official;
-    r.fit = fit;
-    r.precision = info.precision;
+    results[i] = blank(pictures[i], options);
   }
   backend->run(api::BackendInput(inputs), [&](const api::Logits& logits) {
     const std::size_t each = logits.values.size() / pictures.size();
     for (std::size_t i = 0; i < pictures.size(); ++i) {
       results[i].logits =
-          to_planes(logits.values.subspan(i * each, each), static_cast<std::size_t>(info.channels));
+          api::to_planes(logits.values.subspan(i * each, each), static_cast<std::size_t>(info.channels));
     }
   });
-  for (const Segmentation& r : results) {
-    if (!std::ranges::all_of(r.logits, [](float v) { return std::isfinite(v); })) {
-      throw WeightsError(
-          "the network's result holds NaN or infinity: with these weights its numbers grow past what float "
-          "holds; take an earlier checkpoint");
+  for (const Segmentation& r : results) api::check_finite(r.logits);
+}
+
+Segmentation Segmenter::Impl::blank(const ImageView& picture, const SegmentOptions& options) const {
+  Segmentation r;
+  r.width = picture.width;
+  r.height = picture.height;
+  r.channels = info.channels;
+  r.logits_size = size_of(options);
+  r.classes = classes;
+  r.official = options.official;
+  r.fit = options.fit.value_or(info.fit);
+  r.precision = info.precision;
+  return r;
+}
+
+bool Segmenter::Impl::is_one_pass(const ImageView& picture, const SegmentOptions& options) const {
+  if (!options.augmentation.empty()) return false;
+  if (!options.tiles) return true;
+  const auto [width, height] =
+      api::tile_size(*options.tiles, picture.width, picture.height, size_of(options));
+  return picture.width <= width && picture.height <= height;
+}
+
+template <class Use>
+void Segmenter::Impl::with_passes(const ImageView& picture, const SegmentOptions& options,
+                                  const Use& use) const {
+  api::Passes passes(*backend, {size_of(options), options.fit.value_or(info.fit), options.pillow,
+                                api::variants_of(options.augmentation), batch_of(options), info.channels});
+  api::MergeOptions how;
+  how.tile = {picture.width, picture.height};
+  how.activation = activation();
+  how.threads = threads();
+  if (options.tiles) {
+    const auto tile = api::tile_size(*options.tiles, picture.width, picture.height, size_of(options));
+    if (picture.width > tile.first || picture.height > tile.second) {
+      how.tile = tile;
+      how.overlap = options.tiles->overlap;
+      how.context = options.tiles->context;
     }
+    how.progress = options.tiles->progress;
   }
+  api::Merged merged(picture, passes, how);
+  use(merged);
+}
+
+Segmentation Segmenter::Impl::segment(const ImageView& picture, const SegmentOptions& options) const {
+  Segmentation result;
+  if (is_one_pass(picture, options)) {
+    compute({&picture, 1}, options, {&result, 1});
+    finish(picture, options, result);
+    if (options.tiles && options.tiles->progress) options.tiles->progress(1, 1);
+    return result;
+  }
+  result = blank(picture, options);
+  with_passes(picture, options, [&](api::Merged& merged) {
+    const std::size_t pixels =
+        static_cast<std::size_t>(result.width) * static_cast<std::size_t>(result.height);
+    api::Destination to;
+    if (options.output == SegmentOutput::ids) {
+      result.ids.resize(pixels);
+      result.confidence.resize(pixels);
+      to.ids = result.ids.data();
+      to.confidence = result.confidence.data();
+    } else {
+      result.probabilities.resize(pixels * static_cast<std::size_t>(result.channels));
+      to.probabilities = result.probabilities.data();
+      to.plane = static_cast<std::int64_t>(pixels);
+    }
+    merged.finish(0, result.height, to);
+  });
+  return result;
 }
 
 void Segmenter::Impl::finish(const ImageView& picture, const SegmentOptions& options,
@@ -208,7 +276,7 @@ void Segmenter::Impl::finish(const ImageView& picture, const SegmentOptions& opt
   if (options.output == SegmentOutput::ids) {
     result.ids.resize(pixels);
     result.confidence.resize(pixels);
-    api::finish_ids(logits, threads(), result.ids.data(), result.confidence.data());
+    api::finish_ids(logits, 0, result.height, threads(), result.ids.data(), result.confidence.data());
     return;
   }
   result.probabilities.resize(pixels * static_cast<std::size_t>(result.channels));
@@ -240,19 +308,19 @@ std::shared_ptr<const ClassTable> Segmenter::classes() const {
 }
 
 Segmentation Segmenter::segment(const ImageView& picture, const SegmentOptions& options) const {
-  const std::span one(&picture, 1);
-  impl_->check(one, options);
-  Segmentation result;
-  impl_->compute(one, options, {&result, 1});
-  impl_->finish(picture, options, result);
-  return result;
+  impl_->check({&picture, 1}, options);
+  return impl_->segment(picture, options);
 }
 
 std::vector<Segmentation> Segmenter::segment(std::span<const ImageView> pictures,
                                              const SegmentOptions& options) const {
   impl_->check(pictures, options);
-  const auto batch = static_cast<std::size_t>(options.batch == 0 ? impl_->info.batch : options.batch);
   std::vector<Segmentation> results(pictures.size());
+  if (options.tiles || !options.augmentation.empty()) {  // each fills batches by itself
+    for (std::size_t i = 0; i < pictures.size(); ++i) results[i] = impl_->segment(pictures[i], options);
+    return results;
+  }
+  const std::size_t batch = impl_->batch_of(options);
   for (std::size_t first = 0; first < pictures.size(); first += batch) {
     const std::size_t n = std::min(batch, pictures.size() - first);
     impl_->compute(pictures.subspan(first, n), options, std::span(results).subspan(first, n));
@@ -261,38 +329,109 @@ std::vector<Segmentation> Segmenter::segment(std::span<const ImageView> pictures
   return results;
 }
 
+namespace {
+
+// A band of a result, and its memory.
+class Band {
+ public:
+  Band(const Segmentation& result, SegmentOutput output)
+      : width_(result.width), channels_(result.channels), ids_only_(output == SegmentOutput::ids) {}
+
+  std::size_t row_bytes() const {
+    const auto w = static_cast<std::size_t>(width_);
+    return ids_only_ ? w * (sizeof(std::uint8_t) + sizeof(float))
+                     : w * static_cast<std::size_t>(channels_) * sizeof(float);
+  }
+  void reserve(int rows) {
+    const std::size_t pixels = static_cast<std::size_t>(width_) * static_cast<std::size_t>(rows);
+    values_.resize(ids_only_ ? pixels : pixels * static_cast<std::size_t>(channels_));
+    if (ids_only_) ids_.resize(pixels);
+  }
+  api::Destination destination(int rows) {
+    if (ids_only_) return {nullptr, 0, ids_.data(), values_.data()};
+    return {values_.data(), static_cast<std::int64_t>(width_) * rows, nullptr, nullptr};
+  }
+  std::span<float> probabilities(int rows) {
+    if (ids_only_) return {};
+    return std::span(values_).first(static_cast<std::size_t>(width_) * static_cast<std::size_t>(channels_) *
+                                    static_cast<std::size_t>(rows));
+  }
+  SegmentationBand view(int first, int rows) {
+    const std::size_t pixels = static_cast<std::size_t>(width_) * static_cast<std::size_t>(rows);
+    SegmentationBand b{first, rows, width_, channels_, probabilities(rows), {}, {}};
+    if (!ids_only_) return b;
+    b.ids = std::span(ids_).first(pixels);
+    b.confidence = std::span(values_).first(pixels);
+    return b;
+  }
+
+ private:
+  int width_, channels_;
+  bool ids_only_;
+  std::vector<float> values_;  // probabilities [K, rows, width], or confidence [rows, width]
+  std::vector<std::uint8_t> ids_;
+};
+
+int rows_in(std::size_t bytes, std::size_t row_bytes, int height) {
+  return static_cast<int>(std::clamp<std::size_t>(bytes / row_bytes, 1, static_cast<std::size_t>(height)));
+}
+
+}  // namespace
+
+// Bands of one pass, of logits that are there.
+void Segmenter::Impl::finish_in_bands(const ImageView& picture, const SegmentOptions& options,
+                                      const Segmentation& result, const UseBand& use) const {
+  const api::PlacedLogits logits = placed(picture, result);
+  Band band(result, options.output);
+  const int rows = rows_in(kBandBytes, band.row_bytes(), picture.height);
+  band.reserve(rows);
+  const auto for_each_band = [&](const auto& visit) {
+    for (int first = 0; first < picture.height; first += rows) {
+      const int n = std::min(rows, picture.height - first);
+      const api::Destination to = band.destination(n);
+      if (to.ids != nullptr) {
+        api::finish_ids(logits, first, first + n, threads(), to.ids, to.confidence);
+      } else {
+        api::finish_rows(logits, activation(), first, first + n, threads(), to.probabilities);
+      }
+      visit(first, n);
+    }
+  };
+  const bool stretches = options.official && options.output == SegmentOutput::probabilities;
+  api::Range range{INFINITY, -INFINITY};  // the stretch needs to know all rows before the first is given
+  if (stretches) {
+    for_each_band([&](int, int n) {
+      const api::Range r = api::range_of(band.probabilities(n));
+      range = {std::min(range.min, r.min), std::max(range.max, r.max)};
+    });
+  }
+  for_each_band([&](int first, int n) {
+    if (stretches) api::stretch(band.probabilities(n), range);
+    use(band.view(first, n));
+  });
+}
+
 void Segmenter::segment_in_bands(const ImageView& picture, const SegmentOptions& options,
                                  const UseBand& use) const {
   if (!use) throw UsageError("nobody takes the bands");
   const std::span one(&picture, 1);
   impl_->check(one, options);
-  Segmentation result;
-  impl_->compute(one, options, {&result, 1});
-  const api::PlacedLogits logits = impl_->placed(picture, result);
-  const std::size_t row_bytes =
-      static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(result.channels) * sizeof(float);
-  const int rows = static_cast<int>(
-      std::clamp<std::size_t>(kBandBytes / row_bytes, 1, static_cast<std::size_t>(picture.height)));
-  std::vector<float> band(row_bytes / sizeof(float) * static_cast<std::size_t>(rows));
-  const auto for_each_band = [&](const auto& visit) {
+  if (impl_->is_one_pass(picture, options)) {
+    Segmentation result;
+    impl_->compute(one, options, {&result, 1});
+    impl_->finish_in_bands(picture, options, result, use);
+    if (options.tiles && options.tiles->progress) options.tiles->progress(1, 1);
+    return;
+  }
+  impl_->with_passes(picture, options, [&](api::Merged& merged) {
+    Band band(impl_->blank(picture, options), options.output);
+    const int rows = merged.band_rows(band.row_bytes());
+    band.reserve(rows);
     for (int first = 0; first < picture.height; first += rows) {
       const int n = std::min(rows, picture.height - first);
-      const std::span<float> values =
-          std::span(band).first(row_bytes / sizeof(float) * static_cast<std::size_t>(n));
-      api::finish_rows(logits, impl_->activation(), first, first + n, impl_->threads(), values.data());
-      visit(first, n, values);
+      merged.finish(first, first + n, band.destination(n));
+      use(band.view(first, n));
     }
-  };
-  api::Range range{INFINITY, -INFINITY};  // the stretch needs to know all rows before the first is given
-  if (options.official) {
-    for_each_band([&](int, int, std::span<const float> values) {
-      const api::Range r = api::range_of(values);
-      range = {std::min(range.min, r.min), std::max(range.max, r.max)};
-    });
-  }
-  for_each_band([&](int first, int n, std::span<float> values) {
-    if (options.official) api::stretch(values, range);
-    use({first, n, picture.width, result.channels, values});
   });
 }
 

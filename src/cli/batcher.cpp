@@ -1,6 +1,7 @@
 #include "batcher.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace sam2unet::cli {
 
@@ -18,14 +19,27 @@ Segmentation Batcher::segment(const ImageView& picture) {
     requests.assign(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(n));
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(n));
     lock.unlock();
+    const auto start = std::chrono::steady_clock::now();
     run(requests);
     lock.lock();
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    pictures_ += requests.size();
     for (Request* r : requests) r->done = true;
     busy_ = false;
     changed_.notify_all();
   }
   if (own.failure) std::rethrow_exception(own.failure);
   return std::move(own.result);
+}
+
+double Batcher::seconds() const {
+  const std::lock_guard lock(mutex_);
+  return seconds_;
+}
+
+std::size_t Batcher::pictures() const {
+  const std::lock_guard lock(mutex_);
+  return pictures_;
 }
 
 void Batcher::run(std::vector<Request*>& requests) {

@@ -23,6 +23,9 @@ class Batcher {
 
   /// From several threads at once. Throws what segmenting this picture alone throws.
   Segmentation segment(const ImageView& picture);
+  /// Spent with the network so far, and on how many pictures.
+  double seconds() const;
+  std::size_t pictures() const;
 
  private:
   struct Request {
@@ -37,10 +40,12 @@ class Batcher {
   const Segmenter& segmenter_;
   SegmentOptions options_;
   const std::size_t batch_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Request*> waiting_;
   bool busy_ = false;
+  double seconds_ = 0.0;
+  std::size_t pictures_ = 0;
 };
 
 }  // namespace sam2unet::cli

@@ -13,16 +13,19 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string describe(const Picture& picture, const ResultOptions& options, const Image& ids) {
+std::vector<ClassRegion> regions(const Picture& picture, const ResultOptions& options, const ImageView& ids,
+                                 RegionKind kind) {
+  const RegionOptions how{.kind = kind, .tolerance = options.simplify};
+  if (picture.canvas) return class_regions(ids, ImageView(picture.canvas->confidence), options.shown, how);
+  return class_regions(ids, picture.result.confidence, options.shown, how);
+}
+
+std::string describe(const Picture& picture, const ResultOptions& options, const ImageView& ids) {
   const Segmentation& s = picture.result;
   const double pixels = static_cast<double>(s.width) * s.height;
-  const std::vector<ClassRegion> classes =
-      class_regions(ids, s.confidence, options.shown, {.tolerance = options.simplify});
+  const std::vector<ClassRegion> classes = regions(picture, options, ids, RegionKind::classes);
   std::vector<ClassRegion> parts;
-  if (options.instances) {
-    parts = class_regions(ids, s.confidence, options.shown,
-                          {.kind = RegionKind::instances, .tolerance = options.simplify});
-  }
+  if (options.instances) parts = regions(picture, options, ids, RegionKind::instances);
   Json json;
   json["input"] = picture.input.name();
   json["width"] = s.width;
@@ -46,14 +49,15 @@ std::string describe(const Picture& picture, const ResultOptions& options, const
 }  // namespace
 
 std::vector<std::byte> encode_class_result(const Picture& picture, const ResultOptions& options, Save save) {
-  const Image ids = picture.result.to_ids();
+  const Image own = picture.canvas ? Image() : picture.result.to_ids();
+  const ImageView ids = picture.canvas ? picture.canvas->ids : own;
   switch (save) {
     case Save::map:
       return encode_class_png(ids, *options.table);
     case Save::mask:
       return encode_png(class_mask(ids, options.shown));
     case Save::overlay:
-      return encode_png(draw_class_overlay(picture.pixels, ids, *options.table, options.shown));
+      return encode_class_overlay_png(picture.pixels, ids, *options.table, options.shown);
     case Save::cutout:
       return encode_png(
           cut_out(picture.pixels, class_mask(ids, options.shown), {.clean_edges = options.clean_edges}),

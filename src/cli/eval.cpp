@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,15 +50,10 @@ EmptyPolicy policy_of(const std::string& name) {
   return name == "one-if-correct" ? EmptyPolicy::one_if_correct : EmptyPolicy::paper;
 }
 
-std::vector<Evaluation> evaluate_model(const EvalArguments& a, const Predictor& predictor) {
-  EvaluateOptions options = a.options;
-  options.name = name_of_model(a);
-  std::vector<Evaluation> all;
-  all.push_back(with_progress(options, [&](const EvaluateOptions& o) {
+std::vector<Evaluation> evaluate_model(const EvalArguments& a, const std::shared_ptr<EvalModel>& model) {
+  return evaluate_ways<Evaluation>(a, model, [&](const Predictor& predictor, const EvaluateOptions& o) {
     return with_hints({"images", "image"}, {"gt", "gt"}, [&] { return evaluate(predictor, a.truths, o); });
-  }));
-  say(all.back());
-  return all;
+  });
 }
 
 void run(EvalArguments& a) {
@@ -83,21 +79,20 @@ void run(EvalArguments& a) {
   const std::vector<TableColumn> columns = table_columns(a.protocol);
   const PublishedResult* published = published_for(a);
   const std::vector<Method> methods = methods_of(a);
-  Predictor predictor;
-  if (model) predictor = [model](const ImageView& picture) { return (*model)(picture); };
   const std::vector<Evaluation> all =
-      predictor
-          ? evaluate_model(a, predictor)
-          : evaluate_folders<Evaluation>(a, methods, [&](const fs::path& folder, const EvaluateOptions& o) {
-              return with_hints({"pred", "pred"}, {"gt", "gt"},
-                                [&] { return evaluate(folder, a.truths, o); });
-            });
+      model ? evaluate_model(a, model)
+            : evaluate_folders<Evaluation>(a, methods, [&](const fs::path& folder, const EvaluateOptions& o) {
+                return with_hints({"pred", "pred"}, {"gt", "gt"},
+                                  [&] { return evaluate(folder, a.truths, o); });
+              });
 
   const bool to_stdout = a.json == "-" || a.csv == "-" || a.dataset_csv == "-" || a.html == "-";
   if (!to_stdout) {
     print_scores(all, columns, published);
     print_notes(all, published);
     if (a.worst > 0) print_worst(all, a.worst_by, a.worst);
+    if (all.size() == 2 && model && model->compares())
+      print_gains(paired_gains(all[0], all[1]), columns, a, *model);
   }
   write_result(a.json, a.json.empty() ? "" : to_json(all));
   write_result(a.csv, a.csv.empty() ? "" : images_csv(all));
@@ -108,10 +103,11 @@ void run(EvalArguments& a) {
     report.protocol = a.protocol == "all" ? "common" : a.protocol;
     report.published = published;
     report.worst_by = a.worst_by;
-    report.predictor = predictor;
+    report.predictor = predictor_of(model, Way::asked);
     report.apply_exif_orientation = a.options.apply_exif_orientation;
     if (a.worst > 0) report.worst = a.worst;
-    write_result(a.html, to_html(all, report));
+    // Pictures are made again as asked for.
+    write_result(a.html, to_html(std::span(all).first(model ? 1 : all.size()), report));
   }
   if (std::any_of(all.begin(), all.end(), [](const Evaluation& e) { return !e.failures.empty(); }))
     throw Failed{};
@@ -143,6 +139,7 @@ void add_eval(CLI::App& app) {
                 "trained at, else 352");
   add_device_options(*c, a->device, a->precision);
   add_batch_options(*c, a->batch, a->fit);
+  add_pass_options(*c, a->passes);
   c->add_flag("--official", a->official, "predict as the reference's test.py");
   c->add_option("--name", a->name, "name of the method (default: the folder's or the checkpoint's)");
   c->add_option("--protocol", a->protocol, "columns of that field's tables")
@@ -186,11 +183,12 @@ void add_eval(CLI::App& app) {
       "  sam2unet eval --pred ours=out --pred other=maps --gt CAMO/gt --protocol cod --paper --html "
       "report.html\n"
       "  sam2unet eval --weights mine.safetensors --images CAMO/image --gt CAMO/gt --json scores.json\n"
+      "  sam2unet eval --images CAMO/image --gt CAMO/gt --tta hflip     whether it helps, and what it costs\n"
       "  sam2unet eval --classes road.toml --pred out --gt test/mask --html report.html\n"
       "FILE may be - for standard output; the table is then not printed.");
   c->callback([a, c] {
-    for (const char* option :
-         {"--weights", "--size", "--official", "--device", "--precision", "--batch", "--fit"})
+    for (const char* option : {"--weights", "--size", "--official", "--device", "--precision", "--batch",
+                               "--fit", "--tile", "--overlap", "--tile-context", "--tta"})
       a->predicting_given = a->predicting_given || c->count(option) > 0;
     run(*a);
   });

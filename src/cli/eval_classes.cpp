@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "commands.h"
 #include "eval_shared.h"
@@ -86,16 +87,18 @@ std::vector<ClassEvaluation> evaluate_masks(const EvalArguments& a, const ClassT
 }
 
 std::vector<ClassEvaluation> evaluate_model(const EvalArguments& a, const ClassTable& table,
-                                            const Predictor& predictor) {
-  EvaluateOptions options = a.options;
-  options.name = name_of_model(a);
-  std::vector<ClassEvaluation> all;
-  all.push_back(with_progress(options, [&](const EvaluateOptions& o) {
+                                            const std::shared_ptr<EvalModel>& model) {
+  return evaluate_ways<ClassEvaluation>(a, model, [&](const Predictor& predictor, const EvaluateOptions& o) {
     return with_hints({"images", "image"}, {"gt", "gt"},
                       [&] { return evaluate_classes(predictor, a.truths, table, o); });
-  }));
-  say(all.back());
-  return all;
+  });
+}
+
+// The means over pictures, with and without background.
+std::vector<TableColumn> gain_columns() {
+  std::vector<TableColumn> out;
+  for (const std::string& key : class_image_keys()) out.push_back({key, key});
+  return out;
 }
 
 }  // namespace
@@ -109,11 +112,12 @@ void run_class_eval(const EvalArguments& a, const std::shared_ptr<EvalModel>& mo
     throw UsageError(
         fmt::format("--worst-by {}: with --classes use one of {}", worst_by, fmt::join(keys, ", ")));
   }
-  const Predictor predictor =
-      model ? Predictor([model](const ImageView& picture) { return (*model)(picture); }) : Predictor();
-  const std::vector<ClassEvaluation> all =
-      model ? evaluate_model(a, table, predictor) : evaluate_masks(a, table);
-  if (a.json != "-" && a.csv != "-" && a.dataset_csv != "-" && a.html != "-") print(all, a, worst_by);
+  const std::vector<ClassEvaluation> all = model ? evaluate_model(a, table, model) : evaluate_masks(a, table);
+  if (a.json != "-" && a.csv != "-" && a.dataset_csv != "-" && a.html != "-") {
+    print(all, a, worst_by);
+    if (all.size() == 2 && model && model->compares())
+      print_gains(paired_gains(all[0], all[1]), gain_columns(), a, *model);
+  }
   write_result(a.json, a.json.empty() ? "" : to_json(all));
   write_result(a.csv, a.csv.empty() ? "" : images_csv(all));
   write_result(a.dataset_csv, a.dataset_csv.empty() ? "" : dataset_csv(all));
@@ -121,9 +125,9 @@ void run_class_eval(const EvalArguments& a, const std::shared_ptr<EvalModel>& mo
     ReportOptions report;
     report.title = "Evaluation on " + fs::path(a.truths).lexically_normal().string();
     report.apply_exif_orientation = a.options.apply_exif_orientation;
-    report.predictor = predictor;
+    report.predictor = predictor_of(model, Way::asked);
     if (a.worst > 0) report.worst = a.worst;
-    write_result(a.html, to_html(all, report));
+    write_result(a.html, to_html(std::span(all).first(model ? 1 : all.size()), report));
   }
   if (std::any_of(all.begin(), all.end(), [](const ClassEvaluation& e) { return !e.failures.empty(); }))
     throw Failed{};

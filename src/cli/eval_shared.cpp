@@ -1,11 +1,16 @@
 #include "eval_shared.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "class_choice.h"
 #include "outputs.h"
 #include "sam2unet/errors.h"
 #include "size.h"
+#include "tables.h"
 
 namespace sam2unet::cli {
 
@@ -48,8 +53,9 @@ void check(const EvalArguments& a) {
   }
   if (!a.predictions.empty() && a.predicting_given) {
     throw UsageError(
-        "--pred scores maps that are there; --weights, --size, --official, --device and --precision are for "
-        "predicting: leave one out");
+        "--pred scores maps that are there; --weights, --size, --official, --device, --tile, --tta and the "
+        "like "
+        "are for predicting: leave one out");
   }
   if (a.predictions.size() > 1 && !a.name.empty())
     throw UsageError("--name names one method; name several with --pred NAME=DIR");
@@ -68,14 +74,51 @@ EvalModel::EvalModel(const EvalArguments& a)
   if (classes_) options.output = SegmentOutput::ids;
   if (classes_ && a.official)
     throw UsageError("--official is of one foreground; these weights have several classes");
-  batcher_ = std::make_unique<Batcher>(segmenter_, options, batch_);
+  apply(a.passes, options);
+  asked_ = std::make_unique<Batcher>(segmenter_, options, batch_);
+  if (a.passes.any()) {
+    options.tiles.reset();
+    options.augmentation = {};
+    plain_ = std::make_unique<Batcher>(segmenter_, options, batch_);
+  }
   for (const std::string& note : segmenter_.notes())
     std::fprintf(stderr, "sam2unet: note: %s\n", note.c_str());
 }
 
-Image EvalModel::operator()(const ImageView& picture) {
-  const Segmentation result = batcher_->segment(picture);
+Image EvalModel::predict(const ImageView& picture, Way way) {
+  Batcher& batcher = way == Way::plain && plain_ ? *plain_ : *asked_;
+  const Segmentation result = batcher.segment(picture);
   return classes_ ? result.to_ids() : result.to_gray();
+}
+
+double EvalModel::cost_factor() const {
+  const auto each = [](const Batcher& b) {
+    return b.pictures() == 0 ? 0.0 : b.seconds() / static_cast<double>(b.pictures());
+  };
+  return plain_ && each(*plain_) > 0.0 ? each(*asked_) / each(*plain_) : 1.0;
+}
+
+Predictor predictor_of(const std::shared_ptr<EvalModel>& model, Way way) {
+  if (!model) return {};
+  return [model, way](const ImageView& picture) { return model->predict(picture, way); };
+}
+
+void print_gains(const std::vector<Gain>& gains, const std::vector<TableColumn>& columns,
+                 const EvalArguments& a, const EvalModel& model) {
+  std::vector<Row> rows{{"mean over pictures", "one pass", "as asked", "gain", "95 %"}};
+  const auto signed_number = [](double v) { return (v > 0 ? "+" : "") + fmt::format("{:.4f}", v); };
+  for (const TableColumn& column : columns) {
+    const auto gain =
+        std::find_if(gains.begin(), gains.end(), [&](const Gain& g) { return g.key == column.key; });
+    if (gain == gains.end()) continue;
+    rows.push_back(
+        {column.title, number(gain->without), number(gain->with), signed_number(gain->difference),
+         std::isnan(gain->low) ? "" : signed_number(gain->low) + " to " + signed_number(gain->high)});
+  }
+  fmt::print("\ngain of {} over one pass\n", describe(a.passes));
+  print_table(rows);
+  fmt::print("a picture takes {:.1f} times as long\n", model.cost_factor());
+  std::fflush(stdout);
 }
 
 std::string name_of_model(const EvalArguments& a) {

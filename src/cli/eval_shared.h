@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "batcher.h"
+#include "passes.h"
 #include "progress.h"
 #include "sam2unet/evaluate.h"
+#include "sam2unet/gain.h"
 #include "sam2unet/segmenter.h"
 
 namespace sam2unet::cli {
@@ -22,6 +24,7 @@ struct EvalArguments {
   Precision precision = Precision::automatic;
   int batch = 0;
   std::string fit;
+  PassArguments passes;
   bool predicting_given = false;  // an option that is for predicting only
   std::size_t worst = 0;
   bool paper_given = false;
@@ -38,23 +41,35 @@ struct Method {
 std::vector<Method> methods_of(const EvalArguments& a);
 /// Everything that can be wrong with the arguments is said before hours of work.
 void check(const EvalArguments& a);
+/// How a model predicts.
+enum class Way {
+  asked,  ///< with the tiles and variants that were asked for
+  plain,  ///< in one pass, to compare with
+};
 /// Predicts with all cores, a batch at a time; the threads that wait decode and score other pictures.
 class EvalModel {
  public:
   /// UsageError if --classes does not fit the weights.
   explicit EvalModel(const EvalArguments& a);
   /// A map, or ids of classes.
-  Image operator()(const ImageView& picture);
+  Image predict(const ImageView& picture, Way way);
   std::size_t batch() const { return batch_; }
   /// The classes to score; nullptr of one foreground.
   const std::shared_ptr<const ClassTable>& classes() const { return classes_; }
+  /// Whether there is anything to compare.
+  bool compares() const { return plain_ != nullptr; }
+  /// How much longer a picture takes as asked for than in one pass.
+  double cost_factor() const;
 
  private:
   Segmenter segmenter_;
   std::shared_ptr<const ClassTable> classes_;
   std::size_t batch_;
-  std::unique_ptr<Batcher> batcher_;
+  std::unique_ptr<Batcher> asked_, plain_;
 };
+/// A predictor that keeps the model alive; none without one.
+Predictor predictor_of(const std::shared_ptr<EvalModel>& model, Way way);
+
 /// What a model's results are called: --name, or the weights' file.
 std::string name_of_model(const EvalArguments& a);
 
@@ -83,6 +98,27 @@ auto with_progress(EvaluateOptions options, const Score& score) {
   };
   return score(options);
 }
+
+/// `score(predictor, options)` of the model, and where it runs otherwise than in one pass, that too: as asked
+/// for first.
+template <class AnyEvaluation, class Score>
+std::vector<AnyEvaluation> evaluate_ways(const EvalArguments& a, const std::shared_ptr<EvalModel>& model,
+                                         const Score& score) {
+  std::vector<AnyEvaluation> all;
+  for (const Way way : {Way::asked, Way::plain}) {
+    if (way == Way::plain && !model->compares()) break;
+    EvaluateOptions options = a.options;
+    options.name = name_of_model(a);
+    if (model->compares()) options.name += way == Way::plain ? ", one pass" : ", " + describe(a.passes);
+    all.push_back(
+        with_progress(options, [&](const EvaluateOptions& o) { return score(predictor_of(model, way), o); }));
+    say(all.back());
+  }
+  return all;
+}
+/// What tiles and variants bring and cost. `keys` are shown under `titles`.
+void print_gains(const std::vector<Gain>& gains, const std::vector<TableColumn>& columns,
+                 const EvalArguments& a, const EvalModel& model);
 
 /// `score(folder, options)` for every method.
 template <class AnyEvaluation, class Score>

@@ -93,6 +93,8 @@ void run(const Arguments& a) {
     std::printf("%s x %lld  ", dtype.c_str(), static_cast<long long>(n));
   if (const auto it = i.metadata.find("input_size"); it != i.metadata.end())
     std::printf("\ntrained at  %s", it->second.c_str());
+  if (const auto it = i.metadata.find("fit"); it != i.metadata.end())
+    std::printf("\nfit         %s", it->second.c_str());
   std::printf("\nusable for  %s\n", i.usable_for.c_str());
   print_some("missing", i.missing);
   print_some("misshapen", i.misshapen);

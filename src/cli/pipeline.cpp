@@ -130,13 +130,10 @@ void Pipeline::segment_alone(Item& item) {
 
 void Pipeline::segment(std::span<Item> items) {
   const Stopwatch watch;
-  std::vector<ImageView> pictures;
-  for (const Item& item : items) pictures.push_back(item.picture.pixels);
-  auto results = stages_.segment(pictures);
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    items[i].picture.result = std::move(results[i]);
-    items[i].picture.seconds += watch.seconds() / static_cast<double>(items.size());
-  }
+  std::vector<Picture*> pictures;
+  for (Item& item : items) pictures.push_back(&item.picture);
+  stages_.segment(pictures);
+  for (Item& item : items) item.picture.seconds += watch.seconds() / static_cast<double>(items.size());
 }
 
 void Pipeline::deliver_all() {

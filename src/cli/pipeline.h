@@ -27,9 +27,8 @@ struct Outcome {
 
 struct Stages {
   std::function<void(Picture&)> decode;  // in several threads: of its input, all but the result
-  // In the calling thread: it uses all cores by itself. As many results as pictures, which are a batch at
-  // most.
-  std::function<std::vector<Segmentation>(std::span<const ImageView>)> segment;
+  // In the calling thread: it uses all cores by itself. Gives a batch of pictures, at most, their results.
+  std::function<void(std::span<Picture* const>)> segment;
   std::function<Outcome(const Picture&, std::size_t)> deliver;  // in several threads; the index of the input
   std::function<void(const Outcome&)> report;                   // one at a time, in the order of the inputs
 };

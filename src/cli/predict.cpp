@@ -17,6 +17,7 @@
 #include "class_choice.h"
 #include "commands.h"
 #include "device.h"
+#include "passes.h"
 #include "pipeline.h"
 #include "progress.h"
 #include "sam2unet/errors.h"
@@ -41,6 +42,7 @@ struct Arguments {
   int pillow = 12;
   int batch = 0;
   std::string fit;  // empty: as the weights were trained
+  PassArguments passes;
   bool recursive = false;
   bool verbose = false;
   ResultOptions results;
@@ -163,6 +165,7 @@ class Prediction {
     options_.official = a.results.official;
     if (!a.fit.empty()) options_.fit = parse_fit(a.fit);
     options_.pillow = a.pillow == 13 ? PillowVersion::v13 : PillowVersion::v12;
+    apply(a.passes, options_);
   }
 
   void run() {
@@ -180,8 +183,9 @@ class Prediction {
     Progress progress(total_, "pictures");
     const int batch = args_.batch == 0 ? segmenter.info().batch : args_.batch;
     options_.batch = batch;
-    Pipeline pipeline(std::move(inputs.pictures), stages(segmenter, progress),
-                      static_cast<std::size_t>(batch));
+    Pipeline pipeline(
+        std::move(inputs.pictures), stages(segmenter, progress),
+        options_.tiles ? 1 : static_cast<std::size_t>(batch));  // a picture's tiles fill batches
     {
       const Interruptible guard(pipeline);
       pipeline.run();
@@ -214,8 +218,12 @@ class Prediction {
   Stages stages(const Segmenter& segmenter, Progress& progress) {
     return {
         [this](Picture& picture) { decode(picture); },
-        [this, &segmenter](std::span<const ImageView> pictures) {
-          return segmenter.segment(pictures, options_);
+        [this, &segmenter, &progress](std::span<Picture* const> pictures) {
+          if (options_.tiles) {
+            for (Picture* p : pictures) segment_tiles(segmenter, progress, *p);
+          } else {
+            segment(segmenter, pictures);
+          }
         },
         [this](const Picture& p, std::size_t index) {
           return target_.to_stdout ? encode(p) : write(p, stems_[index]);
@@ -238,6 +246,31 @@ class Prediction {
     if (!info.deep) return;
     const std::lock_guard lock(mutex_);
     deep_.push_back(input.name());
+  }
+
+  void segment(const Segmenter& segmenter, std::span<Picture* const> pictures) const {
+    std::vector<ImageView> views;
+    for (const Picture* p : pictures) views.push_back(p->pixels);
+    auto results = segmenter.segment(views, options_);
+    for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i]->result = std::move(results[i]);
+  }
+
+  // Of a picture of any size: what is kept is a byte or two per pixel.
+  void segment_tiles(const Segmenter& segmenter, Progress& progress, Picture& picture) const {
+    SegmentOptions options = options_;
+    options.tiles->progress = [&](std::size_t done, std::size_t total) {
+      if (total > 1) progress.within(done, total, "tiles");
+    };
+    picture.canvas =
+        segment_to_canvas(segmenter, picture.pixels, options,
+                          {args_.results.saves, args_.results.threshold, args_.results.instances});
+    picture.result.width = picture.pixels.width;
+    picture.result.height = picture.pixels.height;
+    picture.result.channels = segmenter.info().channels;
+    const auto& saves = args_.results.saves;
+    const bool is_shown = std::any_of(saves.begin(), saves.end(),
+                                      [](Save s) { return s == Save::overlay || s == Save::cutout; });
+    if (!is_shown) picture.pixels = {};
   }
 
   Outcome encode(const Picture& p) const {
@@ -379,6 +412,7 @@ void add_predict(CLI::App& app) {
       ->type_name("N");
   add_device_options(*c, a->device, a->precision);
   add_batch_options(*c, a->batch, a->fit);
+  add_pass_options(*c, a->passes);
   c->add_flag("--official", a->results.official,
               "as the reference's test.py: ignore EXIF, stretch each map from 0 to 1, truncate to 8 bits");
   c->add_option("--pillow", a->pillow, "resize as this version of Pillow")
@@ -402,6 +436,7 @@ void add_predict(CLI::App& app) {
       "  find . -name '*.jpg' | sam2unet predict - -o out --save json\n"
       "  sam2unet predict a.jpg -o out --weights road.safetensors --class car,bus --save overlay,json "
       "--instances\n"
+      "  sam2unet predict aerial.tif -o out --tile 1500 --tile-context 0.3\n"
       "  sam2unet predict a.jpg -o map.png                       one picture, one file\n"
       "  sam2unet predict - < a.jpg > map.png                    one picture through a pipe\n"
       "The names of the files written are listed on standard output where that is no terminal.\n"

@@ -49,7 +49,16 @@ Progress::~Progress() {
 void Progress::advance(std::size_t count) {
   const std::lock_guard lock(mutex_);
   done_ += count;
+  parts_ = 0;
   if (Clock::now() - drawn_ >= kRedrawEvery || done_ == total_) draw();
+}
+
+void Progress::within(std::size_t done, std::size_t total, const std::string& unit) {
+  const std::lock_guard lock(mutex_);
+  part_ = done;
+  parts_ = total;
+  part_unit_ = unit;
+  if (Clock::now() - drawn_ >= kRedrawEvery) draw();
 }
 
 void Progress::say(const std::string& line) {
@@ -84,19 +93,23 @@ void Progress::erase() {
 }
 
 void Progress::draw() {
-  if (!terminal_ || finished_ || total_ < 2) return;
+  if (!terminal_ || finished_ || (total_ < 2 && parts_ < 2)) return;
   drawn_ = Clock::now();
-  const double rate = static_cast<double>(done_) / std::max(seconds(), 1e-3);
-  std::string text = fmt::format(" {}/{} {}", done_, total_, unit_);
-  if (done_ > 0) {
-    text += fmt::format("  {:.{}f}/s  {} left", rate, rate < 10 ? 2 : 0,
-                        clock_text(static_cast<double>(total_ - std::min(done_, total_)) / rate));
+  const double done = static_cast<double>(done_) +
+                      (parts_ == 0 ? 0.0 : static_cast<double>(part_) / static_cast<double>(parts_));
+  const double rate = done / std::max(seconds(), 1e-3);
+  std::string text = total_ < 2 ? std::string() : fmt::format(" {}/{} {}", done_, total_, unit_);
+  if (parts_ > 0) text += fmt::format("{} {}/{} {}", text.empty() ? "" : ",", part_, parts_, part_unit_);
+  if (done_ > 0 && total_ > 1) text += fmt::format("  {:.{}f}/s", rate, rate < 10 ? 2 : 0);
+  if (done > 0) {
+    text += fmt::format("  {} left", clock_text(std::max(static_cast<double>(total_) - done, 0.0) / rate));
   }
   const std::size_t width = terminal_width();
   constexpr std::size_t kLongestBar = 40;
   const std::size_t room = width > text.size() + 4 ? width - text.size() - 4 : 0;
   const std::size_t bar = std::min(room, kLongestBar);
-  const std::size_t full = total_ == 0 ? bar : bar * std::min(done_, total_) / total_;
+  const double share = total_ == 0 ? 1.0 : std::min(done / static_cast<double>(total_), 1.0);
+  const auto full = static_cast<std::size_t>(static_cast<double>(bar) * share);
   std::fprintf(stderr, "\r\033[K[%s%s]%s", std::string(full, '#').c_str(),
                std::string(bar - full, '.').c_str(), text.c_str());
   std::fflush(stderr);

@@ -21,6 +21,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void advance(std::size_t count = 1);
+  /// Of the next of these, `done` parts of `total` are done; shown until it is, however few things there are.
+  void within(std::size_t done, std::size_t total, const std::string& unit);
   /// A line on stderr that does not collide with the bar. Also where there is no terminal.
   void say(const std::string& line);
   /// Lines on stdout that do not collide with the bar; FileError if they cannot be written.
@@ -42,6 +44,8 @@ class Progress {
   const std::chrono::steady_clock::time_point start_;
   std::chrono::steady_clock::time_point drawn_;
   std::size_t done_ = 0;
+  std::size_t part_ = 0, parts_ = 0;  // of the next one
+  std::string part_unit_;
   bool visible_ = false;
   bool finished_ = false;
 };

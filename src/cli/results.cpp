@@ -1,5 +1,6 @@
 #include "results.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -14,22 +15,49 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The connected parts of the one foreground.
-Json instances_json(const Segmentation& r, const ResultOptions& options) {
-  Image ids = threshold_map(r.map(), r.width, r.height, options.threshold);
-  for (auto& v : ids.pixels) v = v != 0 ? 1 : 0;
-  constexpr std::array kForeground = {1};
-  Json out = Json::array();
-  for (const ClassRegion& part : class_regions(
-           ids, r.map(), kForeground, {.kind = RegionKind::instances, .tolerance = options.simplify})) {
-    out.push_back(region_json(part, static_cast<double>(r.width) * r.height));
+// The map in 8 bits, the mask and its measures: those that are there, or made of the probabilities.
+class Foreground {
+ public:
+  Foreground(const Picture& picture, const ResultOptions& options) : picture_(picture), options_(options) {}
+
+  ImageView gray() {
+    if (picture_.canvas) return picture_.canvas->gray;
+    gray_ = picture_.result.to_gray();
+    return gray_;
   }
-  return out;
-}
+  ImageView mask() {
+    if (picture_.canvas) return picture_.canvas->mask;
+    const Segmentation& r = picture_.result;
+    mask_ = threshold_map(r.map(), r.width, r.height, options_.threshold);
+    return mask_;
+  }
+  MaskSummary summary() const {
+    if (picture_.canvas) return picture_.canvas->summary;
+    const Segmentation& r = picture_.result;
+    return summarize_map(r.map(), r.width, r.height, options_.threshold);
+  }
+  std::vector<ClassRegion> instances() {
+    Image ids(picture_.result.width, picture_.result.height, 1);
+    const ImageView inside = mask();
+    for (int y = 0; y < ids.height; ++y) {
+      std::transform(inside.row(y), inside.row(y) + ids.width, ids.row(y),
+                     [](std::uint8_t v) { return static_cast<std::uint8_t>(v != 0 ? 1 : 0); });
+    }
+    constexpr std::array kForeground = {1};
+    const RegionOptions how{.kind = RegionKind::instances, .tolerance = options_.simplify};
+    if (picture_.canvas) return class_regions(ids, ImageView(picture_.canvas->gray), kForeground, how);
+    return class_regions(ids, picture_.result.map(), kForeground, how);
+  }
+
+ private:
+  const Picture& picture_;
+  const ResultOptions& options_;
+  Image gray_, mask_;
+};
 
 std::string describe(const Picture& picture, const ResultOptions& options) {
+  Foreground foreground(picture, options);
   const Segmentation& r = picture.result;
-  const MaskSummary summary = summarize_map(r.map(), r.width, r.height, options.threshold);
   const double pixels = static_cast<double>(r.width) * r.height;
   Json json;
   json["input"] = picture.input.name();
@@ -37,10 +65,13 @@ std::string describe(const Picture& picture, const ResultOptions& options) {
   json["height"] = r.height;
   json["official"] = options.official;
   json["threshold"] = options.threshold;
-  json.update(summary_json(summary, pixels));
-  json["polygons"] = polygons_json(
-      mask_polygons(threshold_map(r.map(), r.width, r.height, options.threshold), options.simplify));
-  if (options.instances) json["instances"] = instances_json(r, options);
+  json.update(summary_json(foreground.summary(), pixels));
+  json["polygons"] = polygons_json(mask_polygons(foreground.mask(), options.simplify));
+  if (options.instances) {
+    Json parts = Json::array();
+    for (const ClassRegion& part : foreground.instances()) parts.push_back(region_json(part, pixels));
+    json["instances"] = std::move(parts);
+  }
   json["seconds"] = std::round(picture.seconds * 1e4) / 1e4;
   // A path need not be UTF-8, but JSON must be.
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -49,18 +80,17 @@ std::string describe(const Picture& picture, const ResultOptions& options) {
 }  // namespace
 
 std::vector<std::byte> encode_result(const Picture& picture, const ResultOptions& options, Save save) {
-  const Segmentation& r = picture.result;
-  if (r.channels > 1) return encode_class_result(picture, options, save);
-  const auto mask = [&] { return threshold_map(r.map(), r.width, r.height, options.threshold); };
+  if (picture.result.channels > 1) return encode_class_result(picture, options, save);
+  Foreground foreground(picture, options);
   switch (save) {
     case Save::map:
-      return encode_png(r.to_gray());
+      return encode_png(foreground.gray());
     case Save::mask:
-      return encode_png(mask());
+      return encode_png(foreground.mask());
     case Save::overlay:
-      return encode_png(draw_overlay(picture.pixels, mask()));
+      return encode_overlay_png(picture.pixels, foreground.mask());
     case Save::cutout:
-      return encode_png(cut_out(picture.pixels, r.to_gray(), {.clean_edges = options.clean_edges}),
+      return encode_png(cut_out(picture.pixels, foreground.gray(), {.clean_edges = options.clean_edges}),
                         picture.color_profile);
     case Save::json:
       return bytes_of(describe(picture, options));

@@ -3,9 +3,11 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "canvas.h"
 #include "inputs.h"
 #include "outputs.h"
 #include "sam2unet/classes.h"
@@ -33,7 +35,8 @@ struct Picture {
   Image pixels;                          // RGB, or RGBA for a cut-out
   std::vector<std::byte> color_profile;  // ICC, for a cut-out
   Segmentation result;
-  double seconds = 0.0;  // spent on it so far
+  std::optional<Canvas> canvas;  // where the result holds no values
+  double seconds = 0.0;          // spent on it so far
 };
 
 /// The bytes of one kind of result: a PNG or a JSON object on one line.

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "image/png_rows.h"
 #include "sam2unet/class_masks.h"
 #include "sam2unet/errors.h"
 
@@ -61,6 +62,16 @@ struct Growing {
   }
 };
 
+// Values that belong to the pixels, in reading order.
+struct FloatConfidence {
+  std::span<const float> values;
+  float operator()(int, int, std::size_t i) const { return values[i]; }
+};
+struct GrayConfidence {
+  const ImageView& values;
+  float operator()(int x, int y, std::size_t) const { return static_cast<float>(values.row(y)[x]) / 255.0F; }
+};
+
 // The outlines of what `inside(x, y)` says, looked for in the box alone.
 template <class Inside>
 std::vector<Polygon> polygons_in(const Box& box, double tolerance, const Inside& inside) {
@@ -80,12 +91,13 @@ std::vector<Polygon> polygons_in(const Box& box, double tolerance, const Inside&
   return out;
 }
 
-std::vector<ClassRegion> whole_classes(const ImageView& ids, std::span<const float> confidence,
+template <class Confidence>
+std::vector<ClassRegion> whole_classes(const ImageView& ids, const Confidence& confidence,
                                        std::span<const int> shown, double tolerance) {
   std::array<Growing, 256> all{};
-  const float* c = confidence.data();
+  std::size_t i = 0;
   for (int y = 0; y < ids.height; ++y) {
-    for (int x = 0; x < ids.width; ++x) all[ids.row(y)[x]].add(x, y, *c++);
+    for (int x = 0; x < ids.width; ++x) all[ids.row(y)[x]].add(x, y, confidence(x, y, i++));
   }
   std::vector<ClassRegion> out;
   for (const int id : shown) {
@@ -97,11 +109,12 @@ std::vector<ClassRegion> whole_classes(const ImageView& ids, std::span<const flo
 }
 
 // Connected parts by filling them one after the other: `part` holds each pixel's number, -1 before.
-std::vector<ClassRegion> connected_parts(const ImageView& ids, std::span<const float> confidence,
+template <class Confidence>
+std::vector<ClassRegion> connected_parts(const ImageView& ids, const Confidence& confidence,
                                          std::span<const int> shown, double tolerance) {
   const std::array<bool, 256> wanted = set_of(shown);
   const auto width = static_cast<std::size_t>(ids.width);
-  std::vector<std::int32_t> part(confidence.size(), -1);
+  std::vector<std::int32_t> part(width * static_cast<std::size_t>(ids.height), -1);
   std::vector<std::size_t> waiting;
   std::vector<ClassRegion> out;
   for (std::size_t first = 0; first < part.size(); ++first) {
@@ -119,18 +132,43 @@ std::vector<ClassRegion> connected_parts(const ImageView& ids, std::span<const f
       const std::size_t i = waiting.back();
       waiting.pop_back();
       const std::size_t x = i % width;
-      g.add(static_cast<int>(x), static_cast<int>(i / width), confidence[i]);
+      const int px = static_cast<int>(x), py = static_cast<int>(i / width);
+      g.add(px, py, confidence(px, py, i));
       if (x > 0) reach(i - 1);
       if (x + 1 < width) reach(i + 1);
       if (i >= width) reach(i - width);
       if (i + width < part.size()) reach(i + width);
     }
     out.push_back({id, g.summary(), {}});
-    out.back().polygons = polygons_in(out.back().summary.box, tolerance, [&](int px, int py) {
-      return part[static_cast<std::size_t>(py) * width + static_cast<std::size_t>(px)] == number;
+    out.back().polygons = polygons_in(out.back().summary.box, tolerance, [&](int column, int row) {
+      return part[static_cast<std::size_t>(row) * width + static_cast<std::size_t>(column)] == number;
     });
   }
   return out;
+}
+
+template <class Confidence>
+std::vector<ClassRegion> regions(const ImageView& ids, const Confidence& confidence,
+                                 std::span<const int> shown, const RegionOptions& options) {
+  return options.kind == RegionKind::classes ? whole_classes(ids, confidence, shown, options.tolerance)
+                                             : connected_parts(ids, confidence, shown, options.tolerance);
+}
+
+void check_overlay(const ImageView& picture, const ImageView& ids, const OverlayOptions& options) {
+  check_ids(ids);
+  if (picture.width != ids.width || picture.height != ids.height ||
+      (picture.channels != 1 && picture.channels != 3 && picture.channels != 4)) {
+    throw UsageError(fmt::format("ids of {} x {} pixels do not fit a picture of {} x {} with {} channels",
+                                 ids.width, ids.height, picture.width, picture.height, picture.channels));
+  }
+  if (!(options.opacity >= 0.0 && options.opacity <= 1.0)) {
+    throw UsageError(fmt::format("an opacity lies between 0 and 1, not at {}", options.opacity));
+  }
+}
+
+int outline_of(const OverlayOptions& options, const ImageView& ids) {
+  if (options.outline >= 0) return options.outline;
+  return std::max(1, (std::min(ids.width, ids.height) + 150) / 300);  // as draw_overlay
 }
 
 }  // namespace
@@ -148,15 +186,7 @@ Image class_mask(const ImageView& ids, std::span<const int> shown) {
 
 Image draw_class_overlay(const ImageView& picture, const ImageView& ids, const ClassTable& table,
                          std::span<const int> shown, const OverlayOptions& options) {
-  check_ids(ids);
-  if (picture.width != ids.width || picture.height != ids.height ||
-      (picture.channels != 1 && picture.channels != 3 && picture.channels != 4)) {
-    throw UsageError(fmt::format("ids of {} x {} pixels do not fit a picture of {} x {} with {} channels",
-                                 ids.width, ids.height, picture.width, picture.height, picture.channels));
-  }
-  if (!(options.opacity >= 0.0 && options.opacity <= 1.0)) {
-    throw UsageError(fmt::format("an opacity lies between 0 and 1, not at {}", options.opacity));
-  }
+  check_overlay(picture, ids, options);
   const std::array<bool, 256> wanted = set_of(shown);
   const std::vector<Color> palette = class_palette(table);
   const int weight = static_cast<int>(std::lround(options.opacity * 256));
@@ -174,9 +204,7 @@ Image draw_class_overlay(const ImageView& picture, const ImageView& ids, const C
       }
     }
   }
-  const int thickness = options.outline >= 0
-                            ? options.outline
-                            : std::max(1, (std::min(ids.width, ids.height) + 150) / 300);  // as draw_overlay
+  const int thickness = outline_of(options, ids);
   const int before = (thickness - 1) / 2, after = thickness / 2;
   for (int y = 0; y < ids.height && thickness > 0; ++y) {
     for (int x = 0; x < ids.width; ++x) {
@@ -195,6 +223,20 @@ Image draw_class_overlay(const ImageView& picture, const ImageView& ids, const C
   return out;
 }
 
+std::vector<std::byte> encode_class_overlay_png(const ImageView& picture, const ImageView& ids,
+                                                const ClassTable& table, std::span<const int> shown,
+                                                const OverlayOptions& options) {
+  check_overlay(picture, ids, options);
+  OverlayOptions how = options;
+  how.outline = outline_of(options, ids);
+  return image::encode_drawn_png(ids.width, ids.height, [&](int first, int last) {
+    const image::RowRange rows = image::with_halo(first, last, how.outline + 1, ids.height);
+    return image::without_halo(
+        draw_class_overlay(image::rows_of(picture, rows), image::rows_of(ids, rows), table, shown, how), rows,
+        last - first);
+  });
+}
+
 std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const float> confidence,
                                        std::span<const int> shown, const RegionOptions& options) {
   check_ids(ids);
@@ -203,8 +245,19 @@ std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const flo
     throw UsageError(fmt::format("{} values of confidence do not fit ids of {} x {} pixels",
                                  confidence.size(), ids.width, ids.height));
   }
-  return options.kind == RegionKind::classes ? whole_classes(ids, confidence, shown, options.tolerance)
-                                             : connected_parts(ids, confidence, shown, options.tolerance);
+  return regions(ids, FloatConfidence{confidence}, shown, options);
+}
+
+std::vector<ClassRegion> class_regions(const ImageView& ids, const ImageView& confidence,
+                                       std::span<const int> shown, const RegionOptions& options) {
+  check_ids(ids);
+  check_ids(confidence);
+  set_of(shown);
+  if (confidence.width != ids.width || confidence.height != ids.height) {
+    throw UsageError(fmt::format("a confidence of {} x {} pixels does not fit ids of {} x {}",
+                                 confidence.width, confidence.height, ids.width, ids.height));
+  }
+  return regions(ids, GrayConfidence{confidence}, shown, options);
 }
 
 }  // namespace sam2unet

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "image/pixels.h"
+#include "image/png_rows.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
@@ -74,6 +75,13 @@ void draw_outline(Image& image, const ImageView& mask, int thickness, const Colo
   }
 }
 
+int outline_of(const OverlayOptions& options, const ImageView& picture) {
+  constexpr int kPixelsPerThickness = 300;
+  if (options.outline >= 0) return options.outline;
+  return std::max(1,
+                  (std::min(picture.width, picture.height) + kPixelsPerThickness / 2) / kPixelsPerThickness);
+}
+
 }  // namespace
 
 Image threshold_map(std::span<const float> map, int width, int height, double threshold) {
@@ -101,13 +109,22 @@ Image draw_overlay(const ImageView& picture, const ImageView& mask, const Overla
       }
     }
   }
-  constexpr int kPixelsPerThickness = 300;
-  const int thickness =
-      options.outline >= 0 ? options.outline
-                           : std::max(1, (std::min(picture.width, picture.height) + kPixelsPerThickness / 2) /
-                                             kPixelsPerThickness);
+  const int thickness = outline_of(options, picture);
   if (thickness > 0) draw_outline(out, mask, thickness, options.color);
   return out;
+}
+
+std::vector<std::byte> encode_overlay_png(const ImageView& picture, const ImageView& mask,
+                                          const OverlayOptions& options) {
+  image::check_pair(picture, mask);
+  OverlayOptions how = options;
+  how.outline = outline_of(options, picture);
+  return image::encode_drawn_png(picture.width, picture.height, [&](int first, int last) {
+    // A line reaches so far from its pixel, and the pixel's neighbours decide whether it is on the line.
+    const image::RowRange rows = image::with_halo(first, last, how.outline + 1, picture.height);
+    return image::without_halo(draw_overlay(image::rows_of(picture, rows), image::rows_of(mask, rows), how),
+                               rows, last - first);
+  });
 }
 
 MaskSummary summarize_map(std::span<const float> map, int width, int height, double threshold) {

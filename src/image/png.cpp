@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "image/decoders.h"
 #include "image/guarded.h"
 #include "image/orientation.h"
+#include "image/png_rows.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
@@ -285,11 +287,14 @@ struct Writer {
 
 namespace {
 
+struct Rows {
+  int width = 0, height = 0;
+  std::function<const std::uint8_t*(int y)> row;
+};
+
 // Bytes of a PNG of 8 bits; `palette` is empty where the rows are no indices.
-std::vector<std::byte> encode(const ImageView& image, int color, std::span<const png_color> palette,
+std::vector<std::byte> encode(const Rows& image, int color, std::span<const png_color> palette,
                               std::span<const std::byte> color_profile) {
-  if (image.width <= 0 || image.height <= 0 || image.data == nullptr)
-    throw UsageError("an empty picture has no PNG");
   const image::Bytes profile =
       image::rgb_profile({reinterpret_cast<const std::uint8_t*>(color_profile.data()), color_profile.size()});
   image::Writer writer;
@@ -319,7 +324,48 @@ std::vector<std::byte> encode(const ImageView& image, int color, std::span<const
   return std::move(writer.out);
 }
 
+Rows rows_of(const ImageView& image) {
+  if (image.width <= 0 || image.height <= 0 || image.data == nullptr)
+    throw UsageError("an empty picture has no PNG");
+  return {image.width, image.height, [image](int y) { return image.row(y); }};
+}
+
 }  // namespace
+
+std::vector<std::byte> image::encode_drawn_png(int width, int height,
+                                               const std::function<Image(int first, int last)>& draw) {
+  constexpr std::size_t kBandBytes = std::size_t{8} << 20;
+  const int rows = static_cast<int>(std::clamp<std::size_t>(
+      kBandBytes / (static_cast<std::size_t>(width) * 3), 1, static_cast<std::size_t>(height)));
+  Image band;
+  int first = 0;
+  const auto row = [&](int y) -> const std::uint8_t* {
+    if (y % rows == 0) {
+      first = y;
+      band = {};
+      band = draw(y, std::min(y + rows, height));
+    }
+    return band.row(y - first);
+  };
+  return encode({width, height, row}, PNG_COLOR_TYPE_RGB, {}, {});
+}
+
+image::RowRange image::with_halo(int first, int last, int halo, int height) {
+  const int above = std::min(first, halo);
+  return {first - above, std::min(last + halo, height), above};
+}
+
+ImageView image::rows_of(const ImageView& image, const RowRange& rows) {
+  return {image.row(rows.first), image.width, rows.last - rows.first, image.channels, image.stride};
+}
+
+Image image::without_halo(Image drawn, const RowRange& rows, int count) {
+  const std::ptrdiff_t bytes = static_cast<std::ptrdiff_t>(drawn.width) * drawn.channels;
+  drawn.pixels.erase(drawn.pixels.begin(), drawn.pixels.begin() + rows.skipped * bytes);
+  drawn.height = count;
+  drawn.pixels.resize(static_cast<std::size_t>(count * bytes));
+  return drawn;
+}
 
 std::vector<std::byte> encode_png(const ImageView& image, std::span<const std::byte> color_profile) {
   int color = 0;
@@ -336,7 +382,8 @@ std::vector<std::byte> encode_png(const ImageView& image, std::span<const std::b
     default:
       throw UsageError(fmt::format("a PNG has 1, 3 or 4 channels, not {}", image.channels));
   }
-  return encode(image, color, {}, image.channels == 1 ? std::span<const std::byte>() : color_profile);
+  return encode(rows_of(image), color, {},
+                image.channels == 1 ? std::span<const std::byte>() : color_profile);
 }
 
 std::vector<std::byte> encode_indexed_png(const ImageView& indices, std::span<const Color> palette) {
@@ -355,7 +402,7 @@ std::vector<std::byte> encode_indexed_png(const ImageView& indices, std::span<co
   }
   std::vector<png_color> colors;
   for (const Color c : palette) colors.push_back({c.red, c.green, c.blue});
-  return encode(indices, PNG_COLOR_TYPE_PALETTE, colors, {});
+  return encode(rows_of(indices), PNG_COLOR_TYPE_PALETTE, colors, {});
 }
 
 void write_png(const std::filesystem::path& path, const ImageView& image) {

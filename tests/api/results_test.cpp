@@ -270,6 +270,141 @@ TEST(Results, WhatCannotBeMeantIsNamed) {
   EXPECT_THROW((void)parse_fit("stretch"), UsageError);
 }
 
+TEST(Tiled, OneTileThatCoversThePictureIsNone) {
+  for (const int channels : {1, 4}) {
+    const Tiny tiny(channels);
+    const Segmenter segmenter = tiny.open(2);
+    for (const auto& [w, h] : std::vector<std::pair<int, int>>{{1, 1}, {33, 70}, {70, 70}, {70, 12}}) {
+      const Image picture = test::picture(w, h, 3);
+      SegmentOptions tiled = small();
+      tiled.size = InputSize::square(64);
+      SegmentOptions plain = tiled;
+      tiled.tiles = TileOptions{.side = 70, .context = 0.5};
+      std::size_t done = 0;
+      tiled.tiles->progress = [&](std::size_t n, std::size_t of) { done += n == of ? 1 : 0; };
+      const auto want = segmenter.segment(picture, plain), got = segmenter.segment(picture, tiled);
+      EXPECT_EQ(got.probabilities, want.probabilities);
+      EXPECT_EQ(got.logits, want.logits);
+      EXPECT_EQ(done, 1u);
+      tiled.tiles = TileOptions{};  // automatic: no smaller than the input
+      if (w <= 64 && h <= 64) {
+        EXPECT_EQ(segmenter.segment(picture, tiled).probabilities, want.probabilities);
+      }
+    }
+  }
+}
+
+// Every way to ask for a result gives the same one.
+TEST(Tiled, BandsIdsAndBatchesAgree) {
+  for (const int channels : {1, 3}) {
+    const Tiny tiny(channels);
+    const Segmenter segmenter = tiny.open(2);
+    const Image picture = test::picture(211, 157, 3);
+    for (const char* augmentation : {"", "hflip,rot90,scale=0.5"}) {
+      SegmentOptions options = small();
+      options.size = InputSize::square(32);
+      options.tiles = TileOptions{.side = 75, .context = 0.2};
+      options.augmentation = parse_augmentation(augmentation);
+      std::vector<std::pair<std::size_t, std::size_t>> steps;
+      options.tiles->progress = [&](std::size_t n, std::size_t of) { steps.emplace_back(n, of); };
+      const auto whole = segmenter.segment(picture, options);
+      EXPECT_TRUE(whole.logits.empty());
+      ASSERT_FALSE(steps.empty());
+      EXPECT_EQ(steps.size(), steps.back().second);
+      EXPECT_EQ(steps.back().first, steps.back().second);
+      options.tiles->progress = {};
+      for (int i = 0; i < 211 * 157; ++i) {
+        float sum = 0.0F;
+        for (int k = 0; k < channels; ++k) sum += whole.map(k)[static_cast<std::size_t>(i)];
+        if (channels > 1) {
+          ASSERT_NEAR(sum, 1.0F, 1e-5F);
+        }
+      }
+      std::vector<float> banded(whole.probabilities.size());
+      segmenter.segment_in_bands(picture, options, [&](const SegmentationBand& b) {
+        EXPECT_TRUE(b.ids.empty());
+        for (std::ptrdiff_t k = 0; k < channels; ++k)
+          std::copy_n(b.probabilities.begin() + k * b.rows * 211, b.rows * 211,
+                      banded.begin() + (k * 157 + b.first) * 211);
+      });
+      EXPECT_EQ(banded, whole.probabilities);
+
+      options.output = SegmentOutput::ids;
+      const auto ids = segmenter.segment(picture, options);
+      EXPECT_EQ(ids.to_ids().pixels, whole.to_ids().pixels);
+      std::vector<std::uint8_t> banded_ids;
+      std::vector<float> confidence;
+      segmenter.segment_in_bands(picture, options, [&](const SegmentationBand& b) {
+        EXPECT_TRUE(b.probabilities.empty());
+        banded_ids.insert(banded_ids.end(), b.ids.begin(), b.ids.end());
+        confidence.insert(confidence.end(), b.confidence.begin(), b.confidence.end());
+      });
+      EXPECT_EQ(banded_ids, ids.ids);
+      EXPECT_EQ(confidence, ids.confidence);
+      options.tiles.reset();
+      if (*augmentation == '\0') {
+        std::vector<std::uint8_t> plain;
+        segmenter.segment_in_bands(picture, options, [&](const SegmentationBand& b) {
+          plain.insert(plain.end(), b.ids.begin(), b.ids.end());
+        });
+        EXPECT_EQ(plain, segmenter.segment(picture, options).ids);
+      }
+    }
+    SegmentOptions options = small();
+    options.tiles = TileOptions{.side = 64};
+    options.batch = 4;
+    const std::vector<ImageView> two{picture, picture};
+    const auto results = segmenter.segment(two, options);
+    const auto alone = segmenter.segment(picture, options);
+    EXPECT_EQ(results[0].probabilities, alone.probabilities);
+    EXPECT_EQ(results[1].probabilities, alone.probabilities);
+  }
+}
+
+TEST(Tiled, AugmentationOfSymmetricPicturesIsSymmetric) {
+  const Tiny tiny(1);
+  const Segmenter segmenter = tiny.open();
+  Image picture = test::picture(90, 50, 3);
+  for (int y = 0; y < 50; ++y)
+    for (int x = 0; x < 45; ++x) std::copy_n(picture.row(y) + x * 3, 3, picture.row(y) + (89 - x) * 3);
+  SegmentOptions options = small();
+  const auto spread = [&](const Segmentation& s) {
+    float worst = 0.0F;
+    for (int y = 0; y < 50; ++y)
+      for (int x = 0; x < 45; ++x)
+        worst = std::max(worst, std::abs(s.map()[static_cast<std::size_t>(y * 90 + x)] -
+                                         s.map()[static_cast<std::size_t>(y * 90 + 89 - x)]));
+    return worst;
+  };
+  EXPECT_GT(spread(segmenter.segment(picture, options)), 1e-4F);  // the network is not
+  options.augmentation.mirror_x = true;
+  EXPECT_LT(spread(segmenter.segment(picture, options)), 1e-5F);
+}
+
+TEST(Tiled, WhatCannotBeMeantIsNamed) {
+  const Tiny tiny(1);
+  const Segmenter segmenter = tiny.open();
+  const Image picture = test::picture(20, 20, 3);
+  const auto says = [&](const SegmentOptions& o) {
+    return test::message_of<UsageError>([&] { (void)segmenter.segment(picture, o); });
+  };
+  SegmentOptions options = small();
+  options.official = true;
+  options.tiles = TileOptions{};
+  EXPECT_NE(says(options).find("neither tiles nor augmentation"), std::string::npos);
+  options.tiles.reset();
+  options.augmentation.mirror_y = true;
+  EXPECT_NE(says(options).find("neither tiles nor augmentation"), std::string::npos);
+  options = small();
+  options.tiles = TileOptions{.side = 8};
+  EXPECT_NE(says(options).find("tile of 8"), std::string::npos);
+  options.tiles = TileOptions{.overlap = 1.0};
+  EXPECT_NE(says(options).find("overlap of 1"), std::string::npos);
+  options.tiles.reset();
+  options.augmentation.scales = {100.0};
+  EXPECT_NE(says(options).find("scale of 100"), std::string::npos);
+}
+
 TEST(Results, AViewIsNeverMadeWithAStrideOfZero) {
   const Image picture = test::picture(20, 10, 3);
   const ImageView dense(picture.pixels.data(), 20, 10, 3);

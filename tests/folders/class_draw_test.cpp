@@ -135,5 +135,45 @@ TEST(ClassDraw, InstancesOfRandomMapsEqualANaiveLabelling) {
   }
 }
 
+TEST(ClassDraw, AnOverlayEncodedInBandsIsTheWhole) {
+  const Image picture = [] {
+    Image p(1500, 2600, 3);
+    for (std::size_t i = 0; i < p.pixels.size(); ++i) p.pixels[i] = static_cast<std::uint8_t>(i * 31 >> 3);
+    return p;
+  }();
+  Image ids(1500, 2600, 1);
+  for (int y = 0; y < ids.height; ++y)
+    for (int x = 0; x < ids.width; ++x) ids.row(y)[x] = static_cast<std::uint8_t>((x / 40 + y / 30) % 4);
+  const ClassTable table = default_class_table(4);
+  const std::vector<int> shown{1, 3};
+  for (const int outline : {-1, 0, 2}) {
+    EXPECT_EQ(encode_class_overlay_png(picture, ids, table, shown, {.outline = outline}),
+              encode_png(draw_class_overlay(picture, ids, table, shown, {.outline = outline})));
+  }
+  EXPECT_THROW(encode_class_overlay_png(picture, Image(2, 3, 1), table), UsageError);
+}
+
+TEST(ClassRegions, ConfidenceMayBeAPictureOf8Bits) {
+  const Image ids = ids_of({{0, 1, 1, 0, 2}, {1, 0, 1, 0, 2}});
+  Image gray(5, 2, 1);
+  std::vector<float> confidence;
+  for (std::size_t i = 0; i < gray.pixels.size(); ++i) {
+    gray.pixels[i] = static_cast<std::uint8_t>(25 * i);
+    confidence.push_back(static_cast<float>(gray.pixels[i]) / 255.0F);
+  }
+  const std::vector<int> shown{1, 2};
+  for (const RegionKind kind : {RegionKind::classes, RegionKind::instances}) {
+    const auto want = class_regions(ids, confidence, shown, {.kind = kind});
+    const auto got = class_regions(ids, ImageView(gray), shown, {.kind = kind});
+    ASSERT_EQ(got.size(), want.size());
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      EXPECT_EQ(got[i].id, want[i].id);
+      EXPECT_EQ(got[i].summary.area, want[i].summary.area);
+      EXPECT_EQ(got[i].summary.mean_confidence, want[i].summary.mean_confidence);
+    }
+  }
+  EXPECT_THROW((void)class_regions(ids, ImageView(Image(2, 2, 1)), shown), UsageError);
+}
+
 }  // namespace
 }  // namespace sam2unet

@@ -1,0 +1,76 @@
+// What one way of predicting brings over another: pairs, means, intervals.
+#include "sam2unet/gain.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace sam2unet {
+namespace {
+
+Evaluation evaluation(const std::vector<double>& s, const std::vector<double>& mae, int resamples = 1000) {
+  Evaluation e;
+  e.image_keys = {"S", "MAE"};
+  e.resamples = resamples;
+  for (std::size_t i = 0; i < s.size(); ++i) {
+    EvaluatedImage image;
+    image.truth = "gt/" + std::to_string(i) + ".png";
+    image.values = {s[i], mae[i]};
+    e.images.push_back(image);
+  }
+  return e;
+}
+
+TEST(Gains, AreMeansOfDifferences) {
+  const auto gains = paired_gains(evaluation({0.5, 0.7, 0.9}, {0.1, 0.1, 0.1}),
+                                  evaluation({0.4, 0.6, 0.8}, {0.1, 0.2, 0.3}));
+  ASSERT_EQ(gains.size(), 2u);
+  EXPECT_EQ(gains[0].key, "S");
+  EXPECT_EQ(gains[0].pictures, 3u);
+  EXPECT_NEAR(gains[0].with, 0.7, 1e-12);
+  EXPECT_NEAR(gains[0].without, 0.6, 1e-12);
+  // Every picture gains the same: the interval of pairs is a point, whatever the spread of the pictures.
+  for (const double v : {gains[0].difference, gains[0].low, gains[0].high}) EXPECT_NEAR(v, 0.1, 1e-12);
+  EXPECT_NEAR(gains[1].difference, -0.1, 1e-12);
+  EXPECT_NEAR(gains[1].low, -0.2, 1e-12);
+  EXPECT_NEAR(gains[1].high, 0.0, 1e-12);
+}
+
+TEST(Gains, PairByGroundTruthAndLeaveOutWhatHasNoValue) {
+  Evaluation with = evaluation({0.5, NAN, 0.9, 1.0}, {NAN, NAN, NAN, NAN});
+  Evaluation without = evaluation({0.9, 0.1, 0.5, 0.2}, {0, 0, 0, 0});
+  with.images[3].counted = false;
+  std::swap(without.images[0], without.images[2]);
+  std::swap(without.images[0].truth, without.images[2].truth);
+  std::swap(without.images[0].truth, without.images[2].truth);
+  const auto gains = paired_gains(with, without);
+  ASSERT_EQ(gains.size(), 1u);
+  EXPECT_EQ(gains[0].pictures, 2u);
+  EXPECT_NEAR(gains[0].difference, ((0.5 - 0.9) + (0.9 - 0.5)) / 2, 1e-12);
+  EXPECT_LT(gains[0].low, gains[0].difference);
+  EXPECT_GT(gains[0].high, gains[0].difference);
+  EXPECT_TRUE(paired_gains(with, evaluation({}, {})).empty());
+  EXPECT_TRUE(std::isnan(paired_gains(evaluation({1}, {1}, 0), evaluation({1}, {1}, 0))[0].low));
+}
+
+TEST(Gains, OfClassesToo) {
+  ClassEvaluation a, b;
+  a.image_keys = b.image_keys = {"mIoU"};
+  for (int i = 0; i < 4; ++i) {
+    ClassEvaluatedImage image;
+    image.truth = std::to_string(i);
+    image.values = {0.5 + 0.1 * i};
+    b.images.push_back(image);
+    image.values[0] += 0.01 * i;
+    a.images.push_back(image);
+  }
+  a.resamples = 200;
+  const auto gains = paired_gains(a, b);
+  ASSERT_EQ(gains.size(), 1u);
+  EXPECT_NEAR(gains[0].difference, 0.015, 1e-12);
+  EXPECT_GE(gains[0].low, 0.0);
+  EXPECT_LE(gains[0].high, 0.03);
+}
+
+}  // namespace
+}  // namespace sam2unet
