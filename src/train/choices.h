@@ -52,6 +52,25 @@ enum class ComputeType { f32, f64, bf16 };
 
 enum class DeviceKind { cpu, cuda };
 
+/// How pictures become the network's input.
+enum class FitChoice {
+  squash,     ///< as the reference
+  letterbox,  ///< their shape is kept
+};
+
+/// What joins encoder and decoder.
+enum class NeckChoice {
+  as_start,   ///< what the start has; the reference's where that is a trunk
+  rfb,        ///< the reference's
+  pointwise,  ///< a 1x1 convolution
+};
+
+/// What was asked for behind the trunk; 0 and `as_start` are what the start has.
+struct AskedParts {
+  int adapter_width = 0, decoder_width = 0;
+  NeckChoice neck = NeckChoice::as_start;
+};
+
 /// The validation's value that decides which epoch is the best.
 enum class BestBy { mae, s, wf, e, f, iou, dice, miou };
 
@@ -102,6 +121,16 @@ template <>
 struct ChoiceNames<DeviceKind> {
   static constexpr std::array<std::pair<DeviceKind, std::string_view>, 2> all{
       {{DeviceKind::cpu, "cpu"}, {DeviceKind::cuda, "cuda"}}};
+};
+template <>
+struct ChoiceNames<FitChoice> {
+  static constexpr std::array<std::pair<FitChoice, std::string_view>, 2> all{
+      {{FitChoice::squash, "squash"}, {FitChoice::letterbox, "letterbox"}}};
+};
+template <>
+struct ChoiceNames<NeckChoice> {
+  static constexpr std::array<std::pair<NeckChoice, std::string_view>, 3> all{
+      {{NeckChoice::as_start, "as-start"}, {NeckChoice::rfb, "rfb"}, {NeckChoice::pointwise, "1x1"}}};
 };
 template <>
 struct ChoiceNames<BestBy> {

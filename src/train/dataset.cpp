@@ -1,6 +1,7 @@
 #include "train/dataset.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "image/sample_kernels.h"
 
@@ -53,14 +54,16 @@ void SampleMaker::make(const Pair& pair, int size, Augment augment, Random rando
   const image::ColourMap colour = augment == Augment::strong ? random_colour(random) : image::ColourMap();
   const bool flip_x = augment != Augment::none && random.coin();
   const bool flip_y = augment != Augment::none && random.coin();
-  resizer_.resize(from, {size, size, ResizeFilter::bilinear, PillowVersion::v12, flip_x, flip_y}, image_);
+  const image::Placement placed = image::place(from, InputSize::square(size), fit_);
+  const int w = placed.width, h = placed.height;
+  resizer_.resize(from, {w, h, ResizeFilter::bilinear, PillowVersion::v12, flip_x, flip_y}, image_);
   if (classes_ != nullptr) {
-    mask_ = resize_nearest(truth_from, size, size);
+    mask_ = resize_nearest(truth_from, w, h);
     flip(mask_, flip_x, flip_y);
   } else {
-    resizer_.resize(truth_from, {size, size, ResizeFilter::bicubic, PillowVersion::v12, flip_x, flip_y},
-                    mask_);
+    resizer_.resize(truth_from, {w, h, ResizeFilter::bicubic, PillowVersion::v12, flip_x, flip_y}, mask_);
   }
+  if (!placed.fills()) letterbox(placed);
   if (augment == Augment::strong) {
     turner_.turn(image_, mask_, degrees, colour, image, mask);
     if (classes_ != nullptr) turn_ids(mask_, degrees, mask);  // a mixture of ids is another class
@@ -75,10 +78,21 @@ void SampleMaker::make(const Pair& pair, int size, Augment augment, Random rando
   }
 }
 
-Sample load_sample(const Pair& pair, int size, Augment augment, Random random, const ClassTable* classes) {
+// Nothing is known of what lies around a picture: of classes it is ignored, of one foreground it is
+// background.
+void SampleMaker::letterbox(const image::Placement& placed) {
+  image::pad(image_, placed, image::kPadding.data(), padded_);
+  std::swap(image_, padded_);
+  const auto around = static_cast<std::uint8_t>(classes_ != nullptr ? classes_->ignore : 0);
+  image::pad(mask_, placed, &around, padded_);
+  std::swap(mask_, padded_);
+}
+
+Sample load_sample(const Pair& pair, int size, Augment augment, Random random, const ClassTable* classes,
+                   Fit fit) {
   const auto n = static_cast<std::size_t>(size) * static_cast<std::size_t>(size);
   Sample s{std::vector<float>(3 * n), std::vector<float>(n)};
-  SampleMaker(classes).make(pair, size, augment, random, s.image.data(), s.mask.data());
+  SampleMaker(classes, fit).make(pair, size, augment, random, s.image.data(), s.mask.data());
   return s;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "image/picture_reader.h"
+#include "image/placement.h"
 #include "image/resizer.h"
 #include "sam2unet/class_masks.h"
 #include "sam2unet/image.h"
@@ -28,18 +29,23 @@ Image read_mask(const Pair& pair);
 /// memory from sample to sample; not for two threads at once.
 class SampleMaker {
  public:
-  /// With `classes`, which must outlive it, masks are of ids and resized by nearest neighbour.
-  explicit SampleMaker(const ClassTable* classes = nullptr) : classes_(classes) {}
+  /// With `classes`, which must outlive it, masks are of ids and resized by nearest neighbour. Around
+  /// letterboxed pictures masks are 0, or the ignored id.
+  explicit SampleMaker(const ClassTable* classes = nullptr, Fit fit = Fit::squash)
+      : classes_(classes), fit_(fit) {}
   /// Writes [S,S,3], normalised by ImageNet's mean and deviation, and [S,S] in [0,1], or ids of classes.
   /// ImageError or FileError.
   void make(const Pair& pair, int size, Augment augment, Random random, float* image, float* mask);
 
  private:
+  void letterbox(const image::Placement& placement);
+
   const ClassTable* classes_;
+  Fit fit_;
   image::PictureReader picture_reader_, mask_reader_;
   image::Resizer resizer_;
   Turner turner_;
-  Image image_, mask_, ids_;
+  Image image_, mask_, ids_, padded_;
 };
 
 /// What SampleMaker writes.
@@ -47,6 +53,6 @@ struct Sample {
   std::vector<float> image, mask;
 };
 Sample load_sample(const Pair& pair, int size, Augment augment, Random random,
-                   const ClassTable* classes = nullptr);
+                   const ClassTable* classes = nullptr, Fit fit = Fit::squash);
 
 }  // namespace sam2unet::train

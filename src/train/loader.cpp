@@ -101,7 +101,7 @@ Loader::Slot* Loader::slot_with_work() {
 }
 
 void Loader::work() {
-  SampleMaker maker(options_.classes);
+  SampleMaker maker(options_.classes, options_.fit);
   const std::int64_t pixels = std::int64_t{options_.size} * options_.size;
   std::unique_lock lock(mutex_);
   while (true) {

@@ -27,6 +27,7 @@ struct LoaderOptions {
   std::uint64_t seed = 0;
   int workers = 2;
   const ClassTable* classes = nullptr;  ///< masks are ids then
+  Fit fit = Fit::squash;
   int rank = 0, world = 1;  ///< this process takes every world-th member of each batch, from rank on
 };
 

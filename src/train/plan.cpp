@@ -63,7 +63,7 @@ std::vector<std::pair<std::string, model::Config>> networks_of(const Settings& s
   if (!s.network.empty()) asked = model::Config::from_json(s.network);
   if (s.init != kInitScratch) {  // the file decides
     if (!asked && !s.variant.empty()) asked = model::Config::of_variant(s.variant);
-    asked = StartWeights(s.init, asked, s.seed, s.adapters, classes).config();
+    asked = StartWeights(s.init, asked, s.seed, s.adapters, classes, parts_of(s)).config();
   }
   std::vector<std::pair<std::string, model::Config>> out;
   if (asked) {
@@ -74,8 +74,9 @@ std::vector<std::pair<std::string, model::Config>> networks_of(const Settings& s
     }
     if (out.empty()) model::Config::of_variant(s.variant);  // names the ones there are
   }
-  if (!classes.empty()) {
-    for (auto& [name, config] : out) config.out_channels = classes.size();
+  for (auto& [name, config] : out) {
+    config = with_parts(config, parts_of(s));
+    if (!classes.empty()) config.out_channels = classes.size();
   }
   return out;
 }

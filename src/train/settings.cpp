@@ -180,6 +180,14 @@ void apply_recipe(Settings& s, Recipe recipe) {
   }
 }
 
+AskedParts parts_of(const Settings& s) {
+  return {s.adapter_width, s.decoder_width, s.neck};
+}
+
+Fit fit_of(const Settings& s) {
+  return s.fit == FitChoice::letterbox ? Fit::letterbox : Fit::squash;
+}
+
 void apply_classes(Settings& s) {
   s.loss = LossKind::ce_dice;
   s.best_by = BestBy::miou;
@@ -215,6 +223,8 @@ void Settings::validate() const {
     throw UsageError(
         fmt::format("--best-by {} is of one foreground; of --classes it is miou", name_of(best_by)));
   }
+  range("adapter-width", adapter_width, 0, 4096);
+  range("decoder-width", decoder_width, 0, 1024);
   range("workers", workers, 1, 256);
   range("threads", threads, 0, 1024);
   range("dist-timeout", dist_timeout, 1, 1e6);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sam2unet/segmenter.h"
 #include "train/choices.h"
 
 namespace sam2unet::train {
@@ -36,6 +37,9 @@ struct Settings {
   std::string variant, network;
   Freeze freeze = Freeze::trunk;
   AdapterInit adapters = AdapterInit::standard;
+  int adapter_width = 0, decoder_width = 0;  ///< 0: as the start, the reference's where that is a trunk
+  NeckChoice neck = NeckChoice::as_start;
+  FitChoice fit = FitChoice::squash;
   std::vector<double> multi_scale;
   int size = 352, batch = 12, epochs = 20, accumulate = 1;
   double lr = 1e-3, min_lr = 1e-7, weight_decay = 5e-4, warmup_epochs = 0.0, clip = 0.0, ema = 0.0;
@@ -74,6 +78,9 @@ struct Settings {
     v(group, "fold", s.fold,
       "I/K: validate on part I of K and train on the rest; parts are the same for every seed");
     v(group, "size", s.size, "Side of the square the pictures are resized to");
+    v(group, "fit", s.fit,
+      "How pictures become that square: squash (as the reference) or letterbox (their shape is kept; the "
+      "weights say so, and predict does the same)");
     v(group, "multi_scale", s.multi_scale,
       "Train on each batch at these multiples of --size too, such as 0.75,1,1.25");
     v(group, "augment", s.augment, "none, official (flips) or strong (crops, rotation, colour)");
@@ -92,6 +99,12 @@ struct Settings {
     v(group, "adapters", s.adapters,
       "What fresh adapters begin with: standard (as the reference) or near-identity, where the loss turns "
       "NaN");
+    v(group, "adapter_width", s.adapter_width,
+      "Channels inside the adapters, which starts from a SAM2 trunk or from scratch may choose; 0: as --init "
+      "has them, else 32");
+    v(group, "decoder_width", s.decoder_width, "Channels of the decoder, likewise; else 64");
+    v(group, "neck", s.neck,
+      "What joins encoder and decoder, likewise: rfb (the reference's), 1x1 (a convolution) or as-start");
     v(group, "batch", s.batch, "Pictures per optimizer step, over all accumulated parts");
     v(group, "epochs", s.epochs, "Times every picture is seen");
     v(group, "lr", s.lr, "Learning rate of AdamW");
@@ -154,6 +167,10 @@ struct Settings {
   static std::vector<std::string> differences(const Settings& a, const Settings& b, Scope scope);
 };
 
+/// What is asked for behind the trunk.
+AskedParts parts_of(const Settings& settings);
+/// How pictures become the network's input.
+Fit fit_of(const Settings& settings);
 /// Sets what follows from several classes: their loss, and by what the best epoch is told.
 void apply_classes(Settings& settings);
 /// Sets what the recipe decides.

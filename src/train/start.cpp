@@ -1,6 +1,7 @@
 #include "train/start.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -11,13 +12,24 @@
 
 namespace sam2unet::train {
 
+model::Config with_parts(model::Config config, const AskedParts& parts) {
+  if (parts.adapter_width != 0) config.adapter_width = parts.adapter_width;
+  if (parts.decoder_width != 0) config.decoder_width = parts.decoder_width;
+  if (parts.neck != NeckChoice::as_start) {
+    config.neck = parts.neck == NeckChoice::rfb ? model::NeckKind::rfb : model::NeckKind::pointwise;
+  }
+  return config;
+}
+
 StartWeights::StartWeights(const std::filesystem::path& path, std::optional<model::Config> config,
-                           std::uint64_t seed, AdapterInit adapters, const ClassTable& classes)
+                           std::uint64_t seed, AdapterInit adapters, const ClassTable& classes,
+                           const AskedParts& parts)
     : seed_(seed), adapters_(adapters) {
   if (path.empty()) {
     if (!config) throw UsageError("fresh weights need a variant: --variant t, s, b+ or l");
     config_ = *config;
     if (!classes.empty()) config_.out_channels = classes.size();
+    settle_parts(path, parts);
     return;
   }
   file_ = formats::TensorFile::open(path);
@@ -33,18 +45,59 @@ StartWeights::StartWeights(const std::filesystem::path& path, std::optional<mode
         recognition_.missing.empty() ? "" : fmt::format(" (missing: {})", recognition_.missing.front())));
   }
   config_ = *recognition_.config;
+  settle_config(path, config);
+  settle_parts(path, parts);
   settle_outputs(path, classes);
-  if (config && !classes.empty()) config->out_channels = classes.size();
-  if (config && *config != config_) {
-    throw WeightsError(fmt::format("{}: holds variant {}, not the {} that was asked for", path.string(),
-                                   model::variant_name(config_), model::variant_name(*config)));
-  }
   description_ = fmt::format("{} ({}, {})", path.string(), model::name_of(recognition_.contents),
                              model::variant_name(config_));
   for (const std::string& note : model::notes_of(*file_, recognition_)) description_ += "; " + note;
   if (has_fresh_heads_)
     description_ +=
         fmt::format("; its heads are of one foreground, those of {} classes start fresh", classes.size());
+}
+
+namespace {
+
+bool same_parts(const model::Config& a, const model::Config& b) {
+  return a.adapter_width == b.adapter_width && a.decoder_width == b.decoder_width && a.neck == b.neck &&
+         a.calls_up4 == b.calls_up4;
+}
+
+std::string described(const model::Config& config) {
+  const auto differences = model::differences_from_original(config);
+  return differences.empty() ? "the original's parts" : fmt::format("{}", fmt::join(differences, ", "));
+}
+
+}  // namespace
+
+// A variant says nothing of what stands behind the trunk; a whole configuration may.
+void StartWeights::settle_config(const std::filesystem::path& path,
+                                 const std::optional<model::Config>& asked) {
+  if (!asked) return;
+  if (!model::same_trunk(*asked, config_)) {
+    throw WeightsError(fmt::format("{}: holds variant {}, not the {} that was asked for", path.string(),
+                                   model::variant_name(config_), model::variant_name(*asked)));
+  }
+  model::Config parts = *asked;
+  parts.out_channels = 1;
+  if (same_parts(parts, config_) || same_parts(parts, model::Config())) return;
+  if (recognition_.contents != model::Contents::trunk) {
+    throw WeightsError(fmt::format("{}: has {}, but {} is asked for; start from a SAM2 trunk", path.string(),
+                                   described(config_), described(parts)));
+  }
+  parts.out_channels = config_.out_channels;
+  config_ = parts;
+}
+
+void StartWeights::settle_parts(const std::filesystem::path& path, const AskedParts& parts) {
+  const model::Config asked = with_parts(config_, parts);
+  if (asked == config_) return;
+  if (!path.empty() && recognition_.contents != model::Contents::trunk) {
+    throw WeightsError(fmt::format(
+        "{}: has {}, but {} is asked for; start from a SAM2 trunk, or leave its parts as they are",
+        path.string(), described(config_), described(asked)));
+  }
+  config_ = asked;
 }
 
 // The network's number of outputs, and whether the file's heads are the ones to go on with.

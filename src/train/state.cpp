@@ -10,6 +10,7 @@
 
 #include "formats/tensor_file.h"
 #include "model/input_size.h"
+#include "model/metadata.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::train {
@@ -84,7 +85,7 @@ void Ema::swap(const AdamW& optimizer) {
 }
 
 void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, int size, WeightsPart part,
-                  const ClassTable& classes) {
+                  const ClassTable& classes, Fit fit) {
   Writer writer;
   for (const auto& e : net.tensors().entries()) {
     if (part == WeightsPart::all || e.spec.part != model::Part::trunk) writer.add(e.spec.name, e.value);
@@ -92,6 +93,7 @@ void save_weights(const std::filesystem::path& path, const TrainableNetwork& net
   std::map<std::string, std::string> metadata{{"config", net.config().to_json()},
                                               {model::kInputSize, std::to_string(size)}};
   if (!classes.empty()) metadata[kClassesKey] = to_json(classes);
+  if (fit == Fit::letterbox) metadata[model::kFitKey] = "letterbox";
   formats::write_safetensors(path, writer.tensors(), metadata);
 }
 

@@ -45,10 +45,10 @@ enum class WeightsPart {
   all,
   task,  ///< all but the frozen trunk
 };
-/// Weights alone, with the network's configuration and the size it was trained at in the metadata: what
+/// Weights alone, with the network's configuration and how it was trained (size, fit) in the metadata: what
 /// `predict` and `convert` read.
 void save_weights(const std::filesystem::path& path, const TrainableNetwork& net, int size, WeightsPart part,
-                  const ClassTable& classes = {});
+                  const ClassTable& classes = {}, Fit fit = Fit::squash);
 /// The reference's format: a state_dict that its test.py loads strictly.
 void save_pth(const std::filesystem::path& path, const TrainableNetwork& net);
 

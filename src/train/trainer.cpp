@@ -79,7 +79,12 @@ ClassTable classes_of(const Settings& s, Begin begin) {
 StartWeights start_of(const Settings& s, Begin begin, const ClassTable& classes) {
   std::optional<model::Config> config = asked_config(s);
   if (begin == Begin::fresh) {
-    return {s.init == kInitScratch ? fs::path() : fs::path(s.init), config, s.seed, s.adapters, classes};
+    return {s.init == kInitScratch ? fs::path() : fs::path(s.init),
+            config,
+            s.seed,
+            s.adapters,
+            classes,
+            parts_of(s)};
   }
   const auto file = formats::TensorFile::open(state_path(s));
   if (const auto it = file.metadata().find("config"); it != file.metadata().end()) {
@@ -237,6 +242,7 @@ class Run {
     options.world = group_.world();
     options.augment = s_.augment;
     options.classes = classes();
+    options.fit = fit_of(s_);
     loader_ = std::make_unique<Loader>(pairs().train, options, static_cast<std::uint64_t>(progress_.epoch),
                                        progress_.batch, static_cast<std::uint64_t>(s_.epochs));
     batches_ = loader_->batches();
@@ -340,9 +346,10 @@ class Run {
   }
 
   Validation validated() {
-    return validate(net_, pairs().validation,
-                    {s_.size, std::min(s_.batch, 8), s_.workers, parameter_type(s_), device_, classes()},
-                    group_);
+    return validate(
+        net_, pairs().validation,
+        {s_.size, std::min(s_.batch, 8), s_.workers, parameter_type(s_), device_, classes(), fit_of(s_)},
+        group_);
   }
 
   // Validates, writes logs, weights and the state.
@@ -407,9 +414,9 @@ class Run {
   }
 
   void write_weights(const std::string& name) const {
-    save_weights(out_ / (name + ".safetensors"), net_, s_.size, WeightsPart::all, table_);
+    save_weights(out_ / (name + ".safetensors"), net_, s_.size, WeightsPart::all, table_, fit_of(s_));
     if (s_.task_only)
-      save_weights(out_ / (name + ".task.safetensors"), net_, s_.size, WeightsPart::task, table_);
+      save_weights(out_ / (name + ".task.safetensors"), net_, s_.size, WeightsPart::task, table_, fit_of(s_));
     if (s_.pth) save_pth(out_ / (name + ".pth"), net_);
   }
 

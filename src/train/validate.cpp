@@ -13,6 +13,8 @@
 #include <thread>
 
 #include "data/class_colors.h"
+#include "image/placement.h"
+#include "image/sample_kernels.h"
 #include "metrics/accumulate.h"
 #include "metrics/class_counts.h"
 #include "metrics/scorer.h"
@@ -68,13 +70,29 @@ class Workers {
 };
 
 struct Prepared {
-  Sample sample;
+  std::vector<float> image;  // [S,S,3]
+  image::Placement placement;
   Image truth;
 };
 
-Prepared prepare(const Pair& pair, int size, const ClassTable* classes) {
-  return {load_sample(pair, size, Augment::none, Random(0, 0, 0), classes),
-          classes != nullptr ? read_class_mask(pair.mask, *classes) : read_mask(pair)};
+// As `predict` does it, but for EXIF orientation, which training does not look at.
+Prepared prepare(const Pair& pair, const ValidationOptions& o) {
+  DecodeOptions as_stored;
+  as_stored.apply_exif_orientation = false;
+  const Image picture = read_image(pair.image, as_stored);
+  Prepared out;
+  out.placement = image::place(picture, InputSize::square(o.size), o.fit);
+  Image input;
+  image::Preparer().prepare(picture, out.placement, PillowVersion::v12, input);
+  out.image.resize(input.pixels.size());
+  image::normalise_rgb(input.pixels.data(), input.pixels.size() / 3, out.image.data());
+  out.truth = o.classes != nullptr ? read_class_mask(pair.mask, *o.classes) : read_mask(pair);
+  return out;
+}
+
+// The logits under the picture, [1,h,w,K] of [1,S,S,K].
+at::Tensor under_picture(const at::Tensor& logits, const image::Placement& p) {
+  return logits.slice(1, p.y, p.y + p.height).slice(2, p.x, p.x + p.width);
 }
 
 // Probabilities at the given size, rounded to 8 bits.
@@ -210,21 +228,20 @@ Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const
   for (std::size_t begin = 0; begin < own.size(); begin += batch) {
     const std::size_t end = std::min(own.size(), begin + batch);
     for (; asked < std::min(own.size(), end + ahead); ++asked) {
-      decoded.push_back(workers.start(
-          [pair = own[asked], size = o.size, classes = o.classes] { return prepare(*pair, size, classes); }));
+      decoded.push_back(workers.start([pair = own[asked], &o] { return prepare(*pair, o); }));
     }
     std::vector<Prepared> pictures;
     std::vector<at::Tensor> inputs;
     for (std::size_t i = begin; i < end; ++i) {
       pictures.push_back(decoded.front().get());
       decoded.pop_front();
-      inputs.push_back(at::from_blob(pictures.back().sample.image.data(), {o.size, o.size, 3}, at::kFloat));
+      inputs.push_back(at::from_blob(pictures.back().image.data(), {o.size, o.size, 3}, at::kFloat));
     }
     const at::Tensor logits = net.forward_inference(at::stack(inputs).to(o.device, o.type)).to(at::kCPU);
     for (std::size_t i = begin; i < end; ++i) {
       auto& truth = pictures[i - begin].truth;
       const auto at = static_cast<std::int64_t>(i - begin);
-      const at::Tensor own_logits = logits.slice(0, at, at + 1);
+      const at::Tensor own_logits = under_picture(logits.slice(0, at, at + 1), pictures[i - begin].placement);
       Image map = o.classes == nullptr ? to_gray(own_logits, truth.width, truth.height)
                                        : to_ids(own_logits, truth.width, truth.height);
       if (kept_rows.contains(i))

@@ -20,6 +20,7 @@ struct ValidationOptions {
   at::ScalarType type = at::kFloat;
   at::Device device = at::kCPU;
   const ClassTable* classes = nullptr;  ///< of networks of several classes; masks are ids then
+  Fit fit = Fit::squash;
 };
 
 struct Validation {
