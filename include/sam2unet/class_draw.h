@@ -28,6 +28,9 @@ SAM2UNET_API std::vector<std::byte> encode_class_overlay_png(const ImageView& pi
 /// 255 where the id is one of `shown` (empty: any but 0), else 0.
 SAM2UNET_API Image class_mask(const ImageView& ids, std::span<const int> shown = {});
 
+/// The outlines of one class, as mask_polygons.
+SAM2UNET_API std::vector<Polygon> class_polygons(const ImageView& ids, int id, double tolerance = 0.0);
+
 /// A class of a picture, or one of its connected parts (pixels that share a side).
 struct ClassRegion {
   int id = 0;

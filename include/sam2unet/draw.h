@@ -34,6 +34,9 @@ SAM2UNET_API Image draw_overlay(const ImageView& picture, const ImageView& mask,
 SAM2UNET_API std::vector<std::byte> encode_overlay_png(const ImageView& picture, const ImageView& mask,
                                                        const OverlayOptions& options = {});
 
+/// PNG bytes of a mask (gray): 255 where it is 128 or more, else 0.
+SAM2UNET_API std::vector<std::byte> encode_mask_png(const ImageView& mask);
+
 struct CutoutOptions {
   /// Where the cut-out is not opaque, estimate the foreground's colours (Forte, "Approximate Fast Foreground
   /// Colour Estimation", ICIP 2021), so that no background shines through at the edges; under alpha 0 nothing

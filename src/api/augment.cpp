@@ -39,8 +39,7 @@ void check_scales(const std::vector<double>& scales) {
     throw UsageError(fmt::format("{} scales: at most {} are taken", scales.size(), kMaxScales));
   for (std::size_t i = 0; i < scales.size(); ++i) {
     if (!(scales[i] >= kLeastScale && scales[i] <= kLargestScale)) {
-      throw UsageError(
-          fmt::format("a scale of {}: must be {} to {}", scales[i], kLeastScale, kLargestScale));
+      throw UsageError(fmt::format("a scale of {}: must be {} to {}", scales[i], kLeastScale, kLargestScale));
     }
     if (scales[i] == 1.0) throw UsageError("a scale of 1 is the picture as it is, which is always there");
     if (std::find(scales.begin(), scales.begin() + static_cast<std::ptrdiff_t>(i), scales[i]) !=

@@ -19,8 +19,8 @@ std::vector<Taps> taps_of(const PassOptions& options, int width, int height) {
   std::vector<Taps> out;
   for (const Variant& v : options.variants) {
     const bool quarter = v.turn == Turn::quarter;
-    const Placement p = place(quarter ? height : width, quarter ? width : height, input_of(v, options.size),
-                              options.fit);
+    const Placement p =
+        place(quarter ? height : width, quarter ? width : height, input_of(v, options.size), options.fit);
     out.emplace_back(upright({}, 0, p, v.turn).placement);
   }
   return out;
@@ -41,9 +41,9 @@ class Merged::CellRows {
             std::span(all.taps_[v].horizontal).subspan(static_cast<std::size_t>(cell.x0 - piece.x), n)));
       }
       if (all.whole_.empty()) continue;
-      whole_.push_back(
-          resizers_of(all.whole_[v].view(), all.whole_taps_[v].vertical,
-                      std::span(all.whole_taps_[v].horizontal).subspan(static_cast<std::size_t>(cell.x0), n)));
+      whole_.push_back(resizers_of(
+          all.whole_[v].view(), all.whole_taps_[v].vertical,
+          std::span(all.whole_taps_[v].horizontal).subspan(static_cast<std::size_t>(cell.x0), n)));
     }
     logits_.resize(n * static_cast<std::size_t>(all.channels_));
     if (variants_ > 1) mean_.resize(logits_.size());
@@ -162,8 +162,11 @@ Merged::Cell Merged::cell_of(const TileAxis::Span& columns, const TileAxis::Span
   Cell cell{columns.first, columns.last, y0, y1, {}};
   for (int row = rows.first_tile; row < rows.last_tile; ++row) {
     for (int column = columns.first_tile; column < columns.last_tile; ++column) {
-      Piece piece{store_.get(column, row), grid_.x.starts[static_cast<std::size_t>(column)],
-                  grid_.y.starts[static_cast<std::size_t>(row)], {}, {}};
+      Piece piece{store_.get(column, row),
+                  grid_.x.starts[static_cast<std::size_t>(column)],
+                  grid_.y.starts[static_cast<std::size_t>(row)],
+                  {},
+                  {}};
       piece.across.resize(static_cast<std::size_t>(cell.x1 - cell.x0));
       piece.down.resize(static_cast<std::size_t>(cell.y1 - cell.y0));
       tile_weights(grid_.x, column, margin_x_, cell.x0 - piece.x, cell.x1 - piece.x, piece.across.data());

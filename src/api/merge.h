@@ -71,8 +71,8 @@ class Merged {
   TileGrid grid_;
   TileStore store_;
   double margin_x_ = 0.0, margin_y_ = 0.0;
-  VariantLogits whole_;                   // of the context
-  std::vector<Taps> taps_, whole_taps_;   // of each variant: of a tile, of the whole picture
+  VariantLogits whole_;                  // of the context
+  std::vector<Taps> taps_, whole_taps_;  // of each variant: of a tile, of the whole picture
 };
 
 }  // namespace sam2unet::api

@@ -65,7 +65,8 @@ TileAxis make_tile_axis(int length, int side, double overlap) {
 std::pair<int, int> tile_size(const TileOptions& o, int width, int height, const InputSize& input) {
   constexpr int kLeast = 32, kLargest = 1 << 24;
   if (o.side != 0 && (o.side < kLeast || o.side > kLargest))
-    throw UsageError(fmt::format("a tile of {} pixels: must be 0 (automatic) or at least {}", o.side, kLeast));
+    throw UsageError(
+        fmt::format("a tile of {} pixels: must be 0 (automatic) or at least {}", o.side, kLeast));
   if (!(o.overlap >= 0.0 && o.overlap <= kMaxOverlap))
     throw UsageError(fmt::format("an overlap of {}: must be 0 to {}", o.overlap, kMaxOverlap));
   if (!(o.context >= 0.0 && o.context <= 1.0))
@@ -74,7 +75,8 @@ std::pair<int, int> tile_size(const TileOptions& o, int width, int height, const
   const int half = std::max(width, height) / 2 + std::max(width, height) % 2;
   const int side = o.side != 0 ? o.side : std::max(half, longer_input);
   const auto part = [&](int of) {
-    return std::max(1, static_cast<int>((static_cast<std::int64_t>(side) * of + longer_input / 2) / longer_input));
+    return std::max(
+        1, static_cast<int>((static_cast<std::int64_t>(side) * of + longer_input / 2) / longer_input));
   };
   return {part(input.width), part(input.height)};
 }

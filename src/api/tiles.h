@@ -18,8 +18,8 @@
 namespace sam2unet::api {
 
 /// Tiles along one side of a picture. They are spread evenly, so that mirroring the picture mirrors them
-/// (but for half a pixel of the middle one), the first and the last end with the picture; where the picture is
-/// shorter than a tile, one tile lies around it.
+/// (but for half a pixel of the middle one), the first and the last end with the picture; where the picture
+/// is shorter than a tile, one tile lies around it.
 struct TileAxis {
   int length = 0;           ///< of the picture
   int side = 0;             ///< of a tile

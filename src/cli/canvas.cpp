@@ -1,6 +1,7 @@
 #include "canvas.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace sam2unet::cli {
 namespace {
@@ -10,23 +11,15 @@ std::uint8_t to_8_bits(float p) {
   return p > 0.0F ? static_cast<std::uint8_t>(std::min(p * 255.0F + 0.5F, 255.0F)) : std::uint8_t{0};
 }
 
-// summarize_map, of a map that comes in bands.
+// Box, area and mean confidence of pixels that come in reading order.
 class Summing {
  public:
-  Summing(int width, double threshold) : width_(width), threshold_(threshold), left_(width) {}
-
-  void add(const SegmentationBand& band) {
-    const float* p = band.probabilities.data();
-    for (int y = band.first; y < band.first + band.rows; ++y) {
-      for (int x = 0; x < width_; ++x, ++p) {
-        if (!(*p >= threshold_)) continue;
-        left_ = std::min(left_, x);
-        right_ = std::max(right_, x);
-        if (area_++ == 0) top_ = y;
-        bottom_ = y;
-        sum_ += *p;
-      }
-    }
+  void add(int x, int y, float confidence) {
+    left_ = std::min(left_, x);
+    right_ = std::max(right_, x);
+    if (area_++ == 0) top_ = y;
+    bottom_ = y;
+    sum_ += confidence;
   }
   MaskSummary summary() const {
     if (area_ == 0) return {};
@@ -34,50 +27,64 @@ class Summing {
   }
 
  private:
-  int width_;
-  double threshold_;
-  int left_, right_ = -1, top_ = 0, bottom_ = -1;
+  int left_ = std::numeric_limits<int>::max(), right_ = -1, top_ = 0, bottom_ = -1;
   std::int64_t area_ = 0;
   double sum_ = 0.0;
 };
 
 bool has(const std::vector<Save>& saves, std::initializer_list<Save> any) {
-  return std::any_of(any.begin(), any.end(), [&](Save s) {
-    return std::find(saves.begin(), saves.end(), s) != saves.end();
+  return std::any_of(any.begin(), any.end(),
+                     [&](Save s) { return std::find(saves.begin(), saves.end(), s) != saves.end(); });
+}
+
+Canvas classes_to_canvas(const Segmenter& segmenter, const ImageView& picture, const SegmentOptions& options,
+                         const CanvasOptions& how) {
+  Canvas out;
+  const bool json = has(how.saves, {Save::json});
+  out.ids = Image(picture.width, picture.height, 1);
+  if (json && how.instances) out.confidence = Image(picture.width, picture.height, 1);
+  std::vector<Summing> classes(static_cast<std::size_t>(segmenter.info().channels));
+  segmenter.segment_in_bands(picture, options, [&](const SegmentationBand& band) {
+    std::copy(band.ids.begin(), band.ids.end(), out.ids.row(band.first));
+    if (!json) return;
+    std::size_t i = 0;
+    for (int y = band.first; y < band.first + band.rows; ++y)
+      for (int x = 0; x < band.width; ++x, ++i) classes[band.ids[i]].add(x, y, band.confidence[i]);
+    if (!how.instances) return;
+    std::transform(band.confidence.begin(), band.confidence.end(), out.confidence.row(band.first), to_8_bits);
   });
+  for (const Summing& s : classes) out.classes.push_back(s.summary());
+  return out;
 }
 
 }  // namespace
 
 Canvas segment_to_canvas(const Segmenter& segmenter, const ImageView& picture, const SegmentOptions& options,
                          const CanvasOptions& how) {
+  if (options.output == SegmentOutput::ids) return classes_to_canvas(segmenter, picture, options, how);
   Canvas out;
-  const int w = picture.width, h = picture.height;
   const bool json = has(how.saves, {Save::json});
-  if (options.output == SegmentOutput::ids) {
-    out.ids = Image(w, h, 1);
-    if (json) out.confidence = Image(w, h, 1);
-    segmenter.segment_in_bands(picture, options, [&](const SegmentationBand& band) {
-      std::copy(band.ids.begin(), band.ids.end(), out.ids.row(band.first));
-      if (json)
-        std::transform(band.confidence.begin(), band.confidence.end(), out.confidence.row(band.first), to_8_bits);
-    });
-    return out;
-  }
-  const bool needs_gray = has(how.saves, {Save::map, Save::cutout}) || (json && how.instances);
-  const bool needs_mask = json || has(how.saves, {Save::mask, Save::overlay});
-  if (needs_gray) out.gray = Image(w, h, 1);
-  if (needs_mask) out.mask = Image(w, h, 1);
-  Summing summing(w, how.threshold);
+  // 0.5 is where the 8 bits begin with 128 too.
+  const bool is_half = how.threshold == 0.5;
+  const bool needs_mask = !is_half && has(how.saves, {Save::mask, Save::overlay, Save::json});
+  const bool needs_gray = is_half || has(how.saves, {Save::map, Save::cutout}) || (json && how.instances);
+  if (needs_gray) out.gray = Image(picture.width, picture.height, 1);
+  if (needs_mask) out.mask = Image(picture.width, picture.height, 1);
+  Summing summing;
   segmenter.segment_in_bands(picture, options, [&](const SegmentationBand& band) {
     const auto values = band.probabilities;
     if (needs_gray) std::transform(values.begin(), values.end(), out.gray.row(band.first), to_8_bits);
     if (needs_mask) {
-      std::transform(values.begin(), values.end(), out.mask.row(band.first), [&](float p) {
-        return static_cast<std::uint8_t>(p >= how.threshold ? 255 : 0);
-      });
+      std::transform(values.begin(), values.end(), out.mask.row(band.first),
+                     [&](float p) { return static_cast<std::uint8_t>(p >= how.threshold ? 255 : 0); });
     }
-    if (json) summing.add(band);
+    if (!json) return;
+    std::size_t i = 0;
+    for (int y = band.first; y < band.first + band.rows; ++y) {
+      for (int x = 0; x < band.width; ++x, ++i) {
+        if (values[i] >= how.threshold) summing.add(x, y, values[i]);
+      }
+    }
   });
   out.summary = summing.summary();
   return out;

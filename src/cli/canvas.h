@@ -11,11 +11,16 @@
 namespace sam2unet::cli {
 
 struct Canvas {
-  /// Of one foreground: the map in 8 bits, 255 where it reaches the threshold, and what that part measures.
+  /// Of one foreground: the map in 8 bits, 128 and more where it reaches the threshold, and what that part
+  /// measures. At a threshold of 0.5 the two are one, and `mask` is empty.
   Image gray, mask;
   MaskSummary summary;
-  /// Of several classes: the most probable one, and its probability in 255ths.
+  /// Of several classes: the most probable one, its probability in 255ths where instances need it, and what
+  /// each class measures.
   Image ids, confidence;
+  std::vector<MaskSummary> classes;
+
+  const Image& inside() const { return mask.pixels.empty() ? gray : mask; }
 };
 
 struct CanvasOptions {

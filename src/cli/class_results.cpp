@@ -16,6 +16,15 @@ using Json = nlohmann::ordered_json;
 std::vector<ClassRegion> regions(const Picture& picture, const ResultOptions& options, const ImageView& ids,
                                  RegionKind kind) {
   const RegionOptions how{.kind = kind, .tolerance = options.simplify};
+  if (picture.canvas && kind == RegionKind::classes) {
+    std::vector<ClassRegion> out;
+    for (const int id : options.shown) {
+      const MaskSummary& summary = picture.canvas->classes.at(static_cast<std::size_t>(id));
+      out.push_back({id, summary, {}});
+      if (summary.area > 0) out.back().polygons = class_polygons(ids, id, options.simplify);
+    }
+    return out;
+  }
   if (picture.canvas) return class_regions(ids, ImageView(picture.canvas->confidence), options.shown, how);
   return class_regions(ids, picture.result.confidence, options.shown, how);
 }

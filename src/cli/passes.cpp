@@ -14,8 +14,7 @@ namespace {
 CLI::Validator number_between(double low, double high) {
   return {[low, high](std::string& text) {
             double value = -1.0;
-            const bool ok =
-                CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+            const bool ok = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
             return ok ? std::string() : fmt::format("'{}' is not a number from {} to {}", text, low, high);
           },
           ""};
@@ -28,8 +27,9 @@ int side_of(const std::string& text) {
                       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
   const int value = digits ? std::stoi(text) : 0;
   if (value < kLeast || value > kLargest) {
-    throw UsageError(fmt::format("--tile {}: give the side of a tile in pixels of the picture, {} to {}, or auto",
-                                 text, kLeast, kLargest));
+    throw UsageError(
+        fmt::format("--tile {}: give the side of a tile in pixels of the picture, {} to {}, or auto", text,
+                    kLeast, kLargest));
   }
   return value;
 }
@@ -38,11 +38,12 @@ int side_of(const std::string& text) {
 
 void add_pass_options(CLI::App& command, PassArguments& a) {
   command
-      .add_option("--tile", a.tile,
-                  "cut large pictures into tiles of N pixels a side and blend their results; auto is half of "
-                  "the picture's longer side, but no less than the network's input. Each tile is resized to "
-                  "that input, so objects are seen larger than in the whole picture: tiles alone change their "
-                  "scale, which may harm; see --tile-context. Pictures that one tile covers stay as they are")
+      .add_option(
+          "--tile", a.tile,
+          "cut large pictures into tiles of N pixels a side and blend their results; auto is half of "
+          "the picture's longer side, but no less than the network's input. Each tile is resized to "
+          "that input, so objects are seen larger than in the whole picture: tiles alone change their "
+          "scale, which may harm; see --tile-context. Pictures that one tile covers stay as they are")
       ->type_name("N|auto");
   command
       .add_option_function<double>(
@@ -68,10 +69,11 @@ void add_pass_options(CLI::App& command, PassArguments& a) {
       ->type_name("WEIGHT")
       ->default_str("0");
   command
-      .add_option("--tta", a.augmentation,
-                  "also show the picture turned or at other scales, and average the probabilities: any of "
-                  "hflip, vflip, rot90, scale=A:B (of the network's input), separated by commas; each costs a "
-                  "pass")
+      .add_option(
+          "--tta", a.augmentation,
+          "also show the picture turned or at other scales, and average the probabilities: any of "
+          "hflip, vflip, rot90, scale=A:B (of the network's input), separated by commas; each costs a "
+          "pass")
       ->type_name("LIST");
 }
 

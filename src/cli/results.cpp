@@ -15,7 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// The map in 8 bits, the mask and its measures: those that are there, or made of the probabilities.
+// The map in 8 bits, the mask (128 and more) and its measures: those that are there, or made of the
+// probabilities.
 class Foreground {
  public:
   Foreground(const Picture& picture, const ResultOptions& options) : picture_(picture), options_(options) {}
@@ -26,7 +27,7 @@ class Foreground {
     return gray_;
   }
   ImageView mask() {
-    if (picture_.canvas) return picture_.canvas->mask;
+    if (picture_.canvas) return picture_.canvas->inside();
     const Segmentation& r = picture_.result;
     mask_ = threshold_map(r.map(), r.width, r.height, options_.threshold);
     return mask_;
@@ -41,7 +42,7 @@ class Foreground {
     const ImageView inside = mask();
     for (int y = 0; y < ids.height; ++y) {
       std::transform(inside.row(y), inside.row(y) + ids.width, ids.row(y),
-                     [](std::uint8_t v) { return static_cast<std::uint8_t>(v != 0 ? 1 : 0); });
+                     [](std::uint8_t v) { return static_cast<std::uint8_t>(v >= 128 ? 1 : 0); });
     }
     constexpr std::array kForeground = {1};
     const RegionOptions how{.kind = RegionKind::instances, .tolerance = options_.simplify};
@@ -86,7 +87,7 @@ std::vector<std::byte> encode_result(const Picture& picture, const ResultOptions
     case Save::map:
       return encode_png(foreground.gray());
     case Save::mask:
-      return encode_png(foreground.mask());
+      return encode_mask_png(foreground.mask());
     case Save::overlay:
       return encode_overlay_png(picture.pixels, foreground.mask());
     case Save::cutout:

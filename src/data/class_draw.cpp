@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 
+#include "image/outlines.h"
 #include "image/png_rows.h"
 #include "sam2unet/class_masks.h"
 #include "sam2unet/errors.h"
@@ -102,7 +103,7 @@ std::vector<ClassRegion> whole_classes(const ImageView& ids, const Confidence& c
   std::vector<ClassRegion> out;
   for (const int id : shown) {
     ClassRegion r{id, all.at(static_cast<std::size_t>(id)).summary(), {}};
-    r.polygons = polygons_in(r.summary.box, tolerance, [&](int x, int y) { return ids.row(y)[x] == id; });
+    if (r.summary.area > 0) r.polygons = class_polygons(ids, id, tolerance);
     out.push_back(std::move(r));
   }
   return out;
@@ -235,6 +236,12 @@ std::vector<std::byte> encode_class_overlay_png(const ImageView& picture, const 
         draw_class_overlay(image::rows_of(picture, rows), image::rows_of(ids, rows), table, shown, how), rows,
         last - first);
   });
+}
+
+std::vector<Polygon> class_polygons(const ImageView& ids, int id, double tolerance) {
+  check_ids(ids);
+  const std::array<bool, 256> values = set_of(std::span(&id, 1));
+  return image::outlines(ids, values, tolerance);
 }
 
 std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const float> confidence,

@@ -57,8 +57,7 @@ Placement place(int width, int height, const InputSize& input, Fit fit) {
 void Preparer::prepare(const ImageView& picture, const Placement& p, PillowVersion pillow, Image& out,
                        Turn turn) {
   const bool quarter = turn == Turn::quarter;
-  Resizing how{quarter ? p.height : p.width, quarter ? p.width : p.height, ResizeFilter::bilinear,
-                      pillow};
+  Resizing how{quarter ? p.height : p.width, quarter ? p.width : p.height, ResizeFilter::bilinear, pillow};
   how.flip_x = turn == Turn::mirror_x;
   how.flip_y = turn == Turn::mirror_y;
   how.alpha = AlphaRule::independent;  // the colours as if there were none

@@ -19,6 +19,7 @@
 #include "image/guarded.h"
 #include "image/orientation.h"
 #include "image/png_rows.h"
+#include "sam2unet/draw.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
@@ -348,6 +349,18 @@ std::vector<std::byte> image::encode_drawn_png(int width, int height,
     return band.row(y - first);
   };
   return encode({width, height, row}, PNG_COLOR_TYPE_RGB, {}, {});
+}
+
+std::vector<std::byte> encode_mask_png(const ImageView& mask) {
+  if (mask.channels != 1) throw UsageError(fmt::format("a mask has 1 channel, not {}", mask.channels));
+  Rows rows = rows_of(mask);
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(mask.width));
+  rows.row = [&](int y) {
+    std::transform(mask.row(y), mask.row(y) + mask.width, row.begin(),
+                   [](std::uint8_t v) { return static_cast<std::uint8_t>(v >= 128 ? 255 : 0); });
+    return static_cast<const std::uint8_t*>(row.data());
+  };
+  return encode(rows, PNG_COLOR_TYPE_GRAY, {}, {});
 }
 
 image::RowRange image::with_halo(int first, int last, int halo, int height) {

@@ -5,29 +5,39 @@
 #include <numeric>
 #include <utility>
 
+#include "image/outlines.h"
 #include "sam2unet/draw.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
 namespace {
 
-bool inside(const ImageView& mask, int x, int y) {
-  return x >= 0 && y >= 0 && x < mask.width && y < mask.height && mask.row(y)[x] >= 128;
+// A gray picture and which of its values lie inside.
+struct Mask {
+  const ImageView& view;
+  const image::InsideValues& values;
+  int width = view.width, height = view.height;
+
+  bool has(const std::uint8_t value) const { return values[value]; }
+};
+
+bool inside(const Mask& mask, int x, int y) {
+  return x >= 0 && y >= 0 && x < mask.width && y < mask.height && mask.has(mask.view.row(y)[x]);
 }
 
 // Which connected part a pixel belongs to, kept as runs of pixels, so that large pictures cost little.
 class Parts {
  public:
-  explicit Parts(const ImageView& mask) {
+  explicit Parts(const Mask& mask) {
     std::size_t above = 0;
     for (int y = 0; y < mask.height; ++y) {
       const std::size_t first = runs_.size();
       rows_.push_back(first);
-      const std::uint8_t* row = mask.row(y);
+      const std::uint8_t* row = mask.view.row(y);
       for (int x = 0; x < mask.width; ++x) {
-        if (row[x] < 128) continue;
+        if (!mask.has(row[x])) continue;
         const int begin = x;
-        while (x < mask.width && row[x] >= 128) ++x;
+        while (x < mask.width && mask.has(row[x])) ++x;
         runs_.push_back({begin, x});
         parents_.push_back(parents_.size());
       }
@@ -80,7 +90,7 @@ class Parts {
 enum Direction { east, south, west, north };
 
 // The pixel ahead to the right (side 1) or left (side 0) of somebody at corner (x, y).
-bool ahead(const ImageView& mask, Point at, Direction d, int side) {
+bool ahead(const Mask& mask, Point at, Direction d, int side) {
   switch (d) {
     case east:
       return inside(mask, at.x, at.y - (side == 1 ? 0 : 1));
@@ -109,7 +119,7 @@ Point step(Point at, Direction d) {
 // Walks with the mask on the right hand, from the upper left corner of `start`'s pixel to the east, until it
 // is back. Pixels that touch at a corner only are kept apart. `seen` marks the pixels whose upper edge was
 // walked.
-Ring follow(const ImageView& mask, Point start, std::vector<bool>& seen) {
+Ring follow(const Mask& mask, Point start, std::vector<bool>& seen) {
   Ring ring;
   Point at = start;
   Direction d = east;
@@ -191,9 +201,16 @@ Ring simplified(const Ring& ring, double tolerance) {
 }  // namespace
 
 std::vector<Polygon> mask_polygons(const ImageView& mask, double tolerance) {
-  if (mask.channels != 1)
+  image::InsideValues values{};
+  std::fill(values.begin() + 128, values.end(), true);
+  return image::outlines(mask, values, tolerance);
+}
+
+std::vector<Polygon> image::outlines(const ImageView& gray, const InsideValues& values, double tolerance) {
+  if (gray.channels != 1)
     throw UsageError("the outlines of a picture with more than one channel are not defined");
-  if (mask.data == nullptr || mask.width <= 0 || mask.height <= 0) return {};
+  if (gray.data == nullptr || gray.width <= 0 || gray.height <= 0) return {};
+  const Mask mask{gray, values};
   Parts parts(mask);
   std::vector<bool> seen(static_cast<std::size_t>(mask.width) * static_cast<std::size_t>(mask.height), false);
   std::vector<Polygon> out;

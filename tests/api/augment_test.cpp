@@ -34,7 +34,9 @@ TEST(Augmentation, EachTurnAndItsInverseAreTheIdentity) {
     for (const int channels : {1, 3, 4}) {
       const Image picture = test::picture(w, h, channels);
       for (const Turn turn : kTurns) {
-        api::Passes passes(red_and_green(), {InputSize::of(w, h), Fit::squash, PillowVersion::v12, {Variant{turn, 1.0}}, 1, 2});
+        api::Passes passes(
+            red_and_green(),
+            {InputSize::of(w, h), Fit::squash, PillowVersion::v12, {Variant{turn, 1.0}}, 1, 2});
         const api::OwnedLogits got = passes.run(std::vector<ImageView>{picture}).front().front();
         EXPECT_EQ(got.placement.picture_width, w);
         EXPECT_EQ(got.placement.picture_height, h);
@@ -59,7 +61,8 @@ TEST(Augmentation, TurnsAreWhatTheyAreCalled) {
     const bool quarter = turn == Turn::quarter;
     const int w = quarter ? 3 : 5, h = quarter ? 5 : 3;
     Image out;
-    preparer.prepare(picture, api::place(w, h, InputSize::of(w, h), Fit::squash), PillowVersion::v12, out, turn);
+    preparer.prepare(picture, api::place(w, h, InputSize::of(w, h), Fit::squash), PillowVersion::v12, out,
+                     turn);
     for (int y = 0; y < h; ++y)
       for (int x = 0; x < w; ++x) {
         const auto [px, py] = turn == Turn::mirror_x   ? std::pair(4 - x, y)
@@ -98,12 +101,15 @@ TEST(Augmentation, ATurnDoesNotMoveThePadding) {
 TEST(Augmentation, LetterboxedTurnsComeBackToTheirPlace) {
   for (const auto& [w, h] : std::vector<std::pair<int, int>>{{120, 67}, {41, 99}, {64, 64}}) {
     const Image picture = test::picture(w, h, 3);
-    api::Passes plain(red_and_green(), {InputSize::square(64), Fit::letterbox, PillowVersion::v12, {Variant{}}, 1, 2});
+    api::Passes plain(red_and_green(),
+                      {InputSize::square(64), Fit::letterbox, PillowVersion::v12, {Variant{}}, 1, 2});
     const auto want = plain.run(std::vector<ImageView>{picture}).front().front();
     std::vector<float> want_rows(static_cast<std::size_t>(w * h * 2)), got_rows(want_rows);
     api::finish_rows(want.view(), api::Activation::none, 0, h, 1, want_rows.data());
     for (const Turn turn : kTurns) {
-      api::Passes passes(red_and_green(), {InputSize::square(64), Fit::letterbox, PillowVersion::v12, {Variant{turn, 1.0}}, 1, 2});
+      api::Passes passes(
+          red_and_green(),
+          {InputSize::square(64), Fit::letterbox, PillowVersion::v12, {Variant{turn, 1.0}}, 1, 2});
       const auto got = passes.run(std::vector<ImageView>{picture}).front().front();
       api::finish_rows(got.view(), api::Activation::none, 0, h, 1, got_rows.data());
       for (std::size_t i = 0; i < got_rows.size(); ++i)
@@ -112,9 +118,10 @@ TEST(Augmentation, LetterboxedTurnsComeBackToTheirPlace) {
   }
 }
 
-std::vector<float> merged(const SyntheticBackend& network, const Image& picture, std::vector<Variant> variants,
-                          api::Activation activation) {
-  api::Passes passes(network, {InputSize::square(32), Fit::squash, PillowVersion::v12, std::move(variants), 1, 1});
+std::vector<float> merged(const SyntheticBackend& network, const Image& picture,
+                          std::vector<Variant> variants, api::Activation activation) {
+  api::Passes passes(network,
+                     {InputSize::square(32), Fit::squash, PillowVersion::v12, std::move(variants), 1, 1});
   api::MergeOptions options;
   options.tile = {picture.width, picture.height};
   options.activation = activation;
@@ -178,10 +185,18 @@ TEST(Augmentation, IsReadAsItIsWritten) {
   EXPECT_EQ(all, (Augmentation{true, true, true, {0.75, 1.25}}));
   EXPECT_EQ(parse_augmentation("scale=2,rot90"), (Augmentation{false, false, true, {2.0}}));
   for (const auto& [text, says] : std::vector<std::pair<const char*, const char*>>{
-           {"hflip,hflip", "twice"}, {"flip", "hflip, vflip, rot90"}, {"hflip,", "unknown augmentation ''"},
-           {"scale=", "not a number"}, {"scale=x", "not a number"}, {"scale=nan", "not a number"},
-           {"scale=0.75:", "not a number"}, {"scale=0.1", "must be 0.25 to 4"}, {"scale=5", "must be"},
-           {"scale=1", "as it is"}, {"scale=0.5:0.5", "twice"}, {"scale=0.5,scale=2", "twice"},
+           {"hflip,hflip", "twice"},
+           {"flip", "hflip, vflip, rot90"},
+           {"hflip,", "unknown augmentation ''"},
+           {"scale=", "not a number"},
+           {"scale=x", "not a number"},
+           {"scale=nan", "not a number"},
+           {"scale=0.75:", "not a number"},
+           {"scale=0.1", "must be 0.25 to 4"},
+           {"scale=5", "must be"},
+           {"scale=1", "as it is"},
+           {"scale=0.5:0.5", "twice"},
+           {"scale=0.5,scale=2", "twice"},
            {"scale=2:3:4:0.5:0.6:0.7:0.8:0.9:1.1", "at most 8"}}) {
     const std::string message = test::message_of<UsageError>([&, t = text] { parse_augmentation(t); });
     EXPECT_NE(message.find(says), std::string::npos) << text << ": " << message;

@@ -25,7 +25,8 @@ class SyntheticBackend final : public api::Backend {
       for (int y = 0; y < picture.height; ++y)
         for (int x = 0; x < picture.width; ++x) {
           const std::array<float, 3> mean = mean_around(picture, x, y);
-          for (const auto& f : factors_) out.push_back(f[0] * mean[0] + f[1] * mean[1] + f[2] * mean[2] + f[3]);
+          for (const auto& f : factors_)
+            out.push_back(f[0] * mean[0] + f[1] * mean[1] + f[2] * mean[2] + f[3]);
         }
     inputs.emplace_back(picture_size(input));
     pictures += static_cast<int>(e.b);

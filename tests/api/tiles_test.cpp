@@ -114,8 +114,7 @@ TEST(TileAxes, AreTheirOwnMirrorImage) {
   for (int length = 65; length < 400; ++length) {
     const TileAxis a = api::make_tile_axis(length, 64, 0.25);
     for (int i = 0; i < a.count(); ++i) {
-      const int mirrored =
-          length - 64 - a.starts[static_cast<std::size_t>(a.count() - 1 - i)];
+      const int mirrored = length - 64 - a.starts[static_cast<std::size_t>(a.count() - 1 - i)];
       EXPECT_LE(std::abs(mirrored - a.starts[static_cast<std::size_t>(i)]), 2 * i + 1 == a.count() ? 1 : 0);
     }
   }
@@ -170,7 +169,8 @@ TEST(Tiles, ALinearNetworkIsLinear) {
 
 TEST(Tiles, ReachingOutsideSeesTheMirrorImage) {
   const SyntheticBackend network({{0.01F, 0.02F, -0.01F, 0.5F}});
-  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{200, 20}, {20, 200}, {131, 1}, {1, 131}, {300, 63}}) {
+  for (const auto& [w, h] :
+       std::vector<std::pair<int, int>>{{200, 20}, {20, 200}, {131, 1}, {1, 131}, {300, 63}}) {
     const Image picture = test::picture(w, h, 3);
     const Outcome got = run(network, 1, picture, {});
     for (int y = 0; y < h; ++y)
@@ -227,7 +227,8 @@ TEST(Tiles, TheWholePictureIsBlendedIn) {
   for (std::size_t i = 0; i < tiles.size(); ++i)
     ASSERT_NEAR(mixed[i], 0.75 * tiles[i] + 0.25 * whole[i], 1e-5);
   // At a weight of 1 nothing of the tiles is left.
-  api::Passes passes(network, {InputSize::square(32), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 2});
+  api::Passes passes(network,
+                     {InputSize::square(32), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 2});
   const api::VariantLogits logits = passes.run(std::vector<ImageView>{picture}).front();
   std::vector<float> plain(tiles.size());
   api::finish_rows(logits[0].view(), api::Activation::none, 0, 90, 1, plain.data());
@@ -281,8 +282,9 @@ TEST(Tiles, HaveTheShapeOfTheInput) {
   EXPECT_EQ(api::tile_size({}, 1001, 300, square), Size(501, 501));
   EXPECT_EQ(api::tile_size({}, 500, 300, square), Size(352, 352));
   for (const TileOptions& wrong :
-       {TileOptions{.side = 31}, TileOptions{.side = -1}, TileOptions{.overlap = -0.1}, TileOptions{.overlap = 0.95},
-        TileOptions{.overlap = NAN}, TileOptions{.context = 1.5}, TileOptions{.context = NAN}})
+       {TileOptions{.side = 31}, TileOptions{.side = -1}, TileOptions{.overlap = -0.1},
+        TileOptions{.overlap = 0.95}, TileOptions{.overlap = NAN}, TileOptions{.context = 1.5},
+        TileOptions{.context = NAN}})
     EXPECT_THROW(api::tile_size(wrong, 1000, 1000, square), UsageError);
 }
 

@@ -48,13 +48,16 @@ TEST_F(Classes, InfoNamesThem) {
 TEST_F(Classes, ConvertKeepsThemAndPthSaysThatItCannot) {
   ASSERT_EQ(predict_plain({"convert", "three.safetensors", "task.safetensors", "--task-only"}).exit_code, 0);
   // The trunk of another network, here of one foreground, that was trained on the same.
-  ASSERT_EQ(predict_plain({"convert", "task.safetensors", "whole.safetensors", "--trunk", "tiny.safetensors"}).exit_code, 0);
+  ASSERT_EQ(predict_plain({"convert", "task.safetensors", "whole.safetensors", "--trunk", "tiny.safetensors"})
+                .exit_code,
+            0);
   const auto before = formats::TensorFile::open(dir / "three.safetensors");
   const auto after = formats::TensorFile::open(dir / "whole.safetensors");
   EXPECT_EQ(after.metadata().at("classes"), before.metadata().at("classes"));
   EXPECT_EQ(after.find("head.weight")->shape[0], 3);
   const auto maps = [&](const std::string& weights, const std::string& out) {
-    const Finished r = predict_plain({"predict", "images", "-o", out, "--size", "64", "--weights", weights, "--save", "map,json"});
+    const Finished r = predict_plain(
+        {"predict", "images", "-o", out, "--size", "64", "--weights", weights, "--save", "map,json"});
     EXPECT_EQ(r.exit_code, 0) << r.err;
     return get(out + "/a.png");
   };
@@ -80,7 +83,8 @@ TEST_F(Classes, VerifyChecksGoldenFilesOfOtherWidthsAndClasses) {
 
 // A folder of pictures with what this program made of them.
 TEST_F(Classes, VerifyComparesPicturesOfThem) {
-  ASSERT_EQ(predict_plain({"predict", "images", "-o", "set/pred", "--weights", "three.safetensors"}).exit_code, 0);
+  ASSERT_EQ(
+      predict_plain({"predict", "images", "-o", "set/pred", "--weights", "three.safetensors"}).exit_code, 0);
   std::filesystem::copy(dir / "images", dir / "set/image");
   const Finished same = predict_plain({"verify", "set", "--weights", "three.safetensors"});
   EXPECT_EQ(same.exit_code, 0) << same.out << same.err;
@@ -93,11 +97,15 @@ TEST_F(Classes, VerifyComparesPicturesOfThem) {
 
 TEST_F(Classes, WhatDoesNotFitIsOneLine) {
   put("twice.toml", "[[class]]\nid = 1\nname = \"a\"\n[[class]]\nid = 1\nname = \"b\"\n");
-  put("colour.toml", "[[class]]\nid = 1\nname = \"a\"\ncolor = \"#102030\"\n[[class]]\nid = 2\nname = \"b\"\ncolor = \"#102030\"\n");
+  put("colour.toml",
+      "[[class]]\nid = 1\nname = \"a\"\ncolor = \"#102030\"\n[[class]]\nid = 2\nname = \"b\"\ncolor = "
+      "\"#102030\"\n");
   std::string many;
-  for (int i = 1; i < 300; ++i) many += "[[class]]\nid = " + std::to_string(i) + "\nname = \"c" + std::to_string(i) + "\"\n";
+  for (int i = 1; i < 300; ++i)
+    many += "[[class]]\nid = " + std::to_string(i) + "\nname = \"c" + std::to_string(i) + "\"\n";
   put("many.toml", many);
-  put("four.toml", "[[class]]\nid = 1\nname = \"a\"\n[[class]]\nid = 2\nname = \"b\"\n[[class]]\nid = 3\nname = \"c\"\n");
+  put("four.toml",
+      "[[class]]\nid = 1\nname = \"a\"\n[[class]]\nid = 2\nname = \"b\"\n[[class]]\nid = 3\nname = \"c\"\n");
   put("broken.toml", "[[class]\nid = ");
   const auto eval = [](const std::string& classes) {
     return std::vector<std::string>{"eval", "--classes", classes, "--pred", "ids", "--gt", "images"};
@@ -110,16 +118,20 @@ TEST_F(Classes, WhatDoesNotFitIsOneLine) {
   expect_line(eval("300"), 2, "300");
   expect_line(eval("1"), 2, "one class is given");
   const auto predict = [](const std::string& weights, const std::string& classes) {
-    return std::vector<std::string>{"predict", "images", "-o", "out", "--weights", weights, "--classes", classes};
+    return std::vector<std::string>{"predict",   "images", "-o",        "out",
+                                    "--weights", weights,  "--classes", classes};
   };
   expect_line(predict("tiny.safetensors", "road.toml"), 2, "these weights have one foreground");
   expect_line(predict("three.safetensors", "four.toml"), 2, "it has 4 classes, the weights have 3");
   expect_line({"predict", "images", "-o", "out", "--weights", "three.safetensors", "--class", "bus"}, 2,
               "there is no such class; there are background, road, car");
-  expect_line({"predict", "images", "-o", "out", "--weights", "three.safetensors", "--official"}, 2, "several classes");
-  expect_line({"predict", "images", "-o", "out", "--weights", "tiny.safetensors", "--class", "1"}, 2, "one foreground");
+  expect_line({"predict", "images", "-o", "out", "--weights", "three.safetensors", "--official"}, 2,
+              "several classes");
+  expect_line({"predict", "images", "-o", "out", "--weights", "tiny.safetensors", "--class", "1"}, 2,
+              "one foreground");
   const auto eval_model = [](const std::string& weights, const std::string& classes) {
-    return std::vector<std::string>{"eval", "--images", "images", "--gt", "ids", "--weights", weights, "--classes", classes};
+    return std::vector<std::string>{"eval",      "--images", "images",    "--gt", "ids",
+                                    "--weights", weights,    "--classes", classes};
   };
   expect_line(eval_model("tiny.safetensors", "road.toml"), 2, "these weights have one foreground");
   expect_line(eval_model("three.safetensors", "four.toml"), 2, "it has 4 classes, the weights have 3");

@@ -1,8 +1,8 @@
 // `predict` and `eval` with tiles and test-time augmentation, and with weights of several classes.
 #include <gmock/gmock.h>
 
-#include <nlohmann/json.hpp>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "formats/tensor_file.h"
 #include "predict_fixture.h"
@@ -116,9 +116,10 @@ TEST_F(Tiles, AugmentationChangesTheResultAndRunsInBatches) {
   const Finished r = predict({"a.png", "b.png", "-o", "tta", "--tta", "hflip,vflip,rot90,scale=0.5:1.5"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
   EXPECT_NE(get("tta/a.png"), get("plain/a.png"));
-  ASSERT_EQ(predict({"a.png", "b.png", "-o", "batched", "--batch", "4", "--tta", "hflip,vflip,rot90,scale=0.5:1.5"})
-                .exit_code,
-            0);
+  ASSERT_EQ(
+      predict({"a.png", "b.png", "-o", "batched", "--batch", "4", "--tta", "hflip,vflip,rot90,scale=0.5:1.5"})
+          .exit_code,
+      0);
   const Image one = gray("tta/b.png"), many = gray("batched/b.png");
   for (std::size_t i = 0; i < one.pixels.size(); ++i) EXPECT_LE(std::abs(one.pixels[i] - many.pixels[i]), 1);
 }
@@ -167,7 +168,8 @@ TEST_F(Tiles, HelpSaysThatTilesChangeTheScale) {
       text += ' ';
     }
   }
-  EXPECT_THAT(text, AllOf(HasSubstr("tiles alone change their scale"), HasSubstr("--tta"), HasSubstr("--overlap")));
+  EXPECT_THAT(text,
+              AllOf(HasSubstr("tiles alone change their scale"), HasSubstr("--tta"), HasSubstr("--overlap")));
 }
 
 // Pictures and ground truths to evaluate on.
@@ -191,13 +193,14 @@ class Evaluated : public Tiles {
     }
   }
   Finished eval(const std::vector<std::string>& arguments) {
-    return predict_plain(with({"eval", "--images", "images", "--size", "64", "--bootstrap", "50"}, arguments));
+    return predict_plain(
+        with({"eval", "--images", "images", "--size", "64", "--bootstrap", "50"}, arguments));
   }
 };
 
 TEST_F(Evaluated, EvalTellsWhatTilesAndAugmentationBring) {
-  for (const auto& how : std::vector<std::vector<std::string>>{
-           {"--tta", "hflip,rot90"}, {"--tile", "60", "--tile-context", "0.25"}}) {
+  for (const auto& how : std::vector<std::vector<std::string>>{{"--tta", "hflip,rot90"},
+                                                               {"--tile", "60", "--tile-context", "0.25"}}) {
     const Finished r = eval(with({"--gt", "gt", "--weights", "tiny.safetensors", "--json", "o.json"}, how));
     ASSERT_EQ(r.exit_code, 0) << r.err;
     EXPECT_THAT(r.out, AllOf(HasSubstr("tiny, one pass"), HasSubstr("over one pass"), HasSubstr("gain"),
@@ -212,23 +215,27 @@ TEST_F(Evaluated, EvalTellsWhatTilesAndAugmentationBring) {
 }
 
 TEST_F(Evaluated, OfClassesToo) {
-  const Finished r = eval({"--gt", "ids", "--weights", "three.safetensors", "--tta", "vflip", "--html", "o.html"});
+  const Finished r =
+      eval({"--gt", "ids", "--weights", "three.safetensors", "--tta", "vflip", "--html", "o.html"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
-  EXPECT_THAT(r.out, AllOf(HasSubstr("three, vflip"), HasSubstr("mIoU"), HasSubstr("gain"), HasSubstr("foreground.mDice")));
+  EXPECT_THAT(r.out, AllOf(HasSubstr("three, vflip"), HasSubstr("mIoU"), HasSubstr("gain"),
+                           HasSubstr("foreground.mDice")));
   const Finished masks = eval({"--gt", "ids", "--weights", "three.safetensors", "--json", "one.json"});
   ASSERT_EQ(masks.exit_code, 0) << masks.err;
   // The same from files.
   ASSERT_EQ(predict_classes({"images", "-o", "maps"}).exit_code, 0);
-  ASSERT_EQ(predict_plain({"eval", "--pred", "maps", "--gt", "ids", "--classes", "3", "--bootstrap", "50", "--json",
-                           "two.json"})
+  ASSERT_EQ(predict_plain({"eval", "--pred", "maps", "--gt", "ids", "--classes", "3", "--bootstrap", "50",
+                           "--json", "two.json"})
                 .exit_code,
             0);
-  EXPECT_EQ(Json::parse(get("one.json")).at("classes").at("mIoU"), Json::parse(get("two.json")).at("classes").at("mIoU"));
+  EXPECT_EQ(Json::parse(get("one.json")).at("classes").at("mIoU"),
+            Json::parse(get("two.json")).at("classes").at("mIoU"));
 }
 
 TEST_F(Evaluated, OptionsOfPredictingAreRefusedForMapsThatAreThere) {
   for (const char* option : {"--tta", "--tile"}) {
-    const Finished r = predict_plain({"eval", "--pred", "images", "--gt", "gt", option, option[3] == 't' ? "hflip" : "64"});
+    const Finished r =
+        predict_plain({"eval", "--pred", "images", "--gt", "gt", option, option[3] == 't' ? "hflip" : "64"});
     EXPECT_EQ(r.exit_code, 2);
     EXPECT_THAT(r.err, HasSubstr("leave one out"));
   }

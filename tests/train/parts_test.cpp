@@ -53,7 +53,8 @@ TEST_F(Parts, AreChosenWhereTheStartLeavesThemOpen) {
   model::Config asked = test::nano_config();
   asked.decoder_width = 32;
   EXPECT_EQ(start("trunk.safetensors", {}, asked).config().decoder_width, 32);
-  EXPECT_THAT(message_of<WeightsError>([&] { start("full.safetensors", {}, asked); }), HasSubstr("decoder width 32"));
+  EXPECT_THAT(message_of<WeightsError>([&] { start("full.safetensors", {}, asked); }),
+              HasSubstr("decoder width 32"));
 }
 
 // A variant names a trunk: what stands behind it in a fork's file stays.
@@ -70,8 +71,8 @@ TEST_F(Parts, SettingsAreWrittenReadAndBounded) {
   settings.neck = NeckChoice::pointwise;
   settings.fit = FitChoice::letterbox;
   const std::string toml = settings.to_toml();
-  EXPECT_THAT(toml, AllOf(HasSubstr("adapter_width = 48\n"), HasSubstr("decoder_width = 32\n"), HasSubstr("neck = \"1x1\"\n"),
-                          HasSubstr("fit = \"letterbox\"\n")));
+  EXPECT_THAT(toml, AllOf(HasSubstr("adapter_width = 48\n"), HasSubstr("decoder_width = 32\n"),
+                          HasSubstr("neck = \"1x1\"\n"), HasSubstr("fit = \"letterbox\"\n")));
   const Settings back = Settings::from_toml(toml);
   EXPECT_TRUE(Settings::differences(settings, back, Settings::Scope::processes).empty());
   EXPECT_THAT(settings.to_command(), AllOf(HasSubstr(" --adapter-width 48"), HasSubstr(" --decoder-width 32"),
@@ -83,7 +84,8 @@ TEST_F(Parts, SettingsAreWrittenReadAndBounded) {
   settings.decoder_width = 5000;
   EXPECT_THAT(message_of<UsageError>([&] { settings.validate(); }), HasSubstr("--decoder-width 5000"));
   NeckChoice neck;
-  EXPECT_THAT(message_of<UsageError>([&] { parse_setting("neck", "rbf", neck); }), HasSubstr("--neck rbf: use one of"));
+  EXPECT_THAT(message_of<UsageError>([&] { parse_setting("neck", "rbf", neck); }),
+              HasSubstr("--neck rbf: use one of"));
 }
 
 // Train, look into the weights, predict, evaluate: each knows what was trained, untold.
@@ -107,16 +109,22 @@ TEST_F(Parts, ATrainingsWeightsCarryThemEverywhere) {
 
   const auto info = program({"info", weights.string()});
   ASSERT_EQ(info.exit_code, 0) << info.err;
-  EXPECT_THAT(info.out, AllOf(HasSubstr("adapter width 8"), HasSubstr("decoder width 16"), HasSubstr("letterbox")));
+  EXPECT_THAT(info.out,
+              AllOf(HasSubstr("adapter width 8"), HasSubstr("decoder width 16"), HasSubstr("letterbox")));
   ASSERT_EQ(program({"predict", "images", "-o", "untold", "--weights", weights.string()}).exit_code, 0);
-  ASSERT_EQ(program({"predict", "images", "-o", "told", "--weights", weights.string(), "--fit", "letterbox", "--size", "64"}).exit_code, 0);
-  ASSERT_EQ(program({"predict", "images", "-o", "squashed", "--weights", weights.string(), "--fit", "squash"}).exit_code, 0);
+  ASSERT_EQ(program({"predict", "images", "-o", "told", "--weights", weights.string(), "--fit", "letterbox",
+                     "--size", "64"})
+                .exit_code,
+            0);
+  ASSERT_EQ(program({"predict", "images", "-o", "squashed", "--weights", weights.string(), "--fit", "squash"})
+                .exit_code,
+            0);
   EXPECT_EQ(read_file(dir / "untold/0.png"), read_file(dir / "told/0.png"));
   EXPECT_NE(read_file(dir / "untold/0.png"), read_file(dir / "squashed/0.png"));
 
   // What validation said is what eval says of these weights.
-  const auto eval = program({"eval", "--images", "images", "--gt", "masks", "--weights", weights.string(), "--bootstrap", "0",
-                             "--dataset-csv", "values.csv"});
+  const auto eval = program({"eval", "--images", "images", "--gt", "masks", "--weights", weights.string(),
+                             "--bootstrap", "0", "--dataset-csv", "values.csv"});
   ASSERT_EQ(eval.exit_code, 0) << eval.err;
   const auto bytes = read_file(dir / "values.csv");
   const std::string values(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -151,7 +159,8 @@ TEST_F(Parts, LetterboxedSamplesKeepTheirShape) {
       const bool is_picture = y >= 8 && y < 56;
       for (int c = 0; c < 3; ++c) {
         const float level = static_cast<float>(is_picture ? picture.row(y - 8)[3 * x + c] : kPadding[c]);
-        ASSERT_NEAR(s.image[static_cast<std::size_t>((y * 64 + x) * 3 + c)], (level / 255 - kMean[c]) / kDeviation[c], 1e-5);
+        ASSERT_NEAR(s.image[static_cast<std::size_t>((y * 64 + x) * 3 + c)],
+                    (level / 255 - kMean[c]) / kDeviation[c], 1e-5);
       }
       const float mask = s.mask[static_cast<std::size_t>(y * 64 + x)];
       if (!is_picture) {
