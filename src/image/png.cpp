@@ -276,6 +276,9 @@ struct Writer {
     auto& out = static_cast<Writer*>(png_get_io_ptr(png))->out;
     try {
       const auto* from = reinterpret_cast<const std::byte*>(bytes);
+      // Not doubled: of a picture of 100 megapixels that alone would be memory for another.
+      if (out.capacity() - out.size() < count)
+        out.reserve(out.size() + std::max({count, out.size() / 8, std::size_t{1} << 16}));
       out.insert(out.end(), from, from + count);
     } catch (const std::bad_alloc&) {
       png_error(png, "no memory");

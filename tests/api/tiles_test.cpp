@@ -194,7 +194,8 @@ TEST(Tiles, TurnedPicturesGiveTurnedResults) {
   for (const auto& [w, h] : std::vector<std::pair<int, int>>{{112, 208}, {160, 64}, {150, 97}}) {
     const Image picture = test::picture(w, h, 3);
     const Outcome want = run(network, 1, picture, {});
-    const auto at = [&](int x, int y) { return want.logits[static_cast<std::size_t>(y * w + x)]; };
+    const int width = picture.width;
+    const auto at = [&](int x, int y) { return want.logits[static_cast<std::size_t>(y * width + x)]; };
     // 1 to 8 as EXIF has them: all mirrored and turned ones.
     for (int orientation = 2; orientation <= 8; ++orientation) {
       const Image turned = apply_orientation(picture, orientation);
@@ -255,6 +256,27 @@ TEST(Tiles, KeepNoMoreThanTheBudget) {
     }
     if (tiles >= 60) {
       EXPECT_EQ(got.computed, got.tiles);
+    }
+  }
+}
+
+// Bands are of 8 MB where the rows of tiles are kept, of 64 where each band may cost some tiles again.
+TEST(Tiles, BandsAreBoundedToo) {
+  const SyntheticBackend network({{0.01F, 0, 0, 0}});
+  const Image picture = test::picture(900, 20000, 1);
+  for (const std::size_t budget : {std::size_t{0}, std::size_t{1} << 30}) {
+    api::Passes passes(network,
+                       {InputSize::square(32), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
+    MergeOptions options;
+    options.tile = {300, 300};
+    options.budget = budget;
+    const api::Merged merged(picture, passes, options);
+    for (const std::size_t row :
+         {std::size_t{1}, std::size_t{3600}, std::size_t{9} << 20, std::size_t{1} << 30}) {
+      const auto rows = static_cast<std::size_t>(merged.band_rows(row));
+      EXPECT_GE(rows, 1u);
+      EXPECT_LE(rows, 20000u);
+      EXPECT_TRUE(rows == 1 || rows * row <= (budget == 0 ? std::size_t{64} << 20 : std::size_t{8} << 20));
     }
   }
 }

