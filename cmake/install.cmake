@@ -14,12 +14,20 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/sam2unet-config-version.c
 install(FILES ${PROJECT_BINARY_DIR}/sam2unet-config.cmake ${PROJECT_BINARY_DIR}/sam2unet-config-version.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/sam2unet)
 
-configure_file(cmake/sam2unet-metrics.pc.in ${PROJECT_BINARY_DIR}/sam2unet-metrics.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/sam2unet-metrics.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+# Relative to where the file lies, so that an installation may be moved.
+file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" pc_to_prefix "${pc_to_prefix}")
+file(RELATIVE_PATH pc_libdir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
+file(RELATIVE_PATH pc_includedir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+foreach(name sam2unet sam2unet-metrics)
+  configure_file(cmake/${name}.pc.in ${PROJECT_BINARY_DIR}/${name}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
 
 # The installed program finds its library beside it, wherever the prefix is.
 file(RELATIVE_PATH bin_to_lib ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
 set_target_properties(sam2unet_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${bin_to_lib}")
+s2u_portable(sam2unet_cli)
 
 # The training component: the program that `sam2unet train` starts, and the library's plug-in. LibTorch stays where it was
 # found.

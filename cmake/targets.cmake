@@ -27,6 +27,16 @@ function(s2u_layer name)
   target_link_libraries(s2u_${name} PUBLIC s2u_options)
 endfunction()
 
+# For the wheel: what a library or program needs lies beside it, and what that needs too, hence RPATH and not RUNPATH. Not
+# linked statically: Debian 12's libstdc++.a and libgcc_eh.a ask for GLIBC_2.36, its shared ones are what manylinux takes.
+function(s2u_portable target)
+  if(SAM2UNET_PORTABLE)
+    set_target_properties(${target} PROPERTIES BUILD_WITH_INSTALL_RPATH ON INSTALL_RPATH "$ORIGIN;$ORIGIN/../lib")
+    target_link_options(${target} PRIVATE LINKER:--disable-new-dtags)
+    target_sources(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/portable/condition_variable.cpp)
+  endif()
+endfunction()
+
 # `s2u_test(NAME SOURCES... [LINK targets...])`: a GoogleTest program whose cases are CTest tests.
 function(s2u_test name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})

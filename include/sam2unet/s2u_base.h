@@ -56,6 +56,8 @@ typedef enum s2u_code {
 
 typedef struct s2u_status s2u_status;
 
+/* For libraries over this one, which tell their own errors in the same way. NULL for S2U_OK. */
+S2U_API s2u_status* s2u_status_new(s2u_code code, const char* text);
 /* S2U_OK for NULL. */
 S2U_API s2u_code s2u_status_code(const s2u_status* status);
 /* "" for NULL; lives as long as the status. */
@@ -76,7 +78,7 @@ typedef struct s2u_plane {
   const void* data;
   s2u_type type;
   int32_t width, height; /* at least 1 */
-  int32_t channels;      /* 1, or 3 for RGB */
+  int32_t channels;      /* 1, 3 for RGB, 4 for RGBA */
   ptrdiff_t stride;      /* bytes from a row to the next; negative where rows run upwards */
 } s2u_plane;
 

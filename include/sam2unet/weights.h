@@ -42,6 +42,9 @@ struct WeightsInfo {
 
 /// Reads the file once, its numbers too. FileError or FormatError.
 SAM2UNET_API WeightsInfo inspect_weights(const std::filesystem::path& file);
+/// An object with the members' names; `config` is an object too, or null. Bytes of names that are no UTF-8
+/// are replaced.
+SAM2UNET_API std::string to_json(const WeightsInfo& info);
 
 enum class WeightsPrecision {
   keep,

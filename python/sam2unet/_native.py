@@ -1,4 +1,4 @@
-"""The C API (include/sam2unet/s2u_base.h, s2u_metrics.h) by ctypes, which releases the GIL during every call."""
+"""The C API of the metrics (include/sam2unet/s2u_metrics.h) by ctypes, which releases the GIL during every call."""
 from __future__ import annotations
 
 import ctypes
@@ -8,54 +8,15 @@ from ctypes import POINTER, byref, c_char_p, c_double, c_int32, c_int64, c_size_
 
 import numpy as np
 
-ABI_VERSION = 1
-
-U8, F32, F64, BOOL = range(4)
-
-
-class Error(RuntimeError):
-    """What the library refuses for other reasons than the caller's arguments, which are a ValueError."""
-
-
-class _Plane(ctypes.Structure):
-    _fields_ = [("struct_size", c_size_t), ("data", c_void_p), ("type", c_int32), ("width", c_int32),
-                ("height", c_int32), ("channels", c_int32), ("stride", c_ssize_t)]
-
-
-def _candidates() -> list[str]:
-    """Where the library may be: a folder that the user names, the wheel, the system's folders."""
-    name = "libsam2unet_metrics.so"
-    folder = os.environ.get("SAM2UNET_LIBRARY_DIR")
-    if folder:
-        return [os.path.join(folder, name)]
-    here = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_lib", name)
-    return [here] if os.path.exists(here) else [name]
-
-
-def _load() -> ctypes.CDLL:
-    tried = []
-    for path in _candidates():
-        try:
-            return ctypes.CDLL(path)
-        except OSError as error:
-            tried.append(f"{path}: {error}")
-    raise ImportError("sam2unet's library of metrics cannot be loaded (SAM2UNET_LIBRARY_DIR may name its folder): "
-                      + "; ".join(tried))
-
-
-_lib = _load()
+from sam2unet._library import check, load
+from sam2unet._planes import BOOL, F32, F64, U8, Plane, address, fill, plane
 
 _P = c_void_p  # handles and statuses
 _DOUBLES = _INT64S = _INT32S = c_void_p  # addresses of numpy arrays, or None
 _PROTOTYPES = {
-    "s2u_abi_version": (c_uint32, []),
-    "s2u_version": (c_char_p, []),
-    "s2u_status_code": (c_int32, [_P]),
-    "s2u_status_text": (c_char_p, [_P]),
-    "s2u_status_free": (None, [_P]),
     "s2u_pair_new": (_P, [POINTER(c_void_p)]),
     "s2u_pair_free": (None, [_P]),
-    "s2u_pair_set": (_P, [_P, POINTER(_Plane), POINTER(_Plane)]),
+    "s2u_pair_set": (_P, [_P, POINTER(Plane), POINTER(Plane)]),
     "s2u_pair_mae": (_P, [_P, POINTER(c_double)]),
     "s2u_pair_s_measure": (_P, [_P, c_double, POINTER(c_double)]),
     "s2u_pair_e_measure": (_P, [_P, POINTER(c_double), _DOUBLES]),
@@ -65,14 +26,14 @@ _PROTOTYPES = {
     "s2u_pair_measures": (_P, [_P, _INT32S, _DOUBLES, c_size_t, _DOUBLES]),
     "s2u_pair_msiou": (_P, [_P, c_int32, c_int32, POINTER(c_double), POINTER(c_double), _DOUBLES]),
     "s2u_pair_context": (_P, [_P, c_double, c_double, POINTER(c_double)]),
-    "s2u_pair_camouflage": (_P, [_P, POINTER(_Plane), c_double, c_double, c_double, c_double, POINTER(c_double)]),
+    "s2u_pair_camouflage": (_P, [_P, POINTER(Plane), c_double, c_double, c_double, c_double, POINTER(c_double)]),
     "s2u_pair_target_count": (_P, [_P, POINTER(c_size_t)]),
     "s2u_pair_target_confusion": (_P, [_P, c_size_t, _INT64S, _INT64S, _INT64S]),
     "s2u_pair_target_measures": (_P, [_P, c_size_t, _INT32S, _DOUBLES, c_size_t, _DOUBLES]),
     "s2u_pair_target_errors": (_P, [_P, c_size_t, _DOUBLES, _INT64S]),
     "s2u_scorer_new": (_P, [c_uint32, POINTER(c_void_p)]),
     "s2u_scorer_free": (None, [_P]),
-    "s2u_scorer_score": (_P, [_P, POINTER(_Plane), POINTER(_Plane), POINTER(_Plane), POINTER(c_void_p)]),
+    "s2u_scorer_score": (_P, [_P, POINTER(Plane), POINTER(Plane), POINTER(Plane), POINTER(c_void_p)]),
     "s2u_scores_free": (None, [_P]),
     "s2u_scores_write": (_P, [_P, c_void_p, POINTER(c_size_t)]),
     "s2u_scores_read": (_P, [c_char_p, c_size_t, POINTER(c_void_p)]),
@@ -88,54 +49,7 @@ _PROTOTYPES = {
     "s2u_dataset_scores": (_P, [_P, c_size_t, POINTER(c_void_p)]),
     "s2u_dataset_values": (_P, [_P, c_int32, c_uint64, c_int32, _DOUBLES, _DOUBLES, _DOUBLES]),
 }
-for _name, (_result, _arguments) in _PROTOTYPES.items():
-    _function = getattr(_lib, _name)
-    _function.restype, _function.argtypes = _result, _arguments
-if _lib.s2u_abi_version() != ABI_VERSION:
-    raise ImportError(f"the library has version {_lib.s2u_abi_version()} of the C API, this package needs {ABI_VERSION}: "
-                      "install both from one build")
-
-
-def version() -> str:
-    """The library's version."""
-    return _lib.s2u_version().decode()
-
-
-def check(status: int | None) -> None:
-    """Raises what the status tells: ValueError for a caller's mistake, MemoryError, Error."""
-    if not status:
-        return
-    code, text = _lib.s2u_status_code(status), _lib.s2u_status_text(status).decode()
-    _lib.s2u_status_free(status)
-    if code == 1:
-        raise ValueError(text)
-    if code == 7:
-        raise MemoryError(text)
-    raise Error(text)
-
-
-def address(array: np.ndarray) -> int:
-    return array.__array_interface__["data"][0]
-
-
-def fill(plane: _Plane, array: np.ndarray, kind: int) -> np.ndarray:
-    """Describes a 2-D (or RGB) array; returns what must stay alive until the call: the array, or a copy whose rows are
-    dense."""
-    channels = 1 if array.ndim == 2 else array.shape[2]
-    if array.strides[1] != array.itemsize * channels or (channels != 1 and array.strides[2] != array.itemsize) \
-            or not array.flags.aligned or not array.dtype.isnative \
-            or (array.shape[0] > 1 and abs(array.strides[0]) < array.shape[1] * array.itemsize * channels):
-        array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
-    plane.data = array.__array_interface__["data"][0]
-    plane.type = kind
-    plane.height, plane.width = array.shape[:2]
-    plane.channels = channels
-    plane.stride = array.strides[0]
-    return array
-
-
-def _plane() -> _Plane:
-    return _Plane(struct_size=ctypes.sizeof(_Plane))
+_lib = load("libsam2unet_metrics", _PROTOTYPES)
 
 
 class Pair:
@@ -145,7 +59,7 @@ class Pair:
         handle = c_void_p()
         check(_lib.s2u_pair_new(byref(handle)))
         self._handle = handle
-        self._pred, self._gt, self._img = _plane(), _plane(), _plane()
+        self._pred, self._gt, self._img = plane(), plane(), plane()
         self._value = c_double()
 
     def __del__(self, free=_lib.s2u_pair_free) -> None:
@@ -294,7 +208,7 @@ class Scorer:
         handle = c_void_p()
         check(_lib.s2u_scorer_new(groups, byref(handle)))
         self._handle = handle
-        self._planes = _plane(), _plane(), _plane()
+        self._planes = plane(), plane(), plane()
 
     def __del__(self, free=_lib.s2u_scorer_free) -> None:
         if getattr(self, "_handle", None) is not None:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 #include <unordered_map>
@@ -115,6 +116,35 @@ WeightsInfo inspect_weights(const std::filesystem::path& path) {
     info.parts[std::string(model::name_of(spec.part))] += t.view.numel();
   }
   return info;
+}
+
+std::string to_json(const WeightsInfo& i) {
+  nlohmann::json tensors = nlohmann::json::array();
+  for (const auto& t : i.tensors)
+    tensors.push_back({{"name", t.name}, {"dtype", t.dtype}, {"shape", t.shape}});
+  nlohmann::json j{{"format", i.format},
+                   {"contents", i.contents},
+                   {"variant", i.variant},
+                   {"usable_for", i.usable_for},
+                   {"file_size", i.file_size},
+                   {"parameters", i.parameters},
+                   {"trainable", i.trainable},
+                   {"dtypes", i.dtypes},
+                   {"parts", i.parts},
+                   {"out_channels", i.out_channels},
+                   {"differences", i.differences},
+                   {"metadata", i.metadata},
+                   {"wrapper", i.wrapper},
+                   {"missing", i.missing},
+                   {"misshapen", i.misshapen},
+                   {"unexpected", i.unexpected},
+                   {"left_out", i.left_out},
+                   {"passed_over", i.passed_over},
+                   {"not_finite", i.not_finite},
+                   {"tensors", std::move(tensors)}};
+  j["config"] = i.config.empty() ? nlohmann::json() : nlohmann::json::parse(i.config);
+  // Names come from the file.
+  return j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace sam2unet

@@ -21,6 +21,7 @@
 #include "metrics/scorer.h"
 #include "metrics/size_invariant.h"
 #include "metrics/weighted_f.h"
+#include "sam2unet/errors.h"
 #include "sam2unet/s2u_metrics.h"
 
 using namespace sam2unet;

@@ -9,9 +9,11 @@
 
 #include "capi/planes.h"
 #include "capi/status.h"
+#include "core/forked.h"
 #include "metrics/dataset.h"
 #include "metrics/scorer.h"
 #include "metrics/value_table.h"
+#include "sam2unet/errors.h"
 #include "sam2unet/s2u_metrics.h"
 
 using namespace sam2unet;

@@ -1,6 +1,5 @@
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "commands.h"
@@ -15,34 +14,6 @@ struct Arguments {
   std::string file;
   bool json = false, tensors = false;
 };
-
-nlohmann::json to_json(const WeightsInfo& i) {
-  nlohmann::json tensors = nlohmann::json::array();
-  for (const auto& t : i.tensors)
-    tensors.push_back({{"name", t.name}, {"dtype", t.dtype}, {"shape", t.shape}});
-  nlohmann::json j{{"format", i.format},
-                   {"contents", i.contents},
-                   {"variant", i.variant},
-                   {"usable_for", i.usable_for},
-                   {"file_size", i.file_size},
-                   {"parameters", i.parameters},
-                   {"trainable", i.trainable},
-                   {"dtypes", i.dtypes},
-                   {"parts", i.parts},
-                   {"out_channels", i.out_channels},
-                   {"differences", i.differences},
-                   {"metadata", i.metadata},
-                   {"wrapper", i.wrapper},
-                   {"missing", i.missing},
-                   {"misshapen", i.misshapen},
-                   {"unexpected", i.unexpected},
-                   {"left_out", i.left_out},
-                   {"passed_over", i.passed_over},
-                   {"not_finite", i.not_finite},
-                   {"tensors", std::move(tensors)}};
-  j["config"] = i.config.empty() ? nlohmann::json() : nlohmann::json::parse(i.config);
-  return j;
-}
 
 void print_some(const char* what, const std::vector<std::string>& names) {
   constexpr std::size_t kMost = 10;
@@ -69,8 +40,7 @@ std::string classes_of(const WeightsInfo& i) {
 void run(const Arguments& a) {
   const WeightsInfo i = inspect_weights(a.file);
   if (a.json) {
-    // Names come from the file: bytes that are no UTF-8 are replaced, not refused.
-    std::printf("%s\n", to_json(i).dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    std::printf("%s\n", to_json(i).c_str());
     return;
   }
   std::printf("file        %s\n", a.file.c_str());

@@ -150,11 +150,17 @@ std::int64_t doubled_area(const Ring& ring) {
   return sum;
 }
 
+// Of whole numbers below 2^24, so that the sum of the squares is exact. Not std::hypot: glibc 2.35 gave it a
+// new version, which would be all that keeps the library from older systems.
+double length_of(double dx, double dy) {
+  return std::sqrt(dx * dx + dy * dy);
+}
+
 double distance_to_line(const Point& p, const Point& a, const Point& b) {
   const double dx = b.x - a.x;
   const double dy = b.y - a.y;
-  const double length = std::hypot(dx, dy);
-  if (length == 0.0) return std::hypot(p.x - a.x, p.y - a.y);
+  const double length = length_of(dx, dy);
+  if (length == 0.0) return length_of(p.x - a.x, p.y - a.y);
   return std::abs(dx * (p.y - a.y) - dy * (p.x - a.x)) / length;
 }
 
@@ -165,7 +171,7 @@ Ring simplified(const Ring& ring, double tolerance) {
   std::size_t far = 0;
   double most = -1.0;
   for (std::size_t i = 1; i < n; ++i) {
-    const double d = std::hypot(ring[i].x - ring[0].x, ring[i].y - ring[0].y);
+    const double d = length_of(ring[i].x - ring[0].x, ring[i].y - ring[0].y);
     if (d > most) {
       most = d;
       far = i;

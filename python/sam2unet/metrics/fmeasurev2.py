@@ -213,13 +213,17 @@ class FmeasureV2(Mergeable):
         for name, handler in self._metric_handlers.items():
             res = {}
             if handler.dynamic_results is not None:
-                res["dynamic"] = np.mean(np.array(handler.dynamic_results, dtype=TYPE), axis=0)
+                res["dynamic"] = self._dynamic_result(handler)
             if handler.adaptive_results is not None:
                 res["adaptive"] = np.mean(np.array(handler.adaptive_results, dtype=TYPE))
             if handler.binary_results is not None:
                 res["binary"] = _binary_result(handler)
             results[name] = res
         return results
+
+    @staticmethod
+    def _dynamic_result(handler):
+        return np.mean(np.array(handler.dynamic_results, dtype=TYPE), axis=0)
 
     def merge(self, other):
         """Appends the pictures of another object with handlers of the same names and settings; returns self."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from sam2unet import _native
-from sam2unet.metrics.fmeasurev2 import FmeasureV2, _binary_result, _Counts, _needs_counts, _scalar, _values_of
+from sam2unet.metrics.fmeasurev2 import FmeasureV2, _Counts, _needs_counts, _scalar, _values_of
 from sam2unet.metrics.sod_metrics import MAE
 from sam2unet.metrics.utils import TYPE, load
 
@@ -23,7 +23,8 @@ def _targets_of(pair: _native.Pair) -> int:
 
 
 class SizeInvarianceFmeasureV2(FmeasureV2):
-    """`FmeasureV2` over parts (Li et al., ICML 2024). Handlers that are sample-based record curves [parts, 256]."""
+    """`FmeasureV2` over parts (Li et al., ICML 2024). Of a sample-based handler "dynamic" is the list of its
+    curves [parts, 256]."""
 
     def step(self, pred: np.ndarray, gt: np.ndarray, normalize: bool = True) -> None:
         """Adds a prediction [H, W] and its truth [H, W]; see `utils.validate_and_normalize_input`."""
@@ -43,21 +44,12 @@ class SizeInvarianceFmeasureV2(FmeasureV2):
         for name, handler in handlers.items():
             _record_parts(handler, values.get(name), counts)
 
-    def get_results(self) -> dict:
-        """As `FmeasureV2`; "dynamic" of a sample-based handler is the list of its curves [parts, 256]."""
-        results = {}
-        for name, handler in self._metric_handlers.items():
-            res = {}
-            if handler.dynamic_results is not None:
-                res["dynamic"] = handler.dynamic_results
-                if not handler.sample_based:
-                    res["dynamic"] = np.mean(np.array(handler.dynamic_results, dtype=TYPE), axis=0)
-            if handler.adaptive_results is not None:
-                res["adaptive"] = np.mean(np.array(handler.adaptive_results, dtype=TYPE))
-            if handler.binary_results is not None:
-                res["binary"] = _binary_result(handler)
-            results[name] = res
-        return results
+    @staticmethod
+    def _dynamic_result(handler):
+        """Of a sample-based handler the list of its curves [parts, 256], as they differ in length."""
+        if handler.sample_based:
+            return handler.dynamic_results
+        return FmeasureV2._dynamic_result(handler)
 
 
 def _record_parts(handler, values: np.ndarray | None, counts: list) -> None:

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <exception>
 
+#include "core/forked.h"
 #include "sam2unet/cores.h"
 
 namespace sam2unet::ops {
 
 int available_threads(int wanted) {
   if (omp_in_parallel() != 0) return 1;  // also where nesting is allowed: oneDNN counts on it
+  if (forked()) return 1;
   int threads = wanted;
   if (threads <= 0) {
     threads = omp_get_max_threads();

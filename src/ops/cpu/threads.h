@@ -8,8 +8,8 @@
 namespace sam2unet::ops {
 
 /// As many of `wanted` threads (0: `available_cores`, or what OMP_NUM_THREADS or omp_set_num_threads say) as
-/// a parallel region that begins here surely gets: one inside another region, and no more than
-/// OMP_THREAD_LIMIT.
+/// a parallel region that begins here surely gets: one inside another region and in a child of fork(), and
+/// no more than OMP_THREAD_LIMIT.
 int available_threads(int wanted);
 
 /// While it lives, parallel regions of this thread have exactly `threads` threads, which must be available;
