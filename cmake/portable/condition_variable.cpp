@@ -1,5 +1,6 @@
-// For wheels alone (SAM2UNET_PORTABLE): GCC 12's libstdc++ gave this function a new version, GLIBCXX_3.4.30, which would be
-// all that keeps a program from systems with GCC 11's. Defined here it is not asked of the system.
+// For wheels alone (SAM2UNET_PORTABLE): GCC 12's libstdc++ gave this function a new version, GLIBCXX_3.4.30,
+// which would be all that keeps a program from systems with GCC 11's. Defined here it is not asked of the
+// system.
 #include <pthread.h>
 
 #include <condition_variable>

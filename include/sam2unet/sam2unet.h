@@ -19,8 +19,8 @@
  *
  * Threads: an s2u_segmenter may be used by several threads at once, and so may options, results and all else
  * that is only read. No handle may be freed while another thread uses it. In a child of fork() everything
- * works on one thread, but for devices on LibTorch; the child may use its parent's handles, unless a thread of
- * the parent was inside this library at that moment.
+ * works on one thread, but for devices on LibTorch; the child may use its parent's handles, unless a thread
+ * of the parent was inside this library at that moment.
  */
 #ifndef SAM2UNET_SAM2UNET_H
 #define SAM2UNET_SAM2UNET_H
@@ -76,8 +76,8 @@ typedef enum s2u_filter { S2U_BILINEAR = 0, S2U_BICUBIC = 1 } s2u_filter;
 typedef enum s2u_pillow { S2U_PILLOW_12 = 0, S2U_PILLOW_13 = 1 } s2u_pillow;
 /* Pillow's antialiased resize((width, height), filter) of a gray, RGB or RGBA picture, bit for bit.
  * `pixels`: [height, width, channels], `count` as for all arrays. */
-S2U_API s2u_status* s2u_resize_pillow(const s2u_plane* picture, int32_t width, int32_t height,
-                                      int32_t filter, int32_t version, uint8_t* pixels, size_t* count);
+S2U_API s2u_status* s2u_resize_pillow(const s2u_plane* picture, int32_t width, int32_t height, int32_t filter,
+                                      int32_t version, uint8_t* pixels, size_t* count);
 
 /* The network */
 
@@ -103,8 +103,7 @@ S2U_API s2u_status* s2u_segmenter_options_set_threads(s2u_segmenter_options* opt
 /* "cpu"; "cuda", "cuda:N" and "torch-cpu" need the training component beside the library. */
 S2U_API s2u_status* s2u_segmenter_options_set_device(s2u_segmenter_options* options, const char* device);
 /* S2U_PRECISION_AUTOMATIC */
-S2U_API s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options,
-                                                        int32_t precision);
+S2U_API s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options, int32_t precision);
 
 /* Reads safetensors or PyTorch .pth/.pt; a path of NULL is the default model. S2U_FILE_ERROR,
  * S2U_FORMAT_ERROR, S2U_WEIGHTS_ERROR, S2U_UNAVAILABLE that says what is missing for the device. */
@@ -119,11 +118,11 @@ S2U_API s2u_status* s2u_default_model(s2u_text** path);
 
 typedef struct s2u_segmenter_info {
   size_t struct_size;
-  int32_t channels;         /* K: 1 for one foreground, else the number of classes */
-  int32_t width, height;    /* what the network sees unless told otherwise */
-  int32_t batch;            /* how many pictures at once are fastest on the device */
-  int32_t fit; /* s2u_fit, how the weights were trained */
-  int32_t precision; /* s2u_precision, in effect, never S2U_PRECISION_AUTOMATIC */
+  int32_t channels;      /* K: 1 for one foreground, else the number of classes */
+  int32_t width, height; /* what the network sees unless told otherwise */
+  int32_t batch;         /* how many pictures at once are fastest on the device */
+  int32_t fit;           /* s2u_fit, how the weights were trained */
+  int32_t precision;     /* s2u_precision, in effect, never S2U_PRECISION_AUTOMATIC */
 } s2u_segmenter_info;
 S2U_API s2u_status* s2u_segmenter_get_info(const s2u_segmenter* segmenter, s2u_segmenter_info* out);
 
@@ -168,10 +167,11 @@ S2U_API s2u_status* s2u_segment_options_set_output(s2u_segment_options* options,
 typedef struct s2u_segmentation s2u_segmentation;
 
 /* Segments gray, RGB or RGBA pictures (S2U_U8, alpha is dropped) of any sizes. out[i] belongs to pictures[i];
- * all or none are made. S2U_INVALID_ARGUMENT for a size that the network cannot take; S2U_WEIGHTS_ERROR if its
- * result holds NaN or infinity. */
-S2U_API s2u_status* s2u_segment(const s2u_segmenter* segmenter, const s2u_plane* const* pictures, size_t count,
-                                const s2u_segment_options* options, s2u_segmentation** out /* [count] */);
+ * all or none are made. S2U_INVALID_ARGUMENT for a size that the network cannot take; S2U_WEIGHTS_ERROR if
+ * its result holds NaN or infinity. */
+S2U_API s2u_status* s2u_segment(const s2u_segmenter* segmenter, const s2u_plane* const* pictures,
+                                size_t count, const s2u_segment_options* options,
+                                s2u_segmentation** out /* [count] */);
 S2U_API void s2u_segmentation_free(s2u_segmentation* segmentation);
 
 typedef struct s2u_segmentation_info {
@@ -180,8 +180,8 @@ typedef struct s2u_segmentation_info {
   int32_t channels;                    /* K */
   int32_t logits_width, logits_height; /* of the network's own output */
   int32_t official;                    /* 1 if it was asked for */
-  int32_t output; /* s2u_output */
-  int32_t fit; /* s2u_fit, in effect */
+  int32_t output;                      /* s2u_output */
+  int32_t fit;                         /* s2u_fit, in effect */
 } s2u_segmentation_info;
 S2U_API s2u_status* s2u_segmentation_get_info(const s2u_segmentation* segmentation,
                                               s2u_segmentation_info* out);
@@ -197,7 +197,8 @@ S2U_API s2u_status* s2u_segmentation_gray(const s2u_segmentation* segmentation, 
 S2U_API s2u_status* s2u_segmentation_mask(const s2u_segmentation* segmentation, int32_t channel,
                                           double threshold, uint8_t* values, size_t* count);
 /* The most probable class of each pixel, [height, width]; of one foreground 1 where it is 0.5 or more. */
-S2U_API s2u_status* s2u_segmentation_ids(const s2u_segmentation* segmentation, uint8_t* values, size_t* count);
+S2U_API s2u_status* s2u_segmentation_ids(const s2u_segmentation* segmentation, uint8_t* values,
+                                         size_t* count);
 /* That class's probability, [height, width]. */
 S2U_API s2u_status* s2u_segmentation_confidence(const s2u_segmentation* segmentation, float* values,
                                                 size_t* count);
@@ -245,7 +246,8 @@ S2U_API s2u_status* s2u_ids_regions(const s2u_plane* ids, const float* confidenc
 S2U_API void s2u_regions_free(s2u_regions* regions);
 S2U_API size_t s2u_regions_count(const s2u_regions* regions);
 S2U_API s2u_status* s2u_regions_get(const s2u_regions* regions, size_t index, s2u_region* out);
-/* Its outlines, which live as long as the regions and are not to be freed; NULL if there is no such region. */
+/* Its outlines, which live as long as the regions and are not to be freed; NULL if there is no such region.
+ */
 S2U_API const s2u_polygons* s2u_regions_polygons(const s2u_regions* regions, size_t index);
 
 /* Weight files */
@@ -266,8 +268,7 @@ typedef struct s2u_convert_options s2u_convert_options;
 S2U_API s2u_status* s2u_convert_options_new(s2u_convert_options** out);
 S2U_API void s2u_convert_options_free(s2u_convert_options* options);
 /* S2U_WEIGHTS_KEEP */
-S2U_API s2u_status* s2u_convert_options_set_precision(s2u_convert_options* options,
-                                                      int32_t precision);
+S2U_API s2u_status* s2u_convert_options_set_precision(s2u_convert_options* options, int32_t precision);
 /* 0. 1: without the frozen trunk. */
 S2U_API s2u_status* s2u_convert_options_set_task_only(s2u_convert_options* options, int32_t task_only);
 /* "": where the trunk of a task-only input comes from. */
@@ -296,11 +297,11 @@ typedef struct s2u_tensors s2u_tensors;
 
 typedef struct s2u_tensor {
   size_t struct_size;
-  const char* name;     /* lives as long as the tensors */
-  int32_t dtype; /* s2u_dtype */
-  int32_t rank;         /* 0 to 8 */
+  const char* name; /* lives as long as the tensors */
+  int32_t dtype;    /* s2u_dtype */
+  int32_t rank;     /* 0 to 8 */
   int64_t shape[8];
-  size_t bytes;         /* of all elements, in row-major order */
+  size_t bytes; /* of all elements, in row-major order */
 } s2u_tensor;
 
 S2U_API s2u_status* s2u_tensors_open(const char* path, s2u_tensors** out);
@@ -350,8 +351,8 @@ typedef void (*s2u_progress)(size_t done, size_t total, void* user);
 S2U_API s2u_status* s2u_doctor_options_set_progress(s2u_doctor_options* options, s2u_progress progress,
                                                     void* user);
 /* What would silently ruin a training or an evaluation, as the JSON of `sam2unet doctor --json`. Folders, or
- * patterns ("Imgs/[*].jpg" without the brackets). S2U_FILE_ERROR or S2U_INVALID_ARGUMENT if a folder cannot be
- * listed or holds no pictures; trouble with single files is what it finds. */
+ * patterns ("Imgs/[*].jpg" without the brackets). S2U_FILE_ERROR or S2U_INVALID_ARGUMENT if a folder cannot
+ * be listed or holds no pictures; trouble with single files is what it finds. */
 S2U_API s2u_status* s2u_doctor(const char* images, const char* masks, const s2u_doctor_options* options,
                                s2u_text** json);
 

@@ -1,5 +1,5 @@
-// The C API of the network, weights and data sets, as it is used and misused. What a C compiler makes of the header is seen
-// by examples/segment_c.c (tests/install).
+// The C API of the network, weights and data sets, as it is used and misused. What a C compiler makes of the
+// header is seen by examples/segment_c.c (tests/install).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -40,17 +40,17 @@ Told told(s2u_status* status) {
   return t;
 }
 
-#define MUST(call)                          \
-  do {                                      \
-    const Told t_ = told(call);             \
+#define MUST(call)                         \
+  do {                                     \
+    const Told t_ = told(call);            \
     ASSERT_EQ(t_.code, S2U_OK) << t_.text; \
   } while (false)
 
-#define REFUSED(call, expected, word)        \
-  do {                                       \
-    const Told t_ = told(call);              \
-    EXPECT_EQ(t_.code, expected) << #call;   \
-    EXPECT_THAT(t_.text, HasSubstr(word));   \
+#define REFUSED(call, expected, word)      \
+  do {                                     \
+    const Told t_ = told(call);            \
+    EXPECT_EQ(t_.code, expected) << #call; \
+    EXPECT_THAT(t_.text, HasSubstr(word)); \
   } while (false)
 
 s2u_plane plane_of(const std::vector<std::uint8_t>& pixels, int width, int height, int channels) {
@@ -158,8 +158,9 @@ TEST_F(CNetwork, GivesWhatTheCppApiGives) {
   EXPECT_EQ(of_result<std::uint8_t>(s2u_segmentation_ids, r), want.to_ids().pixels);
   EXPECT_EQ(array_of<std::uint8_t>([&](auto* to, auto* n) { return s2u_segmentation_gray(r, 0, to, n); }),
             want.to_gray().pixels);
-  EXPECT_EQ(array_of<std::uint8_t>([&](auto* to, auto* n) { return s2u_segmentation_mask(r, 0, 0.4, to, n); }),
-            threshold_map(want.map(), kWidth, kHeight, 0.4).pixels);
+  EXPECT_EQ(
+      array_of<std::uint8_t>([&](auto* to, auto* n) { return s2u_segmentation_mask(r, 0, 0.4, to, n); }),
+      threshold_map(want.map(), kWidth, kHeight, 0.4).pixels);
   const auto confidence = of_result<float>(s2u_segmentation_confidence, r);
   EXPECT_EQ(confidence, expected({.output = SegmentOutput::ids}).confidence);
   REFUSED(s2u_segmentation_gray(r, 1, nullptr, nullptr), S2U_INVALID_ARGUMENT, "class 1");
@@ -203,7 +204,8 @@ TEST_F(CNetwork, ClassesAndRegions) {
   for (const auto kind : {RegionKind::classes, RegionKind::instances}) {
     const auto regions = class_regions(want.to_ids(), ids.confidence, std::vector<int>{1, 2}, {.kind = kind});
     s2u_regions* got = nullptr;
-    MUST(s2u_segmentation_regions(r, kind == RegionKind::classes ? S2U_REGION_CLASSES : S2U_REGION_INSTANCES, 0.0, &got));
+    MUST(s2u_segmentation_regions(r, kind == RegionKind::classes ? S2U_REGION_CLASSES : S2U_REGION_INSTANCES,
+                                  0.0, &got));
     ASSERT_EQ(s2u_regions_count(got), regions.size());
     for (std::size_t i = 0; i < regions.size(); ++i) {
       s2u_region one{};
@@ -349,8 +351,8 @@ TEST_F(CNetwork, FreedAndForeignHandlesAreTold) {
   REFUSED(s2u_segmentation_logits(r, nullptr, &count), S2U_INVALID_ARGUMENT, "freed");
   s2u_segmentation_free(r);  // passed over
   s2u_segmentation_free(nullptr);
-  REFUSED(s2u_segmentation_logits(reinterpret_cast<s2u_segmentation*>(small), nullptr, &count), S2U_INVALID_ARGUMENT,
-          "no handle of its kind");
+  REFUSED(s2u_segmentation_logits(reinterpret_cast<s2u_segmentation*>(small), nullptr, &count),
+          S2U_INVALID_ARGUMENT, "no handle of its kind");
   s2u_segmentation_free(reinterpret_cast<s2u_segmentation*>(small));  // not freed as one
   MUST(s2u_segment_options_set_batch(small, 1));
   s2u_segmenter_free(segmenter);
@@ -420,7 +422,8 @@ TEST_F(CNetwork, OfBytesAndOfFilesThatAreNone) {
   MUST(s2u_segmenter_new_from_bytes(bytes.data(), bytes.size(), "these", nullptr, &s));
   s2u_segmenter_free(s);
   s = nullptr;
-  REFUSED(s2u_segmenter_new_from_bytes(bytes.data(), bytes.size() / 2, "these", nullptr, &s), S2U_FORMAT_ERROR, "these");
+  REFUSED(s2u_segmenter_new_from_bytes(bytes.data(), bytes.size() / 2, "these", nullptr, &s),
+          S2U_FORMAT_ERROR, "these");
   REFUSED(s2u_segmenter_new((dir / "none.pth").c_str(), nullptr, &s), S2U_FILE_ERROR, "none.pth");
   test::write_tiny_weights(dir / "trunk.safetensors", true);
   REFUSED(s2u_segmenter_new((dir / "trunk.safetensors").c_str(), nullptr, &s), S2U_WEIGHTS_ERROR, "adapters");
@@ -522,7 +525,8 @@ TEST(CPictures, DecodeResizeWriteAndOutline) {
   MUST(s2u_mask_polygons(&m, 0.0, &p));
   ASSERT_EQ(s2u_polygons_count(p), 1u);
   ASSERT_EQ(s2u_polygons_ring_count(p, 0), 2u);
-  const auto outer = array_of<std::int32_t>([&](auto* to, auto* c) { return s2u_polygons_ring(p, 0, 0, to, c); });
+  const auto outer =
+      array_of<std::int32_t>([&](auto* to, auto* c) { return s2u_polygons_ring(p, 0, 0, to, c); });
   EXPECT_EQ(outer, (std::vector<std::int32_t>{4, 1, 4, 4, 1, 4, 1, 1}));
   REFUSED(s2u_polygons_ring(p, 0, 2, nullptr, &n), S2U_INVALID_ARGUMENT, "no ring 2");
   s2u_polygons_free(p);
@@ -547,7 +551,8 @@ TEST(CWeights, InfoConvertAndTensors) {
   MUST(s2u_weights_convert(in.c_str(), out.c_str(), o, &notes));
   EXPECT_THAT(s2u_text_data(notes), HasSubstr("cannot carry the configuration"));
   s2u_text_free(notes);
-  REFUSED(s2u_weights_convert(in.c_str(), in.c_str(), nullptr, nullptr), S2U_INVALID_ARGUMENT, "w.safetensors");
+  REFUSED(s2u_weights_convert(in.c_str(), in.c_str(), nullptr, nullptr), S2U_INVALID_ARGUMENT,
+          "w.safetensors");
   s2u_convert_options_free(o);
 
   s2u_tensors* t = nullptr;
@@ -578,7 +583,8 @@ TEST(CWeights, InfoConvertAndTensors) {
   REFUSED(s2u_tensor_writer_add(w, "h", S2U_DTYPE_F32, huge, 2, &huge, 16), S2U_INVALID_ARGUMENT, "'h'");
   REFUSED(s2u_tensor_writer_add(w, "h", S2U_DTYPE_F32, huge, 9, &huge, 16), S2U_INVALID_ARGUMENT, "rank 9");
   const std::int64_t two[] = {2, 2};
-  REFUSED(s2u_tensor_writer_add(w, "h", S2U_DTYPE_F32, two, 2, &huge, 15), S2U_INVALID_ARGUMENT, "16 bytes, not 15");
+  REFUSED(s2u_tensor_writer_add(w, "h", S2U_DTYPE_F32, two, 2, &huge, 15), S2U_INVALID_ARGUMENT,
+          "16 bytes, not 15");
   REFUSED(s2u_tensor_writer_add(w, "h", 10, two, 2, &huge, 16), S2U_INVALID_ARGUMENT, "type 10");
   s2u_tensor_writer_free(w);
   s2u_tensors_free(t);
@@ -609,7 +615,8 @@ TEST(CDoctor, TellsItsFindingsAndItsProgress) {
   s2u_text_free(json);
   json = nullptr;
   MUST(s2u_doctor_options_set_mask_affix(o, "", "_mask"));
-  REFUSED(s2u_doctor((dir / "images").c_str(), (dir / "nowhere").c_str(), o, &json), S2U_FILE_ERROR, "nowhere");
+  REFUSED(s2u_doctor((dir / "images").c_str(), (dir / "nowhere").c_str(), o, &json), S2U_FILE_ERROR,
+          "nowhere");
   REFUSED(s2u_doctor_options_set_classes(o, "1000"), S2U_INVALID_ARGUMENT, "255");
   EXPECT_EQ(json, nullptr);
   s2u_doctor_options_free(o);

@@ -16,8 +16,8 @@ namespace {
 s2u_status* set_affix(s2u_doctor_options* options, NameAffix DoctorOptions::*member, const char* prefix,
                       const char* suffix) {
   return guarded([&] {
-    live(options, "the options").value.*member = {text_of(prefix, "the prefix"),
-                                                  text_of(suffix, "the suffix")};
+    live(options, "the options").value.*
+        member = {text_of(prefix, "the prefix"), text_of(suffix, "the suffix")};
   });
 }
 
@@ -74,7 +74,9 @@ s2u_status* s2u_doctor_options_set_progress(s2u_doctor_options* options, s2u_pro
     s2u_doctor_options& o = live(options, "the options");
     o.value.progress = nullptr;
     if (progress != nullptr)
-      o.value.progress = [progress, user](std::size_t done, std::size_t total) { progress(done, total, user); };
+      o.value.progress = [progress, user](std::size_t done, std::size_t total) {
+        progress(done, total, user);
+      };
   });
 }
 

@@ -22,9 +22,9 @@ Registry& registry() {
 }
 
 // A fork waits until no other thread is in the registry, or the child could never enter it.
-const bool is_safe_after_fork = pthread_atfork([] { registry().mutex.lock(); },
-                                               [] { registry().mutex.unlock(); },
-                                               [] { registry().mutex.unlock(); }) == 0;
+const bool is_safe_after_fork =
+    pthread_atfork([] { registry().mutex.lock(); }, [] { registry().mutex.unlock(); },
+                   [] { registry().mutex.unlock(); }) == 0;
 
 }  // namespace
 

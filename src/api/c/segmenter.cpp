@@ -88,8 +88,8 @@ s2u_status* s2u_segmenter_new(const char* weights, const s2u_segmenter_options* 
   return guarded([&] {
     need(out, "where the segmenter goes");
     const SegmenterOptions o = value_of(options, "the options");
-    hand_out_segmenter(Segmenter(weights == nullptr ? default_model_path() : std::filesystem::path(weights), o),
-                       out);
+    hand_out_segmenter(
+        Segmenter(weights == nullptr ? default_model_path() : std::filesystem::path(weights), o), out);
   });
 }
 
