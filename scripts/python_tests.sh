@@ -44,6 +44,8 @@ for version in 3.9 3.10 3.11 3.12 3.13; do
     name="py$version-${numpy//[^0-9]/}"
     environment "$name" "$version" "$numpy" || continue
     for test in metrics network; do
+      # The network once for each Python, and with NumPy 1.26 for the oldest: what differs is in the metrics.
+      [ "$test $numpy" = 'network numpy==1.26.*' ] && [ "$version" != 3.9 ] && continue
       (cd "$work" && run "$work/$name/bin/python" "$tests/test_$test.py"; exit $failed) || failed=1
     done
   done

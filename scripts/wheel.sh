@@ -20,24 +20,13 @@ lib=$stage/sam2unet/_lib
 licenses=$build/licenses # of what goes along
 mkdir $lib
 rm -rf $licenses
-mkdir $licenses
 # Under the names by which they look for each other.
 soname() { objdump -p "$1" | awk '$1 == "SONAME" { print $2 }'; }
 for library in sam2unet_metrics sam2unet; do
   strip --strip-unneeded -o "$lib/$(soname $build/lib/lib$library.so)" $build/lib/lib$library.so
 done
 strip -o $lib/sam2unet $build/bin/sam2unet
-# libgomp keeps its name too: a process that has one of that name already (PyTorch's) goes on with it, so that there is
-# one pool of threads.
-ldd $build/lib/libsam2unet.so $build/lib/libsam2unet_metrics.so $build/bin/sam2unet | awk '$2 == "=>" { print $1, $3 }' | sort -u | while read -r name path; do
-  case "$name" in
-    linux-vdso.so.* | libc.so.* | libm.so.* | libpthread.so.* | libdl.so.* | librt.so.* | libstdc++.so.* | libgcc_s.so.* | libsam2unet*) continue ;;
-  esac
-  strip --strip-unneeded -o "$lib/$name" "$path"
-  package=$(dpkg-query -S "$(readlink -f "$path")" 2>/dev/null || dpkg-query -S "/usr$(readlink -f "$path")" 2>/dev/null || dpkg-query -S "$(readlink -f "$path" | sed 's|^/usr||')")
-  package=${package%%:*}
-  [ -f "/usr/share/doc/$package/copyright" ] && cp "/usr/share/doc/$package/copyright" "$licenses/$package"
-done
+./scripts/bundle.sh $lib $licenses $build/lib/libsam2unet.so $build/lib/libsam2unet_metrics.so $build/bin/sam2unet
 
 # manylinux_2_34: what these ask of the system's libraries.
 newest() { objdump -T $lib/*.so* $lib/sam2unet | grep -o "$1_[0-9.]*" | sort -uV | tail -n 1; }
@@ -46,11 +35,6 @@ for limit in GLIBC_2.34 GLIBCXX_3.4.29; do
   [ -z "$found" ] || [ "$(printf '%s\n%s\n' "$found" "$limit" | sort -V | tail -n 1)" = "$limit" ] ||
     { echo "wheel.sh: a library asks for $found, and manylinux_2_34 has $limit" >&2; exit 1; }
 done
-# Neither a screen nor linear algebra belongs to what segments pictures.
-if find $lib -name 'libX*' -o -name 'libGL*' -o -name '*lapack*' -o -name '*blas*' -o -name 'libgfortran*' | grep .; then
-  echo "wheel.sh: these came along" >&2
-  exit 1
-fi
 python3 python/make_wheel.py sam2unet $stage dist $licenses
 
 rm -rf $build/model

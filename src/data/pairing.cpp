@@ -166,8 +166,7 @@ Pairing pair_by_name(const Side& first, const Side& second, const PairOptions& o
   out.not_read = of_first.not_read;
   out.not_read.insert(out.not_read.end(), of_second.not_read.begin(), of_second.not_read.end());
   std::ranges::sort(out.not_read);
-  const auto twice = std::ranges::unique(out.not_read);
-  out.not_read.erase(twice.begin(), twice.end());
+  out.not_read.erase(std::unique(out.not_read.begin(), out.not_read.end()), out.not_read.end());
   for (const auto& [name, picture] : left) {
     const auto partner = right.find(name);
     if (partner != right.end())
