@@ -13,7 +13,7 @@ packages=(
 )
 for part in "$@"; do
   case "$part" in
-    --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev libopencv-imgproc-dev) ;;
+    --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev libopencv-imgproc-dev abigail-tools) ;;
     --torch) python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-venv) ;;
     --clang) packages+=(clang libomp-dev) ;;
     --fuzz) packages+=(clang libclang-rt-dev) ;;

@@ -34,7 +34,8 @@ bool has_other_palette(const Image& indices, const Image& colors, const ClassTab
     used.emplace(indices.pixels[i], Color{p[0], p[1], p[2]});
   }
   bool differs = false;
-  for (const auto& [index, color] : used) {
+  for (const auto& [index, stored] : used) {
+    const Color color = stored;  // clang 14 captures no structured binding
     const bool is_a_class = std::any_of(table.classes.begin(), table.classes.end(),
                                         [&](const ClassInfo& c) { return c.color == color; });
     if (!is_a_class && !(color == table.ignore_color)) return false;  // colours that mean nothing here
