@@ -22,21 +22,25 @@ debootstrap --variant=minbase "$suite" "$tree" ${SAM2UNET_MIRROR:+"$SAM2UNET_MIR
   { echo "SKIPPED: debootstrap: $(tail -n 1 "$tree.log")"; exit 0; }
 rm -f "$tree.log"
 in_tree() { chroot "$tree" env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 "$@"; }
+apt() { in_tree apt-get -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 -o Debug::NoLocking=1 -y -qq --no-install-recommends "$@"; }
 cp -r /etc/resolv.conf "$tree/etc/" 2>/dev/null || true
 cp -r /etc/apt/apt.conf.d/. "$tree/etc/apt/apt.conf.d/" 2>/dev/null || true
 # A minimal tree leaves manual pages out.
 rm -f "$tree"/etc/dpkg/dpkg.cfg.d/*
-in_tree apt-get update -qq
-in_tree apt-get install -y -qq --no-install-recommends pkg-config >/dev/null
+apt update
+apt install pkg-config >/dev/null 2>&1
 files() { (cd "$tree" && find usr etc opt -xdev | grep -vE '^(usr/share/info/dir|etc/ld.so.cache)' | sort); }
 
 # What the packages need is put in first, so that afterwards only theirs is new.
 mkdir -p "$tree/debs"
 cp "${debs[@]}" "$tree/debs/"
-in_tree apt-get install -y -qq --no-install-recommends $(in_tree sh -c 'apt-get install -s --no-install-recommends /debs/*.deb' |
-  awk '$1 == "Inst" && $2 !~ /sam2unet/ { print $2 }') >/dev/null
+local_files=("${debs[@]##*/}")
+local_files=("${local_files[@]/#//debs/}")
+needed=$(in_tree apt-get install -s --no-install-recommends "${local_files[@]}" | awk '$1 == "Inst" && $2 !~ /sam2unet/ { print $2 }')
+# shellcheck disable=SC2086 # a list
+apt install $needed >/dev/null 2>&1
 files >"$tree/before"
-in_tree sh -c 'apt-get install -y -qq --no-install-recommends /debs/*.deb' >/dev/null
+apt install "${local_files[@]}" >/dev/null
 mkdir "$tree/pictures"
 cp samples/cat.jpg "$tree/pictures/"
 in_tree sam2unet predict /pictures/cat.jpg -o /out
@@ -47,7 +51,7 @@ flags=$(in_tree pkg-config --cflags --libs sam2unet)
 echo "pkg-config: $flags"
 case "$flags" in *-lsam2unet*) ;; *) exit 1 ;; esac
 echo "installed: $(in_tree dpkg-query -Wf '${Installed-Size}\n' | awk '{ s += $1 } END { printf "%.0f MB in all packages of the tree", s / 1024 }')"
-in_tree apt-get purge -y -qq sam2unet libsam2unet0.2 libsam2unet-dev sam2unet-model-t >/dev/null
+apt purge sam2unet libsam2unet0.2 libsam2unet-dev sam2unet-model-t >/dev/null
 files >"$tree/after"
 diff "$tree/before" "$tree/after" || { echo "deb_tests.sh: removal left something" >&2; exit 1; }
 echo "packages: installed, used, removed without a trace"

@@ -15,8 +15,8 @@
  * only ever appended.
  *
  * Threads: different handles may be used from different threads at the same time; one handle by one thread at
- * a time, unless it says otherwise. The library keeps no thread between calls and holds no lock: it may be
- * used after fork().
+ * a time, unless it says otherwise. libsam2unet_metrics keeps no thread between calls and holds no lock: it
+ * may be used after fork() at any moment. Of libsam2unet see sam2unet.h.
  */
 #ifndef SAM2UNET_S2U_BASE_H
 #define SAM2UNET_S2U_BASE_H

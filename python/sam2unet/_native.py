@@ -61,6 +61,7 @@ class Pair:
         self._handle = handle
         self._pred, self._gt, self._img = plane(), plane(), plane()
         self._value = c_double()
+        self.type: type = np.float64  #: of the values that are given for it
 
     def __del__(self, free=_lib.s2u_pair_free) -> None:
         if getattr(self, "_handle", None) is not None:

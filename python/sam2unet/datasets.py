@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Callable, Optional, Tuple, Union
+from typing import Callable, List, Optional, Tuple, Union
 
 from sam2unet import _network
 
@@ -31,11 +31,11 @@ def doctor(images: Path, masks: Path, *, test_images: Optional[Path] = None, cla
     Raises:
         FileError, ValueError: a folder cannot be listed or holds no pictures.
     """
-    raised = []
+    raised: List[BaseException] = []
 
     def tell(done: int, total: int, _user) -> None:
         try:
-            if not raised:
+            if progress is not None and not raised:
                 progress(done, total)
         except BaseException as error:  # noqa: BLE001: may not pass through C
             raised.append(error)

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from ctypes import POINTER, byref, c_size_t, c_void_p
-from typing import Any, List, Optional, Sequence, Tuple, Union, overload
+from typing import TYPE_CHECKING, Any, List, Optional, Sequence, Tuple, Union, overload
 
 import numpy as np
 
@@ -15,6 +15,20 @@ from sam2unet._library import FileError, check
 from sam2unet._model import default_model
 from sam2unet._planes import U8, Plane, address, fill, plane
 from sam2unet.pictures import Picture, open_picture
+
+if TYPE_CHECKING:
+    from typing_extensions import TypedDict, Unpack
+
+    class Options(TypedDict, total=False):
+        """What `Segmenter` takes beside its pictures."""
+
+        size: Optional[Size]
+        fit: Optional[str]
+        official: bool
+        output: str
+        batch: int
+        exif: Optional[bool]
+        pillow: int
 
 #: A side in pixels, or (height, width) as in an array's shape; multiples of 32.
 Size = Union[int, Tuple[int, int]]
@@ -212,7 +226,8 @@ class Segmenter:
         color = np.empty(3, np.uint8)
         check(_network.lib.s2u_segmenter_class_color(self._handle, index, address(color)))
         name = _network.lib.s2u_segmenter_class_name(self._handle, index).decode(errors="replace")
-        return ClassInfo(index, name, tuple(color.tolist()))
+        red, green, blue = color.tolist()
+        return ClassInfo(index, name, (red, green, blue))
 
     def __reduce__(self):
         weights, device, precision, threads = self._arguments
@@ -264,12 +279,13 @@ class Segmenter:
         return [_network.lib.s2u_segmenter_note(self._handle, i).decode(errors="replace") for i in range(count)]
 
     @overload
-    def __call__(self, pictures: Union[List[Picture], Tuple[Picture, ...]], **options: Any) -> List[Segmentation]: ...
+    def __call__(self, pictures: Union[List[Picture], Tuple[Picture, ...]],
+                 **options: Unpack[Options]) -> List[Segmentation]: ...
     @overload
-    def __call__(self, pictures: Picture, **options: Any) -> Segmentation: ...
+    def __call__(self, pictures: Picture, **options: Unpack[Options]) -> Segmentation: ...
 
-    def __call__(self, pictures, *, size: Optional[Size] = None, fit: Optional[str] = None, official: bool = False,
-                 output: str = "probabilities", batch: int = 0, exif: Optional[bool] = None, pillow: int = 12):
+    def __call__(self, pictures: Any, *, size: Optional[Size] = None, fit: Optional[str] = None, official: bool = False,
+                 output: str = "probabilities", batch: int = 0, exif: Optional[bool] = None, pillow: int = 12) -> Any:
         """Segments a picture, or a list of pictures of any sizes.
 
         Args:

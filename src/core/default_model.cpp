@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "sam2unet/errors.h"
 
@@ -12,9 +14,15 @@ std::filesystem::path find_default_model(const std::filesystem::path& folder) {
   constexpr const char* kName = "sam2unet_t_duts_int8.safetensors";
   if (const char* set = std::getenv("SAM2UNET_MODEL"); set != nullptr && *set != '\0') return set;
   std::string looked;
-  if (!folder.empty()) {
+  // Where /lib is a link to /usr/lib, a library of /usr is loaded as one of /lib.
+  std::error_code unresolved;
+  std::vector<std::filesystem::path> places;
+  if (!folder.empty()) places.push_back(std::filesystem::absolute(folder));
+  if (const auto real = std::filesystem::canonical(folder, unresolved); !unresolved && real != places.front())
+    places.push_back(real);
+  for (const auto& place : places) {
     for (const char* up : {"../share/sam2unet/models", "../../share/sam2unet/models", "../../../models"}) {
-      const auto candidate = (std::filesystem::absolute(folder) / up / kName).lexically_normal();
+      const auto candidate = (place / up / kName).lexically_normal();
       std::error_code ignored;
       if (std::filesystem::exists(candidate, ignored)) return candidate;
       looked += (looked.empty() ? "" : ", ") + candidate.string();
