@@ -63,7 +63,7 @@ def main() -> None:
     info = f"{stem}.dist-info"
     files = files_below(stage)
     files[f"{info}/METADATA"] = METADATA.format(name=name, version=version, **{**kind, "readme": read(*kind["readme"])}).encode()
-    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: sam2unet\nRoot-Is-Purelib: false\nTag: {kind['tag']}\n".encode()
+    files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: sam2unet\nRoot-Is-Purelib: {str(kind['tag'].endswith('any')).lower()}\nTag: {kind['tag']}\n".encode()
     if kind["scripts"]:
         files[f"{info}/entry_points.txt"] = kind["scripts"].encode()
     files[f"{info}/licenses/LICENSE"] = read("LICENSE").encode()

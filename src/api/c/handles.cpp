@@ -17,7 +17,7 @@ struct Registry {
 
 // Never destroyed: other objects' destructors may free handles when the program ends.
 Registry& registry() {
-  static Registry& all = *new Registry;
+  static Registry& all = *new Registry;  // NOLINT(cppcoreguidelines-owning-memory)
   return all;
 }
 

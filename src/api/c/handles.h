@@ -45,7 +45,7 @@ void hand_out(std::unique_ptr<T> object, T** out) {
 
 template <class T>
 void destroy(T* handle) noexcept {
-  if (handle != nullptr && strike(handle, &kind_of_handle<T>)) delete handle;
+  if (handle != nullptr && strike(handle, &kind_of_handle<T>)) std::unique_ptr<T>(handle).reset();
 }
 
 /// Makes one that holds its defaults.
