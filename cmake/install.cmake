@@ -19,6 +19,10 @@ install(FILES ${PROJECT_BINARY_DIR}/sam2unet-config.cmake ${PROJECT_BINARY_DIR}/
 # Relative to where the file lies, so that an installation may be moved.
 file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 string(REGEX REPLACE "/$" "" pc_to_prefix "${pc_to_prefix}")
+set(pc_prefix "\${pcfiledir}/${pc_to_prefix}")
+if(SAM2UNET_DEBIAN_LAYOUT)  # stays where it is, and pkg-config leaves out the system's folders
+  set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+endif()
 file(RELATIVE_PATH pc_libdir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
 file(RELATIVE_PATH pc_includedir ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 foreach(name sam2unet sam2unet-metrics)
