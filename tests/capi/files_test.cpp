@@ -1,0 +1,166 @@
+// The C API of pictures, weight files and data sets, as it is used and misused.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "capi/calls.h"
+#include "core/file.h"
+#include "sam2unet/image.h"
+#include "sam2unet/sam2unet.h"
+#include "sam2unet/weights.h"
+#include "support/temp_dir.h"
+#include "support/tiny_weights.h"
+
+namespace sam2unet {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(CPictures, DecodeResizeWriteAndOutline) {
+  const test::TempDir dir;
+  const std::string path = (dir / "a.png").string();
+  const auto pixels = gradient(12, 9, 3);
+  const s2u_plane plane = plane_of(pixels, 12, 9, 3);
+  MUST(s2u_png_write(path.c_str(), &plane));
+  s2u_image* image = nullptr;
+  MUST(s2u_image_read(path.c_str(), nullptr, &image));
+  s2u_plane view{};
+  REFUSED(s2u_image_plane(image, &view), S2U_INVALID_ARGUMENT, "struct_size");
+  view.struct_size = sizeof view;
+  MUST(s2u_image_plane(image, &view));
+  EXPECT_EQ(std::memcmp(view.data, pixels.data(), pixels.size()), 0);
+  const auto resized = array_of<std::uint8_t>(
+      [&](auto* to, auto* n) { return s2u_resize_pillow(&view, 7, 5, S2U_BICUBIC, S2U_PILLOW_12, to, n); });
+  EXPECT_EQ(resized, resize_pillow(ImageView(pixels.data(), 12, 9, 3), 7, 5, ResizeFilter::bicubic).pixels);
+  std::size_t n = 0;
+  REFUSED(s2u_resize_pillow(&view, 2147483647, 2147483647, 0, 0, nullptr, &n), S2U_INVALID_ARGUMENT, "2^28");
+  REFUSED(s2u_resize_pillow(&view, 0, 5, 0, 0, nullptr, &n), S2U_INVALID_ARGUMENT, "0x5");
+  s2u_image_free(image);
+
+  s2u_decode_options* o = nullptr;
+  MUST(s2u_decode_options_new(&o));
+  MUST(s2u_decode_options_set_color(o, S2U_COLOR_GRAY));
+  MUST(s2u_decode_options_set_orientation(o, 0));
+  const auto bytes = read_file(path);
+  MUST(s2u_image_decode(bytes.data(), bytes.size(), nullptr, o, &image));
+  MUST(s2u_image_plane(image, &view));
+  EXPECT_EQ(view.channels, 1);
+  s2u_image_free(image);
+  MUST(s2u_decode_options_set_max_pixels(o, 107));
+  REFUSED(s2u_image_decode(bytes.data(), bytes.size(), "mine", o, &image), S2U_IMAGE_ERROR, "mine");
+  REFUSED(s2u_image_decode(bytes.data(), 20, "mine", nullptr, &image), S2U_IMAGE_ERROR, "mine");
+  s2u_decode_options_free(o);
+
+  // A ring of 3x3 with a hole.
+  std::vector<std::uint8_t> mask(25, 0);
+  for (const int at : {6, 7, 8, 11, 13, 16, 17, 18}) mask[static_cast<std::size_t>(at)] = 255;
+  const s2u_plane m = plane_of(mask, 5, 5, 1);
+  s2u_polygons* p = nullptr;
+  REFUSED(s2u_mask_polygons(&m, std::nan(""), &p), S2U_INVALID_ARGUMENT, "tolerance");
+  MUST(s2u_mask_polygons(&m, 0.0, &p));
+  ASSERT_EQ(s2u_polygons_count(p), 1u);
+  ASSERT_EQ(s2u_polygons_ring_count(p, 0), 2u);
+  const auto outer =
+      array_of<std::int32_t>([&](auto* to, auto* c) { return s2u_polygons_ring(p, 0, 0, to, c); });
+  EXPECT_EQ(outer, (std::vector<std::int32_t>{4, 1, 4, 4, 1, 4, 1, 1}));
+  REFUSED(s2u_polygons_ring(p, 0, 2, nullptr, &n), S2U_INVALID_ARGUMENT, "no ring 2");
+  s2u_polygons_free(p);
+}
+
+TEST(CWeights, InfoConvertAndTensors) {
+  const test::TempDir dir;
+  const std::string in = (dir / "w.safetensors").string(), out = (dir / "w.pth").string();
+  test::write_tiny_weights(in, false, {{"input_size", "64"}});
+  s2u_text* json = nullptr;
+  MUST(s2u_weights_info(in.c_str(), &json));
+  EXPECT_EQ(std::string(s2u_text_data(json)), to_json(inspect_weights(in)));
+  EXPECT_EQ(s2u_text_size(json), to_json(inspect_weights(in)).size());
+  s2u_text_free(json);
+
+  s2u_convert_options* o = nullptr;
+  MUST(s2u_convert_options_new(&o));
+  REFUSED(s2u_convert_options_set_precision(o, 5), S2U_INVALID_ARGUMENT, "precision 5");
+  MUST(s2u_convert_options_set_precision(o, S2U_WEIGHTS_F16));
+  MUST(s2u_convert_options_set_task_only(o, 0));
+  s2u_text* notes = nullptr;
+  MUST(s2u_weights_convert(in.c_str(), out.c_str(), o, &notes));
+  EXPECT_THAT(s2u_text_data(notes), HasSubstr("cannot carry the configuration"));
+  s2u_text_free(notes);
+  REFUSED(s2u_weights_convert(in.c_str(), in.c_str(), nullptr, nullptr), S2U_INVALID_ARGUMENT,
+          "w.safetensors");
+  s2u_convert_options_free(o);
+
+  s2u_tensors* t = nullptr;
+  MUST(s2u_tensors_open(in.c_str(), &t));
+  EXPECT_EQ(s2u_tensors_metadata_count(t), 2u);
+  EXPECT_STREQ(s2u_tensors_metadata_key(t, 1), "input_size");
+  EXPECT_STREQ(s2u_tensors_metadata_value(t, 1), "64");
+  s2u_tensor_writer* w = nullptr;
+  MUST(s2u_tensor_writer_new(&w));
+  std::vector<std::vector<std::uint8_t>> data(s2u_tensors_count(t));
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    s2u_tensor one{};
+    one.struct_size = sizeof one;
+    MUST(s2u_tensors_get(t, i, &one));
+    data[i].resize(one.bytes);
+    REFUSED(s2u_tensors_read(t, i, data[i].data(), one.bytes + 1), S2U_INVALID_ARGUMENT, one.name);
+    MUST(s2u_tensors_read(t, i, data[i].data(), one.bytes));
+    MUST(s2u_tensor_writer_add(w, one.name, one.dtype, one.shape, one.rank, data[i].data(), one.bytes));
+  }
+  for (std::size_t i = 0; i < s2u_tensors_metadata_count(t); ++i)
+    MUST(s2u_tensor_writer_set_metadata(w, s2u_tensors_metadata_key(t, i), s2u_tensors_metadata_value(t, i)));
+  const std::string copy = (dir / "copy.safetensors").string();
+  MUST(s2u_tensor_writer_save(w, copy.c_str()));
+  EXPECT_EQ(read_file(copy), read_file(in));
+  REFUSED(s2u_tensor_writer_save(w, (dir / "copy.txt").c_str()), S2U_INVALID_ARGUMENT, ".safetensors");
+  REFUSED(s2u_tensors_get(t, data.size(), nullptr), S2U_INVALID_ARGUMENT, "no tensor");
+  const std::int64_t huge[] = {INT64_MAX, 8};
+  REFUSED(s2u_tensor_writer_add(w, "h", S2U_DTYPE_F32, huge, 2, &huge, 16), S2U_INVALID_ARGUMENT, "'h'");
+  REFUSED(s2u_tensor_writer_add(w, "h", S2U_DTYPE_F32, huge, 9, &huge, 16), S2U_INVALID_ARGUMENT, "rank 9");
+  const std::int64_t two[] = {2, 2};
+  REFUSED(s2u_tensor_writer_add(w, "h", S2U_DTYPE_F32, two, 2, &huge, 15), S2U_INVALID_ARGUMENT,
+          "16 bytes, not 15");
+  REFUSED(s2u_tensor_writer_add(w, "h", 10, two, 2, &huge, 16), S2U_INVALID_ARGUMENT, "type 10");
+  s2u_tensor_writer_free(w);
+  s2u_tensors_free(t);
+}
+
+TEST(CDoctor, TellsItsFindingsAndItsProgress) {
+  const test::TempDir dir;
+  std::filesystem::create_directories(dir / "images");
+  std::filesystem::create_directories(dir / "masks");
+  for (int i = 0; i < 3; ++i) {
+    const auto pixels = gradient(40 + i, 30, 3);
+    write_png(dir / ("images/" + std::to_string(i) + ".png"), ImageView(pixels.data(), 40 + i, 30, 3));
+    std::vector<std::uint8_t> mask(static_cast<std::size_t>((40 + i) * 30), 0);
+    mask[100] = 1;
+    write_png(dir / ("masks/" + std::to_string(i) + ".png"), ImageView(mask.data(), 40 + i, 30, 1));
+  }
+  s2u_doctor_options* o = nullptr;
+  MUST(s2u_doctor_options_new(&o));
+  std::size_t most = 0;
+  MUST(s2u_doctor_options_set_progress(
+      o, [](std::size_t done, std::size_t, void* user) { *static_cast<std::size_t*>(user) = done; }, &most));
+  MUST(s2u_doctor_options_set_threads(o, 1));
+  MUST(s2u_doctor_options_set_recursive(o, 1));
+  s2u_text* json = nullptr;
+  MUST(s2u_doctor((dir / "images").c_str(), (dir / "masks").c_str(), o, &json));
+  EXPECT_THAT(s2u_text_data(json), HasSubstr("zero-one-mask"));
+  EXPECT_GT(most, 0u);
+  s2u_text_free(json);
+  json = nullptr;
+  MUST(s2u_doctor_options_set_mask_affix(o, "", "_mask"));
+  REFUSED(s2u_doctor((dir / "images").c_str(), (dir / "nowhere").c_str(), o, &json), S2U_FILE_ERROR,
+          "nowhere");
+  REFUSED(s2u_doctor_options_set_classes(o, "1000"), S2U_INVALID_ARGUMENT, "255");
+  EXPECT_EQ(json, nullptr);
+  s2u_doctor_options_free(o);
+}
+
+}  // namespace
+}  // namespace sam2unet
