@@ -22,8 +22,9 @@ enum class Precision {
   automatic,  ///< f32 on the CPU, bf16 on a GPU
   f32,
   bf16,
+  int8,  ///< on the device cpu: weights by the output channel, activations by the token
 };
-/// "automatic", "f32", "bf16"
+/// "automatic", "f32", "bf16", "int8"
 SAM2UNET_API std::string_view name_of(Precision precision);
 
 struct SegmenterOptions {
@@ -33,7 +34,9 @@ struct SegmenterOptions {
   /// need the training component beside the library; pictures segmented at the same time wait for each other
   /// there. LibTorch looks for GPUs once in a process: ask for "cuda" before anything ran on "torch-cpu".
   std::string device = "cpu";
-  /// bf16 keeps 8 bits of each value, and needs a device on LibTorch.
+  /// Of products: bf16 keeps 8 significant bits of each weight, int8 one byte of each weight and 256 levels
+  /// of the activations. Every processor computes both; SegmenterInfo::arithmetic says whether this one has
+  /// instructions for them.
   Precision precision = Precision::automatic;
 };
 
@@ -176,10 +179,11 @@ struct SegmenterInfo {
   std::string device;                    ///< "cpu", "torch-cpu", "cuda:0"
   Precision precision = Precision::f32;  ///< never `automatic`
   int channels = 1;                      ///< K: 1 for one foreground, else the number of classes
-  InputSize size;         ///< what the weights were trained at where their file says so, else 352x352
-  Fit fit = Fit::squash;  ///< how they were trained
-  int batch = 1;          ///< how many pictures at once are fastest on the device
-  std::string config;     ///< JSON of the network's configuration
+  InputSize size;          ///< what the weights were trained at where their file says so, else 352x352
+  Fit fit = Fit::squash;   ///< how they were trained
+  int batch = 1;           ///< how many pictures at once are fastest on the device
+  std::string config;      ///< JSON of the network's configuration
+  std::string arithmetic;  ///< what multiplies, in words: "bf16 by AVX512-BF16"
 };
 
 /// Owns packed weights. Movable, not copyable; `segment` may be called from several threads at once.

@@ -1,5 +1,5 @@
-// Runs one network on one device. The library has a backend of its own (api/engine.h); others come from the
-// plug-in (api/torch_plugin.h).
+// Runs one network on one device. The library has a backend of its own (api/cpu_backend.h); others come from
+// the plug-in (api/torch_plugin.h).
 #pragma once
 
 #include <algorithm>
@@ -66,7 +66,8 @@ using UseLogits = std::function<void(const Logits&)>;
 struct BackendInfo {
   std::string device;
   Precision precision = Precision::f32;
-  int batch = 1;  ///< how many pictures at once the device is best given
+  int batch = 1;           ///< how many pictures at once the device is best given
+  std::string arithmetic;  ///< what multiplies, in words
 };
 
 class Backend {

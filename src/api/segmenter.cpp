@@ -145,6 +145,7 @@ Segmenter::Impl::Impl(model::CheckpointWeights weights, const SegmenterOptions& 
   info.precision = b.precision;
   info.channels = config.out_channels;
   info.batch = b.batch;
+  info.arithmetic = b.arithmetic;
   info.config = config.to_json();
   if (const auto trained = weights.trained_size()) info.size = InputSize::of(trained->width, trained->height);
   if (const std::string fit = metadata_of(weights, model::kFitKey); !fit.empty()) info.fit = parse_fit(fit);
@@ -485,6 +486,8 @@ std::string_view name_of(Precision precision) {
       return "f32";
     case Precision::bf16:
       return "bf16";
+    case Precision::int8:
+      return "int8";
   }
   return "?";
 }

@@ -9,9 +9,14 @@ void add_device_options(CLI::App& command, std::string& device, Precision& preci
       .add_option("--device", device,
                   "what computes: cpu, or with the training component installed cuda, cuda:N, torch-cpu")
       ->capture_default_str();
-  const std::map<std::string, Precision> names{
-      {"auto", Precision::automatic}, {"f32", Precision::f32}, {"bf16", Precision::bf16}};
-  command.add_option("--precision", precision, "auto (f32, on a GPU bf16), f32, bf16")
+  const std::map<std::string, Precision> names{{"auto", Precision::automatic},
+                                               {"f32", Precision::f32},
+                                               {"fp32", Precision::f32},
+                                               {"bf16", Precision::bf16},
+                                               {"int8", Precision::int8}};
+  command
+      .add_option("--precision", precision,
+                  "auto (fp32, on a GPU bf16), fp32, bf16, int8 (on the device cpu)")
       ->transform(CLI::CheckedTransformer(names).description(""))
       ->default_str("auto");
 }

@@ -178,6 +178,7 @@ class Prediction {
     const Segmenter segmenter(args_.weights.empty() ? default_model_path() : fs::path(args_.weights),
                               {args_.threads, args_.device, args_.precision});
     for (const std::string& note : segmenter.notes()) fmt::print(stderr, "sam2unet: note: {}\n", note);
+    if (args_.verbose) fmt::print(stderr, "sam2unet: computes {}\n", segmenter.info().arithmetic);
     settle_classes(segmenter);
     total_ = inputs.pictures.size();
     Progress progress(total_, "pictures");

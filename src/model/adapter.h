@@ -23,8 +23,7 @@ struct Adapter {
 // x + gelu(up(gelu(down x))); added before the block, so the prompt enters the block's shortcut too.
 template <ops::Ops O>
 typename O::Tensor adapter(O& o, typename O::Tensor x, const Adapter<typename O::Weights>& w) {  // [B,H,W,C]
-  auto hidden = o.linear_gelu(x, w.down);                                                        // [B,H,W,A]
-  return o.linear_gelu_add(hidden, w.up, std::move(x));                                          // [B,H,W,C]
+  return o.adapt(std::move(x), w.down, w.up);                                                    // by A
 }
 
 }  // namespace sam2unet::model

@@ -50,8 +50,7 @@ typename O::Tensor attend(O& o, typename O::Tensor x, const Block<typename O::We
 // x + fc2(gelu(fc1(norm2 x)))
 template <ops::Ops O>
 typename O::Tensor mlp(O& o, typename O::Tensor x, const Block<typename O::Weights>& w) {  // [B,H,W,D]
-  auto hidden = o.linear_gelu(o.layer_norm(x, w.norm2), w.fc1);                            // [B,H,W,4D]
-  return o.linear_add(hidden, w.fc2, std::move(x));
+  return o.feed_forward(std::move(x), w.norm2, w.fc1, w.fc2);                              // by 4 D
 }
 
 }  // namespace sam2unet::model

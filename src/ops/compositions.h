@@ -35,6 +35,16 @@ class Compositions {
     const Extent to = self().extent(skip);
     return self().concat(skip, self().upsample(x, to.h, to.w, /*align_corners=*/true));
   }
+  template <class Tensor, class Linear>
+  Tensor adapt(Tensor x, const Linear& down, const Linear& up) {
+    const Tensor hidden = self().linear_gelu(x, down);
+    return self().linear_gelu_add(hidden, up, std::move(x));
+  }
+  template <class Tensor, class Norm, class Linear>
+  Tensor feed_forward(Tensor x, const Norm& norm, const Linear& fc1, const Linear& fc2) {
+    const Tensor hidden = self().linear_gelu(self().layer_norm(x, norm), fc1);
+    return self().linear_add(hidden, fc2, std::move(x));
+  }
   template <class F, class... Inputs>
   auto recomputable(const F& f, Inputs&&... inputs) {
     return f(std::forward<Inputs>(inputs)...);

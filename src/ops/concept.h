@@ -106,6 +106,9 @@ concept Ops = WeightMaker<typename O::Weights> &&
   {
     o.upsample_behind(x, x)
     } -> std::same_as<typename O::Tensor>;  // concat(skip, upsample(x to skip, align_corners))
+  // v + gelu(up(gelu(down v)));  v + fc2(gelu(fc1(layer_norm v)))
+  { o.adapt(std::move(v), linear, linear) } -> std::same_as<typename O::Tensor>;
+  { o.feed_forward(std::move(v), norm, linear, linear) } -> std::same_as<typename O::Tensor>;
   // part(x...). A backend that trains may keep only x and call `part` again for the gradients: it must refer
   // to nothing that ends before them.
   { o.recomputable(part, x) } -> std::same_as<typename O::Tensor>;

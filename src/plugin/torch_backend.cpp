@@ -103,7 +103,8 @@ api::BackendInfo TorchBackend::info() const {
   // One picture of 352x352 leaves most of a GPU idle.
   constexpr int kGpuBatch = 8;
   return {device_.is_cuda() ? device_.str() : "torch-cpu",
-          type_ == at::kBFloat16 ? Precision::bf16 : Precision::f32, device_.is_cuda() ? kGpuBatch : 1};
+          type_ == at::kBFloat16 ? Precision::bf16 : Precision::f32, device_.is_cuda() ? kGpuBatch : 1,
+          type_ == at::kBFloat16 ? "bf16 by LibTorch" : "f32 by LibTorch"};
 }
 
 void TorchBackend::run(const api::BackendInput& input, const api::UseLogits& use,

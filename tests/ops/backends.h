@@ -5,10 +5,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "model/weight_source.h"
 #include "ops/cpu/cpu_ops.h"
+#include "ops/lowp/low_ops.h"
 #include "ops/plain/plain_ops.h"
 
 namespace sam2unet::ops::test {
@@ -20,14 +25,44 @@ inline PlainTensor plain_input(const std::string& name, const Extent& e) {
   return t;
 }
 
-inline CpuTensor to_cpu(CpuOps& o, const PlainTensor& t) {
-  CpuTensor out = o.make(t.extent);
+/// The same values on another backend.
+template <class O>
+typename O::Tensor to(O& o, const PlainTensor& t) {
+  auto out = o.make(t.extent);
   std::transform(t.data.begin(), t.data.end(), out.data(), [](double v) { return static_cast<float>(v); });
   return out;
 }
 
+inline const CpuTensor& plain_values(CpuOps&, const CpuTensor& t) {
+  return t;
+}
+inline lowp::LowTensor plain_values(lowp::LowOps& o, const lowp::LowTensor& t) {
+  return o.to_f32(t);
+}
+
+/// Weights that bfloat16 holds exactly.
+class RoundedWeights : public model::WeightSource {
+ public:
+  std::span<const float> get(const std::string& name, const Shape& shape) override {
+    const auto values = source_.get(name, shape);
+    rounded_.assign(values.begin(), values.end());
+    for (float& v : rounded_) {
+      std::uint32_t bits = 0;
+      std::memcpy(&bits, &v, sizeof bits);
+      bits &= 0xFFFF0000U;
+      std::memcpy(&v, &bits, sizeof v);
+    }
+    return rounded_;
+  }
+
+ private:
+  model::DeterministicWeights source_;
+  std::vector<float> rounded_;
+};
+
 /// Largest difference, relative to the reference's range.
-inline double relative_error(const CpuTensor& got, const PlainTensor& want) {
+template <class Tensor>
+double relative_error(const Tensor& got, const PlainTensor& want) {
   EXPECT_EQ(got.extent().b, want.extent.b);
   EXPECT_EQ(got.extent().h, want.extent.h);
   EXPECT_EQ(got.extent().w, want.extent.w);

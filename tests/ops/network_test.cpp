@@ -33,7 +33,7 @@ TEST_P(Networks, AreTheSameOnTheCpuAndPlainly) {
   CpuWeights cpu_weights(source);
   const auto cpu = model::Network<CpuWeights>::make(cpu_weights, config);
   CpuOps o(2);
-  const auto got = model::sam2unet(o, cpu, test::to_cpu(o, image), /*wants_sides=*/true);
+  const auto got = model::sam2unet(o, cpu, test::to(o, image), /*wants_sides=*/true);
 
   const Extent logits{2, 32, 64, config.out_channels};
   EXPECT_EQ(want.out.extent, logits);

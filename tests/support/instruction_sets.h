@@ -16,6 +16,11 @@ inline std::vector<std::int64_t> instruction_sets() {
   return out;
 }
 
+/// All of them at once, as the program runs.
+inline std::int64_t all_instruction_sets() {
+  return hwy::SupportedTargets();
+}
+
 /// Kernels run on this one as long as it lives.
 class InstructionSet {
  public:

@@ -13,14 +13,14 @@ std::size_t Arena::take(std::size_t bytes) {
   std::size_t best = blocks_.size();
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     const Block& b = blocks_[i];
-    if (b.free && b.size >= bytes && (best == blocks_.size() || b.size < blocks_[best].size)) best = i;
+    if (b.users == 0 && b.size >= bytes && (best == blocks_.size() || b.size < blocks_[best].size)) best = i;
   }
   if (best == blocks_.size()) {
     auto* p = static_cast<std::byte*>(::operator new[](bytes + kSlack, std::align_val_t{kAlignment}));
     std::memset(p + bytes, 0, kSlack);  // what overreading kernels see is at least a number
-    blocks_.push_back({std::unique_ptr<std::byte, Free>(p), bytes, false});
+    blocks_.push_back({std::unique_ptr<std::byte, Free>(p), bytes, 0});
   }
-  blocks_[best].free = false;
+  blocks_[best].users = 1;
   return best;
 }
 

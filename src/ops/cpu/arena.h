@@ -20,7 +20,10 @@ class Arena {
 
   /// Index of a block of at least `bytes`: the smallest free one that is large enough, else a new one.
   std::size_t take(std::size_t bytes);
-  void give_back(std::size_t block) { blocks_[block].free = true; }
+  /// A further user of a block; it is free when all have given it back.
+  void share(std::size_t block) { ++blocks_[block].users; }
+  void give_back(std::size_t block) { --blocks_[block].users; }
+  int users(std::size_t block) const { return blocks_[block].users; }
   float* data(std::size_t block) const { return reinterpret_cast<float*>(blocks_[block].memory.get()); }
 
   /// Frees all memory; only while no block is taken.
@@ -34,7 +37,7 @@ class Arena {
   struct Block {
     std::unique_ptr<std::byte, Free> memory;
     std::size_t size = 0;
-    bool free = false;
+    int users = 0;
   };
   std::vector<Block> blocks_;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -45,5 +46,9 @@ class CpuWeights {
   std::vector<float> fold(std::vector<float>& weight, const std::string& bn, int out);
   model::WeightSource& source_;
 };
+
+/// hieradet.py:272-282, per picture size: bicubic background (A = -0.75, half-pixel centres, clamped) + tiled
+/// window part. [H,W,C]
+std::vector<float> position_values(const CpuWeights::Position& w, std::int64_t height, std::int64_t width);
 
 }  // namespace sam2unet::ops

@@ -1,0 +1,108 @@
+#include "api/cpu_backend.h"
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "api/engine.h"
+#include "model/network.h"
+#include "ops/cpu/cpu_ops.h"
+#include "ops/cpu/threads.h"
+#include "ops/lowp/low_ops.h"
+
+namespace sam2unet::api {
+namespace {
+
+using ops::CpuOps;
+using ops::lowp::LowOps;
+using ops::lowp::LowTensor;
+
+// One picture keeps all cores busy, so a batch only costs memory here; bench_forward compares.
+constexpr int kBatch = 1;
+
+template <class Weights>
+model::Network<Weights> pack(Weights weights, const model::Config& config) {
+  config.validate();
+  return model::Network<Weights>::make(weights, config);
+}
+
+// Calls use(extent, values) with a dense float32 activation.
+template <class Use>
+void with_values(CpuOps&, const ops::CpuTensor& t, Use&& use) {
+  use(t.extent(), std::span<const float>(t.data(), static_cast<std::size_t>(t.extent().numel())));
+}
+template <class Use>
+void with_values(LowOps& o, const LowTensor& t, Use&& use) {
+  const bool is_plain = t.type() == ops::lowp::Element::f32 && t.is_dense();
+  const LowTensor& plain = is_plain ? t : o.to_f32(t);
+  use(t.extent(), std::span<const float>(plain.data(), static_cast<std::size_t>(t.extent().numel())));
+}
+
+template <class Ops>
+class OwnBackend final : public Backend {
+ public:
+  OwnBackend(typename Engine<Ops>::Network network, typename Engine<Ops>::MakeSession make, int threads,
+             BackendInfo info)
+      : engine_(std::move(network), std::move(make), threads), info_(std::move(info)) {}
+
+  BackendInfo info() const override { return info_; }
+
+  void run(const BackendInput& pictures, const UseLogits& use, const TraceValues& trace) const override {
+    engine_.with_session(pictures.extent(), [&](Ops& o) {
+      const auto input = o.make(pictures.extent());
+      const ops::Extent& e = input.extent();
+      ops::parallel_rows(o.threads(), e.b * e.h, [&](std::int64_t first, std::int64_t last) {
+        pictures.write_rows(first, last, input.data() + first * e.w * e.c);
+      });
+      const auto give = [&](const ops::Extent& extent, std::span<const float> values) { use({extent, values}); };
+      if (!trace) {
+        with_values(o, model::sam2unet(o, engine_.network(), input).out, give);
+        return;
+      }
+      const auto tell = [&](const char* what, int index, const auto& t) {
+        with_values(o, t, [&](const ops::Extent& extent, std::span<const float> values) {
+          trace(what, index, extent, values);
+        });
+      };
+      const auto maps = model::sam2unet(o, engine_.network(), input, /*wants_sides=*/true, tell);
+      tell("out", 1, *maps.out1);
+      tell("out", 2, *maps.out2);
+      with_values(o, maps.out, give);
+    });
+  }
+
+ private:
+  Engine<Ops> engine_;
+  BackendInfo info_;
+};
+
+std::string words_of(const ops::lowp::Numerics& n) {
+  if (n.is_int8) {
+    return n.int8 == ops::lowp::Way::dot_int8
+               ? "int8 by AVX512-VNNI"
+               : "int8 without instructions for it on this processor: no faster than f32, in a quarter of the memory";
+  }
+  return n.bf16 == ops::lowp::Way::dot_bf16
+             ? "bf16 by AVX512-BF16"
+             : "bf16 weights, float32 multiply-adds: this processor has no faster instruction for bf16";
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config, int threads) {
+  return std::make_unique<OwnBackend<CpuOps>>(
+      pack(ops::CpuWeights(source), config), [](int n) { return std::make_unique<CpuOps>(n); }, threads,
+      BackendInfo{"cpu", Precision::f32, kBatch, "f32"});
+}
+
+std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config, int threads,
+                                          Precision precision) {
+  const ops::lowp::Numerics numerics = ops::lowp::best_numerics(precision == Precision::int8);
+  return std::make_unique<OwnBackend<LowOps>>(
+      pack(ops::lowp::LowWeights(source, numerics), config),
+      [numerics](int n) { return std::make_unique<LowOps>(numerics, n); }, threads,
+      BackendInfo{"cpu", precision, kBatch, words_of(numerics)});
+}
+
+}  // namespace sam2unet::api

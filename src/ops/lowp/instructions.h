@@ -1,0 +1,25 @@
+// What this processor multiplies low precisions with.
+#pragma once
+
+#include "ops/lowp/kernels.h"
+
+namespace sam2unet::ops::lowp {
+
+/// How a network's products are computed.
+struct Numerics {
+  bool is_int8 = false;       ///< weights of int8 where the layer bears it; else bfloat16 everywhere
+  Way bf16 = Way::widened;    ///< of bfloat16 products
+  Way int8 = Way::widened;    ///< of int8 products
+
+  /// What activations are stored as: rounded where the products want them so.
+  Element activations() const { return bf16 == Way::dot_bf16 ? Element::bf16 : Element::f32; }
+};
+
+/// The fastest of this processor. vdpbf16ps only where it is faster than float32 multiply-adds: Intel's cores
+/// run it at half their rate (Sapphire Rapids; measured), since they count on AMX.
+Numerics best_numerics(bool is_int8);
+
+/// Whether products of this precision have instructions of their own here.
+bool has_native(const Numerics& numerics);
+
+}  // namespace sam2unet::ops::lowp
