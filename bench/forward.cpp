@@ -17,11 +17,11 @@
 #include <string>
 #include <vector>
 
-#include "counting_ops.h"
 #include "model/network.h"
 #include "model/weight_source.h"
+#include "ops/counting_ops.h"
 #include "ops/cpu/cpu_ops.h"
-#include "peak.h"
+#include "ops/lowp/peak.h"
 
 namespace {
 
@@ -35,13 +35,19 @@ double floor_gflop(const model::Config& config, int size) {
   return 2e-9 * counter.multiply_adds();
 }
 
+double peak_gflops(int threads) {
+  double best = 0.0;
+  for (int i = 0; i < 30; ++i) best = std::max(best, ops::lowp::peak_gops(ops::lowp::Way::widened, threads));
+  return best;
+}
+
 void run(const std::string& variant, int size, int threads, int pictures, int batch) {
   const auto config = model::Config::of_variant(variant);
   model::DeterministicWeights source;
   ops::CpuWeights weights(source);
   const auto net = model::Network<ops::CpuWeights>::make(weights, config);
   ops::CpuOps o(threads);
-  const double before = bench::peak_gflops(threads);
+  const double before = peak_gflops(threads);
   std::vector<double> ms;
   for (int i = 0; i < pictures + 2; ++i) {
     auto image = o.make({batch, size, size, 3});
@@ -51,7 +57,7 @@ void run(const std::string& variant, int size, int threads, int pictures, int ba
     const std::chrono::duration<double, std::milli> t = std::chrono::steady_clock::now() - start;
     if (i >= 2) ms.push_back(t.count());
   }
-  const double peak = std::max(before, bench::peak_gflops(threads));
+  const double peak = std::max(before, peak_gflops(threads));
   std::sort(ms.begin(), ms.end());
   const double median = ms[ms.size() / 2], gflop = batch * floor_gflop(config, size),
                floor_ms = gflop / peak * 1e3;

@@ -32,7 +32,8 @@ struct VerifyCheck {
 
 /// Compares `path` with what this program computes and calls `report` after each check. `path` is
 ///  - a `forward_*.safetensors`: outputs of the reference on weights that are a function of their names
-///    (metadata "config" and "input"), each tensor within 2e-5 of its range (L: 1e-4; bf16: 10 %);
+///    (metadata "config" and "input"), each tensor within 2e-5 of its range (L: 1e-4; bf16: 10 %; int8: 20
+///    %);
 ///  - a `train_*.safetensors`, named train_VARIANT_BxHxW_TAG: the reference's training loop, repeated in
 ///    float64: losses within 1e-9 of each, gradients and parameters within 1e-7 of a tensor's largest value;
 ///  - a folder with `image/` and any of `resized/`, `logits.safetensors`, `pred/`, `mask/` + `mask_resized/`.

@@ -55,7 +55,9 @@ class OwnBackend final : public Backend {
       ops::parallel_rows(o.threads(), e.b * e.h, [&](std::int64_t first, std::int64_t last) {
         pictures.write_rows(first, last, input.data() + first * e.w * e.c);
       });
-      const auto give = [&](const ops::Extent& extent, std::span<const float> values) { use({extent, values}); };
+      const auto give = [&](const ops::Extent& extent, std::span<const float> values) {
+        use({extent, values});
+      };
       if (!trace) {
         with_values(o, model::sam2unet(o, engine_.network(), input).out, give);
         return;
@@ -77,32 +79,22 @@ class OwnBackend final : public Backend {
   BackendInfo info_;
 };
 
-std::string words_of(const ops::lowp::Numerics& n) {
-  if (n.is_int8) {
-    return n.int8 == ops::lowp::Way::dot_int8
-               ? "int8 by AVX512-VNNI"
-               : "int8 without instructions for it on this processor: no faster than f32, in a quarter of the memory";
-  }
-  return n.bf16 == ops::lowp::Way::dot_bf16
-             ? "bf16 by AVX512-BF16"
-             : "bf16 weights, float32 multiply-adds: this processor has no faster instruction for bf16";
-}
-
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config, int threads) {
+std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config,
+                                          int threads) {
   return std::make_unique<OwnBackend<CpuOps>>(
       pack(ops::CpuWeights(source), config), [](int n) { return std::make_unique<CpuOps>(n); }, threads,
       BackendInfo{"cpu", Precision::f32, kBatch, "f32"});
 }
 
-std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config, int threads,
-                                          Precision precision) {
+std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config,
+                                          int threads, Precision precision) {
   const ops::lowp::Numerics numerics = ops::lowp::best_numerics(precision == Precision::int8);
   return std::make_unique<OwnBackend<LowOps>>(
       pack(ops::lowp::LowWeights(source, numerics), config),
       [numerics](int n) { return std::make_unique<LowOps>(numerics, n); }, threads,
-      BackendInfo{"cpu", precision, kBatch, words_of(numerics)});
+      BackendInfo{"cpu", precision, kBatch, ops::lowp::words_of(numerics)});
 }
 
 }  // namespace sam2unet::api

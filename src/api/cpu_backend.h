@@ -10,9 +10,10 @@
 namespace sam2unet::api {
 
 /// float32.
-std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config, int threads);
+std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config,
+                                          int threads);
 /// bfloat16 or int8, by the fastest instructions of this processor.
-std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config, int threads,
-                                          Precision precision);
+std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config,
+                                          int threads, Precision precision);
 
 }  // namespace sam2unet::api

@@ -118,10 +118,14 @@ bool verify_forward(const formats::TensorFile& file, const VerifyOptions& option
   const auto use = [&](const Logits& l) { got["out"] = sample(l.extent, l.values, outputs); };
   backend->run(BackendInput({batch, height, width, 3}, image), use, trace);
 
-  // L's deterministic weights amplify: its logits reach 1100. bf16 was 4.6 % off at worst (B+).
+  // L's deterministic weights amplify: its logits reach 1100. bf16 was 4.6 % off at worst (B+),
+  // int8 11 % (B+).
   const bool is_bf16 = options.precision == Precision::bf16 ||
                        (options.precision == Precision::automatic && options.device.starts_with("cuda"));
-  const double tolerance = is_bf16 ? 0.1 : model::variant_name(config) == "l" ? 1e-4 : 2e-5;
+  const double tolerance = options.precision == Precision::int8 ? 0.2
+                           : is_bf16                            ? 0.1
+                           : model::variant_name(config) == "l" ? 1e-4
+                                                                : 2e-5;
   bool ok = true;
   for (const auto& t : file.tensors()) {
     const auto it = got.find(t.name);

@@ -9,6 +9,7 @@
 #include "model/network.h"
 #include "model/weight_source.h"
 #include "ops/cpu/cpu_ops.h"
+#include "ops/lowp/low_ops.h"
 #include "support/tiny_weights.h"
 
 namespace {
@@ -48,12 +49,9 @@ void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
 namespace sam2unet {
 namespace {
 
-TEST(SteadyState, NoMemoryIsTakenAfterTheFirstPicture) {
-  const auto config = test::nano_config();
-  model::DeterministicWeights source;
-  ops::CpuWeights weights(source);
-  const auto net = model::Network<ops::CpuWeights>::make(weights, config);
-  ops::CpuOps o(2);
+// Three pictures of a size after a first one.
+template <class Ops>
+void expect_no_new_memory(Ops& o, const model::Network<typename Ops::Weights>& net) {
   const auto picture = [&](float value) {
     auto image = o.make({1, 352, 352, 3});
     std::fill_n(image.data(), image.extent().numel(), value);
@@ -65,6 +63,25 @@ TEST(SteadyState, NoMemoryIsTakenAfterTheFirstPicture) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(picture(0.5F), first);  // and the same bits each time
   EXPECT_EQ(g_large, 0);
   EXPECT_EQ(o.arena_bytes(), arena);
+}
+
+TEST(SteadyState, NoMemoryIsTakenAfterTheFirstPicture) {
+  model::DeterministicWeights source;
+  ops::CpuWeights weights(source);
+  const auto net = model::Network<ops::CpuWeights>::make(weights, test::nano_config());
+  ops::CpuOps o(2);
+  expect_no_new_memory(o, net);
+}
+
+TEST(SteadyState, NorInLowPrecisions) {
+  for (const bool is_int8 : {false, true}) {
+    const auto numerics = ops::lowp::best_numerics(is_int8);
+    model::DeterministicWeights source;
+    ops::lowp::LowWeights weights(source, numerics);
+    const auto net = model::Network<ops::lowp::LowWeights>::make(weights, test::nano_config());
+    ops::lowp::LowOps o(numerics, 2);
+    expect_no_new_memory(o, net);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "ops/lowp/instructions.h"
 
+#include <hwy/detect_targets.h>
+#include <hwy/targets.h>
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -22,13 +25,22 @@ bool is_intel() {
 Numerics best_numerics(bool is_int8) {
   Numerics n;
   n.is_int8 = is_int8;
+  // What restricts our other kernels (a test) restricts these too. The target stands for Ice Lake and later.
+  if ((hwy::SupportedTargets() & HWY_AVX3_DL) == 0) return n;
   if (native_tiles(Way::dot_bf16) != nullptr && !is_intel()) n.bf16 = Way::dot_bf16;
   if (native_tiles(Way::dot_int8) != nullptr) n.int8 = Way::dot_int8;
   return n;
 }
 
-bool has_native(const Numerics& numerics) {
-  return numerics.is_int8 ? numerics.int8 == Way::dot_int8 : numerics.bf16 == Way::dot_bf16;
+std::string words_of(const Numerics& n) {
+  if (n.is_int8) {
+    return n.int8 == Way::dot_int8 ? "int8 by AVX512-VNNI"
+                                   : "int8 without instructions for it on this processor: no faster than "
+                                     "f32, in a quarter of the memory";
+  }
+  return n.bf16 == Way::dot_bf16
+             ? "bf16 by AVX512-BF16"
+             : "bf16 weights, float32 multiply-adds: this processor has no faster instruction for bf16";
 }
 
 }  // namespace sam2unet::ops::lowp

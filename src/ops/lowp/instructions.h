@@ -1,15 +1,17 @@
 // What this processor multiplies low precisions with.
 #pragma once
 
+#include <string>
+
 #include "ops/lowp/kernels.h"
 
 namespace sam2unet::ops::lowp {
 
 /// How a network's products are computed.
 struct Numerics {
-  bool is_int8 = false;       ///< weights of int8 where the layer bears it; else bfloat16 everywhere
-  Way bf16 = Way::widened;    ///< of bfloat16 products
-  Way int8 = Way::widened;    ///< of int8 products
+  bool is_int8 = false;     ///< weights of int8 where the layer bears it; else bfloat16 everywhere
+  Way bf16 = Way::widened;  ///< of bfloat16 products
+  Way int8 = Way::widened;  ///< of int8 products
 
   /// What activations are stored as: rounded where the products want them so.
   Element activations() const { return bf16 == Way::dot_bf16 ? Element::bf16 : Element::f32; }
@@ -19,7 +21,7 @@ struct Numerics {
 /// run it at half their rate (Sapphire Rapids; measured), since they count on AMX.
 Numerics best_numerics(bool is_int8);
 
-/// Whether products of this precision have instructions of their own here.
-bool has_native(const Numerics& numerics);
+/// What multiplies, for people; says where the processor has no instruction of its own for the precision.
+std::string words_of(const Numerics& numerics);
 
 }  // namespace sam2unet::ops::lowp

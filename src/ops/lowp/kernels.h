@@ -1,6 +1,7 @@
-// The kernels of the low-precision backend. One product does everything: linear layers, convolutions (indirect:
-// a pointer per output pixel and kernel tap), both products of attention. Values of its left side come in units
-// of four bytes, which the instructions want: one float32, two bfloat16 or four bytes of channels.
+// The kernels of the low-precision backend. One product does everything: linear layers, convolutions
+// (indirect: a pointer per output pixel and kernel tap), both products of attention. Values of its left side
+// come in units of four bytes, which the instructions want: one float32, two bfloat16 or four bytes of
+// channels.
 #pragma once
 
 #include <cstddef>
@@ -69,8 +70,8 @@ struct BlockJob {
   int columns = 0;                    ///< of the whole matrix, N
   int first_panel = 0, last_panel = 0;
   const float* bias = nullptr;  ///< [N up to kLanes], and the next two as long
-  /// Of an int8 product: out = row_scale column_scale sum + row_low column_sum + bias, where column_sum is the
-  /// sum of a column's weights, scaled. Without column_scale: row_scale sum + bias.
+  /// Of an int8 product: out = row_scale column_scale sum + row_low column_sum + bias, where column_sum is
+  /// the sum of a column's weights, scaled. Without column_scale: row_scale sum + bias.
   const float* column_scale = nullptr;
   const float* column_sum = nullptr;
   const float* row_scale = nullptr;  ///< [count] or none
@@ -93,6 +94,10 @@ std::int64_t panel_bytes(Way way, Storage storage, std::int64_t units, int colum
 
 /// The tiles of a native way; nullptr where the processor has none.
 const Tile* native_tiles(Way way);
+
+/// `rounds` times kRows * 4 instructions of a native way that wait for nothing; `sums` has as many vectors of
+/// 64 bytes. For `peak_gops`.
+void native_spin(Way way, std::int64_t rounds, std::byte* sums);
 
 // Rows of channels.
 
@@ -144,11 +149,22 @@ void transpose_units(const std::byte* const* rows, int count, int units, int wid
 /// Values as the right side of a product: [keys][width] float32, or [keys/2][width][2] bfloat16 for dot_bf16;
 /// zeros behind the last key (up to `keys_padded`) and channel.
 /// The channels begin at `first` of each row.
-void pack_values(const std::byte* const* rows, int count, int keys_padded, int first, int channels, Element type,
-                 Way way, int width, std::byte* out);
+void pack_values(const std::byte* const* rows, int count, int keys_padded, int first, int channels,
+                 Element type, Way way, int width, std::byte* out);
+/// Rows as signed bytes, the largest value of each 127: `scale` of each, and the sum of its bytes, scaled.
+void quantise_keys(const std::byte* const* rows, int count, std::int64_t c, std::int64_t padded, Element type,
+                   std::byte* out, float* scale, float* sum);
+/// The largest magnitude of each of `channels`, over all rows, as the scale that makes it 127.
+void value_scales(const std::byte* const* rows, int count, int channels, Element type, float* scale);
+/// Values as the right side of an int8 product: [keys/4][width][4] bytes, by `scale` of each channel, which
+/// begins at `first` as the rows do.
+void pack_value_bytes(const std::byte* const* rows, int count, int first, int channels, Element type,
+                      int width, const float* scale, std::byte* out);
 /// exp(scale (score - max)) over `keys` float32 scores as the left side of a product, zeros up to `padded`;
 /// `pad_score` is added to the last score first. Returns 1 / sum. In place for float32.
 float softmax_row(const float* scores, int keys, int padded, float scale, float pad_score, Element type,
                   std::byte* out);
+/// The same as unsigned bytes, the largest 255. Returns 1 / the sum of the bytes.
+float softmax_bytes(float* scores, int keys, int padded, float scale, float pad_score, std::byte* out);
 
 }  // namespace sam2unet::ops::lowp

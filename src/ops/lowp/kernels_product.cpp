@@ -1,6 +1,6 @@
-// Blocks of a product: panels of weights are widened where the processor has no instruction for them, tiles are
-// summed up in registers, and what follows a product (bias, scales, GELU, ReLU, the residual) works on a tile
-// that is still in the first cache.
+// Blocks of a product: panels of weights are widened where the processor has no instruction for them, tiles
+// are summed up in registers, and what follows a product (bias, scales, GELU, ReLU, the residual) works on a
+// tile that is still in the first cache.
 #include <algorithm>
 #include <cstring>
 
@@ -34,8 +34,7 @@ HWY_INLINE void WideColumns(const TileJob& t, std::size_t width, const float* b,
     for (V& v : row) v = hn::Zero(d);
   for (int tap = 0; tap < t.taps; ++tap) {
     const float* x[kRows];
-    for (int r = 0; r < kRows; ++r)
-      x[r] = reinterpret_cast<const float*>(t.rows[tap * kRows + r] + t.offset);
+    for (int r = 0; r < kRows; ++r) x[r] = reinterpret_cast<const float*>(t.rows[tap * kRows + r] + t.offset);
     for (std::ptrdiff_t u = 0; u < t.units; ++u) {
       V w[kVec];
       for (int j = 0; j < kVec; ++j) w[j] = hn::Load(d, b + static_cast<std::size_t>(j) * n);
@@ -100,42 +99,55 @@ HWY_INLINE V Finished(D d, V v, V added) {
   return v;
 }
 
-// One tile's sums [kRows][width] -> out. `first` is its first row, `column` its first column.
-template <Finish kFinish>
-void FinishTile(const BlockJob& j, int first, int column, int width, const std::byte* sums) {
+// One vector of a tile's columns, for all of its rows.
+template <Finish kFinish, bool kInteger>
+HWY_INLINE void FinishColumns(const BlockJob& j, int first, int rows, int at, int width, const float* sums) {
   const D d;
   const hn::Rebind<std::int32_t, D> di;
   const auto n = static_cast<int>(hn::Lanes(d));
-  const bool is_integer = j.way == Way::dot_int8, is_scaled = j.column_scale != nullptr;
-  const int rows = std::min(kRows, j.count - first);
+  const bool is_scaled = j.column_scale != nullptr;
   constexpr bool kAdds = kFinish == Finish::add || kFinish == Finish::gelu_add || kFinish == Finish::add_relu;
-  for (int r = 0; r < rows; ++r) {
+  const V bias = hn::LoadU(d, j.bias + at);
+  const V column_scale = is_scaled ? hn::LoadU(d, j.column_scale + at) : hn::Set(d, 1.0F);
+  const V column_sum = is_scaled ? hn::LoadU(d, j.column_sum + at) : hn::Zero(d);
+  const int left = j.columns - at;
+  for (int r = 0; r < rows; ++r, sums += width) {
     const int row = first + r;
-    const auto* s = reinterpret_cast<const float*>(sums) + static_cast<std::ptrdiff_t>(r) * width;
-    const V scale = hn::Set(d, j.row_scale != nullptr ? j.row_scale[row] : 1.0F);
-    const V low = hn::Set(d, is_scaled ? j.row_low[row] : 0.0F);
-    std::byte* out = j.out[row];
-    for (int c = 0; c < width; c += n) {
-      const int at = column + c;
-      V v = is_integer ? hn::ConvertTo(d, hn::Load(di, reinterpret_cast<const std::int32_t*>(s + c)))
-                       : hn::Load(d, s + c);
-      const V bias = hn::LoadU(d, j.bias + at);
-      if (is_scaled) {
-        v = hn::MulAdd(hn::Mul(v, hn::LoadU(d, j.column_scale + at)), scale,
-                       hn::MulAdd(low, hn::LoadU(d, j.column_sum + at), bias));
-      } else {
-        v = hn::MulAdd(v, scale, bias);
-      }
-      const int left = j.columns - at;
-      if (left >= n) {
-        const V added = kAdds ? LoadElements(d, j.added[row], j.added_type, at) : hn::Zero(d);
-        StoreElements(d, Finished<kFinish>(d, v, added), j.out_type, out, at);
-      } else if (left > 0) {
-        const auto some = static_cast<std::size_t>(left);
-        const V added = kAdds ? LoadSome(d, j.added[row], j.added_type, at, some) : hn::Zero(d);
-        StoreSome(d, Finished<kFinish>(d, v, added), j.out_type, out, at, some);
-      }
+    V v;
+    if constexpr (kInteger)
+      v = hn::ConvertTo(d, hn::Load(di, reinterpret_cast<const std::int32_t*>(sums)));
+    else
+      v = hn::Load(d, sums);
+    if (is_scaled) {
+      v = hn::MulAdd(hn::Mul(v, column_scale), hn::Set(d, j.row_scale[row]),
+                     hn::MulAdd(hn::Set(d, j.row_low[row]), column_sum, bias));
+    } else if (j.row_scale != nullptr) {
+      v = hn::MulAdd(v, hn::Set(d, j.row_scale[row]), bias);
+    } else {
+      v = hn::Add(v, bias);
     }
+    if (left >= n) {
+      const V added = kAdds ? LoadElements(d, j.added[row], j.added_type, at) : hn::Zero(d);
+      StoreElements(d, Finished<kFinish>(d, v, added), j.out_type, j.out[row], at);
+    } else {
+      const auto some = static_cast<std::size_t>(left);
+      const V added = kAdds ? LoadSome(d, j.added[row], j.added_type, at, some) : hn::Zero(d);
+      StoreSome(d, Finished<kFinish>(d, v, added), j.out_type, j.out[row], at, some);
+    }
+  }
+}
+
+// One tile's sums [kRows][width] -> out. `first` is its first row, `column` its first column.
+template <Finish kFinish>
+void FinishTile(const BlockJob& j, int first, int column, int width, const std::byte* sums) {
+  const auto n = static_cast<int>(hn::Lanes(D()));
+  const int rows = std::min(kRows, j.count - first);
+  const auto* s = reinterpret_cast<const float*>(sums);
+  for (int c = 0; c < width && column + c < j.columns; c += n) {
+    if (j.way == Way::dot_int8)
+      FinishColumns<kFinish, true>(j, first, rows, column + c, width, s + c);
+    else
+      FinishColumns<kFinish, false>(j, first, rows, column + c, width, s + c);
   }
 }
 
@@ -156,8 +168,8 @@ HWY_INLINE void FinishTile(const BlockJob& j, int first, int column, int width, 
   }
 }
 
-// Units of a linear layer that are summed up before the next ones: a panel of so many stays in the second cache
-// while all tiles pass it.
+// Units of a linear layer that are summed up before the next ones: a panel of so many stays in the second
+// cache while all tiles pass it.
 constexpr int kChunk = 512;
 
 void ProductBlock(const BlockJob& j) {
@@ -214,7 +226,9 @@ std::int64_t widened_bytes(int taps, int units) {
 }
 
 std::int64_t panel_bytes(Way way, Storage storage, std::int64_t units, int columns) {
-  const std::int64_t stored = storage == Storage::f32 || way != Way::widened ? 4 : storage == Storage::bf16 ? 2 : 1;
+  const std::int64_t stored = storage == Storage::f32 || way != Way::widened ? 4
+                              : storage == Storage::bf16                     ? 2
+                                                                             : 1;
   return units * ((columns + kLanes - 1) / kLanes * kLanes) * stored;
 }
 

@@ -23,7 +23,8 @@ HWY_INLINE void ForRow(const std::byte* row, Element type, std::int64_t c, F&& f
   const auto n = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
   for (; i + n <= c; i += n) f(LoadElements(d, row, type, i), i, static_cast<std::size_t>(n));
-  if (i < c) f(LoadSome(d, row, type, i, static_cast<std::size_t>(c - i)), i, static_cast<std::size_t>(c - i));
+  if (i < c)
+    f(LoadSome(d, row, type, i, static_cast<std::size_t>(c - i)), i, static_cast<std::size_t>(c - i));
 }
 HWY_INLINE void StoreRow(V v, Element type, std::byte* row, std::int64_t i, std::size_t count) {
   const D d;
@@ -72,7 +73,8 @@ void NormRows(const RowView& from, const float* gamma, const float* beta, std::i
     const V scale = hn::Div(hn::Set(d, 1.0F), hn::Sqrt(hn::Add(variance, hn::Set(d, 1e-6F))));
     ForRow(row, from.type, c, [&](V v, std::int64_t i, std::size_t count) {
       // gamma and beta have slack behind their last element.
-      const V y = hn::MulAdd(hn::Mul(hn::Sub(v, mean), scale), hn::LoadU(d, gamma + i), hn::LoadU(d, beta + i));
+      const V y =
+          hn::MulAdd(hn::Mul(hn::Sub(v, mean), scale), hn::LoadU(d, gamma + i), hn::LoadU(d, beta + i));
       StoreRow(y, to.type, out, i, count);
     });
     PadRow(out, to.type, c, padded);
@@ -97,8 +99,8 @@ HWY_INLINE void StoreQuantised(V q, bool as_bytes, std::byte* out, std::int64_t 
   }
 }
 
-HWY_INLINE void QuantiseRow(const std::byte* row, Element type, std::int64_t c, std::int64_t padded, bool as_bytes,
-                            const Quantised& by, std::byte* out) {
+HWY_INLINE void QuantiseRow(const std::byte* row, Element type, std::int64_t c, std::int64_t padded,
+                            bool as_bytes, const Quantised& by, std::byte* out) {
   const D d;
   const V inverse = hn::Set(d, by.scale > 0.0F ? 1.0F / by.scale : 0.0F), low = hn::Set(d, by.low);
   ForRow(row, type, c, [&](V v, std::int64_t i, std::size_t count) {
@@ -170,7 +172,8 @@ void MaxOfFour(const std::byte* const* rows, std::int64_t c, Element type, std::
   const D d;
   ForRow(rows[0], type, c, [&](V v, std::int64_t i, std::size_t count) {
     for (int r = 1; r < 4; ++r) {
-      v = hn::Max(v, count == hn::Lanes(d) ? LoadElements(d, rows[r], type, i) : LoadSome(d, rows[r], type, i, count));
+      v = hn::Max(v, count == hn::Lanes(d) ? LoadElements(d, rows[r], type, i)
+                                           : LoadSome(d, rows[r], type, i, count));
     }
     StoreRow(v, type, out, i, count);
   });
@@ -191,7 +194,8 @@ void BilinearRow(const RowView& above, const RowView& below, float weight_below,
         rest[k] = count == hn::Lanes(d) ? LoadElements(d, corners[k + 1], above.type, i)
                                         : LoadSome(d, corners[k + 1], above.type, i, count);
       }
-      const V top = hn::MulAdd(wb, rest[0], hn::Mul(wa, v)), bottom = hn::MulAdd(wb, rest[2], hn::Mul(wa, rest[1]));
+      const V top = hn::MulAdd(wb, rest[0], hn::Mul(wa, v)),
+              bottom = hn::MulAdd(wb, rest[2], hn::Mul(wa, rest[1]));
       StoreRow(hn::MulAdd(vb, bottom, hn::Mul(va, top)), out.type, to, i, count);
     });
     to += out.stride;

@@ -1,7 +1,7 @@
 // The low-precision session: implements the vocabulary in bfloat16 or int8 on our own kernels. The residual
 // stream, sums, norms and the softmax are float32; what goes into a product is bfloat16 (or float32 where the
-// processor multiplies nothing smaller faster), or bytes quantised by the token. One session serves one picture at
-// a time, so concurrent callers each take their own.
+// processor multiplies nothing smaller faster), or bytes quantised by the token. One session serves one
+// picture at a time, so concurrent callers each take their own.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
-// Linear layers and convolutions: what a product's left side is made of, and how its rows and columns are shared
-// out.
+// Linear layers and convolutions: what a product's left side is made of, and how its rows and columns are
+// shared out.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -166,7 +166,8 @@ void point_taps(const Matrix& w, const Left& left, const Extent& in, Index first
 
 void LowOps::run_blocks(const Task& t) {
   const Matrix& w = t.w;
-  const Index tiles = (t.pixels + kRows - 1) / kRows, per_block = tiles_of_block(tiles, kBlockTiles, threads_);
+  const Index tiles = (t.pixels + kRows - 1) / kRows,
+              per_block = tiles_of_block(tiles, kBlockTiles, threads_);
   const Index blocks = (tiles + per_block - 1) / per_block;
   const Index panels = (w.out + kColumns - 1) / kColumns;
   // Few rows: the columns are shared out too.
@@ -187,7 +188,8 @@ void LowOps::run_blocks(const Task& t) {
         const Index m = first + std::min(i, count - 1), x = m % t.in.w, y = m / t.in.w % t.in.h;
         const std::byte* at =
             source.data + m / (t.in.w * t.in.h) * t.image_stride + 4 * y * t.row_stride + x * source.stride;
-        for (Index ky = 0; ky < 7; ++ky) s.rows[(i / kRows * 7 + ky) * kRows + i % kRows] = at + ky * t.row_stride;
+        for (Index ky = 0; ky < 7; ++ky)
+          s.rows[(i / kRows * 7 + ky) * kRows + i % kRows] = at + ky * t.row_stride;
       }
     } else {
       point_taps(w, t.left, t.in, first, count, s.rows);
@@ -243,7 +245,8 @@ Left LowOps::left_of(const Tensor& x, const Matrix& w) {
   parallel_rows(threads_, pixels, [&](Index first, Index last) {
     for (Index s = 0; s < w.sources; ++s) {
       const auto& from = left.sources[static_cast<std::size_t>(s)];
-      convert_rows({from.data + first * from.stride, from.stride, x.type()}, last - first, c, padded_channels(w),
+      convert_rows({from.data + first * from.stride, from.stride, x.type()}, last - first, c,
+                   padded_channels(w),
                    {left.owned.data() + (first * w.sources + s) * stride, w.sources * stride, left_type(w)});
     }
   });
@@ -262,7 +265,8 @@ Left LowOps::quantised_by_pixel(const Tensor& x, const Matrix& w) {
   std::byte* rows = left.owned.data() + 2 * numbers;
   parallel_rows(threads_, pixels, [&](Index first, Index last) {
     quantise_rows(x.rows(first), last - first, w.in, padded_channels(w),
-                  {rows + first * stride, stride, Element::f32}, w.way == Way::dot_int8, scale + first, low + first);
+                  {rows + first * stride, stride, Element::f32}, w.way == Way::dot_int8, scale + first,
+                  low + first);
   });
   left.sources[0] = {rows, stride};
   left.scale = scale;
@@ -270,7 +274,8 @@ Left LowOps::quantised_by_pixel(const Tensor& x, const Matrix& w) {
   return left;
 }
 
-// One scale for the whole picture, since a convolution adds pixels up; 0, which is around it, has a whole number.
+// One scale for the whole picture, since a convolution adds pixels up; 0, which is around it, has a whole
+// number.
 Left LowOps::quantised_as_one(const Tensor& x, const Matrix& w) {
   if (!fits(x, w)) return quantised_as_one(converted(x, x.type()), w);
   Left left;
@@ -315,8 +320,8 @@ Left LowOps::quantised_as_one(const Tensor& x, const Matrix& w) {
         RowView from = x.rows(first, i);
         from.data += at * size_of(x.type());
         quantise_rows_by(from, last - first, c, padded_channels(w),
-                         {rows + (first * w.sources + source) * stride, w.sources * stride, Element::f32}, as_bytes,
-                         by);
+                         {rows + (first * w.sources + source) * stride, w.sources * stride, Element::f32},
+                         as_bytes, by);
       }
   });
   for (Index s = 0; s < w.sources; ++s)
@@ -332,7 +337,9 @@ LowTensor LowOps::product(const Tensor& x, const Matrix& w, Finish finish, Tenso
   const bool adds = finish == Finish::add || finish == Finish::gelu_add;
   const Left left = w.storage == Storage::int8 ? quantised_by_pixel(x, w) : left_of(x, w);
   // What GELU gives goes into the next product.
-  const Element type = finish != Finish::gelu ? w.result : numerics_.is_int8 ? Element::f32 : numerics_.activations();
+  const Element type = finish != Finish::gelu ? w.result
+                       : numerics_.is_int8    ? Element::f32
+                                              : numerics_.activations();
   Tensor out = adds ? writable(std::move(added)) : make({e.b, e.h, e.w, w.out}, type);
   run_blocks({w, left, e.pixels(), finish, out, adds ? &out : nullptr, false, {}, 0, 0});
   return out;
@@ -350,14 +357,16 @@ LowTensor LowOps::convolve(const Tensor& x, const Matrix& w, Finish finish, Tens
 
 // The picture with its padding is stored once; then the seven pixels of a kernel's row lie side by side.
 LowTensor LowOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w) {
-  if (image.type() != Element::f32 || !image.is_dense()) return patch_embed(converted(image, Element::f32), w);
+  if (image.type() != Element::f32 || !image.is_dense())
+    return patch_embed(converted(image, Element::f32), w);
   const Extent e = image.extent();
   const Index oh = (e.h - 1) / 4 + 1, ow = (e.w - 1) / 4 + 1;
   const Index ph = (oh - 1) * 4 + 7, pw = (ow - 1) * 4 + 7;
   const Element type = left_type(w);
   const Index size = size_of(type), row = pw * e.c * size;
   Left left;
-  left.owned = SharedBlock(arena_, static_cast<std::size_t>(e.b * ph * row + 64));  // a unit reads past the end
+  left.owned =
+      SharedBlock(arena_, static_cast<std::size_t>(e.b * ph * row + 64));  // a unit reads past the end
   std::byte* padded = left.owned.data();
   std::memset(padded + e.b * ph * row, 0, 64);
   parallel_rows(threads_, e.b * ph, [&](Index first, Index last) {
@@ -416,7 +425,8 @@ LowTensor LowOps::feed_forward(Tensor x, const Weights::Norm& norm, const Weight
   x = writable(std::move(x));
   const Index per_block = tiles_of_block(tiles, kFusedTiles, threads_);
   const Element normed = fc1.way == Way::dot_bf16 ? Element::bf16 : Element::f32;
-  const Element hidden = fc2.way == Way::widened && fc2.storage != Storage::int8 ? Element::f32 : Element::bf16;
+  const Element hidden =
+      fc2.way == Way::widened && fc2.storage != Storage::int8 ? Element::f32 : Element::bf16;
   const Index rows = per_block * kRows;
   const BlockSizes sizes{rows, rows * std::max(left_stride(fc1), left_stride(fc2)),
                          rows * std::max(fc1.out * size_of(hidden), c * size_of(normed)),

@@ -189,8 +189,8 @@ LowWeights::ConvBnFan LowWeights::conv_bn_fan(const std::array<std::string, kFan
   std::vector<float> rows, bias;  // [5 N, K], [5 N]
   for (const auto& name : names) {
     auto weight = read(name + ".conv.weight", {out, in, 1, 1});
-    const auto b = fold([this](const std::string& n, const Shape& s) { return read(n, s); }, weight,
-                        name + ".bn", out);
+    const auto b =
+        fold([this](const std::string& n, const Shape& s) { return read(n, s); }, weight, name + ".bn", out);
     rows.insert(rows.end(), weight.begin(), weight.end());
     bias.insert(bias.end(), b.begin(), b.end());
   }

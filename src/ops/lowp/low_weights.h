@@ -1,6 +1,6 @@
 // Weights of the low-precision backend, packed once at load: bfloat16, or int8 with a scale for each output
-// channel, in panels as the product wants them. BatchNorm is folded; the five 1x1 convolutions of an RFB are one
-// matrix. Immutable afterwards; shared by all sessions.
+// channel, in panels as the product wants them. BatchNorm is folded; the five 1x1 convolutions of an RFB are
+// one matrix. Immutable afterwards; shared by all sessions.
 #pragma once
 
 #include <array>

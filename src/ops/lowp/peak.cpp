@@ -1,4 +1,4 @@
-#include "peak.h"
+#include "ops/lowp/peak.h"
 
 #include <omp.h>
 
@@ -7,13 +7,13 @@
 #include <cstdint>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "peak.cpp"
+#define HWY_TARGET_INCLUDE "ops/lowp/peak.cpp"
 #include "hwy/foreach_target.h"
 // After foreach_target.
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace sam2unet::bench::HWY_NAMESPACE {
+namespace sam2unet::ops::lowp::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Twelve independent chains hide the latency of the multiply-add. Returns operations done; `sink` keeps the
@@ -39,21 +39,40 @@ double Spin(std::int64_t rounds, float* sink) {
   return static_cast<double>(rounds) * 12 * 2 * static_cast<double>(hn::Lanes(d));
 }
 
-}  // namespace sam2unet::bench::HWY_NAMESPACE
+}  // namespace sam2unet::ops::lowp::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace sam2unet::bench {
+namespace sam2unet::ops::lowp {
 HWY_EXPORT(Spin);
+namespace {
 
-double peak_gflops(int threads) {
+// Lanes of 32 bits, times the products that each instruction sums up in one, times two.
+constexpr double kDotOperations(Way way) {
+  return 16.0 * 2.0 * unit_of(way);
+}
+
+double spin(Way way, float* sink) {
+  if (way == Way::widened) return HWY_DYNAMIC_DISPATCH(Spin)(400'000, sink);
+  constexpr std::int64_t kRounds = 200'000, kSums = kRows * 4;
+  alignas(64) std::byte sums[kSums * 64] = {};
+  for (std::int64_t i = 0; i < kSums * 64; ++i) sums[i] = static_cast<std::byte>(i % 3);
+  native_spin(way, kRounds, sums);
+  *sink += static_cast<float>(sums[70]);
+  return static_cast<double>(kRounds * kSums) * kDotOperations(way);
+}
+
+}  // namespace
+
+double peak_gops(Way way, int threads) {
+  if (way != Way::widened && native_tiles(way) == nullptr) return 0.0;
   double best = 0.0;
   float sink = 0.0F;
-  for (int round = 0; round < 8; ++round) {
+  for (int round = 0; round < 3; ++round) {
     double operations = 0.0;
     const auto start = std::chrono::steady_clock::now();
 #pragma omp parallel num_threads(threads) reduction(+ : operations, sink)
-    operations += HWY_DYNAMIC_DISPATCH(Spin)(4'000'000, &sink);
+    operations += spin(way, &sink);
     const std::chrono::duration<double> t = std::chrono::steady_clock::now() - start;
     best = std::max(best, operations / t.count() * 1e-9);
   }
@@ -62,5 +81,11 @@ double peak_gflops(int threads) {
   return best;
 }
 
-}  // namespace sam2unet::bench
+double peak_gops(const Numerics& numerics, int threads) {
+  double best = std::max(peak_gops(Way::widened, threads), peak_gops(Way::dot_bf16, threads));
+  if (numerics.is_int8) best = std::max(best, peak_gops(Way::dot_int8, threads));
+  return best;
+}
+
+}  // namespace sam2unet::ops::lowp
 #endif
