@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <cstring>
 
 #include "formats/text.h"
 #include "model/checkpoint.h"
 #include "model/finite.h"
+#include "model/int8.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::api {
@@ -74,12 +74,11 @@ void append_int8(const SourceTensor& s, const Shape& shape, std::vector<PendingT
   const auto rows = static_cast<std::size_t>(shape[0]);
   out.push_back({s.name, DType::i8, shape, [s, rows](std::vector<std::byte>& buffer) {
                    const auto values = floats_of(s);
-                   const auto scales = row_scales(values, rows, s.name);
+                   const auto scales = model::row_scales(values, rows, s.name);
                    const std::size_t n = rows == 0 ? 0 : values.size() / rows;
                    buffer.resize(values.size());
                    for (std::size_t i = 0; i < values.size(); ++i) {
-                     const float q = std::clamp(std::nearbyint(values[i] / scales[i / n]), -127.0F, 127.0F);
-                     buffer[i] = static_cast<std::byte>(static_cast<std::int8_t>(q));
+                     buffer[i] = static_cast<std::byte>(model::quantised(values[i], scales[i / n]));
                    }
                    return std::span<const std::byte>(buffer);
                  }});
@@ -87,7 +86,7 @@ void append_int8(const SourceTensor& s, const Shape& shape, std::vector<PendingT
                  DType::f32,
                  {shape[0]},
                  [s, rows](std::vector<std::byte>& buffer) {
-                   return encode<float>(row_scales(floats_of(s), rows, s.name), buffer,
+                   return encode<float>(model::row_scales(floats_of(s), rows, s.name), buffer,
                                         [](float v) { return v; });
                  }});
 }
@@ -105,24 +104,6 @@ PendingTensor checked(const SourceTensor& s, PendingTensor tensor, const TensorV
 }
 
 }  // namespace
-
-std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows, std::string_view name) {
-  std::vector<float> scales(rows, 1.0F);
-  const std::size_t n = rows == 0 ? 0 : values.size() / rows;
-  for (std::size_t r = 0; r < rows; ++r) {
-    float largest = 0.0F;
-    for (std::size_t i = r * n; i < (r + 1) * n; ++i) {
-      if (!std::isfinite(values[i])) {
-        throw WeightsError(fmt::format("tensor {} holds {}; int8 needs finite weights",
-                                       formats::printable(name), values[i]));
-      }
-      largest = std::max(largest, std::abs(values[i]));
-    }
-    // Below the smallest normal number there is nothing left to scale.
-    if (largest / 127.0F >= 0x1p-126F) scales[r] = largest / 127.0F;
-  }
-  return scales;
-}
 
 void append_converted(const SourceTensor& s, WeightsPrecision precision, std::vector<PendingTensor>& out) {
   const TensorView view = *s.file->find(s.stored_name);

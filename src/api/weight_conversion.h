@@ -22,8 +22,4 @@ struct SourceTensor {
 void append_converted(const SourceTensor& source, WeightsPrecision precision,
                       std::vector<formats::PendingTensor>& out);
 
-/// max |row| / 127 for each row of a [rows, n] matrix; 1 for a row of zeros. WeightsError if a value is not
-/// finite.
-std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows, std::string_view name);
-
 }  // namespace sam2unet::api

@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   sam2unet::cli::add_predict(app);
   sam2unet::cli::add_info(app);
   sam2unet::cli::add_convert(app);
+  sam2unet::cli::add_export(app);
   sam2unet::cli::add_eval(app);
   sam2unet::cli::add_doctor(app);
   sam2unet::cli::add_verify(app);

@@ -1,9 +1,9 @@
 #include "ops/cpu/cpu_weights.h"
 
 #include <algorithm>
-#include <cmath>
 #include <span>
 
+#include "model/folding.h"
 #include "ops/cpu/arena.h"
 
 namespace sam2unet::ops {
@@ -79,25 +79,10 @@ CpuWeights::Linear CpuWeights::pointwise(const std::string& name, int in, int ou
   return pack_linear(source_.get(name + ".weight", {out, in, 1, 1}), std::move(bias), in, out);
 }
 
-std::vector<float> CpuWeights::fold(std::vector<float>& weight, const std::string& bn, int out) {
-  const auto gamma = read(bn + ".weight", {out}), beta = read(bn + ".bias", {out});
-  const auto mean = read(bn + ".running_mean", {out}), variance = read(bn + ".running_var", {out});
-  std::vector<float> bias(static_cast<std::size_t>(out));
-  const std::size_t row = weight.size() / bias.size();
-  for (std::size_t n = 0; n < bias.size(); ++n) {
-    const double scale = gamma[n] / std::sqrt(static_cast<double>(variance[n]) + 1e-5);
-    bias[n] = static_cast<float>(beta[n] - mean[n] * scale);
-    for (std::size_t k = 0; k < row; ++k) {
-      weight[n * row + k] = static_cast<float>(static_cast<double>(weight[n * row + k]) * scale);
-    }
-  }
-  return bias;
-}
-
 CpuWeights::ConvBn CpuWeights::conv_bn(const std::string& conv, const std::string& bn, int in, int out,
                                        Kernel kernel) {
   auto weight = read(conv + ".weight", {out, in, kernel.h, kernel.w});
-  auto bias = fold(weight, bn, out);
+  auto bias = model::fold_batch_norm(source_, bn, out, weight);
   append_slack(bias);
   Extent usual = kUsualPicture;
   usual.c = in;
@@ -111,7 +96,7 @@ CpuWeights::ConvBnFan CpuWeights::conv_bn_fan(const std::array<std::string, kFan
   std::vector<float> rows, bias;  // [5 N, K], [5 N]
   for (const auto& name : names) {
     auto weight = read(name + ".conv.weight", {out, in, 1, 1});
-    const auto b = fold(weight, name + ".bn", out);
+    const auto b = model::fold_batch_norm(source_, name + ".bn", out, weight);
     rows.insert(rows.end(), weight.begin(), weight.end());
     bias.insert(bias.end(), b.begin(), b.end());
   }

@@ -42,8 +42,6 @@ class CpuWeights {
  private:
   std::vector<float> read(const std::string& name, const Shape& shape);
   std::vector<float> read_bias(const std::string& name, int out);
-  /// weight *= gamma / sqrt(var + eps) per output channel; returns beta - mean * that.
-  std::vector<float> fold(std::vector<float>& weight, const std::string& bn, int out);
   model::WeightSource& source_;
 };
 

@@ -1,0 +1,28 @@
+#include "model/folding.h"
+
+#include <cmath>
+#include <cstddef>
+
+namespace sam2unet::model {
+
+std::vector<float> fold_batch_norm(WeightSource& source, const std::string& bn, int out,
+                                   std::vector<float>& weight) {
+  const auto read = [&](const char* what) {
+    const auto values = source.get(bn + what, {out});
+    return std::vector<float>(values.begin(), values.end());
+  };
+  const auto gamma = read(".weight"), beta = read(".bias");
+  const auto mean = read(".running_mean"), variance = read(".running_var");
+  std::vector<float> bias(static_cast<std::size_t>(out));
+  const std::size_t row = weight.size() / bias.size();
+  for (std::size_t n = 0; n < bias.size(); ++n) {
+    const double scale = gamma[n] / std::sqrt(static_cast<double>(variance[n]) + 1e-5);
+    bias[n] = static_cast<float>(beta[n] - mean[n] * scale);
+    for (std::size_t k = 0; k < row; ++k) {
+      weight[n * row + k] = static_cast<float>(static_cast<double>(weight[n * row + k]) * scale);
+    }
+  }
+  return bias;
+}
+
+}  // namespace sam2unet::model

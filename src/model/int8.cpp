@@ -1,0 +1,35 @@
+#include "model/int8.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "formats/text.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::model {
+
+std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows, std::string_view name) {
+  std::vector<float> scales(rows, 1.0F);
+  const std::size_t n = rows == 0 ? 0 : values.size() / rows;
+  for (std::size_t r = 0; r < rows; ++r) {
+    float largest = 0.0F;
+    for (std::size_t i = r * n; i < (r + 1) * n; ++i) {
+      if (!std::isfinite(values[i])) {
+        throw WeightsError(fmt::format("tensor {} holds {}; int8 needs finite weights",
+                                       formats::printable(name), values[i]));
+      }
+      largest = std::max(largest, std::abs(values[i]));
+    }
+    // Below the smallest normal number there is nothing left to scale.
+    if (largest / 127.0F >= 0x1p-126F) scales[r] = largest / 127.0F;
+  }
+  return scales;
+}
+
+std::int8_t quantised(float value, float scale) {
+  return static_cast<std::int8_t>(std::clamp(std::nearbyint(value / scale), -127.0F, 127.0F));
+}
+
+}  // namespace sam2unet::model
