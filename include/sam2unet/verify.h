@@ -13,7 +13,8 @@
 namespace sam2unet {
 
 struct VerifyOptions {
-  /// Weights for folders of real pictures; golden files carry their own.
+  /// Weights for folders of real pictures and ONNX files (of those the default model's if it is empty);
+  /// golden files carry their own.
   std::filesystem::path weights;
   int threads = 0;  ///< 0 means all cores
   /// As SegmenterOptions say. Training is checked on "cpu" or a GPU, in float64 always.
@@ -36,9 +37,13 @@ struct VerifyCheck {
 ///    %);
 ///  - a `train_*.safetensors`, named train_VARIANT_BxHxW_TAG: the reference's training loop, repeated in
 ///    float64: losses within 1e-9 of each, gradients and parameters within 1e-7 of a tensor's largest value;
+///  - an ONNX file that export_onnx wrote, run by ONNX Runtime where that is installed (the library that the
+///    system's loader finds, or the file or folder that SAM2UNET_ONNXRUNTIME names): logits of two batches,
+///    or maps of three pictures, within 2e-5 of range (int8: 1e-3 of the network with rounded weights; f16: 3
+///    %);
 ///  - a folder with `image/` and any of `resized/`, `logits.safetensors`, `pred/`, `mask/` + `mask_resized/`.
 /// Returns whether all were ok. FileError, FormatError, UsageError (a folder without weights), or
-/// UnavailableError where the training component is needed and not installed.
+/// UnavailableError where the training component or ONNX Runtime is needed and not installed.
 SAM2UNET_API bool verify(const std::filesystem::path& path, const VerifyOptions& options,
                          const std::function<void(const VerifyCheck&)>& report);
 

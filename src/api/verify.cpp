@@ -11,6 +11,7 @@ namespace sam2unet {
 bool verify(const std::filesystem::path& path, const VerifyOptions& options,
             const std::function<void(const VerifyCheck&)>& report) {
   if (std::filesystem::is_directory(path)) return api::verify_pictures(path, options, report);
+  if (path.extension() == ".onnx") return api::verify_onnx(path, options, report);
   const auto file = formats::TensorFile::open(path);
   if (file.find("losses") != nullptr) {
     return api::torch_plugin(fmt::format("{}: golden values of training: checking them", path.string()))

@@ -1,4 +1,4 @@
-// The two kinds of golden material, each in a file of its own.
+// What can be verified, each kind in a file of its own.
 #pragma once
 
 #include <functional>
@@ -12,6 +12,7 @@ namespace sam2unet::api {
 using Report = std::function<void(const VerifyCheck&)>;
 
 bool verify_forward(const formats::TensorFile& file, const VerifyOptions& options, const Report& report);
+bool verify_onnx(const std::filesystem::path& path, const VerifyOptions& options, const Report& report);
 bool verify_pictures(const std::filesystem::path& folder, const VerifyOptions& options, const Report& report);
 
 /// Largest difference over the range of `want`; infinite where the sizes differ or a value is NaN.

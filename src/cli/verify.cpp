@@ -46,16 +46,20 @@ void add_verify(CLI::App& app) {
   auto* c = app.add_subcommand("verify", "Prove on this machine that the numbers are the reference's");
   auto a = std::make_shared<Arguments>();
   c->add_option("PATH", a->paths,
-                "golden files (forward_*.safetensors, train_*.safetensors), or folders with image/, "
+                "golden files (forward_*.safetensors, train_*.safetensors), exported .onnx files, or folders "
+                "with image/, "
                 "resized/, pred/, logits.safetensors")
       ->required();
-  c->add_option("-w,--weights", a->options.weights, "weights the pictures of a folder were predicted with");
+  c->add_option("-w,--weights", a->options.weights,
+                "weights the pictures of a folder were predicted with, or an .onnx file was exported from");
   c->add_option("-j,--threads", a->options.threads, "threads (0: all cores, or OMP_NUM_THREADS)")
       ->check(CLI::Range(0, 1024));
   add_device_options(*c, a->options.device, a->options.precision);
   c->footer(
       "Prints the largest error of each tensor relative to its range, and ok or FAILED. Exit code 0 if all "
-      "are ok. Training (train_*) needs the training component.\n"
+      "are ok. Training (train_*) needs the training component, .onnx files need ONNX Runtime (the library, "
+      "or its "
+      "folder, can be named by SAM2UNET_ONNXRUNTIME).\n"
       "Example: sam2unet verify golden/forward_t_1x352x352_a.safetensors");
   c->callback([a] { run(*a); });
 }

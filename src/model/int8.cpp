@@ -32,4 +32,16 @@ std::int8_t quantised(float value, float scale) {
   return static_cast<std::int8_t>(std::clamp(std::nearbyint(value / scale), -127.0F, 127.0F));
 }
 
+std::span<const float> RoundedWeights::get(const std::string& name, const Shape& shape) {
+  const auto values = source_.get(name, shape);
+  if (shape.rank() < 2 || name.ends_with("pos_embed") || name.ends_with("pos_embed_window")) return values;
+  buffer_.assign(values.begin(), values.end());
+  const auto rows = static_cast<std::size_t>(shape[0]);
+  const auto scales = row_scales(buffer_, rows, name);
+  const std::size_t n = buffer_.size() / rows;
+  for (std::size_t i = 0; i < buffer_.size(); ++i)
+    buffer_[i] = static_cast<float>(quantised(buffer_[i], scales[i / n])) * scales[i / n];
+  return buffer_;
+}
+
 }  // namespace sam2unet::model

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/weight_source.h"
+
 namespace sam2unet::model {
 
 /// max |row| / 127 for each row of a [rows, n] matrix; 1 for a row of zeros. WeightsError if a value is not
@@ -14,5 +16,17 @@ std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows
 
 /// value / scale to the nearest integer (of two the even one), -127 to 127.
 std::int8_t quantised(float value, float scale);
+
+/// The weights of another source as they are once stored as int8: those of linear layers and convolutions
+/// rounded.
+class RoundedWeights : public WeightSource {
+ public:
+  explicit RoundedWeights(WeightSource& source) : source_(source) {}
+  std::span<const float> get(const std::string& name, const Shape& shape) override;
+
+ private:
+  WeightSource& source_;
+  std::vector<float> buffer_;
+};
 
 }  // namespace sam2unet::model
