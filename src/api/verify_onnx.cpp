@@ -40,7 +40,8 @@ Exported read_metadata(const onnx::RuntimeSession& session, const std::string& w
   e.weights_sha256 = session.metadata("sam2unet.weights_sha256");
   int height = 0, width = 0;
   if (graph.empty() || e.weights_sha256.empty() || std::sscanf(size.c_str(), "%dx%d", &height, &width) != 2)
-    throw FormatError(fmt::format("{}: has no metadata of sam2unet's; only what it exported can be verified", where));
+    throw FormatError(
+        fmt::format("{}: has no metadata of sam2unet's; only what it exported can be verified", where));
   e.graph = graph == name_of(OnnxGraph::full) ? OnnxGraph::full : OnnxGraph::core;
   for (const auto p : {OnnxPrecision::f16, OnnxPrecision::int8})
     if (precision == name_of(p)) e.precision = p;
@@ -48,18 +49,21 @@ Exported read_metadata(const onnx::RuntimeSession& session, const std::string& w
   return e;
 }
 
-std::filesystem::path weights_for(const Exported& exported, const VerifyOptions& options, const std::string& where) {
+std::filesystem::path weights_for(const Exported& exported, const VerifyOptions& options,
+                                  const std::string& where) {
   const bool named = !options.weights.empty();
   const auto path = named ? options.weights : default_model_path();
   const std::string hash = sha256_of_file(path);
   if (hash == exported.weights_sha256) return path;
-  const std::string wanted = fmt::format("the weights it was exported from (SHA-256 {})", exported.weights_sha256);
+  const std::string wanted =
+      fmt::format("the weights it was exported from (SHA-256 {})", exported.weights_sha256);
   if (!named) throw UsageError(fmt::format("{}: needs {}; the default model is not those", where, wanted));
-  throw WeightsError(fmt::format("{}: needs {}; {} is another file ({})", where, wanted, path.string(), hash));
+  throw WeightsError(
+      fmt::format("{}: needs {}; {} is another file ({})", where, wanted, path.string(), hash));
 }
 
-// A bright disc before soft blobs, so that a map has something to say: where nothing stands out, the logits' range is
-// small, and float32's rounding beside it large.
+// A bright disc before soft blobs, so that a map has something to say: where nothing stands out, the logits'
+// range is small, and float32's rounding beside it large.
 Image scene(int width, int height) {
   Image small(width / 24 + 2, height / 24 + 2, 3);
   const auto values = model::deterministic_values(fmt::format("scene:{}x{}", width, height),
@@ -105,13 +109,15 @@ class Verification {
     if (exported_.graph == OnnxGraph::core) {
       for (const int batch : {1, 3}) check_core(batch);
     } else {
-      for (const auto& [w, h] : std::array<std::array<int, 2>, 3>{{{640, 427}, {97, 131}, {31, 500}}}) check_full(w, h);
+      for (const auto& [w, h] : std::array<std::array<int, 2>, 3>{{{640, 427}, {97, 131}, {31, 500}}})
+        check_full(w, h);
     }
     return ok_;
   }
 
  private:
-  // Rounding of int8 before and behind the folding of BatchNorm differs in ties; f16 keeps 11 bits of each value.
+  // Rounding of int8 before and behind the folding of BatchNorm differs in ties; f16 keeps 11 bits of each
+  // value.
   double tolerance() const {
     switch (exported_.precision) {
       case OnnxPrecision::f32:
@@ -134,14 +140,16 @@ class Verification {
     const std::int64_t h = exported_.size.height, w = exported_.size.width;
     std::vector<Image> pictures;
     std::vector<ImageView> views;
-    for (int i = 0; i < batch; ++i) pictures.push_back(scene(exported_.size.width + i, exported_.size.height));
+    for (int i = 0; i < batch; ++i)
+      pictures.push_back(scene(exported_.size.width + i, exported_.size.height));
     for (const Image& p : pictures)
       views.emplace_back(p.pixels.data(), exported_.size.width, exported_.size.height, 3,
                          static_cast<std::ptrdiff_t>(p.width) * 3);
     const BackendInput input{std::span<const ImageView>(views)};
     std::vector<float> rows(static_cast<std::size_t>(batch * h * w * 3));
     input.write(rows.data());
-    RuntimeTensor image{ElementType::f32, {batch, 3, h, w}, std::vector<std::byte>(rows.size() * sizeof(float))};
+    RuntimeTensor image{
+        ElementType::f32, {batch, 3, h, w}, std::vector<std::byte>(rows.size() * sizeof(float))};
     std::vector<float> planes(rows.size());
     for (std::int64_t i = 0; i < batch * h * w; ++i)
       for (std::int64_t c = 0; c < 3; ++c)
@@ -179,10 +187,10 @@ class Verification {
     const auto logits = logits_of(BackendInput{std::span(&view, 1)});
     const std::vector<float> values(logits.begin(), logits.end());
     std::vector<float> map(static_cast<std::size_t>(channels_) * picture.pixels.size() / 3);
-    finish_rows({values, channels_, placement}, channels_ == 1 ? Activation::sigmoid : Activation::softmax, 0, height,
-                threads_ == 0 ? 1 : threads_, map.data());
-    // Beside the logits' range, which is what the tolerance is of: one that is off by d moves a sigmoid by d / 4 at most,
-    // a softmax by d / 2.
+    finish_rows({values, channels_, placement}, channels_ == 1 ? Activation::sigmoid : Activation::softmax, 0,
+                height, threads_ == 0 ? 1 : threads_, map.data());
+    // Beside the logits' range, which is what the tolerance is of: one that is off by d moves a sigmoid by d
+    // / 4 at most, a softmax by d / 2.
     const auto [low, high] = std::minmax_element(logits.begin(), logits.end());
     const double moved = relative_error(floats_of(result), {map.begin(), map.end()}) *
                          (range_of(map).max - range_of(map).min) * (channels_ == 1 ? 4 : 2);

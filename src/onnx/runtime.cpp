@@ -58,9 +58,11 @@ std::vector<std::string> candidates() {
   if (!std::filesystem::is_directory(set, ignored)) return {set};
   std::vector<std::string> found;
   for (const auto& entry : std::filesystem::directory_iterator(set, ignored))
-    if (entry.path().filename().string().starts_with("libonnxruntime.so")) found.push_back(entry.path().string());
+    if (entry.path().filename().string().starts_with("libonnxruntime.so"))
+      found.push_back(entry.path().string());
   std::sort(found.begin(), found.end());
-  if (found.empty()) throw UnavailableError(fmt::format("SAM2UNET_ONNXRUNTIME: {} holds no libonnxruntime.so", set));
+  if (found.empty())
+    throw UnavailableError(fmt::format("SAM2UNET_ONNXRUNTIME: {} holds no libonnxruntime.so", set));
   return found;
 }
 
@@ -73,11 +75,13 @@ const ApiBase& open_runtime() {
       continue;
     }
     using GetBase = const ApiBase* (*)();
-    if (const auto get = reinterpret_cast<GetBase>(::dlsym(library, "OrtGetApiBase")); get != nullptr) return *get();
+    if (const auto get = reinterpret_cast<GetBase>(::dlsym(library, "OrtGetApiBase")); get != nullptr)
+      return *get();
     why += (why.empty() ? "" : "; ") + name + " is no ONNX Runtime";
   }
   throw UnavailableError(
-      fmt::format("ONNX Runtime cannot be opened ({}); install the package libonnxruntime-dev (Debian 13), or `pip install "
+      fmt::format("ONNX Runtime cannot be opened ({}); install the package libonnxruntime-dev (Debian 13), "
+                  "or `pip install "
                   "onnxruntime` and set SAM2UNET_ONNXRUNTIME to its folder onnxruntime/capi",
                   why));
 }
@@ -190,15 +194,15 @@ std::map<std::string, RuntimeTensor> RuntimeSession::run(const std::string& inpu
   const Api& api = impl_->api;
   Owned in(api, Slot::ReleaseValue);
   api.call(Slot::CreateTensorWithDataAsOrtValue, impl_->memory.get(),
-           static_cast<void*>(const_cast<std::byte*>(value.bytes.data())), value.bytes.size(), value.shape.data(),
-           value.shape.size(), static_cast<int>(value.type), in.out());
+           static_cast<void*>(const_cast<std::byte*>(value.bytes.data())), value.bytes.size(),
+           value.shape.data(), value.shape.size(), static_cast<int>(value.type), in.out());
   const char* input_name = input.c_str();
   std::vector<const char*> names;
   for (const std::string& o : outputs) names.push_back(o.c_str());
   const Handle inputs[] = {in.get()};
   std::vector<Handle> results(outputs.size());
-  api.call(Slot::Run, impl_->session.get(), Handle{nullptr}, &input_name, &inputs[0], std::size_t{1}, names.data(),
-           names.size(), results.data());
+  api.call(Slot::Run, impl_->session.get(), Handle{nullptr}, &input_name, &inputs[0], std::size_t{1},
+           names.data(), names.size(), results.data());
   std::map<std::string, RuntimeTensor> out;
   std::vector<std::unique_ptr<Owned>> owned;
   for (const Handle r : results) {

@@ -1,5 +1,5 @@
-// ONNX Runtime, where it is installed: opened when it is asked for, by its C API, which is a table of functions whose
-// places never change.
+// ONNX Runtime, where it is installed: opened when it is asked for, by its C API, which is a table of
+// functions whose places never change.
 #pragma once
 
 #include <cstddef>
@@ -23,9 +23,9 @@ struct RuntimeTensor {
 
 class RuntimeSession {
  public:
-  /// Opens ONNX Runtime (the file or folder that SAM2UNET_ONNXRUNTIME names, else where the system's loader finds it)
-  /// and loads the model. UnavailableError that says how to get it; FormatError where it refuses the model. 0 threads:
-  /// as many as it likes.
+  /// Opens ONNX Runtime (the file or folder that SAM2UNET_ONNXRUNTIME names, else where the system's loader
+  /// finds it) and loads the model. UnavailableError that says how to get it; FormatError where it refuses
+  /// the model. 0 threads: as many as it likes.
   RuntimeSession(const std::filesystem::path& model, int threads);
   ~RuntimeSession();
   RuntimeSession(const RuntimeSession&) = delete;

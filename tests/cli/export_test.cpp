@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "core/file.h"
@@ -37,8 +38,8 @@ TEST_F(ExportCommand, SaysWhatItWrote) {
   const auto core = sam2unet({"export", "c.onnx", "-w", "tiny.safetensors", "--size", "64"});
   EXPECT_EQ(core.exit_code, 0) << core.err;
   EXPECT_THAT(core.out, StartsWith("c.onnx: core graph, variant custom, 64x64, 1 channel, f32, "));
-  const auto full = sam2unet(
-      {"export", "f.onnx", "-w", "tiny.safetensors", "--graph", "full", "--size", "32x64", "--dtype", "int8"});
+  const auto full = sam2unet({"export", "f.onnx", "-w", "tiny.safetensors", "--graph", "full", "--size",
+                              "32x64", "--dtype", "int8"});
   EXPECT_EQ(full.exit_code, 0) << full.err;
   EXPECT_THAT(full.out, StartsWith("f.onnx: full graph, variant custom, 32x64, 1 channel, int8, "));
   EXPECT_LT(std::filesystem::file_size(dir_ / "f.onnx"), std::filesystem::file_size(dir_ / "c.onnx"));
@@ -82,12 +83,14 @@ TEST_F(ExportCommand, VerifyWithoutARuntimeSaysHowToGetIt) {
 
 // Where SAM2UNET_ONNXRUNTIME names one.
 TEST_F(ExportCommand, VerifyComparesByOnnxRuntime) {
-  if (std::getenv("SAM2UNET_ONNXRUNTIME") == nullptr) GTEST_SKIP() << "SAM2UNET_ONNXRUNTIME names no ONNX Runtime";
+  if (std::getenv("SAM2UNET_ONNXRUNTIME") == nullptr)
+    GTEST_SKIP() << "SAM2UNET_ONNXRUNTIME names no ONNX Runtime";
   write_weights(dir_ / "nano.safetensors", nano_config());
   for (const std::string graph : {"core", "full"})
     for (const std::string type : {"f32", "f16", "int8"}) {
       const std::string file = graph + type + ".onnx";
-      sam2unet({"export", file, "-w", "nano.safetensors", "--graph", graph, "--dtype", type, "--size", "64x96"});
+      sam2unet(
+          {"export", file, "-w", "nano.safetensors", "--graph", graph, "--dtype", type, "--size", "64x96"});
       const auto f = sam2unet({"verify", file, "-w", "nano.safetensors"});
       EXPECT_EQ(f.exit_code, 0) << f.out << f.err;
       EXPECT_THAT(f.out, HasSubstr(file + ": ok"));

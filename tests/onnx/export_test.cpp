@@ -32,13 +32,15 @@ std::string config_json(const std::string& more = "") {
 
 // Planes [B,C,H,W] of values in the generator's range.
 OnnxTensor image(std::int64_t batch, std::int64_t height, std::int64_t width) {
-  OnnxTensor t{1, {batch, 3, height, width}, model::deterministic_values("image", batch * 3 * height * width)};
+  OnnxTensor t{
+      1, {batch, 3, height, width}, model::deterministic_values("image", batch * 3 * height * width)};
   for (double& v : t.data) v *= 2.0;
   return t;
 }
 
 // The plain backend's logits, as planes.
-std::vector<double> plain_logits(model::WeightSource& source, const model::Config& config, const OnnxTensor& planes) {
+std::vector<double> plain_logits(model::WeightSource& source, const model::Config& config,
+                                 const OnnxTensor& planes) {
   const std::int64_t b = planes.shape[0], h = planes.shape[2], w = planes.shape[3];
   ops::PlainTensor x({b, h, w, 3});
   for (std::int64_t i = 0; i < b; ++i)
@@ -113,8 +115,9 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         // Windows of every kind, two of them cut by the edge, a global block, heads, pooled queries.
         Case{"nano", nano_config().to_json(), 1, 64, 96}, Case{"batch", nano_config().to_json(), 3, 32, 64},
-        Case{"heads", R"({"embed_dim": 16, "num_heads": 2, "stages": [1, 2, 2, 1], "global_att_blocks": [1, 2, 3]})", 2,
-             64, 32},
+        Case{"heads",
+             R"({"embed_dim": 16, "num_heads": 2, "stages": [1, 2, 2, 1], "global_att_blocks": [1, 2, 3]})",
+             2, 64, 32},
         Case{"classes", config_json(R"(, "out_channels": 5)"), 2, 32, 32},
         Case{"widths", config_json(R"(, "adapter_width": 7, "decoder_width": 24)"), 1, 32, 64},
         Case{"pointwise_neck", config_json(R"(, "neck": "1x1")"), 1, 32, 32},
@@ -154,13 +157,14 @@ TEST_F(OnnxExport, NoShapeOfACoreGraphDependsOnData) {
   EXPECT_THAT(m.inputs[0].shape, testing::ElementsAre("batch", "3", "64", "96"));
   ASSERT_EQ(m.outputs.size(), 1U);
   EXPECT_THAT(m.outputs[0].shape, testing::ElementsAre("batch", "1", "64", "96"));
-  const std::set<std::string> allowed{"Add",       "Concat",  "Conv",   "Div",       "Erf",   "Gemm",
-                                      "MatMul",    "Mul",     "Pad",    "ReduceMax", "Relu",  "Reshape",
-                                      "Resize",    "Slice",   "Softmax", "Split",    "Transpose",
-                                      "LayerNormalization"};
+  const std::set<std::string> allowed{
+      "Add",    "Concat", "Conv",    "Div",       "Erf",       "Gemm",
+      "MatMul", "Mul",    "Pad",     "ReduceMax", "Relu",      "Reshape",
+      "Resize", "Slice",  "Softmax", "Split",     "Transpose", "LayerNormalization"};
   for (const auto& n : m.nodes) {
     EXPECT_TRUE(allowed.contains(n.op)) << n.op;
-    const bool takes_sizes = n.op == "Reshape" || n.op == "Pad" || n.op == "Slice" || n.op == "Split" || n.op == "Resize";
+    const bool takes_sizes =
+        n.op == "Reshape" || n.op == "Pad" || n.op == "Slice" || n.op == "Split" || n.op == "Resize";
     for (std::size_t i = 1; takes_sizes && i < n.inputs.size(); ++i)
       EXPECT_TRUE(n.inputs[i].empty() || m.initializers.contains(n.inputs[i])) << n.name;
     if (n.op == "Reshape") {
@@ -174,22 +178,27 @@ TEST_F(OnnxExport, NoShapeOfACoreGraphDependsOnData) {
 TEST_F(OnnxExport, Int8IsTheNetworkWithRoundedWeights) {
   const auto m = exported(nano_config(), {OnnxGraph::core, InputSize::of(64, 32), OnnxPrecision::int8});
   EXPECT_EQ(m.initializers.at("encoder.blocks.0.block.attn.qkv.weight").type, 3);
-  EXPECT_EQ(m.initializers.at("encoder.blocks.0.block.attn.qkv.weight.scale").shape, std::vector<std::int64_t>{48});
+  EXPECT_EQ(m.initializers.at("encoder.blocks.0.block.attn.qkv.weight.scale").shape,
+            std::vector<std::int64_t>{48});
   EXPECT_EQ(m.initializers.at("encoder.blocks.0.block.attn.qkv.bias").type, 1);
   const auto x = image(1, 32, 64);
   model::DeterministicWeights exact;
-  model::RoundedWeights source(exact);  // rounded before BatchNorm is folded in: a weight may fall on the other side of a tie
-  EXPECT_LT(error_of(run_onnx(m, {{"image", x}}).at("logits").data, plain_logits(source, nano_config(), x)), 1e-4);
+  model::RoundedWeights source(
+      exact);  // rounded before BatchNorm is folded in: a weight may fall on the other side of a tie
+  EXPECT_LT(error_of(run_onnx(m, {{"image", x}}).at("logits").data, plain_logits(source, nano_config(), x)),
+            1e-4);
 }
 
 TEST_F(OnnxExport, F16HoldsTheWeightsInHalfPrecision) {
   const auto m = exported(nano_config(), {OnnxGraph::core, InputSize::of(64, 32), OnnxPrecision::f16});
-  for (const auto& [name, t] : m.initializers) EXPECT_TRUE(t.type == 10 || t.type == 7 || t.shape == std::vector<std::int64_t>{4}) << name;
+  for (const auto& [name, t] : m.initializers)
+    EXPECT_TRUE(t.type == 10 || t.type == 7 || t.shape == std::vector<std::int64_t>{4}) << name;
   EXPECT_EQ(m.inputs[0].type, 1);
   EXPECT_EQ(m.outputs[0].type, 1);
   const auto x = image(1, 32, 64);
   model::DeterministicWeights source;
-  EXPECT_LT(error_of(run_onnx(m, {{"image", x}}).at("logits").data, plain_logits(source, nano_config(), x)), 2e-3);
+  EXPECT_LT(error_of(run_onnx(m, {{"image", x}}).at("logits").data, plain_logits(source, nano_config(), x)),
+            2e-3);
 }
 
 // A picture's levels as the full graph resizes them, [H,W,3].
@@ -201,7 +210,8 @@ Image resized_by(const OnnxModel& m, const std::map<std::string, OnnxTensor>& va
     Image out(static_cast<int>(t.shape[3]), static_cast<int>(t.shape[2]), 3);
     const std::size_t plane = t.data.size() / 3;
     for (std::size_t i = 0; i < plane; ++i)
-      for (std::size_t c = 0; c < 3; ++c) out.pixels[i * 3 + c] = static_cast<std::uint8_t>(t.data[c * plane + i]);
+      for (std::size_t c = 0; c < 3; ++c)
+        out.pixels[i * 3 + c] = static_cast<std::uint8_t>(t.data[c * plane + i]);
     return out;
   }
   return {};
@@ -215,7 +225,8 @@ class OnnxFull : public OnnxExport {};
 
 // Only the nodes up to the resized picture.
 OnnxModel without_the_network(OnnxModel m) {
-  const auto end = std::find_if(m.nodes.begin(), m.nodes.end(), [](const OnnxNode& n) { return n.op == "Conv"; });
+  const auto end =
+      std::find_if(m.nodes.begin(), m.nodes.end(), [](const OnnxNode& n) { return n.op == "Conv"; });
   m.nodes.erase(end, m.nodes.end());
   return m;
 }
@@ -223,8 +234,18 @@ OnnxModel without_the_network(OnnxModel m) {
 TEST_F(OnnxFull, ResizesAsPillowDoes) {
   for (const auto& size : {InputSize::of(64, 64), InputSize::of(96, 32)}) {
     const auto m = without_the_network(exported(tiny_config(), {OnnxGraph::full, size}));
-    for (const auto& [w, h] : std::vector<std::pair<int, int>>{{1, 1}, {2, 3}, {64, 64}, {96, 32}, {64, 9}, {65, 63}, {127, 129},
-                                                              {31, 200}, {333, 17}, {640, 480}, {1000, 3}, {77, 1}}) {
+    for (const auto& [w, h] : std::vector<std::pair<int, int>>{{1, 1},
+                                                               {2, 3},
+                                                               {64, 64},
+                                                               {96, 32},
+                                                               {64, 9},
+                                                               {65, 63},
+                                                               {127, 129},
+                                                               {31, 200},
+                                                               {333, 17},
+                                                               {640, 480},
+                                                               {1000, 3},
+                                                               {77, 1}}) {
       const Image picture = test::picture(w, h, 3);
       const Image got = resized_by(m, run_onnx(m, {{"picture", tensor_of(picture)}}, Arithmetic::float32));
       const Image want = resize_pillow(picture, size.width, size.height, ResizeFilter::bilinear);
@@ -233,7 +254,8 @@ TEST_F(OnnxFull, ResizesAsPillowDoes) {
   }
 }
 
-// A side so long that the coefficients of its sum have no room to spare in 32 bits: an overflow is an error there.
+// A side so long that the coefficients of its sum have no room to spare in 32 bits: an overflow is an error
+// there.
 TEST_F(OnnxFull, ResizesLongSides) {
   const auto m = without_the_network(exported(tiny_config(), {OnnxGraph::full, InputSize::square(64)}));
   for (const auto& [w, h] : std::vector<std::pair<int, int>>{{16384, 2}, {30, 2900}}) {
@@ -256,7 +278,8 @@ TEST_F(OnnxFull, GivesTheSegmentersMaps) {
       options.size = InputSize::of(64, 32);
       const Segmentation want = segmenter.segment(picture, options);
       EXPECT_THAT(values.at("map").shape, testing::ElementsAre(classes, h, w));
-      EXPECT_LT(error_of(values.at("map").data, {want.probabilities.begin(), want.probabilities.end()}), 1e-5);
+      EXPECT_LT(error_of(values.at("map").data, {want.probabilities.begin(), want.probabilities.end()}),
+                1e-5);
       ASSERT_EQ(values.contains("ids"), classes > 1);
       if (classes == 1) continue;
       const auto ids = want.to_ids().pixels;
@@ -268,7 +291,8 @@ TEST_F(OnnxFull, GivesTheSegmentersMaps) {
 TEST_F(OnnxExport, TheMetadataSaysWhatItIs) {
   model::Config config = tiny_config();
   config.out_channels = 3;
-  const auto table = parse_class_table("[[class]]\nid = 1\nname = \"road\"\n[[class]]\nid = 2\nname = \"sky\"\n");
+  const auto table =
+      parse_class_table("[[class]]\nid = 1\nname = \"road\"\n[[class]]\nid = 2\nname = \"sky\"\n");
   const auto m = exported(config, {OnnxGraph::full, InputSize::of(64, 32), OnnxPrecision::f16},
                           {{model::kClassesKey, to_json(table)}});
   EXPECT_EQ(m.metadata.at("sam2unet.graph"), "full");
@@ -292,7 +316,9 @@ TEST_F(OnnxExport, TheSizeIsWhatTheWeightsWereTrainedAt) {
 TEST_F(OnnxExport, WhatCannotBeMeantIsRefusedAndLeavesNothing) {
   const auto w = dir_ / "w.safetensors", out = dir_ / "out.onnx";
   write_tiny_weights(w);
-  const auto refused = [&](const OnnxOptions& options) { return message_of<UsageError>([&] { export_onnx(w, out, options); }); };
+  const auto refused = [&](const OnnxOptions& options) {
+    return message_of<UsageError>([&] { export_onnx(w, out, options); });
+  };
   EXPECT_THAT(refused({OnnxGraph::core, InputSize::of(352, 350)}), HasSubstr("multiples of 32"));
   EXPECT_THAT(message_of<UsageError>([&] { export_onnx(w, w); }), HasSubstr("weight file itself"));
   EXPECT_THAT(message_of<FileError>([&] { export_onnx(w, dir_ / "none" / "o.onnx"); }), HasSubstr("none"));
@@ -304,7 +330,8 @@ TEST_F(OnnxExport, WhatCannotBeMeantIsRefusedAndLeavesNothing) {
   EXPECT_EQ(refused({OnnxGraph::core, InputSize::square(64)}), "");
   std::filesystem::remove(out);
   // The table of positions alone would be 4 GiB.
-  write_weights(w, model::Config::from_json(R"({"embed_dim": 64, "stages": [1, 1, 1, 1], "global_att_blocks": []})"));
+  write_weights(
+      w, model::Config::from_json(R"({"embed_dim": 64, "stages": [1, 1, 1, 1], "global_att_blocks": []})"));
   EXPECT_THAT(refused({OnnxGraph::core, InputSize::square(16384)}), HasSubstr("2 GiB"));
   EXPECT_FALSE(std::filesystem::exists(out));
 }

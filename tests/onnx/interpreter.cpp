@@ -79,7 +79,8 @@ class Interpreter {
         if (rounds_ && results[i].type == kF32) {
           for (double& v : results[i].data) v = static_cast<float>(v);
         }
-        if (!values_.emplace(n.outputs[i], std::move(results[i])).second) refuse(n, "a result's name comes twice");
+        if (!values_.emplace(n.outputs[i], std::move(results[i])).second)
+          refuse(n, "a result's name comes twice");
       }
     }
     return std::move(values_);
@@ -108,7 +109,8 @@ class Interpreter {
   OnnxTensor gather(const OnnxNode& n) const;
   OnnxTensor concat(const OnnxNode& n) const;
   std::vector<OnnxTensor> split(const OnnxNode& n) const;
-  OnnxTensor reduce(const OnnxNode& n, Int axis, double start, const std::function<double(double, double)>& f) const;
+  OnnxTensor reduce(const OnnxNode& n, Int axis, double start,
+                    const std::function<double(double, double)>& f) const;
   OnnxTensor conv(const OnnxNode& n) const;
   OnnxTensor gemm(const OnnxNode& n) const;
   OnnxTensor matmul(const OnnxNode& n) const;
@@ -130,7 +132,8 @@ OnnxTensor Interpreter::unary(const OnnxTensor& x, const std::function<double(do
   return y;
 }
 
-OnnxTensor Interpreter::binary(const OnnxNode& n, const std::function<double(double, double)>& f, int type) const {
+OnnxTensor Interpreter::binary(const OnnxNode& n, const std::function<double(double, double)>& f,
+                               int type) const {
   const OnnxTensor &a = in(n, 0), &b = in(n, 1);
   if (a.type != b.type) refuse(n, "operands of two types");
   const Broadcast w(a.shape, b.shape);
@@ -157,7 +160,8 @@ OnnxTensor Interpreter::reshape(const OnnxNode& n) const {
   Ints shape = ints_of(in(n, 1));
   for (std::size_t i = 0; i < shape.size(); ++i)
     if (shape[i] == 0) shape[i] = y.shape.at(i);
-  const Int known = std::accumulate(shape.begin(), shape.end(), Int{1}, [](Int p, Int d) { return d < 0 ? p : p * d; });
+  const Int known =
+      std::accumulate(shape.begin(), shape.end(), Int{1}, [](Int p, Int d) { return d < 0 ? p : p * d; });
   for (Int& d : shape)
     if (d < 0) d = static_cast<Int>(y.data.size()) / known;
   if (product(shape) != static_cast<Int>(y.data.size())) refuse(n, "does not fit");
@@ -291,14 +295,15 @@ OnnxTensor Interpreter::conv(const OnnxNode& n) const {
   const Int kh = w.shape[2], kw = w.shape[3], stride = attribute(n, "strides").integers[0],
             dilation = attribute(n, "dilations").integers[0];
   const Ints& pads = attribute(n, "pads").integers;
-  if (attribute(n, "kernel_shape").integers != Ints{kh, kw} || w.shape[1] != x.shape[1]) refuse(n, "kernel shape");
+  if (attribute(n, "kernel_shape").integers != Ints{kh, kw} || w.shape[1] != x.shape[1])
+    refuse(n, "kernel shape");
   const Int h = x.shape[2], wide = x.shape[3], channels = x.shape[1];
   const Int out_h = (h + pads[0] + pads[2] - dilation * (kh - 1) - 1) / stride + 1;
   const Int out_w = (wide + pads[1] + pads[3] - dilation * (kw - 1) - 1) / stride + 1;
   OnnxTensor y = filled(x.type, {x.shape[0], w.shape[0], out_h, out_w});
   for (std::size_t i = 0; i < y.data.size(); ++i) {
-    const Int at = static_cast<Int>(i), ox = at % out_w, oy = at / out_w % out_h, o = at / out_w / out_h % w.shape[0],
-              b = at / out_w / out_h / w.shape[0];
+    const Int at = static_cast<Int>(i), ox = at % out_w, oy = at / out_w % out_h,
+              o = at / out_w / out_h % w.shape[0], b = at / out_w / out_h / w.shape[0];
     double sum = bias.data[z(o)];
     for (Int c = 0; c < channels; ++c)
       for (Int ky = 0; ky < kh; ++ky)
@@ -315,7 +320,8 @@ OnnxTensor Interpreter::conv(const OnnxNode& n) const {
 
 OnnxTensor Interpreter::gemm(const OnnxNode& n) const {
   const OnnxTensor &x = in(n, 0), &w = in(n, 1);
-  if (attribute(n, "transB").integer != 1 || x.shape.size() != 2 || x.shape[1] != w.shape[1]) refuse(n, "shapes");
+  if (attribute(n, "transB").integer != 1 || x.shape.size() != 2 || x.shape[1] != w.shape[1])
+    refuse(n, "shapes");
   const Int rows = x.shape[0], inner = x.shape[1], columns = w.shape[0];
   OnnxTensor y = filled(x.type, {rows, columns});
   for (Int r = 0; r < rows; ++r)
@@ -398,12 +404,14 @@ OnnxTensor Interpreter::resize(const OnnxNode& n) const {
   if (n.inputs.size() == 4) {
     shape = ints_of(in(n, 3));
   } else {
-    for (std::size_t d = 0; d < 4; ++d) shape[d] = static_cast<Int>(static_cast<double>(shape[d]) * in(n, 2).data[d]);
+    for (std::size_t d = 0; d < 4; ++d)
+      shape[d] = static_cast<Int>(static_cast<double>(shape[d]) * in(n, 2).data[d]);
   }
   const auto source = [&](Int out, Int from, Int to) {
     const double scale = static_cast<double>(from) / static_cast<double>(to);
-    const double at = aligned ? (to == 1 ? 0.0 : static_cast<double>(out * (from - 1)) / static_cast<double>(to - 1))
-                              : (static_cast<double>(out) + 0.5) * scale - 0.5;
+    const double at =
+        aligned ? (to == 1 ? 0.0 : static_cast<double>(out * (from - 1)) / static_cast<double>(to - 1))
+                : (static_cast<double>(out) + 0.5) * scale - 0.5;
     return std::clamp(at, 0.0, static_cast<double>(from - 1));
   };
   OnnxTensor y = filled(x.type, shape);
@@ -414,7 +422,8 @@ OnnxTensor Interpreter::resize(const OnnxNode& n) const {
     const Int y1 = std::min(y0 + 1, h - 1), x1 = std::min(x0 + 1, w - 1);
     const double fy = sy - static_cast<double>(y0), fx = sx - static_cast<double>(x0);
     const auto p = [&](Int yy, Int xx) { return x.data[z((plane * h + yy) * w + xx)]; };
-    y.data[i] = (p(y0, x0) * (1 - fx) + p(y0, x1) * fx) * (1 - fy) + (p(y1, x0) * (1 - fx) + p(y1, x1) * fx) * fy;
+    y.data[i] =
+        (p(y0, x0) * (1 - fx) + p(y0, x1) * fx) * (1 - fy) + (p(y1, x0) * (1 - fx) + p(y1, x1) * fx) * fy;
   }
   return y;
 }
@@ -446,41 +455,39 @@ std::vector<OnnxTensor> Interpreter::compute(const OnnxNode& n) {
       {"Relu", [](double v) { return std::max(v, 0.0); }},
       {"Sigmoid", [](double v) { return 1.0 / (1.0 + std::exp(-v)); }}};
   const std::map<std::string, std::function<double(double, double)>> binaries{
-      {"Add", [](double a, double b) { return a + b; }}, {"Sub", [](double a, double b) { return a - b; }},
-      {"Mul", [](double a, double b) { return a * b; }}, {"Max", [](double a, double b) { return std::max(a, b); }},
+      {"Add", [](double a, double b) { return a + b; }},
+      {"Sub", [](double a, double b) { return a - b; }},
+      {"Mul", [](double a, double b) { return a * b; }},
+      {"Max", [](double a, double b) { return std::max(a, b); }},
       {"Min", [](double a, double b) { return std::min(a, b); }}};
   const std::map<std::string, std::function<double(double, double)>> comparisons{
       {"Equal", [](double a, double b) { return a == b ? 1.0 : 0.0; }},
       {"Less", [](double a, double b) { return a < b ? 1.0 : 0.0; }},
       {"GreaterOrEqual", [](double a, double b) { return a >= b ? 1.0 : 0.0; }}};
   using Member = OnnxTensor (Interpreter::*)(const OnnxNode&) const;
-  const std::map<std::string, Member> others{{"Reshape", &Interpreter::reshape},
-                                             {"Transpose", &Interpreter::transpose},
-                                             {"Slice", &Interpreter::slice},
-                                             {"Pad", &Interpreter::pad},
-                                             {"Gather", &Interpreter::gather},
-                                             {"Concat", &Interpreter::concat},
-                                             {"Conv", &Interpreter::conv},
-                                             {"Gemm", &Interpreter::gemm},
-                                             {"MatMul", &Interpreter::matmul},
-                                             {"LayerNormalization", &Interpreter::layer_norm},
-                                             {"Softmax", &Interpreter::softmax},
-                                             {"ArgMax", &Interpreter::argmax},
-                                             {"Resize", &Interpreter::resize},
-                                             {"DequantizeLinear", &Interpreter::dequantize},
-                                             {"Cast", &Interpreter::cast}};
+  const std::map<std::string, Member> others{
+      {"Reshape", &Interpreter::reshape}, {"Transpose", &Interpreter::transpose},
+      {"Slice", &Interpreter::slice},     {"Pad", &Interpreter::pad},
+      {"Gather", &Interpreter::gather},   {"Concat", &Interpreter::concat},
+      {"Conv", &Interpreter::conv},       {"Gemm", &Interpreter::gemm},
+      {"MatMul", &Interpreter::matmul},   {"LayerNormalization", &Interpreter::layer_norm},
+      {"Softmax", &Interpreter::softmax}, {"ArgMax", &Interpreter::argmax},
+      {"Resize", &Interpreter::resize},   {"DequantizeLinear", &Interpreter::dequantize},
+      {"Cast", &Interpreter::cast}};
   if (const auto it = unaries.find(n.op); it != unaries.end()) return {unary(in(n, 0), it->second)};
   if (const auto it = binaries.find(n.op); it != binaries.end()) return {binary(n, it->second)};
   if (const auto it = comparisons.find(n.op); it != comparisons.end()) return {binary(n, it->second, kBool)};
   if (const auto it = others.find(n.op); it != others.end()) return {(this->*it->second)(n)};
   if (n.op == "Div") {
-    if (in(n, 0).type == kI32 || in(n, 0).type == kI64) refuse(n, "whole numbers, which runtimes divide inexactly");
+    if (in(n, 0).type == kI32 || in(n, 0).type == kI64)
+      refuse(n, "whole numbers, which runtimes divide inexactly");
     return {binary(n, [](double a, double b) { return a / b; })};
   }
   if (n.op == "Split") return split(n);
   if (n.op == "ReduceMax") {
     const double least = -std::numeric_limits<double>::infinity();
-    return {reduce(n, attribute(n, "axes").integers.at(0), least, [](double a, double b) { return std::max(a, b); })};
+    return {reduce(n, attribute(n, "axes").integers.at(0), least,
+                   [](double a, double b) { return std::max(a, b); })};
   }
   if (n.op == "ReduceSum") return {reduce(n, ints_of(in(n, 1)).at(0), 0.0, std::plus<>())};
   if (n.op == "Shape") {
@@ -500,7 +507,8 @@ std::vector<OnnxTensor> Interpreter::compute(const OnnxNode& n) {
   }
   if (n.op == "Range") {
     OnnxTensor y{in(n, 0).type, {}, {}};
-    for (double v = in(n, 0).data.at(0); v < in(n, 1).data.at(0); v += in(n, 2).data.at(0)) y.data.push_back(v);
+    for (double v = in(n, 0).data.at(0); v < in(n, 1).data.at(0); v += in(n, 2).data.at(0))
+      y.data.push_back(v);
     y.shape = {static_cast<Int>(y.data.size())};
     return {y};
   }
@@ -509,7 +517,8 @@ std::vector<OnnxTensor> Interpreter::compute(const OnnxNode& n) {
 
 }  // namespace
 
-std::map<std::string, OnnxTensor> run_onnx(const OnnxModel& model, const std::map<std::string, OnnxTensor>& inputs,
+std::map<std::string, OnnxTensor> run_onnx(const OnnxModel& model,
+                                           const std::map<std::string, OnnxTensor>& inputs,
                                            Arithmetic arithmetic) {
   return Interpreter(model, inputs, arithmetic).run();
 }

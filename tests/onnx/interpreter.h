@@ -1,5 +1,5 @@
-// Runs an ONNX graph by naive loops, as the operators' specification (opset 17) says: a clone without any runtime proves
-// what is exported.
+// Runs an ONNX graph by naive loops, as the operators' specification (opset 17) says: a clone without any
+// runtime proves what is exported.
 #pragma once
 
 #include <map>
@@ -14,9 +14,10 @@ enum class Arithmetic {
   float32,  // every float result rounded, as a runtime has it
 };
 
-/// All values of the graph, inputs, initializers and results, by name. std::runtime_error for an operator, or a use of
-/// one, that the exporter has no business with.
-std::map<std::string, OnnxTensor> run_onnx(const OnnxModel& model, const std::map<std::string, OnnxTensor>& inputs,
+/// All values of the graph, inputs, initializers and results, by name. std::runtime_error for an operator, or
+/// a use of one, that the exporter has no business with.
+std::map<std::string, OnnxTensor> run_onnx(const OnnxModel& model,
+                                           const std::map<std::string, OnnxTensor>& inputs,
                                            Arithmetic arithmetic = Arithmetic::exact);
 
 }  // namespace sam2unet::test

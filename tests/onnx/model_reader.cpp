@@ -114,7 +114,8 @@ std::pair<std::string, OnnxTensor> tensor_of(std::string_view in) {
   t.data = elements_of(t.type, raw);
   std::int64_t numel = 1;
   for (const auto d : t.shape) numel *= d;
-  if (static_cast<std::int64_t>(t.data.size()) != numel) throw std::runtime_error(name + ": size and shape differ");
+  if (static_cast<std::int64_t>(t.data.size()) != numel)
+    throw std::runtime_error(name + ": size and shape differ");
   return {name, t};
 }
 
