@@ -11,6 +11,7 @@ struct Failed {};
 
 void add_predict(CLI::App& app);
 void add_info(CLI::App& app);
+void add_models(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_export(CLI::App& app);
 void add_eval(CLI::App& app);

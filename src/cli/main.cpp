@@ -52,6 +52,7 @@ int run(int argc, char** argv) {
   app.footer("`sam2unet COMMAND --help` tells more. Exit code: 0 ok, 1 failed, 2 wrong usage.");
   sam2unet::cli::add_predict(app);
   sam2unet::cli::add_info(app);
+  sam2unet::cli::add_models(app);
   sam2unet::cli::add_convert(app);
   sam2unet::cli::add_export(app);
   sam2unet::cli::add_eval(app);

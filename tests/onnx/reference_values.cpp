@@ -1,10 +1,12 @@
 // For tests/python/onnx_graphs.py: weights to export, and what this program computes with them.
 //   onnx_reference weights t|s|b+|l K OUT.safetensors       deterministic weights
-//   onnx_reference run WEIGHTS HxW PICTURE.png...           NAME.logits [K,H,W] and NAME.map [K,h,w] beside each, float32
+//   onnx_reference run WEIGHTS HxW PICTURE.png...           NAME.logits [K,H,W] and NAME.map [K,h,w] beside
+//   each, float32
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,7 +17,8 @@ namespace {
 
 void write(const std::string& path, const std::vector<float>& values) {
   std::ofstream(path, std::ios::binary)
-      .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * sizeof(float)));
+      .write(reinterpret_cast<const char*>(values.data()),
+             static_cast<std::streamsize>(values.size() * sizeof(float)));
 }
 
 void run(const std::vector<std::string>& a) {

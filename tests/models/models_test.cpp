@@ -1,0 +1,195 @@
+// Models by name: found by what they are, checked, added, fetched.
+#include "sam2unet/models.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "core/file.h"
+#include "core/sha256.h"
+#include "models/place.h"
+#include "sam2unet/errors.h"
+#include "support/message.h"
+#include "support/temp_dir.h"
+#include "support/tiny_weights.h"
+
+namespace sam2unet::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class Models : public testing::Test {
+ protected:
+  Models() {
+    set("SAM2UNET_MODELS", (dir_ / "models").string());
+    ::unsetenv("SAM2UNET_OFFLINE");
+    write_tiny_weights(dir_ / "tiny.safetensors");
+  }
+  ~Models() override {
+    for (const char* name : {"SAM2UNET_MODELS", "SAM2UNET_OFFLINE", "SAM2UNET_MODEL"}) ::unsetenv(name);
+  }
+  static void set(const char* name, const std::string& value) { ::setenv(name, value.c_str(), 1); }
+  // The model that comes with the program is looked for beside it.
+  static std::vector<InstalledModel> added() {
+    auto all = installed_models();
+    std::erase_if(all, [](const InstalledModel& m) { return m.name == "sam2unet-t-duts"; });
+    return all;
+  }
+  std::string address() const { return "file://" + (dir_ / "tiny.safetensors").string(); }
+  TempDir dir_;
+};
+
+TEST_F(Models, TheRegistryIsSound) {
+  std::set<std::string> names, files;
+  for (const KnownModel& m : known_models()) {
+    EXPECT_TRUE(names.insert(m.name).second) << m.name;
+    EXPECT_TRUE(files.insert(m.file).second) << m.file;
+    EXPECT_FALSE(m.page.empty() || m.what.empty() || m.code_licence.empty() || m.weights_licence.empty() ||
+                 m.data_licence.empty())
+        << m.name;
+    EXPECT_TRUE(m.sha256.empty() || models::is_sha256(m.sha256)) << m.name;
+    EXPECT_TRUE(m.url.empty() || m.url.starts_with("https://")) << m.name;
+    EXPECT_GT(m.bytes, 1'000'000U) << m.name;
+  }
+}
+
+TEST_F(Models, TheDefaultModelIsKnownByItsHash) {
+  const fs::path own = fs::path(S2U_SOURCE_DIR) / "models" / "sam2unet_t_duts_int8.safetensors";
+  EXPECT_EQ(find_known_model("sam2unet-t-duts")->sha256, sha256_of_file(own));
+  EXPECT_EQ(find_known_model("sam2unet-t-duts")->bytes, fs::file_size(own));
+  fs::create_directories(dir_ / "models");
+  fs::create_symlink(own, dir_ / "models" / "renamed.safetensors");
+  EXPECT_EQ(model_path("sam2unet-t-duts"), dir_ / "models" / "renamed.safetensors");
+  EXPECT_EQ(check_model({"sam2unet-t-duts", own, 0}).state, ModelState::sound);
+}
+
+TEST_F(Models, OneAddedByHandIsFoundByItsPublishedName) {
+  fs::create_directories(dir_ / "models");
+  fs::copy_file(dir_ / "tiny.safetensors", dir_ / "models" / "SAM2-UNet-COD.pth");
+  EXPECT_EQ(model_path("sam2unet-cod"), dir_ / "models" / "SAM2-UNet-COD.pth");
+  EXPECT_EQ(check_model(added().at(0)).state, ModelState::unknown);
+}
+
+TEST_F(Models, OneThatIsMissingIsNamedWithWhereToGetIt) {
+  const auto missing = message_of<FileError>([] { model_path("sam2unet-cod"); });
+  EXPECT_THAT(missing, HasSubstr((dir_ / "models").string()));
+  EXPECT_THAT(missing, HasSubstr("SAM2-UNet-COD.pth"));
+  EXPECT_THAT(missing, HasSubstr("github.com/WZH0120"));
+  EXPECT_THAT(message_of<FileError>([] { model_path("sam2-l"); }), HasSubstr("https://dl.fbaipublicfiles.com"));
+  EXPECT_THAT(message_of<FileError>([] { model_path("none"); }), HasSubstr("none of that name is known"));
+}
+
+TEST_F(Models, AddingCopiesChecksAndNotesTheHash) {
+  const auto m = add_model(dir_ / "tiny.safetensors");
+  EXPECT_EQ(m.name, "tiny");
+  EXPECT_EQ(m.path, dir_ / "models" / "tiny.safetensors");
+  EXPECT_EQ(model_path("tiny"), m.path);
+  EXPECT_EQ(check_model(m).state, ModelState::sound);
+  const auto noted = read_file(dir_ / "models" / "tiny.safetensors.sha256");
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(noted.data()), noted.size()),
+            sha256_of_file(m.path) + "  tiny.safetensors\n");
+  EXPECT_EQ(add_model(dir_ / "tiny.safetensors").path, m.path);  // the same again
+  write_tiny_weights(dir_ / "tiny.safetensors", /*only_trunk=*/true);
+  EXPECT_THAT(message_of<UsageError>([&] { add_model(dir_ / "tiny.safetensors"); }), HasSubstr("another file"));
+  write_file(dir_ / "junk.safetensors", std::string_view("junk"));
+  EXPECT_THAT(message_of<FormatError>([&] { add_model(dir_ / "junk.safetensors"); }), HasSubstr("junk.safetensors"));
+  EXPECT_THAT(message_of<UsageError>([&] { add_model(dir_ / "a.txt"); }), HasSubstr(".pth"));
+  EXPECT_EQ(added().size(), 1U);
+}
+
+TEST_F(Models, ADamagedOneIsTold) {
+  const auto m = add_model(dir_ / "tiny.safetensors");
+  auto bytes = read_file(m.path);
+  bytes.back() ^= std::byte{1};
+  write_file(m.path, bytes);
+  const ModelCheck changed = check_model(m);
+  EXPECT_EQ(changed.state, ModelState::damaged);
+  EXPECT_THAT(changed.why, HasSubstr("should be"));
+  fs::remove(dir_ / "models" / "tiny.safetensors.sha256");
+  bytes.resize(bytes.size() / 2);
+  write_file(m.path, bytes);
+  EXPECT_EQ(check_model(m).state, ModelState::damaged);
+}
+
+TEST_F(Models, TheFoldersAreTheUsers) {
+  set("SAM2UNET_MODELS", "/a:/b/c");
+  EXPECT_THAT(model_folders(), testing::ElementsAre("/a", "/b/c"));
+  ::unsetenv("SAM2UNET_MODELS");
+  const char* home = std::getenv("HOME");
+  const std::string before = home == nullptr ? "" : home;
+  set("HOME", "/home/u");
+  ::unsetenv("XDG_DATA_HOME");
+  EXPECT_THAT(model_folders(), testing::ElementsAre("/home/u/.local/share/sam2unet/models"));
+  set("XDG_DATA_HOME", "/data");
+  EXPECT_THAT(model_folders(), testing::ElementsAre("/data/sam2unet/models"));
+  ::unsetenv("XDG_DATA_HOME");
+  ::unsetenv("HOME");
+  EXPECT_THAT(message_of<FileError>([] { model_folders(); }), HasSubstr("HOME"));
+  if (!before.empty()) set("HOME", before);
+}
+
+TEST_F(Models, OfflineNothingIsFetched) {
+  set("SAM2UNET_OFFLINE", "1");
+  const auto refused = message_of<UnavailableError>([] { fetch_model("sam2-t"); });
+  EXPECT_THAT(refused, HasSubstr("SAM2UNET_OFFLINE"));
+  EXPECT_THAT(refused, HasSubstr("sam2_hiera_tiny.pt"));
+  EXPECT_FALSE(fs::exists(dir_ / "models"));
+  ::unsetenv("SAM2UNET_OFFLINE");
+  EXPECT_THAT(message_of<UnavailableError>([] { fetch_model("sam2unet-cod"); }), HasSubstr("by hand"));
+  EXPECT_THAT(message_of<UsageError>([] { fetch_model("none"); }), HasSubstr("no known model"));
+  EXPECT_THAT(message_of<UsageError>([] { fetch_model("https://example.org/"); }), HasSubstr("name of a file"));
+}
+
+// By a file's address, which needs no server; an HTTP server is in fetch_test.py.
+class Fetching : public Models {
+ protected:
+  void SetUp() override {
+    try {
+      fetch_model(address());
+      fs::remove_all(dir_ / "models");
+    } catch (const UnavailableError& e) {
+      GTEST_SKIP() << e.what();
+    }
+  }
+};
+
+TEST_F(Fetching, ChecksAndRenames) {
+  FetchOptions options;
+  options.sha256 = sha256_of_file(dir_ / "tiny.safetensors");
+  std::uint64_t told = 0;
+  options.progress = [&](std::uint64_t done, std::uint64_t) { told = done; };
+  const auto m = fetch_model(address(), options);
+  EXPECT_EQ(sha256_of_file(m.path), options.sha256);
+  EXPECT_EQ(check_model(m).state, ModelState::sound);
+  EXPECT_FALSE(fs::exists(dir_ / "models" / "tiny.safetensors.part"));
+  EXPECT_EQ(told, m.bytes);
+  EXPECT_EQ(fetch_model(address(), options).path, m.path);  // is there
+}
+
+TEST_F(Fetching, ContinuesWhereItWasCut) {
+  const auto whole = read_file(dir_ / "tiny.safetensors");
+  fs::create_directories(dir_ / "models");
+  write_file(dir_ / "models" / "tiny.safetensors.part", std::span(whole).first(whole.size() / 3));
+  FetchOptions options;
+  options.sha256 = sha256_of_file(dir_ / "tiny.safetensors");
+  EXPECT_EQ(sha256_of_file(fetch_model(address(), options).path), options.sha256);
+}
+
+TEST_F(Fetching, WhatIsNotRightIsRemoved) {
+  FetchOptions options;
+  options.sha256 = std::string(64, '0');
+  EXPECT_THAT(message_of<FormatError>([&] { fetch_model(address(), options); }), HasSubstr("instead of 0000"));
+  write_file(dir_ / "page.pth", std::string_view("<html>Are you sure?</html>"));
+  EXPECT_THAT(message_of<FormatError>([&] { fetch_model("file://" + (dir_ / "page.pth").string()); }),
+              HasSubstr("no weight file"));
+  EXPECT_THAT(message_of<FileError>([&] { fetch_model("file://" + (dir_ / "none.pth").string()); }), HasSubstr("none.pth"));
+  EXPECT_TRUE(added().empty());
+  options.sha256 = "abc";
+  EXPECT_THAT(message_of<UsageError>([&] { fetch_model(address(), options); }), HasSubstr("no SHA-256"));
+}
+
+}  // namespace
+}  // namespace sam2unet::test
