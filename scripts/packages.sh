@@ -9,6 +9,7 @@ packages=(
   g++ cmake ninja-build pkg-config
   libdnnl-dev libhwy-dev
   libjpeg-dev libpng-dev libwebp-dev libtiff-dev libgif-dev libutf8proc-dev
+  libboost-dev zlib1g-dev libssl-dev
   libcli11-dev nlohmann-json3-dev libtomlplusplus-dev libfmt-dev
 )
 for part in "$@"; do

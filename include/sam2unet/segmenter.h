@@ -213,6 +213,12 @@ class SAM2UNET_API Segmenter {
   /// with many classes would need more, its tiles are computed two or three times.)
   void segment_in_bands(const ImageView& picture, const SegmentOptions& options, const UseBand& use) const;
 
+  /// The network alone, for callers who prepare its input themselves: `values` [count, 3, size.height,
+  /// size.width] in planes, RGB normalised as the reference does ((x / 255 - mean) / std of ImageNet), to
+  /// logits [count, K, size.height, size.width]. UsageError if there are not that many values, the size is
+  /// no multiple of 32 or a value is not finite; WeightsError as `segment`.
+  std::vector<float> forward(std::span<const float> values, int count, const InputSize& size) const;
+
   const SegmenterInfo& info() const;
   const std::string& variant() const { return info().variant; }
   InputSize input_size() const { return info().size; }

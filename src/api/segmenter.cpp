@@ -436,6 +436,35 @@ void Segmenter::segment_in_bands(const ImageView& picture, const SegmentOptions&
   });
 }
 
+std::vector<float> Segmenter::forward(std::span<const float> values, int count, const InputSize& size) const {
+  if (count <= 0) throw UsageError(fmt::format("{} pictures: must be 1 or more", count));
+  impl_->config.check_input(size.height, size.width);
+  const std::size_t pixels = static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height);
+  constexpr std::size_t kColors = 3;
+  const std::size_t each = kColors * pixels;
+  if (values.size() % each != 0 || values.size() / each != static_cast<std::size_t>(count)) {
+    throw UsageError(fmt::format("{} values for {} pictures of 3 x {} x {}", values.size(), count,
+                                 size.height, size.width));
+  }
+  if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); }))
+    throw UsageError("the network's input holds NaN or infinity");
+  const auto channels = static_cast<std::size_t>(impl_->info.channels);
+  std::vector<float> out;
+  out.reserve(static_cast<std::size_t>(count) * channels * pixels);
+  std::vector<float> input(each);  // [1,h,w,3]; one by one, so that memory does not grow with `count`
+  for (std::size_t n = 0; n < static_cast<std::size_t>(count); ++n) {
+    const float* picture = values.data() + n * each;
+    for (std::size_t i = 0; i < pixels; ++i)
+      for (std::size_t c = 0; c < kColors; ++c) input[i * kColors + c] = picture[c * pixels + i];
+    impl_->backend->run(api::BackendInput({1, size.height, size.width, 3}, input), [&](const api::Logits& l) {
+      const std::vector<float> planes = to_planes(l.values, channels);
+      out.insert(out.end(), planes.begin(), planes.end());
+    });
+  }
+  check_finite(out);
+  return out;
+}
+
 std::span<const float> Segmentation::map(int channel) const {
   const std::size_t pixels = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
   if (channel < 0 || channel >= channels)

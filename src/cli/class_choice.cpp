@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "results/choices.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::cli {
@@ -19,18 +20,7 @@ std::shared_ptr<const ClassTable> table_for(const Segmenter& segmenter, const st
 }
 
 std::vector<int> shown_classes(const ClassTable& table, const std::vector<std::string>& names) {
-  std::vector<int> out;
-  for (const std::string& name : names) {
-    const auto id = find_class(table, name);
-    if (!id) {
-      std::string known;
-      for (const ClassInfo& c : table.classes) known += (known.empty() ? "" : ", ") + c.name;
-      throw UsageError(fmt::format("--class {}: there is no such class; there are {}", name, known));
-    }
-    out.push_back(*id);
-  }
-  for (int id = 1; names.empty() && id < table.size(); ++id) out.push_back(id);
-  return out;
+  return results::shown_classes(table, names, "--class");
 }
 
 }  // namespace sam2unet::cli

@@ -21,6 +21,7 @@ void add_train(CLI::App& app);
 void add_report(CLI::App& app);
 void add_reproduce(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_serve(CLI::App& app);
 void add_completion(CLI::App& app);
 void add_man(CLI::App& app);
 

@@ -62,6 +62,7 @@ int run(int argc, char** argv) {
   sam2unet::cli::add_report(app);
   sam2unet::cli::add_reproduce(app);
   sam2unet::cli::add_bench(app);
+  sam2unet::cli::add_serve(app);
   sam2unet::cli::add_completion(app);
   sam2unet::cli::add_man(app);
   try {

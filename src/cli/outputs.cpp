@@ -27,38 +27,6 @@ std::optional<std::pair<std::uint64_t, std::uint64_t>> identity(const fs::path& 
 
 }  // namespace
 
-std::string_view name_of(Save save) {
-  switch (save) {
-    case Save::map:
-      return "map";
-    case Save::mask:
-      return "mask";
-    case Save::overlay:
-      return "overlay";
-    case Save::cutout:
-      return "cutout";
-    case Save::json:
-      return "json";
-  }
-  return "?";
-}
-
-std::string_view ending_of(Save save) {
-  switch (save) {
-    case Save::map:
-      return ".png";
-    case Save::mask:
-      return "_mask.png";
-    case Save::overlay:
-      return "_overlay.png";
-    case Save::cutout:
-      return "_cutout.png";
-    case Save::json:
-      return ".json";
-  }
-  return "";
-}
-
 fs::path file_of(const fs::path& stem, Save save) {
   fs::path out = stem;
   out += ending_of(save);

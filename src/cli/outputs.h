@@ -5,21 +5,15 @@
 #include <filesystem>
 #include <set>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "inputs.h"
+#include "results/results.h"
 
 namespace sam2unet::cli {
 
-/// What can be written of a picture.
-enum class Save { map, mask, overlay, cutout, json };
-
-/// "map", "mask", ...
-std::string_view name_of(Save save);
-/// What stands behind the stem: ".png", "_mask.png", "_overlay.png", "_cutout.png", ".json".
-std::string_view ending_of(Save save);
+using results::Save;
 
 /// Gives every input a stem of its own in the output folder.
 class OutputNames {

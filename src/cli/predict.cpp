@@ -48,11 +48,9 @@ struct Arguments {
   ResultOptions results;
 };
 
-constexpr std::array kSaves = {Save::map, Save::mask, Save::overlay, Save::cutout, Save::json};
-
 std::vector<Save> parse_saves(const std::vector<std::string>& names) {
   std::vector<Save> out;
-  for (const Save save : kSaves) {
+  for (const Save save : results::kSaves) {
     if (std::find(names.begin(), names.end(), name_of(save)) != names.end()) out.push_back(save);
   }
   return out;
@@ -234,11 +232,7 @@ class Prediction {
   }
 
   void decode(Picture& picture) {
-    const bool cutout = std::find(args_.results.saves.begin(), args_.results.saves.end(), Save::cutout) !=
-                        args_.results.saves.end();
-    const DecodeOptions options{.mode = cutout ? ColorMode::rgba : ColorMode::rgb,
-                                .apply_exif_orientation = !args_.results.official,
-                                .keep_color_profile = cutout};
+    const DecodeOptions options = results::decode_options(args_.results.saves, args_.results.official);
     ImageInfo info;
     const Input& input = picture.input;
     picture.pixels = input.from_stdin() ? decode_image(input.bytes, options, "standard input", &info)

@@ -14,8 +14,12 @@
 #include "image/picture_reader.h"
 #include "image/pixels.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/picture_limit.h"
 
 namespace sam2unet {
+
+PictureTooLargeError::~PictureTooLargeError() = default;
+
 namespace image {
 
 void fail(const Source& source, std::string_view reason) {
@@ -27,8 +31,9 @@ void check_size(const Source& source, std::int64_t width, std::int64_t height) {
     fail(source, fmt::format("it is {} x {} pixels, an empty picture", width, height));
   constexpr std::int64_t kMaxSide = 1 << 24;  // whole numbers up to here are exact in the resize's arithmetic
   if (width > kMaxSide || height > kMaxSide || width > source.max_pixels / height) {
-    fail(source, fmt::format("it is {} x {} pixels, more than the {} allowed; make it smaller first", width,
-                             height, source.max_pixels));
+    throw PictureTooLargeError(
+        fmt::format("cannot decode {}: it is {} x {} pixels, more than the {} allowed; make it smaller first",
+                    source.name, width, height, source.max_pixels));
   }
 }
 

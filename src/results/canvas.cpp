@@ -1,9 +1,9 @@
-#include "canvas.h"
+#include "results/canvas.h"
 
 #include <algorithm>
 #include <limits>
 
-namespace sam2unet::cli {
+namespace sam2unet::results {
 namespace {
 
 // As Segmentation::to_gray of a plain map.
@@ -90,4 +90,4 @@ Canvas segment_to_canvas(const Segmenter& segmenter, const ImageView& picture, c
   return out;
 }
 
-}  // namespace sam2unet::cli
+}  // namespace sam2unet::results

@@ -1,19 +1,20 @@
-#include "class_results.h"
+#include "results/class_results.h"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "results_json.h"
+#include "results/canvas.h"
+#include "results/json_parts.h"
 #include "sam2unet/class_draw.h"
 #include "sam2unet/class_masks.h"
 #include "sam2unet/draw.h"
 
-namespace sam2unet::cli {
+namespace sam2unet::results {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::vector<ClassRegion> regions(const Picture& picture, const ResultOptions& options, const ImageView& ids,
+std::vector<ClassRegion> regions(const Subject& picture, const ResultOptions& options, const ImageView& ids,
                                  RegionKind kind) {
   const RegionOptions how{.kind = kind, .tolerance = options.simplify};
   if (picture.canvas && kind == RegionKind::classes) {
@@ -29,14 +30,14 @@ std::vector<ClassRegion> regions(const Picture& picture, const ResultOptions& op
   return class_regions(ids, picture.result.confidence, options.shown, how);
 }
 
-std::string describe(const Picture& picture, const ResultOptions& options, const ImageView& ids) {
+std::string describe(const Subject& picture, const ResultOptions& options, const ImageView& ids) {
   const Segmentation& s = picture.result;
   const double pixels = static_cast<double>(s.width) * s.height;
   const std::vector<ClassRegion> classes = regions(picture, options, ids, RegionKind::classes);
   std::vector<ClassRegion> parts;
   if (options.instances) parts = regions(picture, options, ids, RegionKind::instances);
   Json json;
-  json["input"] = picture.input.name();
+  json["input"] = picture.name;
   json["width"] = s.width;
   json["height"] = s.height;
   json["classes"] = Json::array();
@@ -57,7 +58,7 @@ std::string describe(const Picture& picture, const ResultOptions& options, const
 
 }  // namespace
 
-std::vector<std::byte> encode_class_result(const Picture& picture, const ResultOptions& options, Save save) {
+std::vector<std::byte> encode_class_result(const Subject& picture, const ResultOptions& options, Save save) {
   const Image own = picture.canvas ? Image() : picture.result.to_ids();
   const ImageView ids = picture.canvas ? picture.canvas->ids : own;
   switch (save) {
@@ -77,4 +78,4 @@ std::vector<std::byte> encode_class_result(const Picture& picture, const ResultO
   return {};
 }
 
-}  // namespace sam2unet::cli
+}  // namespace sam2unet::results

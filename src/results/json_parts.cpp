@@ -1,6 +1,6 @@
-#include "results_json.h"
+#include "results/json_parts.h"
 
-namespace sam2unet::cli {
+namespace sam2unet::results {
 
 using Json = nlohmann::ordered_json;
 
@@ -47,4 +47,4 @@ std::vector<std::byte> bytes_of(const std::string& text) {
   return {p, p + text.size()};
 }
 
-}  // namespace sam2unet::cli
+}  // namespace sam2unet::results

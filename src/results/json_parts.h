@@ -9,7 +9,7 @@
 #include "sam2unet/class_draw.h"
 #include "sam2unet/draw.h"
 
-namespace sam2unet::cli {
+namespace sam2unet::results {
 
 /// "bounding_box" (null where there is nothing), "area", "area_fraction" of `pixels`, "mean_confidence".
 nlohmann::ordered_json summary_json(const MaskSummary& summary, double pixels);
@@ -19,4 +19,4 @@ nlohmann::ordered_json polygons_json(const std::vector<Polygon>& polygons);
 nlohmann::ordered_json region_json(const ClassRegion& region, double pixels);
 std::vector<std::byte> bytes_of(const std::string& text);
 
-}  // namespace sam2unet::cli
+}  // namespace sam2unet::results

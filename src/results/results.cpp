@@ -1,16 +1,17 @@
-#include "results.h"
+#include "results/results.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "class_results.h"
-#include "results_json.h"
+#include "results/canvas.h"
+#include "results/class_results.h"
+#include "results/json_parts.h"
 #include "sam2unet/class_draw.h"
 #include "sam2unet/draw.h"
 
-namespace sam2unet::cli {
+namespace sam2unet::results {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -19,7 +20,7 @@ using Json = nlohmann::ordered_json;
 // probabilities.
 class Foreground {
  public:
-  Foreground(const Picture& picture, const ResultOptions& options) : picture_(picture), options_(options) {}
+  Foreground(const Subject& picture, const ResultOptions& options) : picture_(picture), options_(options) {}
 
   ImageView gray() {
     if (picture_.canvas) return picture_.canvas->gray;
@@ -51,17 +52,17 @@ class Foreground {
   }
 
  private:
-  const Picture& picture_;
+  const Subject& picture_;
   const ResultOptions& options_;
   Image gray_, mask_;
 };
 
-std::string describe(const Picture& picture, const ResultOptions& options) {
+std::string describe(const Subject& picture, const ResultOptions& options) {
   Foreground foreground(picture, options);
   const Segmentation& r = picture.result;
   const double pixels = static_cast<double>(r.width) * r.height;
   Json json;
-  json["input"] = picture.input.name();
+  json["input"] = picture.name;
   json["width"] = r.width;
   json["height"] = r.height;
   json["official"] = options.official;
@@ -80,7 +81,46 @@ std::string describe(const Picture& picture, const ResultOptions& options) {
 
 }  // namespace
 
-std::vector<std::byte> encode_result(const Picture& picture, const ResultOptions& options, Save save) {
+std::string_view name_of(Save save) {
+  switch (save) {
+    case Save::map:
+      return "map";
+    case Save::mask:
+      return "mask";
+    case Save::overlay:
+      return "overlay";
+    case Save::cutout:
+      return "cutout";
+    case Save::json:
+      return "json";
+  }
+  return "";
+}
+
+std::string_view ending_of(Save save) {
+  switch (save) {
+    case Save::map:
+      return ".png";
+    case Save::mask:
+      return "_mask.png";
+    case Save::overlay:
+      return "_overlay.png";
+    case Save::cutout:
+      return "_cutout.png";
+    case Save::json:
+      return ".json";
+  }
+  return "";
+}
+
+DecodeOptions decode_options(std::span<const Save> saves, bool official) {
+  const bool cutout = std::find(saves.begin(), saves.end(), Save::cutout) != saves.end();
+  return {.mode = cutout ? ColorMode::rgba : ColorMode::rgb,
+          .apply_exif_orientation = !official,
+          .keep_color_profile = cutout};
+}
+
+std::vector<std::byte> encode_result(const Subject& picture, const ResultOptions& options, Save save) {
   if (picture.result.channels > 1) return encode_class_result(picture, options, save);
   Foreground foreground(picture, options);
   switch (save) {
@@ -99,4 +139,4 @@ std::vector<std::byte> encode_result(const Picture& picture, const ResultOptions
   return {};
 }
 
-}  // namespace sam2unet::cli
+}  // namespace sam2unet::results

@@ -3,12 +3,12 @@
 
 #include <vector>
 
-#include "outputs.h"
+#include "results/results.h"
 #include "sam2unet/draw.h"
 #include "sam2unet/image.h"
 #include "sam2unet/segmenter.h"
 
-namespace sam2unet::cli {
+namespace sam2unet::results {
 
 struct Canvas {
   /// Of one foreground: the map in 8 bits, 128 and more where it reaches the threshold, and what that part
@@ -33,4 +33,4 @@ struct CanvasOptions {
 Canvas segment_to_canvas(const Segmenter& segmenter, const ImageView& picture, const SegmentOptions& options,
                          const CanvasOptions& how);
 
-}  // namespace sam2unet::cli
+}  // namespace sam2unet::results

@@ -1,0 +1,17 @@
+# cmake -DOUT=FILE.cpp -DHEADER=serve/assets.h -DNAMESPACE=a::b "-DFILES=function=path;..." -P embed.cmake
+# Writes files as string literals, a function for each. In pieces, since compilers bound the length of one.
+set(text "// Made by cmake/embed.cmake.\n#include \"${HEADER}\"\n\nnamespace ${NAMESPACE} {\n")
+foreach(pair IN LISTS FILES)
+  string(REGEX MATCH "^([a-z_]+)=(.*)$" _ "${pair}")
+  set(function ${CMAKE_MATCH_1})
+  file(READ "${CMAKE_MATCH_2}" hex HEX)
+  string(REGEX REPLACE "(................................................................)" "\\1;" chunks "${hex}")
+  set(lines "")
+  foreach(chunk IN LISTS chunks)
+    string(REGEX REPLACE "(..)" "\\\\x\\1" bytes "${chunk}")
+    string(APPEND lines "\n    \"${bytes}\"")
+  endforeach()
+  string(APPEND text "\nstd::string_view ${function}() {\n  static constexpr char kBytes[] =${lines};\n  return {kBytes, sizeof kBytes - 1};\n}\n")
+endforeach()
+string(APPEND text "\n}  // namespace ${NAMESPACE}\n")
+file(WRITE "${OUT}" "${text}")

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# How much the service does, on this machine: pictures a second at 1, 8 and 64 clients against `predict` on a folder, small and
+# large requests with the growth of resident memory, SIGTERM and SIGHUP under load. Needs wrk (Debian's package).
+#   scripts/serve_load.sh [BIN [SECONDS [SMALL [LARGE]]]]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$(realpath "${1:-build/release/bin}") seconds=${2:-20} small=${3:-60000} large=${4:-2000}
+command -v wrk >/dev/null || { echo "SKIPPED: wrk is not installed"; exit 0; }
+work=$(mktemp -d)
+service=
+trap '[ -z "$service" ] || kill $service 2>/dev/null; rm -rf "$work"' EXIT
+
+start() { # ARGUMENTS...
+  "$bin/sam2unet" serve --port 0 --access-log "$work/access.log" "$@" 2>"$work/serve.log" &
+  service=$!
+  for _ in $(seq 300); do grep -q 'sam2unet: ready' "$work/serve.log" && break; sleep 0.1; done
+  url=$(sed -n 's|.*listening on \(http://[0-9.:]*\)/.*|\1|p' "$work/serve.log")
+}
+finish() {
+  kill -TERM $service
+  local code=0
+  wait $service || code=$?
+  service=
+  echo "  ended with exit code $code"
+}
+resident() { curl -sf "$url/metrics" | sed -n 's/^sam2unet_resident_memory_bytes //p'; }
+post() { # FILE: a script for wrk that posts it
+  cat >"$work/post.lua" <<LUA
+local f = io.open("$1", "rb")
+wrk.method, wrk.body = "POST", f:read("*a")
+wrk.headers["Content-Type"] = "application/octet-stream"
+local failed = 0
+function response(status) if status ~= 200 then failed = failed + 1; if failed < 4 then print("  status " .. status) end end end
+LUA
+  echo "$work/post.lua"
+}
+memory_growth() { # NAME REQUESTS FILE PATH
+  local share=$(($2 / 10)) first last
+  curl -sf --data-binary @"$3" "$url$4" >/dev/null
+  run_requests "$share" "$3" "$4"
+  first=$(resident)
+  run_requests $(($2 - share)) "$3" "$4"
+  last=$(resident)
+  echo "  $2 $1 requests: resident $((first >> 20)) MB after the first tenth, $((last >> 20)) MB at the end ($(((last - first) * 1000 / first)) per mille more)"
+}
+run_requests() { # N FILE PATH: wrk counts time, so in slices until the service has seen N more answers
+  local begin now
+  begin=$(curl -sf "$url/metrics" | sed -n 's/^sam2unet_pictures_total //p')
+  while now=$(curl -sf "$url/metrics" | sed -n 's/^sam2unet_pictures_total //p'); [ $((now - begin)) -lt "$1" ]; do
+    wrk -t1 -c8 -d5s --timeout 60s -s "$(post "$2")" "$url$3" | grep -E 'status|Non-2xx|Socket errors' || true
+  done
+}
+
+mkdir "$work/photos"
+for i in $(seq 20); do for f in samples/*.jpg; do ln "$f" "$work/photos/$i-$(basename "$f")" 2>/dev/null || cp "$f" "$work/photos/$i-$(basename "$f")"; done; done
+n=$(ls "$work/photos" | wc -l)
+begin=$(date +%s.%N)
+"$bin/sam2unet" predict "$work/photos" -o "$work/out" >/dev/null
+end=$(date +%s.%N)
+echo "predict: $(awk -v n="$n" -v b="$begin" -v e="$end" 'BEGIN { printf "%.2f", n / (e - b) }') pictures/s on a folder of $n, loading included"
+# One picture alone, on both sides.
+rm -rf "$work/photos" && mkdir "$work/photos"
+for i in $(seq 100); do cp samples/cat.jpg "$work/photos/$i.jpg"; done
+begin=$(date +%s.%N)
+"$bin/sam2unet" predict "$work/photos" -o "$work/out" >/dev/null
+end=$(date +%s.%N)
+echo "predict: $(awk -v n=100 -v b="$begin" -v e="$end" 'BEGIN { printf "%.2f", n / (e - b) }') pictures/s on samples/cat.jpg 100 times, loading included"
+
+start --queue 128
+for c in 1 8 64; do
+  echo "serve, $c at once:"
+  wrk -t1 -c$c -d"${seconds}s" --timeout 60s --latency -s "$(post "$PWD/samples/cat.jpg")" "$url/v1/segment" | grep -E '50%|99%|Requests/sec|Non-2xx|Socket errors|status'
+done
+finish
+
+start
+printf 'P6\n32 32\n255\n' >"$work/small.ppm"; head -c 3072 /dev/urandom >>"$work/small.ppm"
+memory_growth small "$small" "$work/small.ppm" "/v1/segment?size=32"
+memory_growth large "$large" samples/rocket.jpg "/v1/segment?size=32&result=cutout"
+finish
+
+start
+echo "SIGHUP ten times under load:"
+(for _ in $(seq 10); do sleep 1; kill -HUP $service; done) &
+wrk -t1 -c8 -d12s --timeout 60s -s "$(post "$PWD/samples/cat.jpg")" "$url/v1/segment" | grep -E 'requests in|Non-2xx|Socket errors|status' || true
+wait $! || true
+echo "  $(grep -c 'loaded again' "$work/serve.log") times loaded again"
+finish

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The service against what its users have: tritonclient and a script for rembg's service, a real browser with axe, the OpenAPI
+# document's own tools. From PyPI, in an environment of its own; what cannot be had is SKIPPED, and said so.
+#   scripts/serve_tests.sh [BIN [SCREENSHOTS]]     BIN: folder of the built program; SCREENSHOTS: where the page's pictures go
+set -uo pipefail
+cd "$(dirname "$0")/.."
+bin=$(realpath "${1:-build/release/bin}")
+shots=${2:-}
+[ -x "$bin/sam2unet" ] || { echo "serve_tests.sh: $bin/sam2unet is not there: build it first" >&2; exit 2; }
+work=$(mktemp -d)
+peers=tests/serve/peers
+failed=0
+run() { echo "--- $1"; shift; "$@" || { echo "FAILED: $*"; failed=1; }; }
+
+python=${SAM2UNET_SERVE_VENV:-$work/venv}/bin/python
+[ -x "$python" ] || python3 -m venv "$work/venv" 2>/dev/null || { echo "SKIPPED: no Python environment can be made (python3-venv)"; exit 0; }
+can() { "$python" -c "import $1" 2>/dev/null || "$python" -m pip -q install "$2" >"$work/pip.log" 2>&1 || { echo "SKIPPED: $2 cannot be had ($(tail -n 1 "$work/pip.log"))"; return 1; }; }
+
+"$bin/sam2unet" serve --port 0 --access-log "$work/access.log" 2>"$work/serve.log" &
+service=$!
+trap 'kill $service 2>/dev/null; wait $service 2>/dev/null; rm -rf "$work"' EXIT
+for _ in $(seq 300); do grep -q 'sam2unet: ready' "$work/serve.log" && break; sleep 0.2; done
+url=$(sed -n 's|.*listening on \(http://[0-9.:]*/\).*|\1|p' "$work/serve.log")
+[ -n "$url" ] || { cat "$work/serve.log" >&2; exit 1; }
+address=${url#http://} address=${address%/}
+"$bin/sam2unet" predict samples/*.jpg -o "$work/predicted" --save map,mask,overlay,cutout >/dev/null || exit 1
+
+if can tritonclient.http 'tritonclient[http]' && can PIL pillow; then
+  run "tritonclient" "$python" $peers/triton.py "$address" samples/cat.jpg "$work/predicted/cat.png"
+fi
+if can requests requests && can PIL pillow; then
+  run "rembg's form" "$python" $peers/rembg_client.py "$address" samples/cat.jpg "$work/predicted/cat_cutout.png" "$work/predicted/cat.png"
+fi
+if can openapi_spec_validator openapi-spec-validator; then
+  curl -sf "${url}openapi.json" -o "$work/openapi.json" && run "OpenAPI document" "$python" -m openapi_spec_validator "$work/openapi.json"
+fi
+if can schemathesis schemathesis; then
+  run "schemathesis" "$(dirname "$python")/schemathesis" run "${url}openapi.json" --url "$url" --max-examples "${SAM2UNET_EXAMPLES:-20}" \
+    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance \
+    --request-timeout 60 --seed 1 --phases examples,coverage,fuzzing --suppress-health-check all
+fi
+if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+  echo "SKIPPED: the page in a browser (chromium and chromium-driver are not installed)"
+elif can selenium selenium && can axe_selenium_python axe-selenium-python; then
+  mkdir -p "$work/downloads"
+  run "the page in a browser" "$python" $peers/browser.py "$url" "$work/predicted" "$work/downloads" $shots
+fi
+kill -TERM $service
+wait $service
+code=$?
+[ "$code" -eq 0 ] || { echo "FAILED: SIGTERM ended the service with $code"; cat "$work/serve.log"; failed=1; }
+exit $failed

@@ -1,0 +1,243 @@
+// Every bound of the service, each with its status and its option's name.
+#include <gmock/gmock.h>
+
+#include "running.h"
+
+namespace sam2unet::test {
+namespace {
+
+using serve::Milliseconds;
+using testing::HasSubstr;
+
+class ServeLimits : public testing::Test {
+ protected:
+  std::shared_ptr<Gate> gate = std::make_shared<Gate>();
+  serve::Options options = half_options(gate);
+  void TearDown() override { gate->open(); }
+};
+
+TEST_F(ServeLimits, BodyByItsAnnouncedLengthBeforeItIsSent) {
+  options.limits.upload = 1000;
+  Running s(options);
+  s.wait_for("ready");
+  Client c(s.port());
+  c.send("POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n");
+  const Answer a = c.read();
+  EXPECT_EQ(a.status, 413);
+  EXPECT_THAT(a.body, HasSubstr("1000"));
+  EXPECT_THAT(a.body, HasSubstr("--max-upload"));
+  EXPECT_TRUE(c.ended());
+}
+
+TEST_F(ServeLimits, BodyInChunksThatGrowsPastIt) {
+  options.limits.upload = 1000;
+  Running s(options);
+  s.wait_for("ready");
+  Client c(s.port());
+  c.send("POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 20; ++i) c.send("40\r\n" + std::string(64, 'x') + "\r\n");
+  const Answer a = c.read();
+  EXPECT_EQ(a.status, 413);
+  EXPECT_THAT(a.body, HasSubstr("--max-upload"));
+}
+
+TEST_F(ServeLimits, ChunkWhoseLineDoesNotEnd) {
+  Running s(options);
+  s.wait_for("ready");
+  Client c(s.port());
+  c.send("POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5;a=" +
+         std::string(64 << 10, 'x'));
+  EXPECT_EQ(c.read().status, 400);
+}
+
+TEST_F(ServeLimits, ChunkedBodyIsReadWhole) {
+  gate->open();
+  Running s(options);
+  s.wait_for("ready");
+  Client c(s.port());
+  const std::string body = png();
+  c.send("POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (const char byte : body) c.send(std::string("1;x=y\r\n") + byte + "\r\n");
+  c.send("0\r\nTrailer: 1\r\n\r\n");
+  EXPECT_EQ(c.read().status, 200);
+}
+
+TEST_F(ServeLimits, Header) {
+  options.limits.header = 2000;
+  Running s(options);
+  Client c(s.port());
+  c.send("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(3000, 'x') + "\r\n\r\n");
+  const Answer a = c.read();
+  EXPECT_EQ(a.status, 431);
+  EXPECT_THAT(a.body, HasSubstr("2000"));
+  EXPECT_THAT(a.body, HasSubstr("--max-header"));
+}
+
+TEST_F(ServeLimits, TimeToSendAHeader) {
+  options.limits.header_time = Milliseconds(50);
+  Running s(options);
+  Client c(s.port());
+  c.send("GET /healthz HTTP/1.1\r\nHo");
+  const Answer a = c.read();
+  EXPECT_EQ(a.status, 408);
+  EXPECT_THAT(a.body, HasSubstr("0.05 s (--header-timeout)"));
+  EXPECT_TRUE(c.ended());
+}
+
+TEST_F(ServeLimits, TimeToSendABody) {
+  options.limits.body_time = Milliseconds(50);
+  Running s(options);
+  s.wait_for("ready");
+  Client c(s.port());
+  c.send("POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc");
+  const Answer a = c.read();
+  EXPECT_EQ(a.status, 408);
+  EXPECT_THAT(a.body, HasSubstr("--body-timeout"));
+}
+
+TEST_F(ServeLimits, SilentConnectionsEnd) {
+  options.limits.header_time = options.limits.idle_time = Milliseconds(50);
+  Running s(options);
+  Client never(s.port());
+  EXPECT_TRUE(never.ended());
+  Client once(s.port());
+  once.send(request("GET", "/healthz"));
+  EXPECT_EQ(once.read().status, 200);
+  EXPECT_TRUE(once.ended());
+}
+
+TEST_F(ServeLimits, ClientThatTakesNoAnswerIsCutOff) {
+  gate->open();
+  options.limits.write_time = Milliseconds(100);
+  options.limits.pixels = 1 << 24;
+  Running s(options);
+  s.wait_for("ready");
+  Client c(s.port());
+  for (int i = 0; i < 400; ++i) c.send(request("GET", "/openapi.json"));  // 14 MB of answers
+  EXPECT_TRUE(s.sees("sam2unet_connections 1"));                          // the one that asks
+}
+
+TEST_F(ServeLimits, Pixels) {
+  gate->open();
+  options.limits.pixels = 100;
+  Running s(options);
+  s.wait_for("ready");
+  EXPECT_EQ(s.ask("POST", "/v1/segment", "", png(10, 10)).status, 200);
+  const Answer a = s.ask("POST", "/v1/segment", "", png(10, 11));
+  EXPECT_EQ(a.status, 413);
+  EXPECT_THAT(a.body, HasSubstr("more than the 100 allowed"));
+  EXPECT_THAT(a.body, HasSubstr("--max-pixels"));
+}
+
+TEST_F(ServeLimits, Parts) {
+  gate->open();
+  options.limits.parts = 2;
+  Running s(options);
+  s.wait_for("ready");
+  EXPECT_EQ(s.ask("POST", "/v1/segment", form_header(), form({{"a.png", png()}, {"b.png", png()}})).status,
+            200);
+  const Answer a = s.ask("POST", "/v1/segment", form_header(),
+                         form({{"a.png", png()}, {"b.png", png()}, {"c.png", png()}}));
+  EXPECT_EQ(a.status, 413);
+  EXPECT_THAT(a.body, HasSubstr("--max-parts"));
+}
+
+TEST_F(ServeLimits, AnswerOfSeveralFiles) {
+  gate->open();
+  options.limits.answer = 150;  // one map of 8 x 6 fits, two do not
+  Running s(options);
+  s.wait_for("ready");
+  const Answer a = s.ask("POST", "/v1/segment", form_header(),
+                         form({{"a.png", png()}, {"b.png", png()}, {"c.png", png()}}));
+  EXPECT_EQ(a.status, 200);
+  EXPECT_THAT(a.body, HasSubstr("--max-answer"));
+}
+
+TEST_F(ServeLimits, RequestsOfAConnection) {
+  options.limits.requests = 2;
+  Running s(options);
+  Client c(s.port());
+  c.send(request("GET", "/healthz"));
+  EXPECT_EQ(c.read().header("connection"), "");
+  c.send(request("GET", "/healthz"));
+  EXPECT_EQ(c.read().header("connection"), "close");
+  EXPECT_TRUE(c.ended());
+}
+
+TEST_F(ServeLimits, ConnectionsMakeRoomByTheirIdleOnes) {
+  options.limits.connections = 3;
+  Running s(options);
+  s.wait_for("ready");
+  std::vector<Client> idle;
+  for (int i = 0; i < 3; ++i) idle.emplace_back(s.port());
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(s.ask("GET", "/healthz").status, 200);
+  EXPECT_TRUE(idle.front().ended());
+}
+
+TEST_F(ServeLimits, ConnectionsThatAllWorkAreAllThereAre) {
+  options.limits.connections = 2;
+  Running s(options);
+  s.wait_for("ready");
+  Client a(s.port()), b(s.port());
+  a.send(request("POST", "/v1/segment", "", png()));
+  b.send(request("POST", "/v1/segment", "", png()));
+  gate->wait_for(1);
+  Answer refused;
+  do {  // until both are known to work
+    Client c(s.port());
+    refused = c.read();
+  } while (refused.status == 0);
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_THAT(refused.body, HasSubstr("--max-connections"));
+  gate->open();
+  EXPECT_EQ(a.read().status, 200);
+  EXPECT_EQ(b.read().status, 200);
+}
+
+TEST_F(ServeLimits, BytesInFlight) {
+  options.limits.in_flight = 5000;
+  options.limits.upload = 5000;
+  Running s(options);
+  s.wait_for("ready");
+  Client first(s.port());
+  const std::string body(4500, 'x');
+  first.send("POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4600\r\n\r\n" + body);
+  ASSERT_TRUE(s.sees("sam2unet_in_flight_bytes 4500"));
+  const Answer a = s.ask("POST", "/v1/segment", "", std::string(1000, 'x'));
+  EXPECT_EQ(a.status, 429);
+  EXPECT_THAT(a.body, HasSubstr("--max-in-flight"));
+  EXPECT_NE(a.header("retry-after"), "");
+  first.close();
+  EXPECT_TRUE(s.sees("sam2unet_in_flight_bytes 0"));
+}
+
+TEST_F(ServeLimits, CompressedBodyThatIsTooLargeInside) {
+  options.limits.upload = 100'000;
+  Running s(options);
+  s.wait_for("ready");
+  // 10 MB of zeros in gzip, made by zlib; the header and one long run.
+  const auto bomb = [] {
+    std::string out;
+    FILE* p = ::popen("head -c 10000000 /dev/zero | gzip -c", "r");
+    char buffer[4096];
+    for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof buffer, p)) > 0;) out.append(buffer, n);
+    ::pclose(p);
+    return out;
+  }();
+  ASSERT_LT(bomb.size(), 100'000U);
+  const Answer a = s.ask("POST", "/v1/segment", "Content-Encoding: gzip\r\n", bomb);
+  EXPECT_EQ(a.status, 413);
+  EXPECT_THAT(a.body, HasSubstr("--max-upload"));
+}
+
+TEST_F(ServeLimits, NetworkInput) {
+  options.limits.side = 64;
+  Running s(options);
+  s.wait_for("ready");
+  const Answer a = s.ask("POST", "/v1/segment?size=96", "", png());
+  EXPECT_EQ(a.status, 400);
+  EXPECT_THAT(a.body, HasSubstr("--max-size"));
+}
+
+}  // namespace
+}  // namespace sam2unet::test

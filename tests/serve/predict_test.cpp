@@ -1,0 +1,75 @@
+// What the service answers is what `sam2unet predict` writes, to the byte.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "running.h"
+#include "sam2unet/segmenter.h"
+#include "support/process.h"
+#include "support/temp_dir.h"
+
+namespace sam2unet::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string contents(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+TEST(ServePredict, SameBytes) {
+  const TempDir dir;
+  const fs::path picture = fs::path(S2U_SOURCE_DIR) / "samples" / "cat.jpg";
+  serve::Options options;
+  options.port = 0;
+  options.models = {{"sam2unet", default_model_path()}};
+  options.open = serve::open_segmenters({});
+  Running s(options);
+  s.wait_for("ready");
+  const std::string bytes = contents(picture);
+  ASSERT_FALSE(bytes.empty());
+  struct Case {
+    std::string kind, query;
+    std::vector<std::string> arguments;
+  };
+  const std::vector<Case> cases = {{"map", "", {}},
+                                   {"map", "&official=1&size=288x320", {"--official", "--size", "288x320"}},
+                                   {"mask", "&threshold=0.3", {"--threshold", "0.3"}},
+                                   {"overlay", "&fit=letterbox", {"--fit", "letterbox"}},
+                                   {"cutout", "", {}},
+                                   {"cutout", "&clean_edges=0", {"--no-clean-edges"}}};
+  for (const Case& c : cases) {
+    const fs::path out = dir.path() / "out.png";
+    std::vector<std::string> arguments = {"predict", picture.string(), "-o", out.string(), "--save", c.kind};
+    arguments.insert(arguments.end(), c.arguments.begin(), c.arguments.end());
+    const Finished f = run(program("sam2unet"), arguments);
+    ASSERT_EQ(f.exit_code, 0) << f.err;
+    const Answer a = s.ask("POST", "/v1/segment?result=" + c.kind + c.query, "", bytes);
+    ASSERT_EQ(a.status, 200) << a.body;
+    EXPECT_TRUE(a.body == contents(out)) << c.kind << c.query;
+  }
+}
+
+TEST(ServePredict, CommandSaysWhatIsWrong) {
+  const auto serve = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"serve", "--port", "0"});
+    return run(program("sam2unet"), arguments);
+  };
+  EXPECT_EQ(serve({"--max-upload", "x"}).exit_code, 2);
+  EXPECT_EQ(serve({"--max-upload", "1G"}).exit_code, 2);
+  EXPECT_EQ(serve({"--deadline", "-1"}).exit_code, 2);
+  EXPECT_EQ(serve({"--cors", "*"}).exit_code, 2);
+  EXPECT_EQ(serve({"--tls-cert", "x.pem"}).exit_code, 2);
+  EXPECT_EQ(serve({"--weights", "a=x", "--weights", "a=y"}).exit_code, 2);
+  const Finished missing = serve({"--weights", "a=/nowhere/x.safetensors"});
+  EXPECT_EQ(missing.exit_code, 1);
+  EXPECT_THAT(missing.err, testing::HasSubstr("/nowhere/x.safetensors"));
+  EXPECT_EQ(serve({"--host", "300.1.1.1"}).exit_code, 1);
+  EXPECT_EQ(serve({"--token-file", "/nowhere/token"}).exit_code, 1);
+}
+
+}  // namespace
+}  // namespace sam2unet::test
