@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the packages the build needs, by the names that Debian 12, Debian 13 and Ubuntu 24.04 have in common (tried on
 # the first). `--tests` adds those of the tests, `--torch` what fetches LibTorch from PyPI, `--clang` the other
-# compiler with its OpenMP, `--fuzz` what fuzzing needs, `--package` what makes packages, `--check` the checks of style (their versions are Debian 12's).
+# compiler with its OpenMP, `--fuzz` what fuzzing needs, `--package` what makes packages, `--browser` what
+# scripts/serve_tests.sh looks at the page with, `--check` the checks of style (their versions are Debian 12's).
 # Idempotent: asks the package manager only when one is missing.
 set -euo pipefail
 
@@ -19,6 +20,7 @@ for part in "$@"; do
     --clang) packages+=(clang libomp-dev) ;;
     --fuzz) packages+=(clang libclang-rt-dev) ;;
     --package) packages+=(dpkg-dev file) ;;
+    --browser) packages+=(python3-venv curl chromium chromium-driver) ;;
     --check) packages+=(git python3 clang-format-14 clang-tidy-14) ;;
     *) echo "packages.sh: unknown option $part" >&2; exit 2 ;;
   esac

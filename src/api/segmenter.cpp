@@ -457,11 +457,11 @@ std::vector<float> Segmenter::forward(std::span<const float> values, int count, 
     for (std::size_t i = 0; i < pixels; ++i)
       for (std::size_t c = 0; c < kColors; ++c) input[i * kColors + c] = picture[c * pixels + i];
     impl_->backend->run(api::BackendInput({1, size.height, size.width, 3}, input), [&](const api::Logits& l) {
-      const std::vector<float> planes = to_planes(l.values, channels);
+      const std::vector<float> planes = api::to_planes(l.values, channels);
       out.insert(out.end(), planes.begin(), planes.end());
     });
   }
-  check_finite(out);
+  api::check_finite(out);
   return out;
 }
 

@@ -257,7 +257,7 @@ class Prediction {
       if (total > 1) progress.within(done, total, "tiles");
     };
     picture.canvas =
-        segment_to_canvas(segmenter, picture.pixels, options,
+        results::segment_to_canvas(segmenter, picture.pixels, options,
                           {args_.results.saves, args_.results.threshold, args_.results.instances});
     picture.result.width = picture.pixels.width;
     picture.result.height = picture.pixels.height;

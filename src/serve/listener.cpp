@@ -76,7 +76,7 @@ constexpr Milliseconds kSweep{100};
 constexpr std::string_view kFull =
     "HTTP/1.1 429 Too Many Requests\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: "
     "application/json\r\n"
-    "Content-Length: 64\r\n\r\n{\"error\":\"too many connections are open (--max-connections)\"}    ";
+    "Content-Length: 61\r\n\r\n{\"error\":\"too many connections are open (--max-connections)\"}";
 
 }  // namespace
 

@@ -74,6 +74,7 @@ void Service::load() {
 }
 
 void Service::reload() {
+  if (phase_.load() == Phase::loading) return options_.say("still loading; nothing is loaded again");
   const std::lock_guard lock(reload_mutex_);
   if (reloading_) {  // files may have changed since they were read
     reload_again_ = true;

@@ -27,7 +27,7 @@ class ServeAccess : public testing::Test {
 
 TEST_F(ServeAccess, HostMustBeOnesOwn) {
   options.hosts = {"seg.example.org"};
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   for (const char* good : {"localhost", "LOCALHOST:8080", "127.0.0.1:9", "[::1]:9", "192.168.1.5",
                            "seg.example.org", "seg.example.org.:80", "app.localhost"})
@@ -40,7 +40,7 @@ TEST_F(ServeAccess, HostMustBeOnesOwn) {
 }
 
 TEST_F(ServeAccess, PagesOfOthersMayNot) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   EXPECT_EQ(status(s, "Host: localhost:80\r\nOrigin: http://localhost\r\n"), 200);
   EXPECT_EQ(status(s, "Host: localhost:8080\r\nOrigin: http://localhost:8080\r\n"), 200);
@@ -51,7 +51,7 @@ TEST_F(ServeAccess, PagesOfOthersMayNot) {
 
 TEST_F(ServeAccess, CorsOnlyWhereNamed) {
   options.cors = {"https://app.example.org"};
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const Answer a = s.ask("GET", "/v1/models", "Origin: https://app.example.org\r\n");
   EXPECT_EQ(a.status, 200);
@@ -70,7 +70,7 @@ TEST_F(ServeAccess, TokenIsNeededWhereThereIsOne) {
   const auto file = dir.path() / "token";
   std::ofstream(file) << "0123456789abcdef0123\nsecond line\n";
   options.token_file = file;
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const Answer a = s.ask("GET", "/v1/models");
   EXPECT_EQ(a.status, 401);
@@ -103,7 +103,7 @@ TEST_F(ServeAccess, TokensThatAreNoneAreRefusedAtTheStart) {
 }
 
 TEST_F(ServeAccess, AnswersCarrySecurityHeaders) {
-  Running s(options);
+  Running s(options, gate);
   for (const char* path : {"/", "/healthz", "/nothing"}) {
     const Answer a = s.ask("GET", path);
     EXPECT_EQ(a.header("x-content-type-options"), "nosniff");
@@ -126,7 +126,7 @@ TEST_F(ServeAccess, NothingOfTheMachineIsInAnAnswer) {
     std::vector<float> forward(std::span<const float>, int, const InputSize&) const override { return {}; }
   };
   options.open = [](const serve::ModelFile&) { return std::make_unique<Failing>(); };
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const Answer a = s.ask("POST", "/v1/segment", "", png());
   EXPECT_EQ(a.status, 500);

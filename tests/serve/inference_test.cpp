@@ -38,7 +38,7 @@ const std::string kTensorJson =
     R"({"id":"x","inputs":[{"name":"input","shape":[1,3,32,32],"datatype":"FP32","parameters":{"binary_data_size":12288}}]})";
 
 TEST_F(ServeInference, Metadata) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   EXPECT_THAT(Json::parse(s.ask("GET", "/v2").body).at("extensions"),
               testing::Contains("binary_tensor_data"));
@@ -60,7 +60,7 @@ TEST_F(ServeInference, Metadata) {
 }
 
 TEST_F(ServeInference, TensorInBinaryOutInBinary) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   std::string json = kTensorJson;
   json.insert(json.size() - 1, R"(,"parameters":{"binary_data_output":true})");
@@ -75,7 +75,7 @@ TEST_F(ServeInference, TensorInBinaryOutInBinary) {
 }
 
 TEST_F(ServeInference, TensorInJsonOutInJson) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   Json request{{"inputs",
                 {{{"name", "input"},
@@ -89,7 +89,7 @@ TEST_F(ServeInference, TensorInJsonOutInJson) {
 }
 
 TEST_F(ServeInference, PicturesAsBytes) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const std::string picture = png(8, 6);
   std::string element(4, '\0');
@@ -110,7 +110,7 @@ TEST_F(ServeInference, PicturesAsBytes) {
 }
 
 TEST_F(ServeInference, CompressedBothWays) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const std::string body = kTensorJson + floats(kValues, 1);
   for (const auto coding : {serve::Coding::gzip, serve::Coding::deflate}) {
@@ -129,7 +129,7 @@ TEST_F(ServeInference, CompressedBothWays) {
 }
 
 TEST_F(ServeInference, WhatDoesNotFitIsTold) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const auto error = [&](const std::string& model, const std::string& input) {
     const Answer a = s.ask("POST", "/v2/models/" + model + "/infer", "", "{\"inputs\":[" + input + "]}");

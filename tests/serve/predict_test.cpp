@@ -27,7 +27,7 @@ TEST(ServePredict, SameBytes) {
   options.port = 0;
   options.models = {{"sam2unet", default_model_path()}};
   options.open = serve::open_segmenters({});
-  Running s(options);
+  Running s(options, nullptr);
   s.wait_for("ready");
   const std::string bytes = contents(picture);
   ASSERT_FALSE(bytes.empty());

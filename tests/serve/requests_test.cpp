@@ -23,7 +23,7 @@ Image decoded(const std::string& body, ColorMode mode = ColorMode::gray) {
 }
 
 TEST_F(ServeRequests, APictureAsItIs) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const Answer a = s.ask("POST", "/v1/segment?name=cat.jpg",
                          "Content-Type: application/x-www-form-urlencoded\r\n", png(8, 6));
@@ -39,7 +39,7 @@ TEST_F(ServeRequests, APictureAsItIs) {
 }
 
 TEST_F(ServeRequests, EveryKindOfResult) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   for (const char* kind : {"map", "mask", "overlay", "cutout"}) {
     const Answer a = s.ask("POST", std::string("/v1/segment?result=") + kind, "", png());
@@ -56,7 +56,7 @@ TEST_F(ServeRequests, EveryKindOfResult) {
 }
 
 TEST_F(ServeRequests, SeveralFilesAsMultipartWithAProblemAmongThem) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const Answer a =
       s.ask("POST", "/v1/segment", form_header(),
@@ -78,7 +78,7 @@ TEST_F(ServeRequests, SeveralFilesAsMultipartWithAProblemAmongThem) {
 }
 
 TEST_F(ServeRequests, SeveralFilesAsZip) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const std::string body =
       form({{"a.png", png()}, {"../../b.png", png()}, {"a.png", png()}, {"bad.png", "x"}});
@@ -94,12 +94,12 @@ TEST_F(ServeRequests, SeveralFilesAsZip) {
 }
 
 TEST_F(ServeRequests, WhatIsWrongWithPicturesIsTold) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   EXPECT_EQ(s.ask("POST", "/v1/segment", "", "hello").status, 415);
   const Answer cut = s.ask("POST", "/v1/segment", "", png(50, 50).substr(0, 3000));
   EXPECT_EQ(cut.status, 422);
-  EXPECT_THAT(cut.body, HasSubstr("cut off"));
+  EXPECT_THAT(cut.body, HasSubstr("get a whole copy"));
   EXPECT_EQ(s.ask("POST", "/v1/segment", "", "").status, 400);
   EXPECT_EQ(s.ask("POST", "/v1/segment", form_header(), form({})).status, 400);
   EXPECT_EQ(s.ask("POST", "/v1/segment", form_header(), form({{"", ""}})).status, 400);
@@ -107,7 +107,7 @@ TEST_F(ServeRequests, WhatIsWrongWithPicturesIsTold) {
 }
 
 TEST_F(ServeRequests, WhatIsWrongWithParametersIsTold) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   for (const char* bad : {"result=heat", "result=", "threshold=2", "threshold=nan", "threshold=x", "size=33",
                           "size=x", "fit=stretch", "class=1", "official=perhaps", "pillow=9", "archive=rar",
@@ -121,7 +121,7 @@ TEST_F(ServeRequests, WhatIsWrongWithParametersIsTold) {
 }
 
 TEST_F(ServeRequests, PathsAndMethods) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   EXPECT_EQ(s.ask("GET", "/nothing").status, 404);
   EXPECT_EQ(s.ask("GET", "/v1/segment").status, 405);
@@ -137,7 +137,7 @@ TEST_F(ServeRequests, PathsAndMethods) {
 }
 
 TEST_F(ServeRequests, PipelinedAndContinued) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   Client c(s.port());
   c.send(request("GET", "/healthz") + request("POST", "/v1/segment", "", png()) + request("GET", "/readyz"));
@@ -155,7 +155,7 @@ TEST_F(ServeRequests, PipelinedAndContinued) {
 }
 
 TEST_F(ServeRequests, MalformedRequests) {
-  Running s(options);
+  Running s(options, gate);
   for (const char* bad :
        {"GARBAGE\r\n\r\n", "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
         "POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: "
@@ -173,7 +173,7 @@ TEST_F(ServeRequests, MalformedRequests) {
 }
 
 TEST_F(ServeRequests, PageIsOneFileWithAStrictPolicy) {
-  Running s(options);
+  Running s(options, gate);
   const Answer a = s.ask("GET", "/");
   ASSERT_EQ(a.status, 200);
   EXPECT_THAT(a.header("content-security-policy"), HasSubstr("default-src 'none'"));
@@ -187,7 +187,7 @@ TEST_F(ServeRequests, PageIsOneFileWithAStrictPolicy) {
 }
 
 TEST_F(ServeRequests, LogIsJsonWithoutPictures) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   s.ask("POST", "/v1/segment?name=secret.png", "X-Request-Id: my-7\r\n", png());
   s.ask("GET", "/\"x", "X-Request-Id: bad id\r\n");
@@ -208,7 +208,7 @@ TEST_F(ServeRequests, LogIsJsonWithoutPictures) {
 }
 
 TEST_F(ServeRequests, MetricsAreCounted) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   s.ask("POST", "/v1/segment", form_header(), form({{"a.png", png()}, {"b.png", png()}}));
   EXPECT_TRUE(s.sees("sam2unet_pictures_total 2"));
@@ -227,7 +227,7 @@ std::string rembg_form(const std::string& bytes,
 }
 
 TEST_F(ServeRequests, RemoveGivesTheCutOut) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   const Answer a = s.ask("POST", "/api/remove", form_header(), rembg_form(png()));
   ASSERT_EQ(a.status, 200);
@@ -243,7 +243,7 @@ TEST_F(ServeRequests, RemoveGivesTheCutOut) {
 }
 
 TEST_F(ServeRequests, RemoveTellsWhatItCannotDo) {
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   for (const auto& field :
        std::vector<std::pair<std::string, std::string>>{{"model", "u2net"}, {"a", "true"}, {"ppm", "true"}}) {
@@ -260,7 +260,7 @@ TEST_F(ServeRequests, RemoveTellsWhatItCannotDo) {
 
 TEST_F(ServeRequests, RemoveWithAliasPassesOverIt) {
   options.rembg_alias = true;
-  Running s(options);
+  Running s(options, gate);
   s.wait_for("ready");
   EXPECT_EQ(s.ask("POST", "/api/remove", form_header(),
                   rembg_form(png(), {{"model", "u2net"}, {"a", "true"}, {"af", "240"}, {"ppm", "1"}}))

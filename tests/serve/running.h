@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "client.h"
+#include "sam2unet/cores.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 #include "serve/server.h"
@@ -113,7 +115,8 @@ inline serve::Options half_options(const std::shared_ptr<Gate>& gate, int batch 
 
 class Running {
  public:
-  explicit Running(serve::Options options) {
+  /// Opens the gate at its end, so that what a failed test left there does not keep it.
+  Running(serve::Options options, std::shared_ptr<Gate> gate) : gate_(std::move(gate)) {
     auto inner = options.access;
     options.access = [this, inner](const std::string& line) {
       const std::lock_guard lock(mutex_);
@@ -139,6 +142,7 @@ class Running {
     });
   }
   ~Running() {
+    if (gate_) gate_->open();
     server_->drain();
     thread_.join();
   }
@@ -173,6 +177,14 @@ class Running {
     c.send(request(method, target, headers, body));
     return c.read(method == "HEAD");
   }
+  /// Waits until a request of many pictures stands wherever pictures stand while the gate is closed: at it,
+  /// decoded before it, and in the hands of who decodes. How many that are.
+  int fill() {
+    const int workers = std::clamp(available_cores() / 2, 1, 4);
+    const int all = 1 + 3 + workers;
+    EXPECT_TRUE(sees("sam2unet_stage_seconds_count{stage=\"decode\"} " + std::to_string(all)));
+    return all;
+  }
   /// Asks /metrics until a line is there; false after a minute.
   bool sees(const std::string& line) {
     for (int i = 0; i < 1200; ++i) {
@@ -183,6 +195,7 @@ class Running {
   }
 
  private:
+  std::shared_ptr<Gate> gate_;
   std::unique_ptr<serve::Server> server_;
   std::thread thread_;
   std::mutex mutex_;

@@ -195,6 +195,7 @@ for name, width, height, dark in (("light", 1280, 900, False), ("dark", 1280, 90
     if name == "dark":
         view(d, "cutout")
     assert d.execute_script("return document.documentElement.scrollWidth <= innerWidth"), name + " scrolls sideways"
+    d.execute_script("scrollTo(0, 0)")
     time.sleep(0.5)
     if shots:
         d.save_screenshot(str(shots / f"service-{name}.png"))
