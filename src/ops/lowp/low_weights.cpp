@@ -6,6 +6,8 @@
 #include <span>
 #include <utility>
 
+#include "model/folding.h"
+
 namespace sam2unet::ops::lowp {
 namespace {
 
@@ -154,30 +156,10 @@ LowWeights::Linear LowWeights::pointwise(const std::string& name, int in, int ou
               std::move(bias));
 }
 
-namespace {
-
-// weight *= gamma / sqrt(var + eps) per output channel; returns beta - mean * that.
-template <class Read>
-std::vector<float> fold(Read&& read, std::span<float> weight, const std::string& bn, int out) {
-  const auto gamma = read(bn + ".weight", {out}), beta = read(bn + ".bias", {out});
-  const auto mean = read(bn + ".running_mean", {out}), variance = read(bn + ".running_var", {out});
-  std::vector<float> bias(static_cast<std::size_t>(out));
-  const std::size_t row = weight.size() / bias.size();
-  for (std::size_t n = 0; n < bias.size(); ++n) {
-    const double scale = gamma[n] / std::sqrt(static_cast<double>(variance[n]) + 1e-5);
-    bias[n] = static_cast<float>(beta[n] - mean[n] * scale);
-    for (std::size_t k = 0; k < row; ++k)
-      weight[n * row + k] = static_cast<float>(static_cast<double>(weight[n * row + k]) * scale);
-  }
-  return bias;
-}
-
-}  // namespace
-
 LowWeights::ConvBn LowWeights::conv_bn(const std::string& conv, const std::string& bn, int in, int out,
                                        Kernel kernel) {
   auto weight = read(conv + ".weight", {out, in, kernel.h, kernel.w});
-  auto bias = fold([this](const std::string& n, const Shape& s) { return read(n, s); }, weight, bn, out);
+  auto bias = model::fold_batch_norm(source_, bn, out, weight);
   // What is concatenated before a convolution has as many channels each as the result (Rfb, Up).
   const int sources = in > out && in % out == 0 && in / out <= static_cast<int>(kFan - 1) ? in / out : 1;
   auto m = pack({in, out, kernel, sources}, storage_of(conv), numerics_, weight, std::move(bias));
@@ -189,8 +171,7 @@ LowWeights::ConvBnFan LowWeights::conv_bn_fan(const std::array<std::string, kFan
   std::vector<float> rows, bias;  // [5 N, K], [5 N]
   for (const auto& name : names) {
     auto weight = read(name + ".conv.weight", {out, in, 1, 1});
-    const auto b =
-        fold([this](const std::string& n, const Shape& s) { return read(n, s); }, weight, name + ".bn", out);
+    const auto b = model::fold_batch_norm(source_, name + ".bn", out, weight);
     rows.insert(rows.end(), weight.begin(), weight.end());
     bias.insert(bias.end(), b.begin(), b.end());
   }
