@@ -1,5 +1,5 @@
-// Published weights by name: what they are, where they lie on this machine, and how to get them. Nothing is downloaded
-// unless `fetch_model` is called.
+// Published weights by name: what they are, where they lie on this machine, and how to get them. Nothing is
+// downloaded unless `fetch_model` is called.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ SAM2UNET_API const std::vector<KnownModel>& known_models();
 SAM2UNET_API const KnownModel* find_known_model(const std::string& name);
 
 /// Where models are looked for: SAM2UNET_MODELS (one folder, or several separated by ':'), without it
-/// $XDG_DATA_HOME/sam2unet/models or ~/.local/share/sam2unet/models. New ones go into the first. FileError where none of
-/// the variables and no HOME is set.
+/// $XDG_DATA_HOME/sam2unet/models or ~/.local/share/sam2unet/models. New ones go into the first. FileError
+/// where none of the variables and no HOME is set.
 SAM2UNET_API std::vector<std::filesystem::path> model_folders();
 
 /// A model on this machine.
@@ -39,11 +39,11 @@ struct InstalledModel {
   std::filesystem::path path;
   std::uint64_t bytes = 0;
 };
-/// All weight files in the folders. A file placed by hand is known by its SHA-256, whatever its name, or where none is
-/// published by its published name.
+/// All weight files in the folders. A file placed by hand is known by its SHA-256, whatever its name, or
+/// where none is published by its published name.
 SAM2UNET_API std::vector<InstalledModel> installed_models();
-/// The file of a model, known or not. FileError that says which folders were looked in, the file's name, its SHA-256 and
-/// where to get it.
+/// The file of a model, known or not. FileError that says which folders were looked in, the file's name, its
+/// SHA-256 and where to get it.
 SAM2UNET_API std::filesystem::path model_path(const std::string& name);
 
 enum class ModelState {
@@ -59,8 +59,8 @@ struct ModelCheck {
 /// Reads the whole file.
 SAM2UNET_API ModelCheck check_model(const InstalledModel& model);
 
-/// Copies a weight file into the first folder, with its SHA-256 beside it (FILE.sha256, as `sha256sum -c` reads it).
-/// A file that is there is replaced only by the same. FileError, FormatError, UsageError.
+/// Copies a weight file into the first folder, with its SHA-256 beside it (FILE.sha256, as `sha256sum -c`
+/// reads it). A file that is there is replaced only by the same. FileError, FormatError, UsageError.
 SAM2UNET_API InstalledModel add_model(const std::filesystem::path& file);
 
 struct FetchOptions {
@@ -69,11 +69,11 @@ struct FetchOptions {
   /// Told of bytes so far and in all (0: not known).
   std::function<void(std::uint64_t done, std::uint64_t all)> progress;
 };
-/// Downloads a known model, or what an http, https or file address names, into the first folder: to FILE.part, which a
-/// later call continues, checked (its SHA-256 where one is known; that it is a weight file), then renamed. Uses libcurl,
-/// which is opened for that. UnavailableError where SAM2UNET_OFFLINE is set (and not "0"), libcurl is not installed, or
-/// the model can only be got by hand; FileError where the transfer fails; FormatError where the file is not what it
-/// should be, which is then removed.
+/// Downloads a known model, or what an http, https or file address names, into the first folder: to
+/// FILE.part, which a later call continues, checked (its SHA-256 where one is known; that it is a weight
+/// file), then renamed. Uses libcurl, which is opened for that. UnavailableError where SAM2UNET_OFFLINE is
+/// set (and not "0"), libcurl is not installed, or the model can only be got by hand; FileError where the
+/// transfer fails; FormatError where the file is not what it should be, which is then removed.
 SAM2UNET_API InstalledModel fetch_model(const std::string& name_or_address, const FetchOptions& options = {});
 
 }  // namespace sam2unet

@@ -28,10 +28,14 @@ std::string size_text(std::uint64_t bytes) {
 }
 
 nlohmann::json json_of(const KnownModel& m) {
-  nlohmann::json j{{"name", m.name},           {"what", m.what},
-                   {"file", m.file},           {"page", m.page},
-                   {"bytes", m.bytes},         {"code_licence", m.code_licence},
-                   {"data_licence", m.data_licence}, {"weights_licence", m.weights_licence}};
+  nlohmann::json j{{"name", m.name},
+                   {"what", m.what},
+                   {"file", m.file},
+                   {"page", m.page},
+                   {"bytes", m.bytes},
+                   {"code_licence", m.code_licence},
+                   {"data_licence", m.data_licence},
+                   {"weights_licence", m.weights_licence}};
   if (!m.url.empty()) j["url"] = m.url;
   if (!m.sha256.empty()) j["sha256"] = m.sha256;
   return j;
@@ -53,11 +57,13 @@ void list_as_json(const std::vector<InstalledModel>& installed) {
 void list(const Arguments& a) {
   const auto installed = installed_models();
   if (a.json) return list_as_json(installed);
-  const auto line = [](const std::string& name, std::uint64_t bytes, const std::string& where, const std::string& what) {
+  const auto line = [](const std::string& name, std::uint64_t bytes, const std::string& where,
+                       const std::string& what) {
     std::printf("%-18s %8s  %-8s %s\n", name.c_str(), size_text(bytes).c_str(), where.c_str(), what.c_str());
   };
   for (const KnownModel& m : known_models()) {
-    std::string where = m.url.empty() ? "by hand" : "fetch", what = fmt::format("{} [weights: {}]", m.what, m.weights_licence);
+    std::string where = m.url.empty() ? "by hand" : "fetch",
+                what = fmt::format("{} [weights: {}]", m.what, m.weights_licence);
     for (const auto& i : installed) {
       if (i.name != m.name) continue;
       where = "here";
@@ -119,7 +125,8 @@ void fetch(const Arguments& a) {
 void run(const Arguments& a) {
   const bool needs_names = a.action == "path" || a.action == "add" || a.action == "fetch";
   if (needs_names && a.names.empty())
-    throw UsageError(fmt::format("models {} needs {}", a.action, a.action == "add" ? "a file" : "a name; `models list` shows them"));
+    throw UsageError(fmt::format("models {} needs {}", a.action,
+                                 a.action == "add" ? "a file" : "a name; `models list` shows them"));
   if (a.action == "list" && !a.names.empty()) throw UsageError("models list takes no names");
   if (!a.sha256.empty() && (a.action != "fetch" || a.names.size() != 1))
     throw UsageError("--sha256 goes with the fetching of one address");
@@ -136,7 +143,8 @@ void add_models(CLI::App& app) {
   auto* c = app.add_subcommand("models", "Published weights: list, find, check, add, fetch");
   auto a = std::make_shared<Arguments>();
   c->add_option("ACTION", a->action,
-                "list: what is known and what is here; path NAME: its file; verify [NAME]: SHA-256 and structure; add FILE: "
+                "list: what is known and what is here; path NAME: its file; verify [NAME]: SHA-256 and "
+                "structure; add FILE: "
                 "copy into the folder; fetch NAME or address: download")
       ->required()
       ->check(CLI::IsMember({"list", "path", "verify", "add", "fetch"}).description(""));
@@ -144,7 +152,8 @@ void add_models(CLI::App& app) {
   c->add_option("--sha256", a->sha256, "of fetch ADDRESS: what the file must have")->type_name("HEX");
   c->add_flag("--json", a->json, "of list: everything that is known, licences too");
   c->footer(
-      "Folder: SAM2UNET_MODELS, else $XDG_DATA_HOME/sam2unet/models or ~/.local/share/sam2unet/models. Nothing is downloaded "
+      "Folder: SAM2UNET_MODELS, else $XDG_DATA_HOME/sam2unet/models or ~/.local/share/sam2unet/models. "
+      "Nothing is downloaded "
       "but by fetch, and with SAM2UNET_OFFLINE=1 nothing at all.\n"
       "Examples: sam2unet models fetch sam2-t\n"
       "          sam2unet predict photos/ -o out -w $(sam2unet models path sam2unet-cod)");

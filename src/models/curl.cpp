@@ -16,8 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Numbers of libcurl's C API, which is stable since version 7.16: kind (0 number, 10000 pointer, 20000 function, 30000
-// 64-bit number) + place.
+// Numbers of libcurl's C API, which is stable since version 7.16: kind (0 number, 10000 pointer, 20000
+// function, 30000 64-bit number) + place.
 enum Option : int {
   kUrl = 10002,
   kFailOnError = 45,
@@ -48,7 +48,9 @@ class Curl {
     for (const char* name : {"libcurl.so.4", "libcurl-gnutls.so.4", "libcurl.so"})
       if (library_ = ::dlopen(name, RTLD_NOW | RTLD_LOCAL); library_ != nullptr) break;
     if (library_ == nullptr)
-      throw UnavailableError("fetching needs libcurl, which is not installed; install the package libcurl4, or get the file by hand");
+      throw UnavailableError(
+          "fetching needs libcurl, which is not installed; install the package libcurl4, or get the file by "
+          "hand");
     handle_ = function<void* (*)()>("curl_easy_init")();
     if (handle_ == nullptr) throw UnavailableError("libcurl cannot be started");
     set(kErrorBuffer, &why_[0]);
@@ -103,7 +105,8 @@ std::size_t write(char* bytes, std::size_t, std::size_t n, void* to) {
 int tell(void* to, std::int64_t all, std::int64_t done, std::int64_t, std::int64_t) {
   const auto& t = *static_cast<Transfer*>(to);
   if (*t.progress && done > 0)
-    (*t.progress)(t.before + static_cast<std::uint64_t>(done), all > 0 ? t.before + static_cast<std::uint64_t>(all) : 0);
+    (*t.progress)(t.before + static_cast<std::uint64_t>(done),
+                  all > 0 ? t.before + static_cast<std::uint64_t>(all) : 0);
   return 0;
 }
 
@@ -149,7 +152,8 @@ void download(const std::string& address, const fs::path& file,
     return code;
   };
   int code = attempt();
-  if (transfer.before > 0 && code == kHttpError && curl.response() == kRangeNotSatisfiable) return;  // it is whole
+  if (transfer.before > 0 && code == kHttpError && curl.response() == kRangeNotSatisfiable)
+    return;  // it is whole
   if (transfer.before > 0 && (code == kRangeError || code == kBadResume)) {
     fs::resize_file(file, 0);
     transfer.before = 0;

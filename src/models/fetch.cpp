@@ -35,10 +35,11 @@ Source source_of(const std::string& name, const FetchOptions& options) {
     return {name, file, options.sha256};
   }
   const KnownModel* known = find_known_model(name);
-  if (known == nullptr) throw UsageError(fmt::format("{}: no known model, and no http, https or file address", name));
+  if (known == nullptr)
+    throw UsageError(fmt::format("{}: no known model, and no http, https or file address", name));
   if (known->url.empty()) {
-    throw UnavailableError(fmt::format("model {} can only be got by hand: {} from {}, into {}", name, known->file,
-                                       known->page, model_folders().front().string()));
+    throw UnavailableError(fmt::format("model {} can only be got by hand: {} from {}, into {}", name,
+                                       known->file, known->page, model_folders().front().string()));
   }
   return {known->url, known->file, known->sha256};
 }
@@ -46,8 +47,9 @@ Source source_of(const std::string& name, const FetchOptions& options) {
 void check_online(const Source& s) {
   const char* offline = std::getenv("SAM2UNET_OFFLINE");
   if (offline == nullptr || *offline == '\0' || std::string_view(offline) == "0") return;
-  throw UnavailableError(fmt::format("SAM2UNET_OFFLINE is set, so nothing is fetched; get {} by hand and put it into {}",
-                                     s.address, model_folders().front().string()));
+  throw UnavailableError(
+      fmt::format("SAM2UNET_OFFLINE is set, so nothing is fetched; get {} by hand and put it into {}",
+                  s.address, model_folders().front().string()));
 }
 
 }  // namespace
@@ -59,7 +61,8 @@ InstalledModel fetch_model(const std::string& name, const FetchOptions& options)
   part += ".part";
   std::error_code ignored;
   const auto is_right = [&](const std::string& hash) { return s.sha256.empty() || hash == s.sha256; };
-  if (fs::exists(to, ignored) && is_right(s.sha256.empty() ? "" : sha256_of_file(to))) return models::describe(to);
+  if (fs::exists(to, ignored) && is_right(s.sha256.empty() ? "" : sha256_of_file(to)))
+    return models::describe(to);
   check_online(s);
   models::folder_for_new();
   models::download(s.address, part, options.progress);

@@ -38,7 +38,8 @@ fs::path sum_file(const fs::path& path) {
 // The model that comes with the program, wherever it is installed.
 fs::path default_model() {
   Dl_info info{};
-  if (::dladdr(reinterpret_cast<const void*>(&default_model), &info) == 0 || info.dli_fname == nullptr) return {};
+  if (::dladdr(reinterpret_cast<const void*>(&default_model), &info) == 0 || info.dli_fname == nullptr)
+    return {};
   try {
     auto path = find_default_model(fs::absolute(info.dli_fname).parent_path());
     return fs::exists(path) ? path : fs::path();
@@ -66,7 +67,8 @@ std::vector<InstalledModel> models_in(const fs::path& folder) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const fs::path& path = entry.path();
-    if (!is_weight_file(path) || path.filename().string().starts_with(".") || !entry.is_regular_file(ignored)) continue;
+    if (!is_weight_file(path) || path.filename().string().starts_with(".") || !entry.is_regular_file(ignored))
+      continue;
     const std::uint64_t bytes = entry.file_size(ignored);
     out.push_back({name_for(path, bytes), path, bytes});
   }
@@ -124,10 +126,12 @@ fs::path model_path(const std::string& name) {
   std::string looked;
   for (const auto& f : model_folders()) looked += (looked.empty() ? "" : ", ") + f.string();
   const KnownModel* known = find_known_model(name);
-  if (known == nullptr) throw FileError(fmt::format("no model {} in {}, and none of that name is known", name, looked));
-  throw FileError(fmt::format("model {} is not on this machine: {}{} is to lie in {}; it is at {}", name, known->file,
-                              known->sha256.empty() ? std::string() : fmt::format(" (SHA-256 {})", known->sha256), looked,
-                              known->url.empty() ? known->page : known->url));
+  if (known == nullptr)
+    throw FileError(fmt::format("no model {} in {}, and none of that name is known", name, looked));
+  throw FileError(
+      fmt::format("model {} is not on this machine: {}{} is to lie in {}; it is at {}", name, known->file,
+                  known->sha256.empty() ? std::string() : fmt::format(" (SHA-256 {})", known->sha256), looked,
+                  known->url.empty() ? known->page : known->url));
 }
 
 ModelCheck check_model(const InstalledModel& model) {
@@ -139,7 +143,8 @@ ModelCheck check_model(const InstalledModel& model) {
     return c;
   };
   const KnownModel* known = find_known_model(model.name);
-  const std::string wanted = known != nullptr && !known->sha256.empty() ? known->sha256 : noted_hash(model.path);
+  const std::string wanted =
+      known != nullptr && !known->sha256.empty() ? known->sha256 : noted_hash(model.path);
   if (!wanted.empty() && wanted != c.sha256) return damaged(fmt::format("its SHA-256 should be {}", wanted));
   try {
     formats::TensorFile::open(model.path);
@@ -152,7 +157,8 @@ ModelCheck check_model(const InstalledModel& model) {
 
 InstalledModel add_model(const fs::path& file) {
   if (!is_weight_file(file))
-    throw UsageError(fmt::format("{}: no weight file by its name; use .safetensors, .pth or .pt", file.string()));
+    throw UsageError(
+        fmt::format("{}: no weight file by its name; use .safetensors, .pth or .pt", file.string()));
   formats::TensorFile::open(file);  // throws where it is none
   const std::string hash = sha256_of_file(file);
   const fs::path to = models::folder_for_new() / file.filename();

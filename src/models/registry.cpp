@@ -1,5 +1,5 @@
-// The models that are known by name. Checksums stand here only where the file itself was hashed: Meta and the authors of
-// SAM2-UNet publish none.
+// The models that are known by name. Checksums stand here only where the file itself was hashed: Meta and the
+// authors of SAM2-UNet publish none.
 #include <fmt/format.h>
 
 #include <algorithm>

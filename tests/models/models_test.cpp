@@ -78,7 +78,8 @@ TEST_F(Models, OneThatIsMissingIsNamedWithWhereToGetIt) {
   EXPECT_THAT(missing, HasSubstr((dir_ / "models").string()));
   EXPECT_THAT(missing, HasSubstr("SAM2-UNet-COD.pth"));
   EXPECT_THAT(missing, HasSubstr("github.com/WZH0120"));
-  EXPECT_THAT(message_of<FileError>([] { model_path("sam2-l"); }), HasSubstr("https://dl.fbaipublicfiles.com"));
+  EXPECT_THAT(message_of<FileError>([] { model_path("sam2-l"); }),
+              HasSubstr("https://dl.fbaipublicfiles.com"));
   EXPECT_THAT(message_of<FileError>([] { model_path("none"); }), HasSubstr("none of that name is known"));
 }
 
@@ -93,9 +94,11 @@ TEST_F(Models, AddingCopiesChecksAndNotesTheHash) {
             sha256_of_file(m.path) + "  tiny.safetensors\n");
   EXPECT_EQ(add_model(dir_ / "tiny.safetensors").path, m.path);  // the same again
   write_tiny_weights(dir_ / "tiny.safetensors", /*only_trunk=*/true);
-  EXPECT_THAT(message_of<UsageError>([&] { add_model(dir_ / "tiny.safetensors"); }), HasSubstr("another file"));
+  EXPECT_THAT(message_of<UsageError>([&] { add_model(dir_ / "tiny.safetensors"); }),
+              HasSubstr("another file"));
   write_file(dir_ / "junk.safetensors", std::string_view("junk"));
-  EXPECT_THAT(message_of<FormatError>([&] { add_model(dir_ / "junk.safetensors"); }), HasSubstr("junk.safetensors"));
+  EXPECT_THAT(message_of<FormatError>([&] { add_model(dir_ / "junk.safetensors"); }),
+              HasSubstr("junk.safetensors"));
   EXPECT_THAT(message_of<UsageError>([&] { add_model(dir_ / "a.txt"); }), HasSubstr(".pth"));
   EXPECT_EQ(added().size(), 1U);
 }
@@ -140,7 +143,8 @@ TEST_F(Models, OfflineNothingIsFetched) {
   ::unsetenv("SAM2UNET_OFFLINE");
   EXPECT_THAT(message_of<UnavailableError>([] { fetch_model("sam2unet-cod"); }), HasSubstr("by hand"));
   EXPECT_THAT(message_of<UsageError>([] { fetch_model("none"); }), HasSubstr("no known model"));
-  EXPECT_THAT(message_of<UsageError>([] { fetch_model("https://example.org/"); }), HasSubstr("name of a file"));
+  EXPECT_THAT(message_of<UsageError>([] { fetch_model("https://example.org/"); }),
+              HasSubstr("name of a file"));
 }
 
 // By a file's address, which needs no server; an HTTP server is in fetch_test.py.
@@ -181,11 +185,13 @@ TEST_F(Fetching, ContinuesWhereItWasCut) {
 TEST_F(Fetching, WhatIsNotRightIsRemoved) {
   FetchOptions options;
   options.sha256 = std::string(64, '0');
-  EXPECT_THAT(message_of<FormatError>([&] { fetch_model(address(), options); }), HasSubstr("instead of 0000"));
+  EXPECT_THAT(message_of<FormatError>([&] { fetch_model(address(), options); }),
+              HasSubstr("instead of 0000"));
   write_file(dir_ / "page.pth", std::string_view("<html>Are you sure?</html>"));
   EXPECT_THAT(message_of<FormatError>([&] { fetch_model("file://" + (dir_ / "page.pth").string()); }),
               HasSubstr("no weight file"));
-  EXPECT_THAT(message_of<FileError>([&] { fetch_model("file://" + (dir_ / "none.pth").string()); }), HasSubstr("none.pth"));
+  EXPECT_THAT(message_of<FileError>([&] { fetch_model("file://" + (dir_ / "none.pth").string()); }),
+              HasSubstr("none.pth"));
   EXPECT_TRUE(added().empty());
   options.sha256 = "abc";
   EXPECT_THAT(message_of<UsageError>([&] { fetch_model(address(), options); }), HasSubstr("no SHA-256"));

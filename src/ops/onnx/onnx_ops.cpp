@@ -133,10 +133,10 @@ struct OnnxOps::Windows {
   bool pads() const { return padded_h() != h || padded_w() != w; }
 };
 
-// [B H W, 3D] -> [B windows, 3 heads, tokens, d]. The reference pads with zero tokens after the norm, of
-// which the product makes its bias: so zeros are padded behind the product without its bias, which is then
-// added to all.
-Value OnnxOps::cut(const Tensor& qkv, const Weights::Linear& w, const Windows& c) {
+// [B H W, 3D] -> queries, keys and values, each [B windows, heads, tokens, d]. The reference pads with zero
+// tokens after the norm, of which the product makes its bias: so zeros are padded behind the product without
+// its bias, which is then added to all.
+OnnxOps::Parts OnnxOps::cut(const Tensor& qkv, const Weights::Linear& w, const Windows& c) {
   const Index width = 3 * c.heads * c.head_dim;
   Value all;
   if (c.pads()) {
@@ -151,9 +151,16 @@ Value OnnxOps::cut(const Tensor& qkv, const Weights::Linear& w, const Windows& c
   } else {
     all = rows(qkv);
   }
-  const Value split = graph_.reshape(all, {-1, c.side_h, c.columns, c.side_w, 3 * c.heads, c.head_dim});
-  return graph_.reshape(graph_.transpose(split, {0, 2, 4, 1, 3, 5}),
-                        {-1, 3 * c.heads, c.side_h * c.side_w, c.head_dim});
+  const Index dim = c.heads * c.head_dim;
+  const Index axis = c.pads() ? 3 : 1;
+  const auto parts = graph_.node("Split", {all, graph_.ints({dim, dim, dim})}, {{"axis", axis}}, 3);
+  Parts out;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const Value split = graph_.reshape(parts[i], {-1, c.side_h, c.columns, c.side_w, c.heads, c.head_dim});
+    out[i] = graph_.reshape(graph_.transpose(split, {0, 2, 4, 1, 3, 5}),
+                            {-1, c.heads, c.side_h * c.side_w, c.head_dim});
+  }
+  return out;
 }
 
 // [B windows, heads, tokens / p^2, d] -> [B H/p W/p, D]
@@ -169,10 +176,8 @@ Value OnnxOps::join(const Value& mixed, const Windows& c, int p) {
   return graph_.reshape(whole, {-1, dim});
 }
 
-// softmax(q k^T / sqrt d) v of [N, 3 heads, tokens, d]
-Value OnnxOps::attend(const Value& qkv, const Windows& c, int p) {
-  const auto parts =
-      graph_.node("Split", {qkv, graph_.ints({c.heads, c.heads, c.heads})}, {{"axis", Index{1}}}, 3);
+// softmax(q k^T / sqrt d) v of [N, heads, tokens, d] each
+Value OnnxOps::attend(const Parts& parts, const Windows& c, int p) {
   Value q = parts[0];
   if (p == 2)
     q = graph_.reshape(pool_2x2(q, c.side_w, c.head_dim), {-1, c.heads, c.side_h * c.side_w / 4, c.head_dim});

@@ -68,6 +68,7 @@ class OnnxOps : public Compositions<OnnxOps> {
     bool only_planes() const { return !rows && !product; }
   };
   struct Windows;
+  using Parts = std::array<onnx::Value, 3>;  // queries, keys, values
 
   Tensor keep(const Extent& extent, Forms forms);
   Tensor keep_rows(const Extent& extent, onnx::Value v) { return keep(extent, {std::move(v), {}, {}}); }
@@ -76,9 +77,9 @@ class OnnxOps : public Compositions<OnnxOps> {
   Tensor concat_all(const std::vector<Tensor>& parts);
   onnx::Value convolve(const Tensor& x, const onnx::Value& kernel, const onnx::Value& bias, const Kernel& k,
                        int stride = 1);
-  onnx::Value cut(const Tensor& qkv, const Weights::Linear& w, const Windows& cut);
+  Parts cut(const Tensor& qkv, const Weights::Linear& w, const Windows& cut);
   onnx::Value join(const onnx::Value& mixed, const Windows& cut, int pool);
-  onnx::Value attend(const onnx::Value& qkv, const Windows& cut, int pool);
+  onnx::Value attend(const Parts& parts, const Windows& cut, int pool);
   onnx::Value maximum_of_pairs(const onnx::Value& x, std::int64_t run);
   onnx::Value pool_2x2(const onnx::Value& x, std::int64_t width, std::int64_t channels);
 
