@@ -12,7 +12,8 @@
 namespace sam2unet {
 
 struct BenchOptions {
-  /// "t", "s", "b+" or "l" with weights that are a function of their names; or a file of weights. One of them.
+  /// "t", "s", "b+" or "l" with weights that are a function of their names; or a file of weights. One of
+  /// them.
   std::string variant;
   std::filesystem::path weights;
   InputSize size = InputSize::square(0);  ///< 0: what the weights were trained at, else 352
@@ -44,12 +45,12 @@ struct BenchResult {
   Precision precision = Precision::f32;
   InputSize size;
   int batch = 1, threads = 1;
-  std::vector<double> ms;   ///< of each round, a batch; sorted
-  double gflop = 0.0;       ///< operations of a batch without padding, a multiply-add as two, in 1e9
-  double peak_gflops = 0.0;  ///< of the precision's fastest instruction on all threads, measured between the rounds;
-                             ///< 0 on other devices than "cpu", as is what follows from it
-  double floor_ms = 0.0;     ///< gflop at that peak
-  double peak_rss_mb = 0.0;  ///< of the process, the weights' reading included
+  std::vector<double> ms;    ///< of each round, a batch; sorted
+  double gflop = 0.0;        ///< operations of a batch without padding, a multiply-add as two, in 1e9
+  double peak_gflops = 0.0;  ///< of the precision's fastest instruction on all threads, measured between the
+                             ///< rounds; 0 on other devices than "cpu", as is what follows from it
+  double floor_ms = 0.0;           ///< gflop at that peak
+  double peak_rss_mb = 0.0;        ///< of the process, the weights' reading included
   std::vector<BenchStage> stages;  ///< of the fastest round, on "cpu"
   std::vector<BenchEvent> events;
 
@@ -60,7 +61,8 @@ struct BenchResult {
   double ratio_to_floor() const { return floor_ms > 0.0 ? ms.front() / floor_ms : 0.0; }
 };
 
-/// Times the network alone: pictures are neither read nor resized. UsageError; errors of weights as Segmenter's.
+/// Times the network alone: pictures are neither read nor resized. UsageError; errors of weights as
+/// Segmenter's.
 SAM2UNET_API BenchResult bench(const BenchOptions& options);
 
 }  // namespace sam2unet

@@ -87,7 +87,8 @@ void tell_stages(const Round& r, BenchResult& out) {
                             ms_between(t.begin, t.end) * 1e3});
     }
     for (const auto& [kind, ms] : kinds) stage.kinds.push_back({std::string(ops::name_of(kind)), ms});
-    std::sort(stage.kinds.begin(), stage.kinds.end(), [](const auto& a, const auto& b) { return a.ms > b.ms; });
+    std::sort(stage.kinds.begin(), stage.kinds.end(),
+              [](const auto& a, const auto& b) { return a.ms > b.ms; });
     out.stages.push_back(std::move(stage));
     from = m.end;
   }
@@ -116,7 +117,8 @@ void measure_f32(model::WeightSource& source, const model::Config& config, const
   const auto net = model::Network<ops::CpuWeights>::make(weights, config);
   ops::CpuOps o(options.run.threads);
   out.arithmetic = "f32";
-  measure(o, net, options, [](int n) { return ops::lowp::peak_gops(ops::lowp::Way::widened, n); }, out);
+  measure(
+      o, net, options, [](int n) { return ops::lowp::peak_gops(ops::lowp::Way::widened, n); }, out);
 }
 
 void measure_low(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
@@ -126,7 +128,8 @@ void measure_low(model::WeightSource& source, const model::Config& config, const
   const auto net = model::Network<ops::lowp::LowWeights>::make(weights, config);
   ops::lowp::LowOps o(numerics, options.run.threads);
   out.arithmetic = ops::lowp::words_of(numerics);
-  measure(o, net, options, [&](int n) { return ops::lowp::peak_gops(numerics, n); }, out);
+  measure(
+      o, net, options, [&](int n) { return ops::lowp::peak_gops(numerics, n); }, out);
 }
 
 // Another device: from outside, as a whole.

@@ -69,18 +69,19 @@ nlohmann::json to_trace(const BenchResult& r) {
 void print(const BenchResult& r) {
   fmt::print("variant     {}, {}x{}, batch {}\n", r.variant, r.size.height, r.size.width, r.batch);
   fmt::print("computes    {} on {}, {} threads\n", r.arithmetic, r.device, r.threads);
-  fmt::print("latency     min {:.1f}  median {:.1f}  p90 {:.1f}  p99 {:.1f} ms\n", r.ms.front(), r.percentile(0.5),
-             r.percentile(0.9), r.percentile(0.99));
+  fmt::print("latency     min {:.1f}  median {:.1f}  p90 {:.1f}  p99 {:.1f} ms\n", r.ms.front(),
+             r.percentile(0.5), r.percentile(0.9), r.percentile(0.99));
   fmt::print("pictures/s  {:.2f}\n", r.images_per_s());
   fmt::print("operations  {:.1f} GFLOP, {:.0f} GFLOP/s\n", r.gflop, r.achieved_gflops());
   if (r.floor_ms > 0.0) {
-    fmt::print("peak        {:.0f} GFLOP/s, floor {:.1f} ms, {:.2f} times the floor\n", r.peak_gflops, r.floor_ms,
-               r.ratio_to_floor());
+    fmt::print("peak        {:.0f} GFLOP/s, floor {:.1f} ms, {:.2f} times the floor\n", r.peak_gflops,
+               r.floor_ms, r.ratio_to_floor());
   }
   fmt::print("memory      {:.0f} MB at most\n", r.peak_rss_mb);
   for (const BenchStage& s : r.stages) {
     std::string kinds;
-    for (const auto& k : s.kinds) kinds += fmt::format("{}{} {:.2f}", kinds.empty() ? "" : ", ", k.kind, k.ms);
+    for (const auto& k : s.kinds)
+      kinds += fmt::format("{}{} {:.2f}", kinds.empty() ? "" : ", ", k.kind, k.ms);
     fmt::print("  {:<9} {:8.2f} ms  {}\n", s.name, s.ms, kinds);
   }
 }
@@ -88,7 +89,8 @@ void print(const BenchResult& r) {
 void run(Arguments& a) {
   a.options.weights = a.weights;
   if (a.options.variant.empty() && a.weights.empty()) a.options.variant = "t";
-  if (!a.options.variant.empty() && !a.weights.empty()) throw UsageError("--variant and --weights exclude each other");
+  if (!a.options.variant.empty() && !a.weights.empty())
+    throw UsageError("--variant and --weights exclude each other");
   a.options.size = parse_size(a.size);
   check_result_files({a.json, a.profile});
   const BenchResult r = bench(a.options);
@@ -103,7 +105,8 @@ void run(Arguments& a) {
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  auto* c = app.add_subcommand("bench", "Time the network on this machine against what the machine can do at all");
+  auto* c =
+      app.add_subcommand("bench", "Time the network on this machine against what the machine can do at all");
   auto a = std::make_shared<Arguments>();
   c->add_option("--variant", a->options.variant, "random weights of this variant (t without --weights)")
       ->check(CLI::IsMember({"t", "s", "b+", "l"}));
@@ -120,8 +123,10 @@ void add_bench(CLI::App& app) {
   c->add_option("-j,--threads", a->options.run.threads, "threads (0: all cores, or OMP_NUM_THREADS)")
       ->check(CLI::Range(0, 1024));
   add_device_options(*c, a->options.run.device, a->options.run.precision);
-  c->add_option("--json", a->json, "write everything to FILE (- for standard output, alone)")->type_name("FILE");
-  c->add_option("--profile", a->profile, "write the operations of the fastest round to FILE, for chrome://tracing")
+  c->add_option("--json", a->json, "write everything to FILE (- for standard output, alone)")
+      ->type_name("FILE");
+  c->add_option("--profile", a->profile,
+                "write the operations of the fastest round to FILE, for chrome://tracing")
       ->type_name("FILE");
   c->footer(
       "The floor is the network's own operations, without padding, at the peak that the precision's fastest "

@@ -29,8 +29,8 @@ class Bench : public testing::Test {
 
 TEST_F(Bench, TellsEverythingAsJsonInEachPrecision) {
   for (const std::string precision : {"fp32", "bf16", "int8"}) {
-    const auto done = sam2unet({"bench", "--weights", "tiny.safetensors", "--size", "64x96", "--batch", "2", "-n",
-                                "3", "-j", "2", "--precision", precision, "--json", "-"});
+    const auto done = sam2unet({"bench", "--weights", "tiny.safetensors", "--size", "64x96", "--batch", "2",
+                                "-n", "3", "-j", "2", "--precision", precision, "--json", "-"});
     ASSERT_EQ(done.exit_code, 0) << done.err;
     const auto j = nlohmann::json::parse(done.out);
     EXPECT_EQ(j.at("precision"), precision == "fp32" ? "f32" : precision);
@@ -41,7 +41,8 @@ TEST_F(Bench, TellsEverythingAsJsonInEachPrecision) {
     EXPECT_LE(latency.at("min"), latency.at("median"));
     EXPECT_LE(latency.at("median"), latency.at("p90"));
     EXPECT_LE(latency.at("p90"), latency.at("p99"));
-    for (const char* key : {"images_per_s", "gflop", "peak_gflops", "floor_ms", "ratio_to_floor", "peak_rss_mb"})
+    for (const char* key :
+         {"images_per_s", "gflop", "peak_gflops", "floor_ms", "ratio_to_floor", "peak_rss_mb"})
       EXPECT_GT(j.at(key).get<double>(), 0.0) << key;
     EXPECT_NEAR(j.at("ratio_to_floor").get<double>(),
                 latency.at("min").get<double>() / j.at("floor_ms").get<double>(), 1e-9);
@@ -61,8 +62,8 @@ TEST_F(Bench, TellsEverythingAsJsonInEachPrecision) {
 }
 
 TEST_F(Bench, WritesAChromeTrace) {
-  const auto done = sam2unet({"bench", "--weights", "tiny.safetensors", "--size", "64", "-n", "1", "--profile",
-                              "trace.json"});
+  const auto done = sam2unet(
+      {"bench", "--weights", "tiny.safetensors", "--size", "64", "-n", "1", "--profile", "trace.json"});
   ASSERT_EQ(done.exit_code, 0) << done.err;
   EXPECT_THAT(done.out, HasSubstr("times the floor"));
   const auto read = run("/bin/cat", {(dir_ / "trace.json").string()}, {});
@@ -97,8 +98,8 @@ TEST_F(Bench, PredictTakesThePrecisionAndSaysWhatComputes) {
   for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i * 7);
   write_png(dir_ / "a.png", image);
   for (const std::string precision : {"f32", "fp32", "bf16", "int8", "auto"}) {
-    const auto done = sam2unet({"predict", "a.png", "-o", "out", "--weights", "tiny.safetensors", "--size", "64", "-v",
-                                "--precision", precision});
+    const auto done = sam2unet({"predict", "a.png", "-o", "out", "--weights", "tiny.safetensors", "--size",
+                                "64", "-v", "--precision", precision});
     EXPECT_EQ(done.exit_code, 0) << done.err;
     const std::string said = precision == "bf16" || precision == "int8" ? precision : "f32";
     EXPECT_THAT(done.err, HasSubstr("computes " + said));

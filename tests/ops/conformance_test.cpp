@@ -81,10 +81,6 @@ class Conformance : public ::testing::TestWithParam<Setting> {
 
   /// What float32 keeps; of the others what they do. Without folded weights, bfloat16 holds all weights of
   /// these tests, and only GELU's short formula and rounded activations differ.
-  /// Attention in bytes rounds scores, weights and values.
-  double attention_tolerance() const {
-    return GetParam().tested == Tested::int8_native ? 7e-2 : tolerance(2e-6);
-  }
   double tolerance(double f32, bool is_folded = false) const {
     switch (GetParam().tested) {
       case Tested::f32:
@@ -223,7 +219,7 @@ TEST_P(Conformance, WindowAttention) {
       const int n = static_cast<int>(c.e.c);
       EXPECT_LT(relative_error(o, o.window_attention(to(o, x), weights.linear("a", 8, n), c.g),
                                plain.window_attention(x, plain_weights.linear("a", 8, n), c.g)),
-                attention_tolerance())
+                tolerance(2e-6))
           << "window " << c.g.window << " of " << c.e.h << "x" << c.e.w;
     }
     (void)weights;

@@ -151,20 +151,9 @@ void transpose_units(const std::byte* const* rows, int count, int units, int wid
 /// The channels begin at `first` of each row.
 void pack_values(const std::byte* const* rows, int count, int keys_padded, int first, int channels,
                  Element type, Way way, int width, std::byte* out);
-/// Rows as signed bytes, the largest value of each 127: `scale` of each, and the sum of its bytes, scaled.
-void quantise_keys(const std::byte* const* rows, int count, std::int64_t c, std::int64_t padded, Element type,
-                   std::byte* out, float* scale, float* sum);
-/// The largest magnitude of each of `channels`, over all rows, as the scale that makes it 127.
-void value_scales(const std::byte* const* rows, int count, int channels, Element type, float* scale);
-/// Values as the right side of an int8 product: [keys/4][width][4] bytes, by `scale` of each channel, which
-/// begins at `first` as the rows do.
-void pack_value_bytes(const std::byte* const* rows, int count, int first, int channels, Element type,
-                      int width, const float* scale, std::byte* out);
 /// exp(scale (score - max)) over `keys` float32 scores as the left side of a product, zeros up to `padded`;
 /// `pad_score` is added to the last score first. Returns 1 / sum. In place for float32.
 float softmax_row(const float* scores, int keys, int padded, float scale, float pad_score, Element type,
                   std::byte* out);
-/// The same as unsigned bytes, the largest 255. Returns 1 / the sum of the bytes.
-float softmax_bytes(float* scores, int keys, int padded, float scale, float pad_score, std::byte* out);
 
 }  // namespace sam2unet::ops::lowp

@@ -126,93 +126,6 @@ float SoftmaxRow(const float* scores, int keys, int padded, float scale, float p
   return 1.0F / hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
-// The first vector's place in a row, and how many of its lanes there are.
-HWY_INLINE V LoadLanes(const std::byte* row, Element type, int at, int end) {
-  const D d;
-  const auto n = static_cast<int>(hn::Lanes(d));
-  return at + n <= end ? LoadElements(d, row, type, at)
-                       : LoadSome(d, row, type, at, static_cast<std::size_t>(end - at));
-}
-
-void QuantiseKeys(const std::byte* const* rows, int count, std::int64_t c, std::int64_t padded, Element type,
-                  std::byte* out, float* scale, float* sum) {
-  const D d;
-  const hn::Rebind<std::int8_t, D> di8;
-  const auto n = static_cast<int>(hn::Lanes(d));
-  const int channels = static_cast<int>(c);
-  for (int k = 0; k < count; ++k, out += padded) {
-    V most = hn::Zero(d);
-    for (int i = 0; i < channels; i += n)
-      most = hn::Max(most, hn::Abs(LoadLanes(rows[k], type, i, channels)));
-    scale[k] = hn::GetLane(hn::MaxOfLanes(d, most)) / 127.0F;
-    const V inverse = hn::Set(d, scale[k] > 0.0F ? 1.0F / scale[k] : 0.0F);
-    V total = hn::Zero(d);
-    std::memset(out, 0, static_cast<std::size_t>(padded));
-    for (int i = 0; i < channels; i += n) {
-      const auto q = hn::NearestInt(hn::Mul(LoadLanes(rows[k], type, i, channels), inverse));
-      total = hn::Add(total, hn::ConvertTo(d, q));
-      HWY_ALIGN std::int8_t lanes[hn::MaxLanes(D())];
-      const bool is_whole = i + n <= padded;
-      hn::StoreU(hn::DemoteTo(di8, q), di8, is_whole ? reinterpret_cast<std::int8_t*>(out) + i : lanes);
-      if (!is_whole) std::memcpy(out + i, lanes, static_cast<std::size_t>(padded - i));
-    }
-    sum[k] = scale[k] * hn::GetLane(hn::SumOfLanes(d, total));
-  }
-}
-
-void ValueScales(const std::byte* const* rows, int count, int channels, Element type, float* scale) {
-  const D d;
-  const auto n = static_cast<int>(hn::Lanes(d));
-  for (int c = 0; c < channels; c += n) {
-    V most = hn::Zero(d);
-    for (int k = 0; k < count; ++k) most = hn::Max(most, hn::Abs(LoadLanes(rows[k], type, c, channels)));
-    hn::StoreU(hn::Mul(most, hn::Set(d, 1.0F / 127.0F)), d, scale + c);  // with slack behind
-  }
-}
-
-void PackValueBytes(const std::byte* const* rows, int count, int first, int channels, Element type, int width,
-                    const float* scale, std::byte* out) {
-  const D d;
-  const hn::Rebind<std::int32_t, D> di;
-  const auto n = static_cast<int>(hn::Lanes(d));
-  auto* to = reinterpret_cast<std::int32_t*>(out);
-  const auto byte_mask = hn::Set(di, 0xFF);
-  for (int c = 0; c < width; c += n) {
-    const V s = hn::LoadU(d, scale + first + c);
-    const V inverse = hn::IfThenElseZero(hn::Gt(s, hn::Zero(d)), hn::Div(hn::Set(d, 1.0F), s));
-    const auto bytes = [&](int key) {
-      if (key >= count || c >= channels) return hn::Zero(di);
-      const V v = LoadLanes(rows[key], type, first + c, first + channels);
-      return hn::And(hn::NearestInt(hn::Mul(v, inverse)), byte_mask);
-    };
-    for (int key = 0; key < count; key += 4) {
-      const auto low = hn::Or(bytes(key), hn::ShiftLeft<8>(bytes(key + 1)));
-      const auto high = hn::Or(bytes(key + 2), hn::ShiftLeft<8>(bytes(key + 3)));
-      hn::Store(hn::Or(low, hn::ShiftLeft<16>(high)), di,
-                to + static_cast<std::ptrdiff_t>(key / 4) * width + c);
-    }
-  }
-}
-
-float SoftmaxBytes(float* scores, int keys, int padded, float scale, float pad_score, std::byte* out) {
-  const D d;
-  const hn::Rebind<std::uint8_t, D> du8;
-  const auto n = static_cast<int>(hn::Lanes(d));
-  // In place, powers of two below the largest, then what counts for nothing up to a whole vector.
-  (void)SoftmaxRow(scores, keys, (keys + n - 1) / n * n, scale, pad_score, Element::f32,
-                   reinterpret_cast<std::byte*>(scores));
-  V total = hn::Zero(d);
-  for (int k = 0; k < padded; k += n) {
-    const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, scores + k), hn::Set(d, 255.0F)));
-    total = hn::Add(total, hn::ConvertTo(d, q));
-    HWY_ALIGN std::uint8_t lanes[hn::MaxLanes(D())];
-    const bool is_whole = k + n <= padded;
-    hn::StoreU(hn::DemoteTo(du8, q), du8, is_whole ? reinterpret_cast<std::uint8_t*>(out) + k : lanes);
-    if (!is_whole) std::memcpy(out + k, lanes, static_cast<std::size_t>(padded - k));
-  }
-  return 1.0F / hn::GetLane(hn::SumOfLanes(d, total));
-}
-
 }  // namespace sam2unet::ops::lowp::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -221,25 +134,6 @@ namespace sam2unet::ops::lowp {
 HWY_EXPORT(TransposeUnits);
 HWY_EXPORT(PackValues);
 HWY_EXPORT(SoftmaxRow);
-HWY_EXPORT(QuantiseKeys);
-HWY_EXPORT(ValueScales);
-HWY_EXPORT(PackValueBytes);
-HWY_EXPORT(SoftmaxBytes);
-
-void quantise_keys(const std::byte* const* rows, int count, std::int64_t c, std::int64_t padded, Element type,
-                   std::byte* out, float* scale, float* sum) {
-  HWY_DYNAMIC_DISPATCH(QuantiseKeys)(rows, count, c, padded, type, out, scale, sum);
-}
-void value_scales(const std::byte* const* rows, int count, int channels, Element type, float* scale) {
-  HWY_DYNAMIC_DISPATCH(ValueScales)(rows, count, channels, type, scale);
-}
-void pack_value_bytes(const std::byte* const* rows, int count, int first, int channels, Element type,
-                      int width, const float* scale, std::byte* out) {
-  HWY_DYNAMIC_DISPATCH(PackValueBytes)(rows, count, first, channels, type, width, scale, out);
-}
-float softmax_bytes(float* scores, int keys, int padded, float scale, float pad_score, std::byte* out) {
-  return HWY_DYNAMIC_DISPATCH(SoftmaxBytes)(scores, keys, padded, scale, pad_score, out);
-}
 
 void transpose_units(const std::byte* const* rows, int count, int units, int width, std::byte* out) {
   HWY_DYNAMIC_DISPATCH(TransposeUnits)(rows, count, units, width, out);

@@ -22,24 +22,19 @@ Index up_to(Index n, Index unit) {
 constexpr Index kMostQueries = 20 * kRows;
 
 struct Sizes {
-  Way way = Way::widened;       // of both products
-  Element type = Element::f32;  // of activations
-  Index keys = 0;               // the padded ones' among them
-  Index keys_wide = 0;          // whole vectors
-  Index key_units = 0;          // of the weights as a left side
-  Index channels = 0;           // of a head
-  Index units = 0;              // of a head as a left side
-  Index value_wide = 0;         // whole vectors
+  Index keys = 0;        // the padded ones' among them
+  Index keys_wide = 0;   // whole vectors
+  Index key_units = 0;   // of the weights as a left side
+  Index channels = 0;    // of a head
+  Index units = 0;       // of a head as a left side
+  Index value_wide = 0;  // whole vectors
   Index queries = 0;
-  float root = 1.0F;  // of the scores
-  int unit() const { return unit_of(way); }
+  Index element = 0;
 };
 
 struct Scratch {
-  std::byte *keys, *values, *scores, *weights, *pooled, *key_bytes, *sums;
-  float* zeros;                                   // a bias, and the lows of the softmax's bytes
-  float *query_scale, *query_low, *weight_scale;  // of rows
-  float *key_scale, *key_sum, *value_scale;       // of columns
+  std::byte *keys, *values, *scores, *weights, *pooled, *sums, *bias;
+  float* scale;
   const std::byte **key_rows, **value_rows, **query_rows, **weight_rows;
   std::byte **score_rows, **out_rows;
 };
@@ -50,19 +45,12 @@ Index carve(std::byte* base, const Sizes& z, Scratch& s) {
   const auto next = [&](Index bytes) { return base + std::exchange(at, at + up_to(bytes, 64)); };
   s.keys = next(z.units * z.keys_wide * 4);
   s.values = next(z.key_units * z.value_wide * 4);
-  s.scores = next(std::max(z.queries * z.keys_wide, z.channels) * 4 + 64);
+  s.scores = next(z.queries * z.keys_wide * 4 + 64);
   s.weights = next(z.queries * z.key_units * 4 + 64);
   s.pooled = next(z.queries * z.units * 4);
   s.sums = next(sums_bytes(static_cast<int>(z.queries)));
-  s.key_bytes = next(z.keys_wide * z.units * 4);
-  const auto numbers = [&](Index n) { return reinterpret_cast<float*>(next((n + 4 * kLanes) * 4)); };
-  s.zeros = numbers(std::max({z.keys_wide, z.value_wide, z.queries}));
-  s.query_scale = numbers(z.queries);
-  s.query_low = numbers(z.queries);
-  s.weight_scale = numbers(z.queries);
-  s.key_scale = numbers(z.keys_wide);
-  s.key_sum = numbers(z.keys_wide);
-  s.value_scale = numbers(z.value_wide);
+  s.bias = next((std::max(z.keys_wide, z.value_wide) + kLanes) * 4);
+  s.scale = reinterpret_cast<float*>(next(z.queries * 4));
   const Index pointer = sizeof(void*);
   s.key_rows = reinterpret_cast<const std::byte**>(next(z.keys * pointer));
   s.value_rows = reinterpret_cast<const std::byte**>(next(z.keys * pointer));
@@ -74,8 +62,7 @@ Index carve(std::byte* base, const Sizes& z, Scratch& s) {
 }
 
 // Queries against the packed keys, the softmax, and its weights against the packed values.
-void attend(const Scratch& s, const Sizes& z, Index n, Index count, float pad_score) {
-  const bool is_int8 = z.way == Way::dot_int8;
+void attend(const Scratch& s, const Sizes& z, Index n, Index count, float pad_score, Way way, Element type) {
   for (Index i = 0; i < up_to(count, kRows); ++i) {
     const Index row = std::min(i, count - 1);
     s.query_rows[i] = s.query_rows[row];
@@ -83,58 +70,39 @@ void attend(const Scratch& s, const Sizes& z, Index n, Index count, float pad_sc
     if (i < count) s.score_rows[i] = s.scores + i * z.keys_wide * 4;
   }
   BlockJob j;
-  j.way = z.way;
+  j.way = way;
   j.rows = s.query_rows;
   j.count = static_cast<int>(count);
   j.units = static_cast<int>(z.units);
   j.panels = s.keys;
   j.columns = static_cast<int>(up_to(n, kLanes));
   j.last_panel = (j.columns + kColumns - 1) / kColumns;
-  j.bias = s.zeros;
-  if (is_int8) {
-    j.column_scale = s.key_scale;
-    j.column_sum = s.key_sum;
-    j.row_scale = s.query_scale;
-    j.row_low = s.query_low;
-  }
+  j.bias = reinterpret_cast<const float*>(s.bias);
   j.out = s.score_rows;
   j.sums = s.sums;
-  j.tiles = native_tiles(z.way);
+  j.tiles = native_tiles(way);
   product_block(j);
 
-  const Index units = (n + z.unit() - 1) / z.unit();
-  const auto keys = static_cast<int>(n), padded = static_cast<int>(units * z.unit());
+  const Index units = (n + unit_of(way) - 1) / unit_of(way);
+  const float root = 1.0F / std::sqrt(static_cast<float>(z.channels));
   for (Index i = 0; i < count; ++i) {
-    auto* scores = reinterpret_cast<float*>(s.score_rows[i]);
-    std::byte* weights = s.weights + i * z.key_units * 4;
-    s.weight_scale[i] = is_int8 ? softmax_bytes(scores, keys, padded, z.root, pad_score, weights)
-                                : softmax_row(scores, keys, padded, z.root, pad_score, z.type, weights);
+    s.scale[i] = softmax_row(reinterpret_cast<const float*>(s.score_rows[i]), static_cast<int>(n),
+                             static_cast<int>(units * unit_of(way)), root, pad_score, type,
+                             s.weights + i * z.key_units * 4);
   }
   j.rows = s.weight_rows;
   j.units = static_cast<int>(units);
   j.panels = s.values;
   j.columns = static_cast<int>(z.channels);
   j.last_panel = (j.columns + kColumns - 1) / kColumns;
-  if (is_int8) {
-    j.column_scale = s.value_scale;
-    j.column_sum = s.zeros;
-    j.row_low = s.zeros;
-  }
-  j.row_scale = s.weight_scale;
+  j.row_scale = s.scale;
   j.out = s.out_rows;
-  j.out_type = z.type;
+  j.out_type = type;
   product_block(j);
 }
 
 // Keys [units][width] panel by panel, and values, of the `n` rows that the scratch points to.
-void pack(const Scratch& s, const Sizes& z, Index n) {
-  const bool is_int8 = z.way == Way::dot_int8;
-  const auto count = static_cast<int>(n), channels = static_cast<int>(z.channels);
-  if (is_int8) {
-    quantise_keys(s.key_rows, count, z.channels, z.units * 4, z.type, s.key_bytes, s.key_scale, s.key_sum);
-    for (Index k = 0; k < n; ++k) s.key_rows[k] = s.key_bytes + k * z.units * 4;
-    value_scales(s.value_rows, count, channels, z.type, s.value_scale);
-  }
+void pack(const Scratch& s, const Sizes& z, Index n, Way way, Element type) {
   std::byte* to = s.keys;
   for (Index first = 0; first < n; first += kColumns) {
     const Index width = std::min<Index>(kColumns, up_to(n - first, kLanes));
@@ -142,18 +110,14 @@ void pack(const Scratch& s, const Sizes& z, Index n) {
                     static_cast<int>(z.units), static_cast<int>(width), to);
     to += z.units * width * 4;
   }
-  const Index units = (n + z.unit() - 1) / z.unit();
+  const Index units = (n + unit_of(way) - 1) / unit_of(way);
   to = s.values;
+  // Pointers to the channels of each panel are those of the head, moved on.
   for (Index c = 0; c < z.channels; c += kColumns) {
     const Index width = std::min<Index>(kColumns, up_to(z.channels - c, kLanes));
-    const auto first = static_cast<int>(c),
-               some = static_cast<int>(std::min<Index>(z.channels - c, kColumns));
-    if (is_int8) {
-      pack_value_bytes(s.value_rows, count, first, some, z.type, static_cast<int>(width), s.value_scale, to);
-    } else {
-      pack_values(s.value_rows, count, static_cast<int>(units * z.unit()), first, some, z.type, z.way,
-                  static_cast<int>(width), to);
-    }
+    pack_values(s.value_rows, static_cast<int>(n), static_cast<int>(units * unit_of(way)),
+                static_cast<int>(c), static_cast<int>(std::min<Index>(z.channels - c, kColumns)), type, way,
+                static_cast<int>(width), to);
     to += units * width * 4;
   }
 }
@@ -161,8 +125,7 @@ void pack(const Scratch& s, const Sizes& z, Index n) {
 }  // namespace
 
 LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, const AttentionGeometry& g) {
-  const bool is_int8 = numerics_.is_int8 && numerics_.int8 == Way::dot_int8;
-  const Way way = is_int8 ? Way::dot_int8 : numerics_.bf16;
+  const Way way = numerics_.bf16;
   const Element type = numerics_.activations();
   const Index size = size_of(type), unit = unit_of(way);
   const Extent e = qkv.extent();
@@ -172,9 +135,6 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
   const Index rows = (e.h + win_h - 1) / win_h, columns = (e.w + win_w - 1) / win_w;
   const Index high = std::min(win_h, e.h), wide = std::min(win_w, e.w), queries = (high / p) * (wide / p);
   Sizes z;
-  z.way = way;
-  z.type = type;
-  z.root = 1.0F / std::sqrt(static_cast<float>(d));
   z.keys = high * wide + 1;
   z.keys_wide = up_to(z.keys, kLanes);
   z.key_units = (z.keys + unit - 1) / unit;
@@ -183,6 +143,7 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
   z.value_wide = up_to(d, kLanes);
   const Index blocks = (queries + kMostQueries - 1) / kMostQueries;
   z.queries = up_to((queries + blocks - 1) / blocks, kRows);
+  z.element = size;
   Tensor out = make({e.b, e.h / p, e.w / p, dim}, type);
   Scratch measure{};
   const Index each = carve(nullptr, z, measure);
@@ -192,7 +153,7 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
   convert_rows({reinterpret_cast<const std::byte*>(w.bias.data()), 0, Element::f32}, 1, 3 * dim, 3 * dim,
                {pad.data(), 0, type});
   // A head of an odd number of channels has no whole units: its rows are copied.
-  const bool is_copied = !is_int8 && (d % unit != 0 || (way == Way::dot_bf16 && qkv.part(0).stride % 4 != 0));
+  const bool is_copied = d % unit != 0 || (way == Way::dot_bf16 && qkv.part(0).stride % 4 != 0);
   const Index copy_bytes = is_copied ? up_to(z.keys * z.units * 4, 64) : 0;
   const SharedBlock copies = shares(copy_bytes + 64);
 
@@ -206,7 +167,7 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
     if (count <= 0) return;  // a window cut by the edge has fewer queries
     Scratch s{};
     carve(scratch.data() + thread * up_to(each, 64), z, s);
-    std::fill_n(s.zeros, std::max({z.keys_wide, z.value_wide, z.queries}) + kLanes, 0.0F);
+    std::memset(s.bias, 0, static_cast<std::size_t>((std::max(z.keys_wide, z.value_wide) + kLanes) * 4));
     const auto token = [&](Index y, Index x) -> const std::byte* {
       return qkv.pixel(0, (b * e.h + y) * e.w + x) + head * d * size;
     };
@@ -228,32 +189,26 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
         s.key_rows[k] = copy + k * z.units * 4;
       }
     }
-    pack(s, z, n);
+    pack(s, z, n, way, type);
     for (Index i = 0; i < count; ++i) {
       const Index oy = (first + i) / query_w, ox = (first + i) % query_w;
       s.query_rows[i] = token(y0 + oy * p, x0 + ox * p);
-      std::byte* row = s.pooled + i * z.units * 4;
-      // Four queries' maximum takes the place of the scores that are yet to come.
-      std::byte* values = is_int8 ? s.scores : row;
-      if (!is_int8 && z.units * unit > d) std::memset(row, 0, static_cast<std::size_t>(z.units * 4));
-      if (p > 1) {
-        const std::byte* four[] = {s.query_rows[i], token(y0 + oy * p, x0 + ox * p + 1),
-                                   token(y0 + oy * p + 1, x0 + ox * p),
-                                   token(y0 + oy * p + 1, x0 + ox * p + 1)};
-        max_of_four(four, d, type, values);
-        s.query_rows[i] = values;
-      } else if (is_copied) {
-        std::memcpy(row, s.query_rows[i], static_cast<std::size_t>(d * size));
-        s.query_rows[i] = row;
-      }
-      if (is_int8) {
-        quantise_rows({s.query_rows[i], 0, type}, 1, d, z.units * 4, {row, 0, Element::f32}, true,
-                      s.query_scale + i, s.query_low + i);
+      if (p > 1 || is_copied) {
+        std::byte* row = s.pooled + i * z.units * 4;
+        if (z.units * unit > d) std::memset(row, 0, static_cast<std::size_t>(z.units * 4));
+        if (p > 1) {
+          const std::byte* four[] = {s.query_rows[i], token(y0 + oy * p, x0 + ox * p + 1),
+                                     token(y0 + oy * p + 1, x0 + ox * p),
+                                     token(y0 + oy * p + 1, x0 + ox * p + 1)};
+          max_of_four(four, d, type, row);
+        } else {
+          std::memcpy(row, s.query_rows[i], static_cast<std::size_t>(d * size));
+        }
         s.query_rows[i] = row;
       }
       s.out_rows[i] = out.pixel(0, (b * (e.h / p) + y0 / p + oy) * (e.w / p) + x0 / p + ox) + head * d * size;
     }
-    attend(s, z, n, count, pads > 0 ? std::log(static_cast<float>(pads)) : 0.0F);
+    attend(s, z, n, count, pads > 0 ? std::log(static_cast<float>(pads)) : 0.0F, way, type);
   });
   return out;
 }

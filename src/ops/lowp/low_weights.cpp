@@ -41,7 +41,7 @@ void pack_column(Matrix& m, const Weights& w, int n) {
   const int unit = unit_of(m.way), units = m.units(), each = m.tap_channels(), spatial = w.taps;
   const int panel = n / kColumns, column = n % kColumns;
   const int width = std::min(kColumns, (m.out - panel * kColumns + kLanes - 1) / kLanes * kLanes);
-  const int size = m.storage == Storage::bf16 ? 2 : 1;
+  const int size = m.storage == Storage::f32 ? 4 : m.storage == Storage::bf16 ? 2 : 1;
   std::byte* base = m.panels.data() + std::int64_t{panel} * kColumns * m.taps() * units * unit * size;
   const std::size_t row = static_cast<std::size_t>(m.in) * static_cast<std::size_t>(spatial);
   const float scale =
@@ -52,7 +52,9 @@ void pack_column(Matrix& m, const Weights& w, int n) {
       const int place = tap * m.sources + k / each, u = k % each / unit, within = k % each % unit;
       std::byte* to = base + (((std::int64_t{place} * units + u) * width + column) * unit + within) * size;
       const float v = w.at(n, tap, k);
-      if (m.storage == Storage::bf16) {
+      if (m.storage == Storage::f32) {
+        std::memcpy(to, &v, 4);
+      } else if (m.storage == Storage::bf16) {
         const std::uint16_t bits = to_bf16(v);
         std::memcpy(to, &bits, 2);
       } else {
@@ -81,7 +83,7 @@ Matrix pack(const Shape4& s, Storage storage, const Numerics& numerics, std::spa
   m.kernel = s.kernel;
   m.sources = s.sources;
   m.storage = storage;
-  m.way = storage == Storage::int8 ? numerics.int8 : numerics.bf16;
+  m.way = storage == Storage::int8 ? numerics.int8 : storage == Storage::bf16 ? numerics.bf16 : Way::widened;
   bias.resize(static_cast<std::size_t>(s.out) + kSlack);
   m.bias = std::move(bias);
   m.panels = Buffer(panel_bytes(m.way, storage, std::int64_t{m.taps()} * m.units(), m.out));
@@ -113,7 +115,7 @@ std::vector<float> LowWeights::read_with_slack(const std::string& name, int n) {
   return values;
 }
 
-Storage LowWeights::storage_of(const std::string&) const {
+Storage LowWeights::storage() const {
   return numerics_.is_int8 ? Storage::int8 : Storage::bf16;
 }
 
@@ -143,8 +145,8 @@ LowWeights::Norm LowWeights::norm(const std::string& name, int dim) {
 
 LowWeights::Linear LowWeights::linear(const std::string& name, int in, int out) {
   auto bias = read(name + ".bias", {out});
-  auto m = pack({in, out, {}, 1}, storage_of(name), numerics_, source_.get(name + ".weight", {out, in}),
-                std::move(bias));
+  auto m =
+      pack({in, out, {}, 1}, storage(), numerics_, source_.get(name + ".weight", {out, in}), std::move(bias));
   // Attention takes its activations rounded; all else goes on to the residual stream.
   if (name.ends_with(".qkv")) m.result = numerics_.activations();
   return m;
@@ -162,7 +164,7 @@ LowWeights::ConvBn LowWeights::conv_bn(const std::string& conv, const std::strin
   auto bias = model::fold_batch_norm(source_, bn, out, weight);
   // What is concatenated before a convolution has as many channels each as the result (Rfb, Up).
   const int sources = in > out && in % out == 0 && in / out <= static_cast<int>(kFan - 1) ? in / out : 1;
-  auto m = pack({in, out, kernel, sources}, storage_of(conv), numerics_, weight, std::move(bias));
+  auto m = pack({in, out, kernel, sources}, storage(), numerics_, weight, std::move(bias));
   m.result = numerics_.activations();
   return {std::move(m)};
 }
@@ -175,7 +177,10 @@ LowWeights::ConvBnFan LowWeights::conv_bn_fan(const std::array<std::string, kFan
     rows.insert(rows.end(), weight.begin(), weight.end());
     bias.insert(bias.end(), b.begin(), b.end());
   }
-  auto m = pack({in, kFan * out, {}, 1}, storage_of(names[0]), numerics_, rows, std::move(bias));
+  // It reads the residual stream as it is, in which a few channels are far larger than the others: their
+  // weights rounded move every map (on 40 Kvasir pictures the MAE by 0.0013 in bf16, by 0.0054 in int8). It
+  // is 2 % of the operations.
+  auto m = pack({in, kFan * out, {}, 1}, Storage::f32, numerics_, rows, std::move(bias));
   m.result = numerics_.activations();
   return {std::move(m)};
 }

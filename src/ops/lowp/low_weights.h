@@ -73,7 +73,8 @@ class LowWeights {
  private:
   std::vector<float> read(const std::string& name, const Shape& shape);
   std::vector<float> read_with_slack(const std::string& name, int n);
-  Storage storage_of(const std::string& name) const;
+  /// Of a layer that bears it.
+  Storage storage() const;
   model::WeightSource& source_;
   Numerics numerics_;
 };

@@ -6,8 +6,8 @@
 
 namespace sam2unet::ops::lowp {
 
-/// Operations (a multiply-add is two) of `threads` cores at once, in 1e9 per second; 0 where the processor has no
-/// such instruction. Some milliseconds: the largest of several calls is the peak.
+/// Operations (a multiply-add is two) of `threads` cores at once, in 1e9 per second; 0 where the processor
+/// has no such instruction. Some milliseconds: the largest of several calls is the peak.
 double peak_gops(Way way, int threads);
 
 /// The largest of what a precision may use.
