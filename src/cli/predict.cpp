@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -266,6 +269,9 @@ class Prediction {
     const bool is_shown = std::any_of(saves.begin(), saves.end(),
                                       [](Save s) { return s == Save::overlay || s == Save::cutout; });
     if (!is_shown) picture.pixels = {};
+#ifdef __GLIBC__
+    ::malloc_trim(0);  // what the bands and tiles took goes back before results are encoded
+#endif
   }
 
   Outcome encode(const Picture& p) const {

@@ -258,6 +258,8 @@ struct Writer {
   png_infop info = nullptr;
   std::jmp_buf on_error = {};
   std::vector<std::byte> out;
+  std::size_t row = 0;  // that is being written, of so many
+  int height = 0;
 
   Writer() {
     png = png_create_write_struct(PNG_LIBPNG_VER_STRING, this, on_error_message,
@@ -273,12 +275,18 @@ struct Writer {
     std::longjmp(static_cast<Writer*>(png_get_error_ptr(png))->on_error, 1);  // NOLINT(cert-err52-cpp)
   }
   static void write(png_structp png, png_bytep bytes, std::size_t count) {
-    auto& out = static_cast<Writer*>(png_get_io_ptr(png))->out;
+    auto& w = *static_cast<Writer*>(png_get_io_ptr(png));
+    auto& out = w.out;
     try {
       const auto* from = reinterpret_cast<const std::byte*>(bytes);
-      // Not doubled: of a picture of 100 megapixels that alone would be memory for another.
-      if (out.capacity() - out.size() < count)
-        out.reserve(out.size() + std::max({count, out.size() / 8, std::size_t{1} << 16}));
+      // Not doubled, which of a picture of 100 megapixels would be memory for more than is written: as much
+      // as the rows so far need for all.
+      if (out.capacity() - out.size() < count) {
+        const std::size_t all =
+            out.size() * static_cast<std::size_t>(w.height) / std::max<std::size_t>(1, w.row);
+        out.reserve(out.size() +
+                    std::max({count, std::size_t{1} << 16, all - std::min(all, out.size()) + all / 16}));
+      }
       out.insert(out.end(), from, from + count);
     } catch (const std::bad_alloc&) {
       png_error(png, "no memory");
@@ -302,6 +310,7 @@ std::vector<std::byte> encode(const Rows& image, int color, std::span<const png_
   const image::Bytes profile =
       image::rgb_profile({reinterpret_cast<const std::uint8_t*>(color_profile.data()), color_profile.size()});
   image::Writer writer;
+  writer.height = image.height;
   const bool written = image::guarded(writer.on_error, [&] {
     png_structp png = writer.png;
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
@@ -320,7 +329,10 @@ std::vector<std::byte> encode(const Rows& image, int color, std::span<const png_
                    static_cast<png_uint_32>(profile.size()));
     }
     png_write_info(png, writer.info);
-    for (int y = 0; y < image.height; ++y) png_write_row(png, image.row(y));
+    for (int y = 0; y < image.height; ++y) {
+      writer.row = static_cast<std::size_t>(y);
+      png_write_row(png, image.row(y));
+    }
     png_write_end(png, nullptr);
   });
   if (!written)
