@@ -21,6 +21,7 @@
 #include "image/png_rows.h"
 #include "sam2unet/draw.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/png_stream.h"
 
 namespace sam2unet {
 namespace image {
@@ -304,40 +305,92 @@ struct Rows {
   std::function<const std::uint8_t*(int y)> row;
 };
 
-// Bytes of a PNG of 8 bits; `palette` is empty where the rows are no indices.
-std::vector<std::byte> encode(const Rows& image, int color, std::span<const png_color> palette,
-                              std::span<const std::byte> color_profile) {
-  const image::Bytes profile =
-      image::rgb_profile({reinterpret_cast<const std::uint8_t*>(color_profile.data()), color_profile.size()});
-  image::Writer writer;
-  writer.height = image.height;
-  const bool written = image::guarded(writer.on_error, [&] {
-    png_structp png = writer.png;
+// Writes a PNG of 8 bits row by row; `palette` is empty where the rows are no indices.
+class Encoder {
+ public:
+  Encoder(int width, int height, int color, std::span<const png_color> palette,
+          std::span<const std::byte> color_profile)
+      : width_(width), height_(height) {
+    const image::Bytes profile = image::rgb_profile(
+        {reinterpret_cast<const std::uint8_t*>(color_profile.data()), color_profile.size()});
+    writer_.height = height;
+    check(image::guarded(writer_.on_error, [&] { begin(color, palette, profile); }));
+  }
+  void write(const std::uint8_t* row) {
+    check(image::guarded(writer_.on_error, [&] { png_write_row(writer_.png, row); }));
+    ++writer_.row;
+  }
+  bool is_whole() const { return writer_.row == static_cast<std::size_t>(height_); }
+  std::vector<std::byte> finish() {
+    check(image::guarded(writer_.on_error, [&] { png_write_end(writer_.png, nullptr); }));
+    return std::move(writer_.out);
+  }
+  int width() const { return width_; }
+  int rows_left() const { return height_ - static_cast<int>(writer_.row); }
+
+ private:
+  void begin(int color, std::span<const png_color> palette, const image::Bytes& profile) {
+    png_structp png = writer_.png;
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_write_fn(png, &writer, image::Writer::write, [](png_structp) {});
+    png_set_write_fn(png, &writer_, image::Writer::write, [](png_structp) {});
     // Level 1 with one fixed filter: several times faster than the default, about a tenth larger. Differences
     // of indices mean nothing.
     png_set_compression_level(png, 1);
     png_set_filter(png, PNG_FILTER_TYPE_BASE, palette.empty() ? PNG_FILTER_UP : PNG_FILTER_NONE);
-    png_set_IHDR(png, writer.info, static_cast<png_uint_32>(image.width),
-                 static_cast<png_uint_32>(image.height), 8, color, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    if (!palette.empty()) png_set_PLTE(png, writer.info, palette.data(), static_cast<int>(palette.size()));
+    png_set_IHDR(png, writer_.info, static_cast<png_uint_32>(width_), static_cast<png_uint_32>(height_), 8,
+                 color, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (!palette.empty()) png_set_PLTE(png, writer_.info, palette.data(), static_cast<int>(palette.size()));
     if (!profile.empty()) {
       png_set_benign_errors(png, 1);  // a profile that libpng finds odd is left out
-      png_set_iCCP(png, writer.info, "ICC profile", PNG_COMPRESSION_TYPE_BASE, profile.data(),
+      png_set_iCCP(png, writer_.info, "ICC profile", PNG_COMPRESSION_TYPE_BASE, profile.data(),
                    static_cast<png_uint_32>(profile.size()));
     }
-    png_write_info(png, writer.info);
-    for (int y = 0; y < image.height; ++y) {
-      writer.row = static_cast<std::size_t>(y);
-      png_write_row(png, image.row(y));
-    }
-    png_write_end(png, nullptr);
-  });
-  if (!written)
-    throw ImageError(fmt::format("cannot encode a PNG of {} x {} pixels", image.width, image.height));
-  return std::move(writer.out);
+    png_write_info(png, writer_.info);
+  }
+  void check(bool went_well) const {
+    if (!went_well) throw ImageError(fmt::format("cannot encode a PNG of {} x {} pixels", width_, height_));
+  }
+
+  int width_, height_;
+  image::Writer writer_;
+};
+
+std::vector<std::byte> encode(const Rows& image, int color, std::span<const png_color> palette,
+                              std::span<const std::byte> color_profile) {
+  Encoder encoder(image.width, image.height, color, palette, color_profile);
+  for (int y = 0; y < image.height; ++y) encoder.write(image.row(y));
+  return encoder.finish();
+}
+
+int color_type_of(int channels) {
+  switch (channels) {
+    case 1:
+      return PNG_COLOR_TYPE_GRAY;
+    case 3:
+      return PNG_COLOR_TYPE_RGB;
+    case 4:
+      return PNG_COLOR_TYPE_RGB_ALPHA;
+    default:
+      throw UsageError(fmt::format("a PNG has 1, 3 or 4 channels, not {}", channels));
+  }
+}
+
+std::vector<png_color> checked_palette(std::span<const Color> palette) {
+  if (palette.empty() || palette.size() > 256) {
+    throw UsageError(fmt::format("a palette has 1 to 256 colours, not {}", palette.size()));
+  }
+  std::vector<png_color> colors;
+  for (const Color c : palette) colors.push_back({c.red, c.green, c.blue});
+  return colors;
+}
+
+void check_indices(const ImageView& indices, std::size_t colors) {
+  for (int y = 0; y < indices.height; ++y) {
+    const std::uint8_t* row = indices.row(y);
+    const std::uint8_t most = *std::max_element(row, row + indices.width);
+    if (most >= colors)
+      throw UsageError(fmt::format("the index {} has no colour in a palette of {}", most, colors));
+  }
 }
 
 Rows rows_of(const ImageView& image) {
@@ -396,20 +449,7 @@ Image image::without_halo(Image drawn, const RowRange& rows, int count) {
 }
 
 std::vector<std::byte> encode_png(const ImageView& image, std::span<const std::byte> color_profile) {
-  int color = 0;
-  switch (image.channels) {
-    case 1:
-      color = PNG_COLOR_TYPE_GRAY;
-      break;
-    case 3:
-      color = PNG_COLOR_TYPE_RGB;
-      break;
-    case 4:
-      color = PNG_COLOR_TYPE_RGB_ALPHA;
-      break;
-    default:
-      throw UsageError(fmt::format("a PNG has 1, 3 or 4 channels, not {}", image.channels));
-  }
+  const int color = color_type_of(image.channels);
   return encode(rows_of(image), color, {},
                 image.channels == 1 ? std::span<const std::byte>() : color_profile);
 }
@@ -418,19 +458,46 @@ std::vector<std::byte> encode_indexed_png(const ImageView& indices, std::span<co
   if (indices.channels != 1) {
     throw UsageError(fmt::format("a picture of indices has 1 channel, not {}", indices.channels));
   }
-  if (palette.empty() || palette.size() > 256) {
-    throw UsageError(fmt::format("a palette has 1 to 256 colours, not {}", palette.size()));
-  }
-  for (int y = 0; y < indices.height; ++y) {
-    const std::uint8_t* row = indices.row(y);
-    const std::uint8_t most = *std::max_element(row, row + indices.width);
-    if (most >= palette.size()) {
-      throw UsageError(fmt::format("the index {} has no colour in a palette of {}", most, palette.size()));
-    }
-  }
-  std::vector<png_color> colors;
-  for (const Color c : palette) colors.push_back({c.red, c.green, c.blue});
+  const auto colors = checked_palette(palette);
+  check_indices(indices, colors.size());
   return encode(rows_of(indices), PNG_COLOR_TYPE_PALETTE, colors, {});
+}
+
+struct PngStream::Impl {
+  Encoder encoder;
+  int channels = 1;
+  std::size_t colors = 0;  // of the palette
+};
+
+PngStream::PngStream(int width, int height, int channels, std::span<const Color> palette) {
+  if (width <= 0 || height <= 0) throw UsageError("an empty picture has no PNG");
+  if (palette.empty()) {
+    impl_.reset(new Impl{Encoder(width, height, color_type_of(channels), {}, {}), channels, 0});
+    return;
+  }
+  if (channels != 1) throw UsageError(fmt::format("a picture of indices has 1 channel, not {}", channels));
+  const auto colors = checked_palette(palette);
+  impl_.reset(new Impl{Encoder(width, height, PNG_COLOR_TYPE_PALETTE, colors, {}), 1, colors.size()});
+}
+PngStream::~PngStream() = default;
+PngStream::PngStream(PngStream&&) noexcept = default;
+PngStream& PngStream::operator=(PngStream&&) noexcept = default;
+
+void PngStream::add(const ImageView& rows) {
+  if (rows.width != impl_->encoder.width() || rows.channels != impl_->channels ||
+      rows.height > impl_->encoder.rows_left()) {
+    throw UsageError(
+        fmt::format("{} rows of {} pixels and {} channels do not go on this PNG, which has {} left",
+                    rows.height, rows.width, rows.channels, impl_->encoder.rows_left()));
+  }
+  if (impl_->colors > 0) check_indices(rows, impl_->colors);
+  for (int y = 0; y < rows.height; ++y) impl_->encoder.write(rows.row(y));
+}
+
+std::vector<std::byte> PngStream::finish() {
+  if (!impl_->encoder.is_whole())
+    throw UsageError(fmt::format("{} rows are missing in this PNG", impl_->encoder.rows_left()));
+  return impl_->encoder.finish();
 }
 
 void write_png(const std::filesystem::path& path, const ImageView& image) {

@@ -121,6 +121,8 @@ DecodeOptions decode_options(std::span<const Save> saves, bool official) {
 }
 
 std::vector<std::byte> encode_result(const Subject& picture, const ResultOptions& options, Save save) {
+  if (picture.canvas && save == Save::map) return picture.canvas->map_png;
+  if (picture.canvas && save == Save::mask) return picture.canvas->mask_png;
   if (picture.result.channels > 1) return encode_class_result(picture, options, save);
   Foreground foreground(picture, options);
   switch (save) {

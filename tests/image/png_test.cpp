@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
+#include "sam2unet/png_stream.h"
 #include "support/pictures.h"
 #include "support/temp_dir.h"
 
@@ -44,6 +45,43 @@ TEST(WritePng, LeavesNothingBehindOnFailure) {
   const Image odd = test::picture(2, 2, 2);
   EXPECT_THROW(write_png(dir / "a.png", odd), UsageError);
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
+TEST(PngStream, IsTheWholePicturesPng) {
+  for (const int channels : {1, 3, 4}) {
+    const Image picture = test::picture(37, 50, channels);
+    for (const int rows : {1, 7, 50}) {
+      PngStream stream(37, 50, channels);
+      for (int y = 0; y < 50; y += rows)
+        stream.add(ImageView(picture.row(y), 37, std::min(rows, 50 - y), channels));
+      EXPECT_EQ(stream.finish(), encode_png(picture));
+    }
+  }
+  const std::vector<Color> palette{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}};
+  Image ids(20, 10, 1);
+  for (std::size_t i = 0; i < ids.pixels.size(); ++i) ids.pixels[i] = static_cast<std::uint8_t>(i % 3);
+  PngStream stream(20, 10, 1, palette);
+  stream.add(ids);
+  EXPECT_EQ(stream.finish(), encode_indexed_png(ids, palette));
+}
+
+TEST(PngStream, RefusesWhatDoesNotFit) {
+  EXPECT_THROW(PngStream(0, 5, 1), UsageError);
+  EXPECT_THROW(PngStream(5, 5, 2), UsageError);
+  const std::vector<Color> palette{{1, 2, 3}};
+  EXPECT_THROW(PngStream(5, 5, 3, palette), UsageError);
+  EXPECT_THROW(PngStream(5, 5, 1, std::vector<Color>(257)), UsageError);
+  PngStream stream(5, 3, 1, palette);
+  EXPECT_THROW(stream.add(Image(4, 1, 1)), UsageError);
+  EXPECT_THROW(stream.add(Image(5, 1, 3)), UsageError);
+  EXPECT_THROW(stream.add(Image(5, 4, 1)), UsageError);
+  Image odd(5, 1, 1);
+  odd.pixels[2] = 1;
+  EXPECT_THROW(stream.add(odd), UsageError);
+  stream.add(Image(5, 2, 1));
+  EXPECT_THROW((void)stream.finish(), UsageError);
+  stream.add(Image(5, 1, 1));
+  EXPECT_FALSE(stream.finish().empty());
 }
 
 }  // namespace
