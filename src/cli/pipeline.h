@@ -29,8 +29,8 @@ struct Stages {
   std::function<void(Picture&)> decode;  // in several threads: of its input, all but the result
   // In the calling thread: it uses all cores by itself. Gives a batch of pictures, at most, their results.
   std::function<void(std::span<Picture* const>)> segment;
-  std::function<Outcome(const Picture&, std::size_t)> deliver;  // in several threads; the index of the input
-  std::function<void(const Outcome&)> report;                   // one at a time, in the order of the inputs
+  std::function<Outcome(Picture&, std::size_t)> deliver;  // in several threads; the index of the input
+  std::function<void(const Outcome&)> report;             // one at a time, in the order of the inputs
 };
 
 class Pipeline {

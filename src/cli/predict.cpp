@@ -227,7 +227,7 @@ class Prediction {
             segment(segmenter, pictures);
           }
         },
-        [this](const Picture& p, std::size_t index) {
+        [this](Picture& p, std::size_t index) {
           return target_.to_stdout ? encode(p) : write(p, stems_[index]);
         },
         [this, &progress](const Outcome& outcome) { report(outcome, progress); },
@@ -274,12 +274,12 @@ class Prediction {
 #endif
   }
 
-  Outcome encode(const Picture& p) const {
+  Outcome encode(Picture& p) const {
     const auto bytes = encode_result(p, args_.results, args_.results.saves[0]);
     return {{}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, note(p, {})};
   }
 
-  Outcome write(const Picture& p, const fs::path& stem) const {
+  Outcome write(Picture& p, const fs::path& stem) const {
     std::string files;
     try {
       if (!stem.parent_path().empty()) make_folder(stem.parent_path());

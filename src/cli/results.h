@@ -25,8 +25,9 @@ struct Picture {
   double seconds = 0.0;          // spent on it so far
 };
 
-/// The bytes of one kind of result: a PNG or a JSON object on one line.
-inline std::vector<std::byte> encode_result(const Picture& p, const ResultOptions& options,
+/// The bytes of one kind of result: a PNG or a JSON object on one line. What was encoded already leaves the
+/// picture, so each kind is asked for once.
+inline std::vector<std::byte> encode_result(Picture& p, const ResultOptions& options,
                                             results::Save save) {
   return results::encode_result(
       {p.input.name(), p.pixels, p.color_profile, p.result, p.seconds, p.canvas ? &*p.canvas : nullptr}, options,

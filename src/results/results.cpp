@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "results/canvas.h"
 #include "results/class_results.h"
@@ -121,8 +122,8 @@ DecodeOptions decode_options(std::span<const Save> saves, bool official) {
 }
 
 std::vector<std::byte> encode_result(const Subject& picture, const ResultOptions& options, Save save) {
-  if (picture.canvas && save == Save::map) return picture.canvas->map_png;
-  if (picture.canvas && save == Save::mask) return picture.canvas->mask_png;
+  if (picture.canvas && save == Save::map) return std::move(picture.canvas->map_png);
+  if (picture.canvas && save == Save::mask) return std::move(picture.canvas->mask_png);
   if (picture.result.channels > 1) return encode_class_result(picture, options, save);
   Foreground foreground(picture, options);
   switch (save) {

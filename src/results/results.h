@@ -51,7 +51,7 @@ struct Subject {
   std::span<const std::byte> color_profile;  // ICC, for a cut-out
   const Segmentation& result;
   double seconds = 0.0;            // spent on it so far
-  const Canvas* canvas = nullptr;  // where the result holds no values
+  Canvas* canvas = nullptr;        // where the result holds no values; what it has encoded is moved from
 };
 
 /// The bytes of one kind of result: a PNG or a JSON object on one line.
