@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
+#include <span>
 #include <thread>
 #include <type_traits>
+#include <vector>
 
 #include "sam2unet/errors.h"
 #include "support/shared_data.h"
@@ -53,6 +56,45 @@ TEST(Segmenter, GrayAndAlphaAreWhatTheirColoursAre) {
   const auto want = shared_segmenter().segment(rgb, options).logits;
   EXPECT_EQ(shared_segmenter().segment(gray, options).logits, want);
   EXPECT_EQ(shared_segmenter().segment(rgba, options).logits, want);
+}
+
+// [N,3,H,W] as the reference normalises, picture by picture.
+std::vector<float> normalised(const std::vector<Image>& pictures) {
+  constexpr double kMean[3] = {0.485, 0.456, 0.406}, kStd[3] = {0.229, 0.224, 0.225};
+  std::vector<float> out;
+  for (const Image& p : pictures) {
+    for (std::size_t c = 0; c < 3; ++c) {
+      for (std::size_t i = c; i < p.pixels.size(); i += 3)
+        out.push_back(static_cast<float>((p.pixels[i] / 255.0 - kMean[c]) / kStd[c]));
+    }
+  }
+  return out;
+}
+
+TEST(Segmenter, ForwardTakesWhatACallerPrepared) {
+  const std::vector<Image> pictures = {gradient(64, 96, 3), Image(64, 96, 3)};
+  SegmentOptions options;
+  options.size = InputSize::of(64, 96);
+  const auto got = shared_segmenter().forward(normalised(pictures), 2, options.size);
+  ASSERT_EQ(got.size(), 2U * 96 * 64);
+  for (std::size_t n = 0; n < 2; ++n) {
+    const auto want = shared_segmenter().segment(pictures[n], options).logits;
+    for (std::size_t i = 0; i < want.size(); ++i)
+      ASSERT_NEAR(got[n * want.size() + i], want[i], 1e-3) << n << ' ' << i;
+  }
+}
+
+TEST(Segmenter, ForwardRefusesWhatDoesNotFit) {
+  const InputSize size = InputSize::of(32, 64);
+  std::vector<float> values(3 * 32 * 64, 0.0F);
+  const Segmenter& s = shared_segmenter();
+  EXPECT_EQ(s.forward(values, 1, size).size(), 32U * 64);
+  EXPECT_THROW(s.forward(values, 0, size), UsageError);
+  EXPECT_THROW(s.forward(values, 2, size), UsageError);
+  EXPECT_THROW(s.forward(std::span(values).first(values.size() - 1), 1, size), UsageError);
+  EXPECT_THROW(s.forward(values, 1, InputSize::of(33, 64)), UsageError);
+  values[7] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THROW(s.forward(values, 1, size), UsageError);
 }
 
 TEST(Segmenter, OfficialStretchesEveryPicture) {

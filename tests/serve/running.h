@@ -145,6 +145,7 @@ class Running {
     if (gate_) gate_->open();
     server_->drain();
     thread_.join();
+    server_.reset();  // its threads may still speak
   }
   std::uint16_t port() const { return server_->port(); }
   serve::Server& server() { return *server_; }
