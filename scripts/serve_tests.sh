@@ -35,7 +35,7 @@ if can openapi_spec_validator openapi-spec-validator; then
   curl -sf "${url}openapi.json" -o "$work/openapi.json" && run "OpenAPI document" "$python" -m openapi_spec_validator "$work/openapi.json"
 fi
 if can schemathesis schemathesis; then
-  run "schemathesis" "$(dirname "$python")/schemathesis" run "${url}openapi.json" --url "$url" --max-examples "${SAM2UNET_EXAMPLES:-20}" \
+  run "schemathesis" env -C "$work" "$(dirname "$python")/schemathesis" run "${url}openapi.json" --url "$url" --max-examples "${SAM2UNET_EXAMPLES:-20}" \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,response_headers_conformance \
     --request-timeout 60 --seed 1 --phases examples,coverage,fuzzing --suppress-health-check all
 fi
