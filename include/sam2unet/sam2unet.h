@@ -86,7 +86,8 @@ typedef struct s2u_segmenter s2u_segmenter;
 typedef enum s2u_precision {
   S2U_PRECISION_AUTOMATIC = 0, /* f32 on the CPU, bf16 on a GPU */
   S2U_PRECISION_F32 = 1,
-  S2U_PRECISION_BF16 = 2
+  S2U_PRECISION_BF16 = 2,
+  S2U_PRECISION_INT8 = 3 /* on the CPU */
 } s2u_precision;
 
 typedef enum s2u_fit {
@@ -162,6 +163,13 @@ S2U_API s2u_status* s2u_segment_options_set_fit(s2u_segment_options* options, in
 S2U_API s2u_status* s2u_segment_options_set_batch(s2u_segment_options* options, int32_t batch);
 /* S2U_OUTPUT_PROBABILITIES */
 S2U_API s2u_status* s2u_segment_options_set_output(s2u_segment_options* options, int32_t output);
+/* None. Pictures are segmented in tiles of `side` of their pixels (0: half of the longer side, but no less than
+ * the network's input), which share `overlap` of a side (0 to 0.9); the logits of the whole picture count
+ * `context` of theirs (0 to 1). Objects are then seen at another scale. */
+S2U_API s2u_status* s2u_segment_options_set_tiles(s2u_segment_options* options, int32_t side, double overlap,
+                                                  double context);
+/* "". Test-time augmentation, such as "hflip,vflip,rot90,scale=0.75:1.25": probabilities are averaged. */
+S2U_API s2u_status* s2u_segment_options_set_augmentation(s2u_segment_options* options, const char* text);
 
 /* One segmented picture. */
 typedef struct s2u_segmentation s2u_segmentation;
@@ -178,7 +186,7 @@ typedef struct s2u_segmentation_info {
   size_t struct_size;
   int32_t width, height;               /* of the picture */
   int32_t channels;                    /* K */
-  int32_t logits_width, logits_height; /* of the network's own output */
+  int32_t logits_width, logits_height; /* of the network's own output; 0 with tiles or augmentation */
   int32_t official;                    /* 1 if it was asked for */
   int32_t output;                      /* s2u_output */
   int32_t fit;                         /* s2u_fit, in effect */

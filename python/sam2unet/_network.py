@@ -7,7 +7,7 @@ from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_double, c_int32, c_int
 from sam2unet._library import check, load
 from sam2unet._planes import Plane
 
-PRECISIONS = {"automatic": 0, "f32": 1, "bf16": 2}
+PRECISIONS = {"automatic": 0, "f32": 1, "bf16": 2, "int8": 3}
 FITS = {None: 0, "squash": 1, "letterbox": 2}
 OUTPUTS = {"probabilities": 0, "ids": 1}
 PILLOWS = {12: 0, 13: 1}
@@ -82,6 +82,8 @@ lib = load("libsam2unet", {
     "s2u_segment_options_set_fit": (_P, [_P, c_int32]),
     "s2u_segment_options_set_batch": (_P, [_P, c_int32]),
     "s2u_segment_options_set_output": (_P, [_P, c_int32]),
+    "s2u_segment_options_set_tiles": (_P, [_P, c_int32, c_double, c_double]),
+    "s2u_segment_options_set_augmentation": (_P, [_P, c_char_p]),
     "s2u_segment": (_P, [_P, POINTER(POINTER(Plane)), c_size_t, _P, _OUT]),
     "s2u_segmentation_free": (None, [_P]),
     "s2u_segmentation_get_info": (_P, [_P, POINTER(SegmentationInfo)]),

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
         batch: int
         exif: Optional[bool]
         pillow: int
+        tile: Union[None, int, str]
+        overlap: float
+        tile_context: float
+        tta: str
 
 #: A side in pixels, or (height, width) as in an array's shape; multiples of 32.
 Size = Union[int, Tuple[int, int]]
@@ -285,7 +289,8 @@ class Segmenter:
     def __call__(self, pictures: Picture, **options: Unpack[Options]) -> Segmentation: ...
 
     def __call__(self, pictures: Any, *, size: Optional[Size] = None, fit: Optional[str] = None, official: bool = False,
-                 output: str = "probabilities", batch: int = 0, exif: Optional[bool] = None, pillow: int = 12) -> Any:
+                 output: str = "probabilities", batch: int = 0, exif: Optional[bool] = None, pillow: int = 12,
+                 tile: Union[None, int, str] = None, overlap: float = 0.25, tile_context: float = 0.0, tta: str = "") -> Any:
         """Segments a picture, or a list of pictures of any sizes.
 
         Args:
@@ -298,6 +303,11 @@ class Segmenter:
             batch: how many pictures the network sees at once; 0: what is fastest.
             exif: turn files upright as EXIF says; None: unless `official`. PIL images are taken as they are.
             pillow: 12 or 13, whose resizing is used.
+            tile: side of tiles in the picture's pixels, or "auto", for pictures much larger than the network's input
+                (objects are then seen at another scale); None: the picture as a whole.
+            overlap: the part of a side that neighbouring tiles share, 0 to 0.9.
+            tile_context: how much the logits of the whole picture count, 0 to 1.
+            tta: test-time augmentation, such as "hflip,vflip,rot90,scale=0.75:1.25".
 
         Returns:
             A `Segmentation`, or a list of them.
@@ -308,7 +318,10 @@ class Segmenter:
             WeightsError: the network's result holds NaN or infinity.
         """
         many = isinstance(pictures, (list, tuple)) or (isinstance(pictures, np.ndarray) and pictures.ndim == 4)
-        options = _options(size, fit, official, output, batch, pillow)
+        options = _options(size, fit, official, output, batch, pillow, tta)
+        if tile is not None:
+            side = 0 if tile == "auto" else int(tile)
+            check(_network.lib.s2u_segment_options_set_tiles(options, side, overlap, tile_context))
         upright = not official if exif is None else exif
         opened = [open_picture(p, upright) for p in (pictures if many else [pictures])]
         results = self._segment([p for p, _ in opened], options)
@@ -333,11 +346,12 @@ def _unpickled(kind, weights, device, precision, threads):
     return kind(weights, device=device, precision=precision, threads=threads)
 
 
-def _options(size, fit, official, output, batch, pillow):
+def _options(size, fit, official, output, batch, pillow, tta):
     height, width = (0, 0) if size is None else (size, size) if np.ndim(size) == 0 else tuple(size)
     return _network.options("segment", size=(int(width), int(height)), fit=_network.chosen(_network.FITS, fit, "fit"),
                             official=int(bool(official)), output=_network.chosen(_network.OUTPUTS, output, "output"),
-                            batch=batch, pillow=_network.chosen(_network.PILLOWS, pillow, "pillow"))
+                            batch=batch, pillow=_network.chosen(_network.PILLOWS, pillow, "pillow"),
+                            augmentation=tta.encode())
 
 
 def _array(function: str, handle, shape: tuple, dtype) -> np.ndarray:

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <utility>
 
 #include "results/choices.h"
@@ -48,6 +49,25 @@ InputSize parse_bounded_size(std::string_view text, std::int64_t side) {
   if (size.width > side || size.height > side)
     throw bad_request(fmt::format("size {}: a side may be {} at most here (--max-size)", text, side));
   return size;
+}
+
+int parse_tile(std::string_view text) {
+  if (text == "auto") return 0;
+  constexpr double kSmallest = 64, kLargest = 65536;
+  const double side = parse_number(text, "tile", kSmallest, kLargest);
+  if (side != std::floor(side)) throw bad_request("tile: give auto, or a whole number of pixels");
+  return static_cast<int>(side);
+}
+
+// What each costs is bounded by the network's largest input, how many there are by this.
+void check_augmentation(const Augmentation& a, const InputSize& size, std::int64_t side) {
+  constexpr std::size_t kMaxScales = 4;
+  if (a.scales.size() > kMaxScales)
+    throw bad_request(fmt::format("tta: {} scales, at most {} here", a.scales.size(), kMaxScales));
+  for (const double scale : a.scales) {
+    if (std::max(size.width, size.height) * scale > static_cast<double>(side))
+      throw bad_request(fmt::format("tta: scale {} makes a side longer than {} (--max-size)", scale, side));
+  }
 }
 
 Save save_of(Kind kind, const Model& model) {
@@ -109,12 +129,18 @@ void SegmentParameters::set(std::string_view p, std::string_view value, const Li
     archive = value == "zip" ? ArchiveKind::zip : ArchiveKind::multipart;
   } else if (p == "name") {
     name = safe_file_name(value);
-  } else if (p == "tile" || p == "tta") {
-    throw bad_request(fmt::format("{} is not available in this version", p));
+  } else if (p == "tile") {
+    tile = parse_tile(value);
+  } else if (p == "overlap") {
+    overlap = parse_number(value, "overlap", 0.0, 0.9);
+  } else if (p == "tile_context") {
+    tile_context = parse_number(value, "tile_context", 0.0, 1.0);
+  } else if (p == "tta") {
+    augmentation = parse_augmentation(value);
   } else {
     throw bad_request(fmt::format(
         "'{}' is no parameter; there are result, model, threshold, size, fit, class, official, pillow, "
-        "simplify, instances, clean_edges, archive, name",
+        "simplify, instances, clean_edges, tile, overlap, tile_context, tta, archive, name",
         p));
   }
 }
@@ -132,6 +158,12 @@ SegmentPlan plan_for(const SegmentParameters& p, const Model& model, const Limit
   plan.segment.official = p.official;
   plan.segment.fit = p.fit;
   plan.segment.pillow = p.pillow;
+  if (p.official && (p.tile || !p.augmentation.empty()))
+    throw bad_request("official: the reference's test.py knows neither tile nor tta");
+  if (p.tile) plan.segment.tiles = TileOptions{*p.tile, p.overlap, p.tile_context, {}};
+  const InputSize trained = model.network->info().size;
+  check_augmentation(p.augmentation, p.size.width == 0 ? trained : p.size, limits.side);
+  plan.segment.augmentation = p.augmentation;
   plan.decode = results::decode_options(plan.results.saves, p.official);
   plan.decode.max_pixels = limits.pixels;
   plan.results.threshold = p.threshold;
@@ -153,6 +185,22 @@ SegmentPlan plan_for(const SegmentParameters& p, const Model& model, const Limit
   plan.results.shown = results::shown_classes(*plan.results.table, p.classes, "class");
   plan.segment.output = SegmentOutput::ids;
   return plan;
+}
+
+void check_tiles(const SegmentOptions& options, const ImageView& picture) {
+  if (!options.tiles || options.tiles->side == 0) return;  // chosen ones are few
+  constexpr double kMaxTiles = 256;
+  // A tile has the shape of the network's input; `side` is its longer one.
+  const InputSize& size = options.size;
+  const double shape = size.width == 0 ? 1.0
+                                       : static_cast<double>(std::min(size.width, size.height)) /
+                                             std::max(size.width, size.height);
+  const double step = options.tiles->side * shape * (1.0 - options.tiles->overlap);
+  const double tiles = std::ceil(picture.width / step) * std::ceil(picture.height / step);
+  if (tiles > kMaxTiles) {
+    throw bad_request(fmt::format("tile={}: a picture of {}x{} has {} such tiles, at most {} here; take larger ones",
+                                  options.tiles->side, picture.width, picture.height, tiles, kMaxTiles));
+  }
 }
 
 void encode_outputs(const SegmentPlan& plan, const std::string& stem, Piece& piece) {

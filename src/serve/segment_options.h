@@ -32,6 +32,9 @@ struct SegmentParameters {
   std::optional<Fit> fit;
   PillowVersion pillow = PillowVersion::v12;
   std::vector<std::string> classes;
+  std::optional<int> tile;  ///< side in the picture's pixels, 0: chosen
+  double overlap = 0.25, tile_context = 0.0;
+  Augmentation augmentation;
   std::optional<ArchiveKind> archive;
   std::string name;  ///< of a picture that is the body
 
@@ -48,6 +51,9 @@ struct SegmentPlan {
   std::vector<std::string> endings;  ///< of the files, as many as kinds
 };
 SegmentPlan plan_for(const SegmentParameters& parameters, const Model& model, const Limits& limits);
+
+/// Refuses (400) a picture of which too many tiles would be computed.
+void check_tiles(const SegmentOptions& options, const ImageView& picture);
 
 /// Makes the plan's files of a segmented picture. Adds them to its outputs, named behind `stem`.
 void encode_outputs(const SegmentPlan& plan, const std::string& stem, Piece& piece);

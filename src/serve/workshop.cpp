@@ -6,6 +6,7 @@
 
 #include "sam2unet/cores.h"
 #include "sam2unet/errors.h"
+#include "serve/segment_options.h"
 
 namespace sam2unet::serve {
 namespace {
@@ -83,6 +84,7 @@ void Workshop::decode(const Ticket& ticket) {
     ImageInfo info;
     piece.pixels = decode_image(piece.bytes, ticket.task->decode, piece.name, &info);
     piece.color_profile = std::move(info.color_profile);
+    check_tiles(ticket.task->segment, piece.pixels);
   } catch (...) {
     piece.problem = problem_of(std::current_exception());
     const bool is_unknown = piece.problem->status == 422 && !detect_image_format(piece.bytes);

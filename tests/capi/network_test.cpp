@@ -190,6 +190,25 @@ TEST_F(CNetwork, IdsInsteadOfProbabilities) {
   s2u_segmentation_free(r);
 }
 
+TEST_F(CNetwork, TilesAndAugmentationAreThoseOfTheLibrary) {
+  open(1);
+  MUST(s2u_segment_options_set_tiles(small, 32, 0.5, 0.25));
+  MUST(s2u_segment_options_set_augmentation(small, "hflip"));
+  s2u_segmentation* r = segment();
+  SegmentOptions same;
+  same.tiles.emplace();
+  same.tiles->side = 32;
+  same.tiles->overlap = 0.5;
+  same.tiles->context = 0.25;
+  same.augmentation.mirror_x = true;
+  EXPECT_EQ(of_result<float>(s2u_segmentation_probabilities, r), expected(same).probabilities);
+  s2u_segmentation_info info = {};
+  info.struct_size = sizeof info;
+  MUST(s2u_segmentation_get_info(r, &info));
+  EXPECT_EQ(info.logits_width, 0);
+  s2u_segmentation_free(r);
+}
+
 TEST_F(CNetwork, BatchesOfDifferentSizesAndAllOrNone) {
   open(1);
   MUST(s2u_segment_options_set_batch(small, 2));
@@ -222,6 +241,10 @@ TEST_F(CNetwork, OptionsAreCheckedWhenTheyAreSet) {
   REFUSED(s2u_segment_options_set_size(small, -32, 32), S2U_INVALID_ARGUMENT, "multiples of 32");
   REFUSED(s2u_segment_options_set_batch(small, 257), S2U_INVALID_ARGUMENT, "256");
   REFUSED(s2u_segment_options_set_fit(small, 3), S2U_INVALID_ARGUMENT, "fit 3");
+  REFUSED(s2u_segment_options_set_tiles(small, -1, 0.25, 0), S2U_INVALID_ARGUMENT, "tiles of -1");
+  REFUSED(s2u_segment_options_set_tiles(small, 64, 1.0, 0), S2U_INVALID_ARGUMENT, "0 to 0.9");
+  REFUSED(s2u_segment_options_set_tiles(small, 64, 0.25, std::nan("")), S2U_INVALID_ARGUMENT, "0 to 1");
+  REFUSED(s2u_segment_options_set_augmentation(small, "hflop"), S2U_INVALID_ARGUMENT, "hflop");
   REFUSED(s2u_segment_options_set_output(small, -1), S2U_INVALID_ARGUMENT, "output -1");
   REFUSED(s2u_segment_options_set_official(small, 2), S2U_INVALID_ARGUMENT, "0 or 1");
   REFUSED(s2u_segment_options_set_pillow(small, 12), S2U_INVALID_ARGUMENT, "Pillow");

@@ -40,7 +40,9 @@ TEST(ServePredict, SameBytes) {
                                    {"mask", "&threshold=0.3", {"--threshold", "0.3"}},
                                    {"overlay", "&fit=letterbox", {"--fit", "letterbox"}},
                                    {"cutout", "", {}},
-                                   {"cutout", "&clean_edges=0", {"--no-clean-edges"}}};
+                                   {"cutout", "&clean_edges=0", {"--no-clean-edges"}},
+                                   {"map", "&tile=256&overlap=0.5&tile_context=0.25", {"--tile", "256", "--overlap", "0.5", "--tile-context", "0.25"}},
+                                   {"map", "&tta=hflip", {"--tta", "hflip"}}};
   for (const Case& c : cases) {
     const fs::path out = dir.path() / "out.png";
     std::vector<std::string> arguments = {"predict", picture.string(), "-o", out.string(), "--save", c.kind};

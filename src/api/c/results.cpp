@@ -73,8 +73,8 @@ s2u_status* s2u_segmentation_get_info(const s2u_segmentation* segmentation, s2u_
     out->width = s.width;
     out->height = s.height;
     out->channels = s.channels;
-    out->logits_width = s.logits_size.width;
-    out->logits_height = s.logits_size.height;
+    out->logits_width = s.logits.empty() ? 0 : s.logits_size.width;
+    out->logits_height = s.logits.empty() ? 0 : s.logits_size.height;
     out->official = s.official ? 1 : 0;
     out->output = s.ids.empty() ? S2U_OUTPUT_PROBABILITIES : S2U_OUTPUT_IDS;
     out->fit = to_c(s.fit);

@@ -37,6 +37,8 @@ std::int32_t to_c(Precision precision) {
       return S2U_PRECISION_F32;
     case Precision::bf16:
       return S2U_PRECISION_BF16;
+    case Precision::int8:
+      return S2U_PRECISION_INT8;
   }
   return S2U_PRECISION_AUTOMATIC;
 }
@@ -79,7 +81,7 @@ s2u_status* s2u_segmenter_options_set_device(s2u_segmenter_options* options, con
 s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options, int32_t precision) {
   return guarded([&] {
     live(options, "the options").value.precision =
-        chosen(precision, {Precision::automatic, Precision::f32, Precision::bf16}, "precision");
+        chosen(precision, {Precision::automatic, Precision::f32, Precision::bf16, Precision::int8}, "precision");
   });
 }
 
@@ -225,6 +227,29 @@ s2u_status* s2u_segment_options_set_output(s2u_segment_options* options, int32_t
   return guarded([&] {
     live(options, "the options").value.output =
         chosen(output, {SegmentOutput::probabilities, SegmentOutput::ids}, "output");
+  });
+}
+
+s2u_status* s2u_segment_options_set_tiles(s2u_segment_options* options, int32_t side, double overlap,
+                                          double context) {
+  return guarded([&] {
+    s2u_segment_options& o = live(options, "the options");
+    if (side < 0) throw UsageError("tiles of " + std::to_string(side) + " pixels: must be 0 (chosen) or more");
+    if (!(overlap >= 0.0 && overlap <= 0.9))
+      throw UsageError("an overlap of " + std::to_string(overlap) + ": must be 0 to 0.9");
+    if (!(context >= 0.0 && context <= 1.0))
+      throw UsageError("a context of " + std::to_string(context) + ": must be 0 to 1");
+    o.value.tiles.emplace();
+    o.value.tiles->side = side;
+    o.value.tiles->overlap = overlap;
+    o.value.tiles->context = context;
+  });
+}
+
+s2u_status* s2u_segment_options_set_augmentation(s2u_segment_options* options, const char* text) {
+  return guarded([&] {
+    need(text, "the augmentation");
+    live(options, "the options").value.augmentation = parse_augmentation(text);
   });
 }
 
