@@ -36,7 +36,12 @@ while IFS=: read -r file line; do
   folder=${folder%/*}
   used=$(sed -n 's/^#include "\(.*\)\/[^/]*".*/\1/p' <<<"$line")
   [ -n "$used" ] && [ -d "src/$used" ] && [ "$used" != "$folder" ] && [ "$used" != ops ] || continue
-  [[ $folder == train/* ]] && folder=train
+  # A folder below another without a target of its own is part of it.
+  for part in train api; do
+    [[ $folder == $part/* ]] && folder=$part
+    [[ $used == $part/* ]] && used=$part
+  done
+  [ "$used" != "$folder" ] || continue
   [ "$folder" != train ] || [ "$left_out" = '^$' ] || continue
   grep -qE '^(train|plugin|ops/torch)$' <<<"$folder" && [ "$left_out" != '^$' ] && continue
   # The plug-in implements what the library opens it by: two interfaces, without code of api.
