@@ -11,8 +11,8 @@ namespace sam2unet::fuzz {
 
 inline void read_tensors(const formats::TensorFile& file) {
   // A small file may show many large tensors over the same bytes; these are enough of them.
-  constexpr std::int64_t kMostElements = 1 << 20;
-  std::int64_t budget = kMostElements;
+  constexpr std::int64_t kMaxElements = 1 << 20;
+  std::int64_t budget = kMaxElements;
   std::vector<double> values;
   std::vector<std::byte> bytes;
   for (const auto& [name, view] : file.tensors()) {

@@ -49,8 +49,8 @@ struct BenchResult {
   double gflop = 0.0;        ///< operations of a batch without padding, a multiply-add as two, in 1e9
   double peak_gflops = 0.0;  ///< of the precision's fastest instruction on all threads, measured between the
                              ///< rounds; 0 on other devices than "cpu", as is what follows from it
-  double floor_ms = 0.0;           ///< gflop at that peak
-  double peak_rss_mb = 0.0;        ///< of the process, the weights' reading included
+  double floor_ms = 0.0;     ///< gflop at that peak
+  double peak_rss_mb = 0.0;  ///< of the process, the weights' reading included
   std::vector<BenchStage> stages;  ///< of the fastest round, on "cpu"
   std::vector<BenchEvent> events;
 

@@ -163,9 +163,9 @@ S2U_API s2u_status* s2u_segment_options_set_fit(s2u_segment_options* options, in
 S2U_API s2u_status* s2u_segment_options_set_batch(s2u_segment_options* options, int32_t batch);
 /* S2U_OUTPUT_PROBABILITIES */
 S2U_API s2u_status* s2u_segment_options_set_output(s2u_segment_options* options, int32_t output);
-/* None. Pictures are segmented in tiles of `side` of their pixels (0: half of the longer side, but no less than
- * the network's input), which share `overlap` of a side (0 to 0.9); the logits of the whole picture count
- * `context` of theirs (0 to 1). Objects are then seen at another scale. */
+/* None. Pictures are segmented in tiles of `side` of their pixels (0: half of the longer side, but no less
+ * than the network's input), which share `overlap` of a side (0 to 0.9); the logits of the whole picture
+ * count `context` of theirs (0 to 1). Objects are then seen at another scale. */
 S2U_API s2u_status* s2u_segment_options_set_tiles(s2u_segment_options* options, int32_t side, double overlap,
                                                   double context);
 /* "". Test-time augmentation, such as "hflip,vflip,rot90,scale=0.75:1.25": probabilities are averaged. */

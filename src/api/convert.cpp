@@ -127,8 +127,8 @@ void check_trunk(const std::string& stored, const Input& trunk) {
     aa += static_cast<double>(a[i]) * a[i];
     bb += static_cast<double>(b[i]) * b[i];
   }
-  constexpr double kLeastCosine = 0.99;
-  if (a.size() != b.size() || !(ab >= kLeastCosine * std::sqrt(aa * bb))) {
+  constexpr double kMinCosine = 0.99;
+  if (a.size() != b.size() || !(ab >= kMinCosine * std::sqrt(aa * bb))) {
     throw WeightsError(
         fmt::format("{}: not the trunk that the task-only file was trained on; SAM2 and SAM2.1, and trunks "
                     "that were trained further, have the same shapes but other weights",

@@ -181,12 +181,12 @@ void put_measures(const ThresholdCounts& t, const Wanted& wanted, double* values
 
 // Masks of the targets take as much memory as the picture each. Past what PySODMetrics can do (a bit for each
 // in 64) there are none.
-constexpr std::size_t kMostMasks = 63;
+constexpr std::size_t kMaxMasks = 63;
 
 std::vector<std::vector<std::uint8_t>> masks_of(const Sample& truth) {
-  if (const std::size_t targets = count_targets(truth); targets > kMostMasks) {
+  if (const std::size_t targets = count_targets(truth); targets > kMaxMasks) {
     throw UsageError("the truth has " + std::to_string(targets) + " targets, and maps of floats may have " +
-                     std::to_string(kMostMasks));
+                     std::to_string(kMaxMasks));
   }
   return target_masks(truth);
 }
@@ -252,7 +252,7 @@ TargetErrors errors_of_targets(const s2u_pair& pair) {
                      [&](const auto& mask) { return error_sum_in(pair.field, mask); });
   }
   const Sample& s = pair.sample;
-  if (count_targets(s) > kMostMasks) return target_errors(s);
+  if (count_targets(s) > kMaxMasks) return target_errors(s);
   const std::vector<double> errors = numpys_errors(s);
   return errors_in(masks_of(s), s.pixels(), [&](const auto& mask) {
     return numpy_sum<double>(

@@ -11,8 +11,8 @@ namespace sam2unet::capi {
 
 namespace {
 
-constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
-constexpr int kMostSide = 1 << 24;
+constexpr std::int64_t kMaxPixels = std::int64_t{1} << 28;
+constexpr int kMaxSide = 1 << 24;
 
 std::size_t size_of(s2u_type type) {
   return type == S2U_F64 ? 8 : type == S2U_F32 ? 4 : 1;
@@ -26,8 +26,8 @@ void check(const s2u_plane* plane, const char* what) {
                      " and must be sizeof(s2u_plane), " + std::to_string(sizeof(s2u_plane)));
   }
   need(plane->data, (name + "'s data").c_str());
-  if (plane->width < 1 || plane->height < 1 || plane->width > kMostSide || plane->height > kMostSide ||
-      std::int64_t{plane->width} * plane->height > kMostPixels) {
+  if (plane->width < 1 || plane->height < 1 || plane->width > kMaxSide || plane->height > kMaxSide ||
+      std::int64_t{plane->width} * plane->height > kMaxPixels) {
     throw UsageError(name + " has " + std::to_string(plane->width) + "x" + std::to_string(plane->height) +
                      " pixels: at least 1x1, at most 2^28 pixels and 2^24 a side");
   }

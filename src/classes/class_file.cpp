@@ -18,7 +18,7 @@ constexpr std::size_t kLargestFile = 1 << 20;
 
 // toml++ limits how deep values lie in each other, but not the parts of a dotted key: each is a table in a
 // table, and destroying 100,000 of them overflows the stack. A class file has two.
-constexpr int kMostDots = 16;
+constexpr int kMaxDots = 16;
 
 void refuse_deep_keys(std::string_view text, const std::string& name) {
   int line = 1, dots = 0;
@@ -30,7 +30,7 @@ void refuse_deep_keys(std::string_view text, const std::string& name) {
     }
     // A row of dots is a comment's, as a key has something between two.
     dots += c == '.' && before != '.' ? 1 : 0;
-    if (dots > kMostDots) throw FormatError(fmt::format("{}, line {}: too many dots", name, line));
+    if (dots > kMaxDots) throw FormatError(fmt::format("{}, line {}: too many dots", name, line));
     if (c != ' ' && c != '\t') before = c;
   }
 }

@@ -16,11 +16,11 @@ struct Arguments {
 };
 
 void print_some(const char* what, const std::vector<std::string>& names) {
-  constexpr std::size_t kMost = 10;
+  constexpr std::size_t kMax = 10;
   if (names.empty()) return;
   std::printf("%s (%zu):\n", what, names.size());
-  for (std::size_t i = 0; i < names.size() && i < kMost; ++i) std::printf("  %s\n", names[i].c_str());
-  if (names.size() > kMost) std::printf("  ... and %zu more\n", names.size() - kMost);
+  for (std::size_t i = 0; i < names.size() && i < kMax; ++i) std::printf("  %s\n", names[i].c_str());
+  if (names.size() > kMax) std::printf("  ... and %zu more\n", names.size() - kMax);
 }
 
 // "4: background, cat, dog, bird", or the number alone where the file brings no names.

@@ -259,9 +259,10 @@ class Prediction {
     options.tiles->progress = [&](std::size_t done, std::size_t total) {
       if (total > 1) progress.within(done, total, "tiles");
     };
-    picture.canvas = results::segment_to_canvas(segmenter, picture.pixels, options,
-                                       {args_.results.saves, args_.results.threshold, args_.results.instances,
-                                        args_.results.table.get(), args_.results.shown});
+    picture.canvas =
+        results::segment_to_canvas(segmenter, picture.pixels, options,
+                                   {args_.results.saves, args_.results.threshold, args_.results.instances,
+                                    args_.results.table.get(), args_.results.shown});
     picture.result.width = picture.pixels.width;
     picture.result.height = picture.pixels.height;
     picture.result.channels = segmenter.info().channels;

@@ -22,16 +22,15 @@ struct Picture {
   std::vector<std::byte> color_profile;  // ICC, for a cut-out
   Segmentation result;
   std::optional<results::Canvas> canvas;  // where the result holds no values
-  double seconds = 0.0;          // spent on it so far
+  double seconds = 0.0;                   // spent on it so far
 };
 
 /// The bytes of one kind of result: a PNG or a JSON object on one line. What was encoded already leaves the
 /// picture, so each kind is asked for once.
-inline std::vector<std::byte> encode_result(Picture& p, const ResultOptions& options,
-                                            results::Save save) {
+inline std::vector<std::byte> encode_result(Picture& p, const ResultOptions& options, results::Save save) {
   return results::encode_result(
-      {p.input.name(), p.pixels, p.color_profile, p.result, p.seconds, p.canvas ? &*p.canvas : nullptr}, options,
-      save);
+      {p.input.name(), p.pixels, p.color_profile, p.result, p.seconds, p.canvas ? &*p.canvas : nullptr},
+      options, save);
 }
 
 }  // namespace sam2unet::cli

@@ -37,8 +37,8 @@ std::uint64_t parse_bytes(const std::string& text, const std::string& option) {
   if (n.unit == "K" || n.unit == "k" || n.unit == "KiB") factor = kStep;
   if (n.unit == "M" || n.unit == "MiB") factor = kStep * kStep;
   if (n.unit == "G" || n.unit == "GiB") factor = kStep * kStep * kStep;
-  constexpr double kMost = kStep * kStep * kStep * kStep;
-  if (factor == 0.0 || n.value * factor > kMost || n.value * factor < 1.0)
+  constexpr double kMax = kStep * kStep * kStep * kStep;
+  if (factor == 0.0 || n.value * factor > kMax || n.value * factor < 1.0)
     throw UsageError(fmt::format("{} {}: give bytes, or K, M or G of them, such as 32M", option, text));
   return static_cast<std::uint64_t>(n.value * factor);
 }

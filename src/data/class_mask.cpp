@@ -64,7 +64,7 @@ ClassMask from_ids(const ImageView& stored, const ClassTable& table) {
 ClassMask from_colors(const ImageView& stored, const ClassTable& table) {
   const auto colors = colors_of(table);
   // Photographs in place of masks have as many colours as pixels; beyond this they are counted together.
-  constexpr std::size_t kMostColors = 4096;
+  constexpr std::size_t kMaxColors = 4096;
   std::unordered_map<int, std::int64_t> unknown;
   ClassMask out{Image(stored.width, stored.height, 1), {}};
   int color = -1, id = table.ignore;
@@ -84,7 +84,7 @@ ClassMask from_colors(const ImageView& stored, const ClassTable& table) {
       const auto at = unknown.find(color);
       if (at != unknown.end()) {
         ++at->second;
-      } else if (unknown.size() < kMostColors) {
+      } else if (unknown.size() < kMaxColors) {
         unknown[color] = 1;
       } else {
         ++unknown.begin()->second;

@@ -97,8 +97,8 @@ class Walk {
   static bool holds_pictures(const fs::path& folder) {
     std::error_code error;
     fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, error);
-    constexpr int kMostSeen = 10'000;
-    for (int seen = 0; !error && it != fs::recursive_directory_iterator() && seen < kMostSeen; ++seen) {
+    constexpr int kMaxSeen = 10'000;
+    for (int seen = 0; !error && it != fs::recursive_directory_iterator() && seen < kMaxSeen; ++seen) {
       if (!is_hidden(it->path()) && has_image_extension(it->path())) return true;
       if (it.depth() >= 2) it.disable_recursion_pending();
       it.increment(error);

@@ -57,9 +57,9 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   bool number_integer(number_integer_t) override { return refuse("a negative number"); }
   bool number_unsigned(number_unsigned_t v) override {
     if (place_ != Place::array) return refuse("a number");
-    constexpr std::size_t kMostNumbers = Shape::kMaxRank;
-    if (v > static_cast<std::uint64_t>(INT64_MAX) || numbers_->size() >= kMostNumbers) {
-      return refuse(fmt::format("more than {} numbers, or one too large,", kMostNumbers));
+    constexpr std::size_t kMaxNumbers = Shape::kMaxRank;
+    if (v > static_cast<std::uint64_t>(INT64_MAX) || numbers_->size() >= kMaxNumbers) {
+      return refuse(fmt::format("more than {} numbers, or one too large,", kMaxNumbers));
     }
     numbers_->push_back(static_cast<std::int64_t>(v));
     return true;

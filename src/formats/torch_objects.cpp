@@ -261,11 +261,11 @@ Value TorchObjects::global(std::string_view module, std::string_view name) {
                     "executed. If you trust the file, load it in Python and save model.state_dict() alone",
                     full));
   }
-  constexpr std::size_t kMostForeign = 4096;
+  constexpr std::size_t kMaxForeign = 4096;
   const auto [at, is_new] = foreign_.insert(full);
-  if (is_new && foreign_.size() > kMostForeign) {
-    throw FormatError(fmt::format("it names more than {} classes and functions; no checkpoint needs as many",
-                                  kMostForeign));
+  if (is_new && foreign_.size() > kMaxForeign) {
+    throw FormatError(
+        fmt::format("it names more than {} classes and functions; no checkpoint needs as many", kMaxForeign));
   }
   return {.kind = ValueKind::global, .id = kForeign, .text = *at};
 }

@@ -101,9 +101,9 @@ Decoded decode_gif(const Source& source) {
   const int height = std::max(gif->SHeight, frame.Top + frame.Height);
   check_size(source, width, height);
   // A byte of LZW codes stands for at most 4096 x 8 / 9 pixels: a small file is not worth a large picture.
-  constexpr std::int64_t kMostPerByte = 3641;
+  constexpr std::int64_t kMaxPerByte = 3641;
   if (static_cast<std::int64_t>(frame.Width) * frame.Height >
-      static_cast<std::int64_t>(input.left.size()) * kMostPerByte) {
+      static_cast<std::int64_t>(input.left.size()) * kMaxPerByte) {
     fail_truncated(source, 0, frame.Height);
   }
   const ColorMapObject* map = frame.ColorMap != nullptr ? frame.ColorMap : gif->SColorMap;

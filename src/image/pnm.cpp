@@ -171,9 +171,9 @@ Decoded read_floats(const Source& source, Reader& reader, int width, int height)
 Decoded decode_pnm(const Source& source) {
   const char kind = static_cast<char>(source.bytes[1]);
   Reader reader(source);
-  constexpr int kMost = 1 << 30;
-  const int width = reader.number(kMost);
-  const int height = reader.number(kMost);
+  constexpr int kMax = 1 << 30;
+  const int width = reader.number(kMax);
+  const int height = reader.number(kMax);
   check_size(source, width, height);
   switch (kind) {
     case '1':

@@ -57,14 +57,14 @@ TorchBackend::TorchBackend(model::WeightSource& source, const model::Config& con
       type_(compute_type(options)),
       network_(pack(source, config, type_, device_)) {}
 
-TorchBackend::Plan& TorchBackend::plan(const ops::Extent& e) const {
+TorchBackend::Recording& TorchBackend::recording(const ops::Extent& e) const {
   const std::tuple key(e.b, e.h, e.w);
-  if (const auto it = plans_.find(key); it != plans_.end()) return it->second;
-  if (plans_.size() >= kMaxInputs) plans_.clear();
+  if (const auto it = recordings_.find(key); it != recordings_.end()) return it->second;
+  if (recordings_.size() >= kMaxInputs) recordings_.clear();
   const bool on_gpu = device_.is_cuda();
   const auto host = at::TensorOptions(at::kFloat).pinned_memory(on_gpu),
              there = at::TensorOptions(at::kFloat).device(device_);
-  Plan p;
+  Recording p;
   p.host_input = at::empty({e.b, e.h, e.w, 3}, host);
   p.input = on_gpu ? at::zeros({e.b, e.h, e.w, 3}, there) : p.host_input;
   p.host_logits = at::empty({e.b, e.h, e.w, network_.config.out_channels}, host);
@@ -79,15 +79,15 @@ TorchBackend::Plan& TorchBackend::plan(const ops::Extent& e) const {
       // A driver or a LibTorch that cannot record this: operation by operation then, which gives the same.
     }
   }
-  return plans_.emplace(key, std::move(p)).first->second;
+  return recordings_.emplace(key, std::move(p)).first->second;
 }
 
-void TorchBackend::forward(Plan& p) const {
+void TorchBackend::forward(Recording& p) const {
   ops::TorchOps o;
   p.logits.copy_(model::sam2unet(o, network_, p.input.to(type_)).out);
 }
 
-void TorchBackend::forward_traced(Plan& p, const api::TraceValues& trace) const {
+void TorchBackend::forward_traced(Recording& p, const api::TraceValues& trace) const {
   ops::TorchOps o;
   const auto tell = [&](const char* what, int index, const at::Tensor& t) {
     const at::Tensor here = t.to(at::kCPU, at::kFloat).contiguous();
@@ -115,7 +115,7 @@ void TorchBackend::run(const api::BackendInput& input, const api::UseLogits& use
     const c10::DeviceGuard guard(device_);
     const at::NoTF32Guard exact_float32;
     if (threads_ > 0) at::set_num_threads(threads_);
-    Plan& p = plan(input.extent());
+    Recording& p = recording(input.extent());
     input.write(p.host_input.data_ptr<float>());
     if (device_.is_cuda()) p.input.copy_(p.host_input, /*non_blocking=*/true);
     if (trace) {

@@ -27,23 +27,23 @@ class TorchBackend final : public api::Backend {
  private:
   // Memory of one size of input and batch, and on a GPU the recorded forward pass over it; made when the size
   // is first seen.
-  struct Plan {
+  struct Recording {
     at::Tensor host_input,
         input;  // [b,h,w,3] float32: the caller's (pinned where there is a GPU), the device's
     at::Tensor host_logits, logits;  // [b,h,w,K] float32
     std::unique_ptr<CudaGraph> graph;
   };
 
-  Plan& plan(const ops::Extent& input) const;
-  void forward(Plan& plan) const;
-  void forward_traced(Plan& plan, const api::TraceValues& trace) const;
+  Recording& recording(const ops::Extent& input) const;
+  void forward(Recording& recording) const;
+  void forward_traced(Recording& recording, const api::TraceValues& trace) const;
 
   int threads_;
   at::Device device_;
   at::ScalarType type_;
   model::Network<ops::TorchWeights> network_;
   mutable std::mutex mutex_;  // one picture at a time: a device is not made faster by more
-  mutable std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, Plan> plans_;
+  mutable std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, Recording> recordings_;
 };
 
 }  // namespace sam2unet::plugin

@@ -50,8 +50,8 @@ struct Subject {
   const Image& pixels;                       // RGB, or RGBA for a cut-out
   std::span<const std::byte> color_profile;  // ICC, for a cut-out
   const Segmentation& result;
-  double seconds = 0.0;            // spent on it so far
-  Canvas* canvas = nullptr;        // where the result holds no values; what it has encoded is moved from
+  double seconds = 0.0;      // spent on it so far
+  Canvas* canvas = nullptr;  // where the result holds no values; what it has encoded is moved from
 };
 
 /// The bytes of one kind of result: a PNG or a JSON object on one line.

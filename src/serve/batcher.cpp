@@ -13,7 +13,8 @@ constexpr std::size_t kAhead = 2;  // decoded pictures beside those of a batch
 // Pictures whose results are the same whether they go together or not. A tensor goes alone.
 bool compatible(const Task& a, const Task& b) {
   const SegmentOptions &x = a.segment, &y = b.segment;
-  if (x.tiles || y.tiles || !x.augmentation.empty() || !y.augmentation.empty()) return false;  // many passes each
+  if (x.tiles || y.tiles || !x.augmentation.empty() || !y.augmentation.empty())
+    return false;  // many passes each
   return !a.tensor && !b.tensor && a.model == b.model && x.size == y.size && x.official == y.official &&
          x.pillow == y.pillow && x.fit == y.fit && x.output == y.output;
 }

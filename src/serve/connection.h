@@ -98,7 +98,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
   static constexpr std::size_t kSmallRead = 4096;
   static constexpr std::size_t kLargeRead = 64 << 10;
   static constexpr std::size_t kLongestChunkLine = 16 << 10;
-  static constexpr std::size_t kMostDiscarded = 8 << 20;
+  static constexpr std::size_t kMaxDiscarded = 8 << 20;
 
   std::shared_ptr<Connection> self() { return this->shared_from_this(); }
   Socket& socket() { return StreamEnds<Stream>::socket(stream_); }
@@ -337,7 +337,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     socket().async_read_some(buffer_.prepare(kLargeRead),
                              [self = self(), so_far](beast::error_code ec, std::size_t n) {
                                if (self->at_ != At::lingering) return;
-                               if (ec || so_far + n > kMostDiscarded) return self->close();
+                               if (ec || so_far + n > kMaxDiscarded) return self->close();
                                self->discard(so_far + n);
                              });
   }

@@ -142,9 +142,9 @@ int checked_side(std::int64_t side, const Limits& limits) {
 
 Tensor tensor_of(oip::Input& input, const Limits& limits) {
   const auto& shape = input.shape;
-  constexpr std::int64_t kMost = 256;
-  if (shape.size() != 4 || shape[1] != 3 || shape[0] < 1 || shape[0] > kMost)
-    throw bad_request(fmt::format("'{}': the shape must be [N,3,H,W], N from 1 to {}", kTensorInput, kMost));
+  constexpr std::int64_t kMax = 256;
+  if (shape.size() != 4 || shape[1] != 3 || shape[0] < 1 || shape[0] > kMax)
+    throw bad_request(fmt::format("'{}': the shape must be [N,3,H,W], N from 1 to {}", kTensorInput, kMax));
   Tensor out;
   out.count = static_cast<int>(shape[0]);
   out.size = InputSize::of(checked_side(shape[3], limits), checked_side(shape[2], limits));

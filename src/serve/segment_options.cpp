@@ -198,8 +198,9 @@ void check_tiles(const SegmentOptions& options, const ImageView& picture) {
   const double step = options.tiles->side * shape * (1.0 - options.tiles->overlap);
   const double tiles = std::ceil(picture.width / step) * std::ceil(picture.height / step);
   if (tiles > kMaxTiles) {
-    throw bad_request(fmt::format("tile={}: a picture of {}x{} has {} such tiles, at most {} here; take larger ones",
-                                  options.tiles->side, picture.width, picture.height, tiles, kMaxTiles));
+    throw bad_request(
+        fmt::format("tile={}: a picture of {}x{} has {} such tiles, at most {} here; take larger ones",
+                    options.tiles->side, picture.width, picture.height, tiles, kMaxTiles));
   }
 }
 

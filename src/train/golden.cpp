@@ -11,8 +11,8 @@
 
 #include "sam2unet/errors.h"
 #include "train/loss.h"
-#include "train/network.h"
 #include "train/optimizer.h"
+#include "train/trainable_network.h"
 
 namespace sam2unet::train {
 namespace {

@@ -11,9 +11,9 @@
 #include "model/weight_source.h"
 #include "train/loss.h"
 #include "train/multi_scale.h"
-#include "train/network.h"
 #include "train/optimizer.h"
 #include "train/state.h"
+#include "train/trainable_network.h"
 
 namespace sam2unet::train {
 namespace {

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "sam2unet/classes.h"
-#include "train/network.h"
 #include "train/optimizer.h"
 #include "train/settings.h"
+#include "train/trainable_network.h"
 
 namespace sam2unet::train {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "train/loss.h"
-#include "train/network.h"
 #include "train/reducer.h"
+#include "train/trainable_network.h"
 
 namespace sam2unet::train {
 

@@ -8,8 +8,8 @@
 #include "sam2unet/image.h"
 #include "train/dataset.h"
 #include "train/log.h"
-#include "train/network.h"
 #include "train/parallel.h"
+#include "train/trainable_network.h"
 
 namespace sam2unet::train {
 

@@ -33,10 +33,10 @@ inline Told told(s2u_status* status) {
   } while (false)
 
 /// The call fails with this code and says so with this word.
-#define REFUSED(call, expected, word)      \
-  do {                                     \
-    const Told t_ = told(call);            \
-    EXPECT_EQ(t_.code, expected) << #call; \
+#define REFUSED(call, expected, word)               \
+  do {                                              \
+    const Told t_ = told(call);                     \
+    EXPECT_EQ(t_.code, expected) << #call;          \
     EXPECT_THAT(t_.text, testing::HasSubstr(word)); \
   } while (false)
 

@@ -294,15 +294,15 @@ TEST(TorchFile, ContainersThatHoldThemselvesOrOneAMillionTimes) {
   for (int i = 0; i < 1000; ++i) {
     for (const char* key : {"model", "state_dict", "net", "ema"}) self += op::text(key) + op::get(0);
   }
-  EXPECT_LT(effort(torch_zip(op::pickle(self + "u"))), test::kMostEffort);
+  EXPECT_LT(effort(torch_zip(op::pickle(self + "u"))), test::kMaxEffort);
   // A large dict without tensors, under a hundred thousand names.
   std::string wide = "}" + op::put(1) + "(";
   for (int i = 0; i < 100'000; ++i) wide += op::text("k") + "N";
   wide += "u}(";
   for (int i = 0; i < 100'000; ++i) wide += op::text("k" + std::to_string(i)) + op::get(1);
-  EXPECT_LT(effort(torch_zip(op::pickle(wide + "u"))), test::kMostEffort);
+  EXPECT_LT(effort(torch_zip(op::pickle(wide + "u"))), test::kMaxEffort);
   std::string list = "]" + op::put(0) + op::get(0) + "a";
-  EXPECT_LT(effort(torch_zip(op::pickle(list))), test::kMostEffort);
+  EXPECT_LT(effort(torch_zip(op::pickle(list))), test::kMaxEffort);
 }
 
 TEST(TorchFile, OtherZipFiles) {

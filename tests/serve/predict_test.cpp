@@ -41,7 +41,9 @@ TEST(ServePredict, SameBytes) {
                                    {"overlay", "&fit=letterbox", {"--fit", "letterbox"}},
                                    {"cutout", "", {}},
                                    {"cutout", "&clean_edges=0", {"--no-clean-edges"}},
-                                   {"map", "&tile=256&overlap=0.5&tile_context=0.25", {"--tile", "256", "--overlap", "0.5", "--tile-context", "0.25"}},
+                                   {"map",
+                                    "&tile=256&overlap=0.5&tile_context=0.25",
+                                    {"--tile", "256", "--overlap", "0.5", "--tile-context", "0.25"}},
                                    {"map", "&tta=hflip", {"--tta", "hflip"}}};
   for (const Case& c : cases) {
     const fs::path out = dir.path() / "out.png";

@@ -109,10 +109,27 @@ TEST_F(ServeRequests, WhatIsWrongWithPicturesIsTold) {
 TEST_F(ServeRequests, WhatIsWrongWithParametersIsTold) {
   Running s(options, gate);
   s.wait_for("ready");
-  for (const char* bad : {"result=heat", "result=", "threshold=2", "threshold=nan", "threshold=x", "size=33",
-                          "size=x", "fit=stretch", "class=1", "official=perhaps", "pillow=9", "archive=rar",
-                          "tile=1", "tile=64.5", "overlap=1", "tile_context=2", "tta=1", "tta=scale=9",
-                          "official=true&tile=auto", "colour=1", "simplify=-1"}) {
+  for (const char* bad : {"result=heat",
+                          "result=",
+                          "threshold=2",
+                          "threshold=nan",
+                          "threshold=x",
+                          "size=33",
+                          "size=x",
+                          "fit=stretch",
+                          "class=1",
+                          "official=perhaps",
+                          "pillow=9",
+                          "archive=rar",
+                          "tile=1",
+                          "tile=64.5",
+                          "overlap=1",
+                          "tile_context=2",
+                          "tta=1",
+                          "tta=scale=9",
+                          "official=true&tile=auto",
+                          "colour=1",
+                          "simplify=-1"}) {
     const Answer a = s.ask("POST", std::string("/v1/segment?") + bad, "", png());
     EXPECT_EQ(a.status, 400) << bad;
     EXPECT_NE(nlohmann::json::parse(a.body).at("error").get<std::string>(), "") << bad;

@@ -43,6 +43,6 @@ double effort(F&& f) {
 
 /// What a hostile file of up to 100 MB may be: far above reading it once, far below anything that is not
 /// linear.
-inline constexpr double kMostEffort = 100;
+inline constexpr double kMaxEffort = 100;
 
 }  // namespace sam2unet::test

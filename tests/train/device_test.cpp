@@ -18,9 +18,9 @@
 #include "ops/torch/folded_weights.h"
 #include "support/tiny_weights.h"
 #include "train/loss.h"
-#include "train/network.h"
 #include "train/optimizer.h"
 #include "train/state.h"
+#include "train/trainable_network.h"
 
 namespace sam2unet::train {
 namespace {

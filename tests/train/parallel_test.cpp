@@ -25,9 +25,9 @@
 #include "train/data.h"
 #include "train/loader.h"
 #include "train/loss.h"
-#include "train/network.h"
 #include "train/settings.h"
 #include "train/start.h"
+#include "train/trainable_network.h"
 
 namespace sam2unet::train {
 namespace {

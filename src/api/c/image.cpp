@@ -117,10 +117,10 @@ s2u_status* s2u_resize_pillow(const s2u_plane* picture, int32_t width, int32_t h
     const ImageView view = picture_of(picture, "the picture", room);
     const ResizeFilter f = chosen(filter, {ResizeFilter::bilinear, ResizeFilter::bicubic}, "filter");
     const PillowVersion v = pillow_of(version);
-    constexpr int kMostSide = 1 << 24;
-    constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
-    if (width < 1 || height < 1 || width > kMostSide || height > kMostSide ||
-        std::int64_t{width} * height > kMostPixels) {
+    constexpr int kMaxSide = 1 << 24;
+    constexpr std::int64_t kMaxPixels = std::int64_t{1} << 28;
+    if (width < 1 || height < 1 || width > kMaxSide || height > kMaxSide ||
+        std::int64_t{width} * height > kMaxPixels) {
       throw UsageError("a size of " + std::to_string(width) + "x" + std::to_string(height) +
                        ": at least 1x1, at most 2^28 pixels and 2^24 a side");
     }

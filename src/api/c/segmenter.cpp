@@ -26,8 +26,8 @@ struct s2u_segment_options {
 
 namespace {
 
-constexpr int kMostThreads = 1024;
-constexpr int kMostBatch = 256;
+constexpr int kMaxThreads = 1024;
+constexpr int kMaxBatch = 256;
 
 std::int32_t to_c(Precision precision) {
   switch (precision) {
@@ -68,7 +68,7 @@ void s2u_segmenter_options_free(s2u_segmenter_options* options) {
 s2u_status* s2u_segmenter_options_set_threads(s2u_segmenter_options* options, int32_t threads) {
   return guarded([&] {
     s2u_segmenter_options& o = live(options, "the options");
-    if (threads < 0 || threads > kMostThreads)
+    if (threads < 0 || threads > kMaxThreads)
       throw UsageError(std::to_string(threads) + " threads: must be 0 (all cores) to 1024");
     o.value.threads = threads;
   });
@@ -80,8 +80,8 @@ s2u_status* s2u_segmenter_options_set_device(s2u_segmenter_options* options, con
 
 s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options, int32_t precision) {
   return guarded([&] {
-    live(options, "the options").value.precision =
-        chosen(precision, {Precision::automatic, Precision::f32, Precision::bf16, Precision::int8}, "precision");
+    live(options, "the options").value.precision = chosen(
+        precision, {Precision::automatic, Precision::f32, Precision::bf16, Precision::int8}, "precision");
   });
 }
 
@@ -217,7 +217,7 @@ s2u_status* s2u_segment_options_set_fit(s2u_segment_options* options, int32_t fi
 s2u_status* s2u_segment_options_set_batch(s2u_segment_options* options, int32_t batch) {
   return guarded([&] {
     s2u_segment_options& o = live(options, "the options");
-    if (batch < 0 || batch > kMostBatch)
+    if (batch < 0 || batch > kMaxBatch)
       throw UsageError("a batch of " + std::to_string(batch) + ": must be 0 (as is fastest) to 256");
     o.value.batch = batch;
   });
@@ -234,7 +234,8 @@ s2u_status* s2u_segment_options_set_tiles(s2u_segment_options* options, int32_t 
                                           double context) {
   return guarded([&] {
     s2u_segment_options& o = live(options, "the options");
-    if (side < 0) throw UsageError("tiles of " + std::to_string(side) + " pixels: must be 0 (chosen) or more");
+    if (side < 0)
+      throw UsageError("tiles of " + std::to_string(side) + " pixels: must be 0 (chosen) or more");
     if (!(overlap >= 0.0 && overlap <= 0.9))
       throw UsageError("an overlap of " + std::to_string(overlap) + ": must be 0 to 0.9");
     if (!(context >= 0.0 && context <= 1.0))

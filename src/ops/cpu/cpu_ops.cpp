@@ -32,7 +32,7 @@ CpuOps::CpuOps(int threads)
       pointers_(static_cast<std::size_t>(threads_)) {}
 
 void CpuOps::forget() {
-  plans_.clear();
+  primitives_.clear();
   eltwise_.clear();
   taps_.clear();
   positions_.clear();
@@ -40,27 +40,27 @@ void CpuOps::forget() {
 }
 
 template <class MakeDesc>
-const Plan& CpuOps::plan(const Key& key, const PackedWeights& w, MakeDesc&& make_desc) {
-  const auto it = plans_.find(key);
-  if (it != plans_.end()) return *it->second;
+const PreparedPrimitive& CpuOps::prepared(const Key& key, const PackedWeights& w, MakeDesc&& make_desc) {
+  const auto it = primitives_.find(key);
+  if (it != primitives_.end()) return *it->second;
   const ThreadScope scope(threads_);
   const auto [desc, primitive] = make_desc();
-  return *plans_.emplace(key, std::make_unique<Plan>(desc, primitive, w)).first->second;
+  return *primitives_.emplace(key, std::make_unique<PreparedPrimitive>(desc, primitive, w)).first->second;
 }
 
-void CpuOps::run(const Plan& plan, const float* src, float* dst) {
+void CpuOps::run(const PreparedPrimitive& primitive, const float* src, float* dst) {
   const ThreadScope scope(threads_);
-  const std::size_t bytes = plan.scratch_bytes();
-  if (bytes == 0) return plan.run(stream_, src, dst, nullptr);
+  const std::size_t bytes = primitive.scratch_bytes();
+  if (bytes == 0) return primitive.run(stream_, src, dst, nullptr);
   const Tensor scratch = make({1, 1, 1, static_cast<Index>((bytes + sizeof(float) - 1) / sizeof(float))});
-  plan.run(stream_, src, dst, scratch.data());
+  primitive.run(stream_, src, dst, scratch.data());
 }
 
 CpuTensor CpuOps::product(const Tensor& x, const PackedWeights& w, Epilogue epilogue, Tensor out) {
   const Extent e = x.extent();
   const bool in_place = epilogue == Epilogue::add || epilogue == Epilogue::gelu_add;
   if (!in_place) out = make({e.b, e.h, e.w, w.out});
-  const Plan& p = plan({w.id, {1, 1, e.pixels(), e.c}, epilogue}, w, [&] {
+  const PreparedPrimitive& p = prepared({w.id, {1, 1, e.pixels(), e.c}, epilogue}, w, [&] {
     const auto desc = linear_desc(e.pixels(), w.in, w.out, epilogue);
     return std::pair(desc, dnnl::matmul(desc));
   });
@@ -71,7 +71,7 @@ CpuTensor CpuOps::product(const Tensor& x, const PackedWeights& w, Epilogue epil
 CpuTensor CpuOps::convolve(const Tensor& x, const Weights::ConvBn& w, Epilogue epilogue, Tensor out) {
   const Extent e = x.extent();
   if (epilogue != Epilogue::add_relu) out = make({e.b, e.h, e.w, w.out});
-  const Plan& p = plan({w.id, e, epilogue}, w, [&] {
+  const PreparedPrimitive& p = prepared({w.id, e, epilogue}, w, [&] {
     const auto desc = conv_desc(e, w.out, w.kernel, epilogue);
     return std::pair(desc, dnnl::convolution_forward(desc));
   });
@@ -82,7 +82,7 @@ CpuTensor CpuOps::convolve(const Tensor& x, const Weights::ConvBn& w, Epilogue e
 CpuTensor CpuOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w) {
   const Extent e = image.extent();
   Tensor out = make({e.b, (e.h - 1) / 4 + 1, (e.w - 1) / 4 + 1, w.out});
-  const Plan& p = plan({w.id, e, Epilogue::none}, w, [&] {
+  const PreparedPrimitive& p = prepared({w.id, e, Epilogue::none}, w, [&] {
     const auto desc = patch_desc(e, w.out);
     return std::pair(desc, dnnl::convolution_forward(desc));
   });

@@ -83,8 +83,8 @@ class CpuOps : public Compositions<CpuOps> {
   using TapsKey = std::array<std::int64_t, 3>;  // in, out, align_corners
 
   template <class MakeDesc>
-  const Plan& plan(const Key& key, const PackedWeights& w, MakeDesc&& make_desc);
-  void run(const Plan& plan, const float* src, float* dst);
+  const PreparedPrimitive& prepared(const Key& key, const PackedWeights& w, MakeDesc&& make_desc);
+  void run(const PreparedPrimitive& primitive, const float* src, float* dst);
   Tensor product(const Tensor& x, const PackedWeights& w, Epilogue epilogue, Tensor out = {});
   Tensor convolve(const Tensor& x, const Weights::ConvBn& w, Epilogue epilogue, Tensor out);
   Tensor eltwise(Tensor x, dnnl::algorithm algorithm);
@@ -98,7 +98,7 @@ class CpuOps : public Compositions<CpuOps> {
   int threads_;
   dnnl::stream stream_;
   Arena arena_;
-  std::map<Key, std::unique_ptr<Plan>> plans_;
+  std::map<Key, std::unique_ptr<PreparedPrimitive>> primitives_;
   std::map<std::pair<int, std::int64_t>, dnnl::eltwise_forward> eltwise_;
   std::map<TapsKey, std::vector<kernels::BilinearTap>> taps_;
   std::map<std::array<std::int64_t, 3>, std::vector<float>> positions_;

@@ -12,7 +12,8 @@ namespace {
 using md = dnnl::memory::desc;
 constexpr auto f32 = dnnl::memory::data_type::f32;
 
-// The shapes whose preferred layout the weights are stored in; others nearly always agree (see Plan).
+// The shapes whose preferred layout the weights are stored in; others nearly always agree (see
+// PreparedPrimitive).
 constexpr std::int64_t kUsualRows = 484;
 constexpr Extent kUsualPicture{1, 44, 44, 0};
 

@@ -113,11 +113,11 @@ dnnl::memory in_layout(const dnnl::memory& memory, const dnnl::memory::desc& lay
   return out;
 }
 
-Plan::Plan(const dnnl::primitive& primitive, const md& src, const md& weights, const md& bias, const md& dst,
-           const md& scratch, const PackedWeights& w)
+PreparedPrimitive::PreparedPrimitive(const dnnl::primitive& primitive, const md& src, const md& weights,
+                                     const md& bias, const md& dst, const md& scratch, const PackedWeights& w)
     : primitive_(primitive),
       src_(src, cpu_engine(), nullptr),
-      // oneDNN may want another layout for an unusual shape; then this plan has its own copy.
+      // oneDNN may want another layout for an unusual shape; then this one has its own copy.
       weights_(in_layout(w.weights, weights)),
       bias_(bias, cpu_engine(), const_cast<float*>(w.bias.data())),
       dst_(dst, cpu_engine(), nullptr),
@@ -128,7 +128,7 @@ Plan::Plan(const dnnl::primitive& primitive, const md& src, const md& weights, c
                  {DNNL_ARG_DST, dst_.get()},
                  {DNNL_ARG_SCRATCHPAD, scratch_.get()}} {}
 
-void Plan::run(const dnnl::stream& stream, const float* src, float* dst, void* scratch) const {
+void PreparedPrimitive::run(const dnnl::stream& stream, const float* src, float* dst, void* scratch) const {
   src_.set_data_handle(const_cast<float*>(src));
   dst_.set_data_handle(dst);
   scratch_.set_data_handle(scratch);

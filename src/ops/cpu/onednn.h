@@ -49,20 +49,20 @@ struct PackedWeights {
 };
 
 /// A primitive for one shape.
-class Plan {
+class PreparedPrimitive {
  public:
   template <class Desc>
-  Plan(const Desc& desc, const dnnl::primitive& primitive, const PackedWeights& w)
-      : Plan(primitive, desc.src_desc(), desc.weights_desc(), desc.bias_desc(), desc.dst_desc(),
-             desc.scratchpad_desc(), w) {}
+  PreparedPrimitive(const Desc& desc, const dnnl::primitive& primitive, const PackedWeights& w)
+      : PreparedPrimitive(primitive, desc.src_desc(), desc.weights_desc(), desc.bias_desc(), desc.dst_desc(),
+                          desc.scratchpad_desc(), w) {}
 
   std::size_t scratch_bytes() const { return scratch_.get_desc().get_size(); }
   void run(const dnnl::stream& stream, const float* src, float* dst, void* scratch) const;
 
  private:
-  Plan(const dnnl::primitive& primitive, const dnnl::memory::desc& src, const dnnl::memory::desc& weights,
-       const dnnl::memory::desc& bias, const dnnl::memory::desc& dst, const dnnl::memory::desc& scratch,
-       const PackedWeights& w);
+  PreparedPrimitive(const dnnl::primitive& primitive, const dnnl::memory::desc& src,
+                    const dnnl::memory::desc& weights, const dnnl::memory::desc& bias,
+                    const dnnl::memory::desc& dst, const dnnl::memory::desc& scratch, const PackedWeights& w);
   dnnl::primitive primitive_;
   mutable dnnl::memory src_, weights_, bias_, dst_, scratch_;
   std::vector<dnnl_exec_arg_t> arguments_;

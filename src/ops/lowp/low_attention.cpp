@@ -19,7 +19,7 @@ Index up_to(Index n, Index unit) {
 }
 
 // Most queries of a task: their scores against all keys lie in the second cache.
-constexpr Index kMostQueries = 20 * kRows;
+constexpr Index kMaxQueries = 20 * kRows;
 
 struct Sizes {
   Index keys = 0;        // the padded ones' among them
@@ -141,7 +141,7 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
   z.channels = d;
   z.units = (d + unit - 1) / unit;
   z.value_wide = up_to(d, kLanes);
-  const Index blocks = (queries + kMostQueries - 1) / kMostQueries;
+  const Index blocks = (queries + kMaxQueries - 1) / kMaxQueries;
   z.queries = up_to((queries + blocks - 1) / blocks, kRows);
   z.element = size;
   Tensor out = make({e.b, e.h / p, e.w / p, dim}, type);

@@ -1,4 +1,4 @@
-#include "train/network.h"
+#include "train/trainable_network.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
