@@ -12,6 +12,10 @@
 
 #include "sam2unet/errors.h"
 #include "sam2unet/segmenter.h"
+#if __has_include(<oneapi/dnnl/dnnl_version.h>)
+#include <oneapi/dnnl/dnnl_version.h>
+#endif
+
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
 
@@ -20,9 +24,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// `verify` allows what any machine may need; here stands twice the worst error that the README states
-// (5.2e-6).
+// `verify` allows what any machine may need. Here stands twice the worst error that the README states, 5.2e-6 with
+// oneDNN 2.6 (Debian 12); with oneDNN 3 (Debian 13) the smallest picture, 32x96, has 1.08e-5 in rfb3.
+#if DNNL_VERSION_MAJOR >= 3
+constexpr double kOfRange = 1.2e-5;
+#else
 constexpr double kOfRange = 1e-5;
+#endif
 
 void expect_forward(const fs::path& path, std::size_t least_checks = 15) {
   std::size_t checks = 0;
