@@ -24,8 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// `verify` allows what any machine may need. Here stands twice the worst error that the README states, 5.2e-6 with
-// oneDNN 2.6 (Debian 12); with oneDNN 3 (Debian 13) the smallest picture, 32x96, has 1.08e-5 in rfb3.
+// `verify` allows what any machine may need. Here stands twice the worst error that the README states, 5.2e-6
+// with oneDNN 2.6 (Debian 12); with oneDNN 3 (Debian 13) the smallest picture, 32x96, has 1.08e-5 in rfb3.
 #if DNNL_VERSION_MAJOR >= 3
 constexpr double kOfRange = 1.2e-5;
 #else

@@ -262,7 +262,7 @@ TEST_F(CNetwork, OptionsAreCheckedWhenTheyAreSet) {
   const s2u_plane plane = plane_of(pixels, kWidth, kHeight, 3);
   const s2u_plane* planes[] = {&plane};
   s2u_segmentation* out = nullptr;
-  REFUSED(s2u_segment(segmenter, planes, 1, small, &out), S2U_INVALID_ARGUMENT, "16384");
+  REFUSED(s2u_segment(segmenter, planes, 1, small, &out), S2U_INVALID_ARGUMENT, "8192");
 }
 
 TEST_F(CNetwork, HugeAndHostilePlanes) {

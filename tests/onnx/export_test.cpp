@@ -329,10 +329,11 @@ TEST_F(OnnxExport, WhatCannotBeMeantIsRefusedAndLeavesNothing) {
   EXPECT_THAT(refused({OnnxGraph::full, InputSize::square(64)}), HasSubstr("letterbox"));
   EXPECT_EQ(refused({OnnxGraph::core, InputSize::square(64)}), "");
   std::filesystem::remove(out);
-  // The table of positions alone would be 4 GiB.
+  EXPECT_THAT(refused({OnnxGraph::core, InputSize::square(16384)}), HasSubstr("from 32 to 8192"));
+  // The table of positions alone would be 2.5 GiB.
   write_weights(
-      w, model::Config::from_json(R"({"embed_dim": 64, "stages": [1, 1, 1, 1], "global_att_blocks": []})"));
-  EXPECT_THAT(refused({OnnxGraph::core, InputSize::square(16384)}), HasSubstr("2 GiB"));
+      w, model::Config::from_json(R"({"embed_dim": 160, "stages": [1, 1, 1, 1], "global_att_blocks": []})"));
+  EXPECT_THAT(refused({OnnxGraph::core, InputSize::square(8192)}), HasSubstr("2 GiB"));
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 

@@ -112,7 +112,7 @@ TEST_F(Plugin, SeveralThreadsAtOnce) {
 TEST_F(Plugin, RefusesWhatIsNotThere) {
   EXPECT_THROW(Segmenter(weights, {.device = "tpu"}), UsageError);
   EXPECT_THROW(Segmenter(weights, {.device = "cuda:x"}), UsageError);
-  EXPECT_THROW(Segmenter(weights, {.precision = Precision::bf16}), UsageError);  // its own backend has none
+  EXPECT_THROW(Segmenter(weights, {.device = "torch-cpu", .precision = Precision::int8}), UsageError);
   EXPECT_THAT(message_of([&] { Segmenter s(weights, {.device = "cuda:-1"}); }), HasSubstr("cuda:-1"));
   EXPECT_THAT(message_of([&] { Segmenter s(weights, {.device = "cuda:99"}); }), HasSubstr("device cuda:99"));
   EXPECT_THAT(message_of([&] { own.segment(test::picture(9, 9, 3), {.size = InputSize::of(32, 33)}); }),
