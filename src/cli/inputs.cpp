@@ -77,8 +77,27 @@ class Collector {
     std::error_code error;
     if (fs::is_directory(path, error))
       add_folder(path);
+    else if (is_tar(path))
+      add_tar(path);
     else
       add_file(path, {});
+  }
+
+  // Its pictures, in its order; what else a data set keeps beside them is passed over.
+  void add_tar(const fs::path& path) {
+    try {
+      const auto archive = std::make_shared<const Archive>(path);
+      const std::size_t before = inputs_.pictures.size();
+      for (const tar::Member& member : archive->tar.members()) {
+        const fs::path name = member.name;
+        if (!has_image_extension(name) || name.filename().string().starts_with("._")) continue;
+        if (!seen_.insert(path / name).second) continue;
+        inputs_.pictures.push_back({path / name, name.parent_path(), {}, archive, member.bytes});
+      }
+      if (inputs_.pictures.size() == before) problem(fmt::format("no pictures in {}", path.string()));
+    } catch (const Error& e) {
+      problem(e.what());
+    }
   }
 
   void add_file(const fs::path& path, const fs::path& folder) {
@@ -128,6 +147,10 @@ class Collector {
 };
 
 }  // namespace
+
+bool is_tar(const fs::path& file) {
+  return file.extension() == ".tar" || file.extension() == ".TAR";
+}
 
 bool looks_like_picture(const std::vector<std::byte>& bytes) {
   if (!detect_image_format(bytes)) return false;

@@ -3,16 +3,29 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <optional>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "tar/tar_file.h"
+
 namespace sam2unet::cli {
 
+/// A tar file that pictures are read from, and its name.
+struct Archive {
+  explicit Archive(const std::filesystem::path& name) : path(name), tar(name) {}
+
+  std::filesystem::path path;
+  tar::TarFile tar;
+};
+
 struct Input {
-  std::filesystem::path file;    // empty for the picture on stdin
+  std::filesystem::path file;    // empty for the picture on stdin; TAR/MEMBER for one in a tar
   std::filesystem::path folder;  // where below the output folder its results go: subfolders met on the way
   std::vector<std::byte> bytes;  // of the picture on stdin
+  std::shared_ptr<const Archive> archive = nullptr;  // that it is in
+  std::span<const std::byte> member = {};            // its bytes there
 
   bool from_stdin() const { return file.empty(); }
   /// For messages and for names of results.
@@ -24,7 +37,10 @@ struct Inputs {
   std::vector<std::string> problems;  // one line for each name that leads nowhere
 };
 
-/// Files, folders, globs, and "-": one picture's bytes, or a list of paths, one a line, on stdin.
+/// Whether a name is a tar file's (".tar").
+bool is_tar(const std::filesystem::path& file);
+
+/// Files, tar files, folders, globs, and "-": one picture's bytes, or a list of paths, one a line, on stdin.
 Inputs collect_inputs(const std::vector<std::string>& names, bool recursive);
 
 /// Tells a picture from a list of paths.

@@ -68,13 +68,13 @@ void Pipeline::decode_all() {
     try {
       stages_.decode(item.picture);
     } catch (const Error& e) {
-      finish(index, {e.what(), {}, {}});
+      finish(index, {e.what(), {}, {}, watch.seconds()});
       continue;
     } catch (const std::bad_alloc&) {
-      finish(index, {no_memory_for(item.picture.input), {}, {}});
+      finish(index, {no_memory_for(item.picture.input), {}, {}, watch.seconds()});
       continue;
     } catch (const std::exception& e) {
-      finish(index, {item.picture.input.name() + ": " + e.what(), {}, {}});
+      finish(index, {item.picture.input.name() + ": " + e.what(), {}, {}, watch.seconds()});
       continue;
     }
     item.picture.input.bytes = {};
@@ -121,9 +121,9 @@ void Pipeline::segment_alone(Item& item) {
     segment({&item, 1});
     return;
   } catch (const std::bad_alloc&) {
-    finish(item.index, {no_memory_for(item.picture.input), {}, {}});
+    finish(item.index, {no_memory_for(item.picture.input), {}, {}, item.picture.seconds});
   } catch (const std::exception& e) {
-    finish(item.index, {item.picture.input.name() + ": " + e.what(), {}, {}});
+    finish(item.index, {item.picture.input.name() + ": " + e.what(), {}, {}, item.picture.seconds});
   }
   item.picture.result.width = 0;
 }

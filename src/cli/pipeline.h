@@ -20,9 +20,11 @@ namespace sam2unet::cli {
 
 /// What became of one picture.
 struct Outcome {
-  std::string error;  // one line; empty if it went well
-  std::string line;   // for standard output; may be empty
-  std::string note;   // for a person who wants to know more; may be empty
+  std::string error;                    // one line; empty if it went well
+  std::string line;                     // for standard output; may be empty
+  std::string note;                     // for a person who wants to know more; may be empty
+  double seconds = 0.0;                 // spent on it
+  std::vector<ResultBytes> files = {};  // that are still to be written, in the order of the inputs
 };
 
 struct Stages {

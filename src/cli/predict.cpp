@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <system_error>
@@ -20,12 +21,18 @@
 #include "class_choice.h"
 #include "commands.h"
 #include "device.h"
+#include "manifest.h"
 #include "passes.h"
 #include "pipeline.h"
 #include "progress.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/files.h"
+#include "sam2unet/models.h"
+#include "shard.h"
 #include "size.h"
+#include "tar/writer.h"
+#include "target.h"
+#include "work_list.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -49,6 +56,9 @@ struct Arguments {
   bool recursive = false;
   bool verbose = false;
   ResultOptions results;
+  std::string shard, manifest;
+  bool resume = false;
+  std::optional<std::size_t> max_failures;
 };
 
 std::vector<Save> parse_saves(const std::vector<std::string>& names) {
@@ -57,80 +67,6 @@ std::vector<Save> parse_saves(const std::vector<std::string>& names) {
     if (std::find(names.begin(), names.end(), name_of(save)) != names.end()) out.push_back(save);
   }
   return out;
-}
-
-// Where the results go.
-struct Target {
-  fs::path folder;
-  bool to_stdout = false;
-  fs::path file;  // of the only result, if that is what -o names
-};
-
-// -o FILE.png, as of one picture: a name with a picture's extension that is no folder.
-bool names_a_file(const std::string& output, const std::vector<Save>& saves) {
-  const fs::path path = output;
-  std::error_code ignored;
-  if (!path.has_filename() || fs::is_directory(path, ignored)) return false;
-  return has_image_extension(path) || (path.extension() == ".json" && saves == std::vector{Save::json});
-}
-
-Target file_target(const std::string& output, const std::vector<Save>& saves,
-                   const std::vector<Input>& pictures) {
-  const fs::path path = output;
-  if (pictures.size() != 1) {
-    throw UsageError(
-        fmt::format("-o {} names one file, for {} pictures; give a folder: -o DIR", output, pictures.size()));
-  }
-  if (saves.size() != 1) {
-    throw UsageError(
-        fmt::format("-o {} names one file, for {} kinds of results; choose one with --save, or give a "
-                    "folder: -o DIR",
-                    output, saves.size()));
-  }
-  const char* extension = saves[0] == Save::json ? ".json" : ".png";
-  if (path.extension() != extension && path.extension() != (saves[0] == Save::json ? ".JSON" : ".PNG")) {
-    throw UsageError(fmt::format("-o {}: a {} is written as {}; name it so, or give a folder: -o DIR", output,
-                                 name_of(saves[0]), extension));
-  }
-  std::error_code ignored;
-  if (!pictures[0].from_stdin() && fs::equivalent(pictures[0].file, path, ignored))
-    throw UsageError(fmt::format("-o {} is the picture itself; choose another name", output));
-  return {path.has_parent_path() ? path.parent_path() : fs::path("."), false, path};
-}
-
-Target target_of(const Arguments& a, const std::vector<Input>& pictures) {
-  const bool one_from_stdin = pictures.size() == 1 && pictures[0].from_stdin();
-  if (a.output.empty() && !one_from_stdin) {
-    throw UsageError("where should the results go? Give a folder: -o DIR");
-  }
-  const auto& saves = a.results.saves;
-  if (!a.output.empty() && a.output != "-") {
-    if (names_a_file(a.output, saves)) return file_target(a.output, saves, pictures);
-    return {a.output, false, {}};
-  }
-  if (saves.size() != 1) {
-    throw UsageError(
-        "standard output takes one kind of result: choose one with --save, or give a folder: -o DIR");
-  }
-  if (saves[0] == Save::json) return {{}, true, {}};
-  if (pictures.size() > 1) {
-    throw UsageError(fmt::format("standard output takes one picture's {}, not {}; give a folder: -o DIR",
-                                 name_of(saves[0]), pictures.size()));
-  }
-  if (::isatty(STDOUT_FILENO) == 1) {
-    throw UsageError(
-        "standard output is a terminal, which shows no PNG: redirect it, or give a folder: -o DIR");
-  }
-  return {{}, true, {}};
-}
-
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (!error && !fs::is_directory(folder)) error = std::make_error_code(std::errc::not_a_directory);
-  if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0) error = {errno, std::generic_category()};
-  if (error)
-    throw FileError(fmt::format("cannot write into the folder {}: {}", folder.string(), error.message()));
 }
 
 std::atomic<Pipeline*> running = nullptr;
@@ -170,23 +106,27 @@ class Prediction {
   }
 
   void run() {
+    if (!args_.shard.empty()) shard_ = parse_shard(args_.shard);
     Inputs inputs = collect_inputs(args_.inputs, args_.recursive);
     if (inputs.pictures.empty() && inputs.problems.size() == 1) throw FileError(inputs.problems[0]);
     for (const auto& problem : inputs.problems) complain(problem);
     if (inputs.pictures.empty()) throw FileError("there is nothing to segment");
-    target_ = target_of(args_, inputs.pictures);
-    if (!target_.to_stdout) prepare_folders(inputs.pictures);
-    const Segmenter segmenter(args_.weights.empty() ? default_model_path() : fs::path(args_.weights),
-                              {args_.threads, args_.device, args_.precision});
+    target_ = target_of(args_.output, args_.results.saves, inputs.pictures);
+    name_results(std::move(inputs.pictures));
+    const fs::path weights = args_.weights.empty() ? default_model_path() : fs::path(args_.weights);
+    const Segmenter segmenter(weights, {args_.threads, args_.device, args_.precision});
     for (const std::string& note : segmenter.notes()) fmt::print(stderr, "sam2unet: note: {}\n", note);
     if (args_.verbose) fmt::print(stderr, "sam2unet: computes {}\n", segmenter.info().arithmetic);
     settle_classes(segmenter);
-    total_ = inputs.pictures.size();
+    if (!args_.manifest.empty()) manifest_.emplace(args_.manifest, check_model({{}, weights}).sha256);
+    if (args_.resume && !leave_out_done()) return;
+    if (target_.is_tar) tar_.emplace(target_.folder);
+    total_ = work_->size();
     Progress progress(total_, "pictures");
     const int batch = args_.batch == 0 ? segmenter.info().batch : args_.batch;
     options_.batch = batch;
     Pipeline pipeline(
-        std::move(inputs.pictures), stages(segmenter, progress),
+        work_->take_pictures(), stages(segmenter, progress),
         options_.tiles ? 1 : static_cast<std::size_t>(batch));  // a picture's tiles fill batches
     {
       const Interruptible guard(pipeline);
@@ -211,10 +151,23 @@ class Prediction {
     options_.output = SegmentOutput::ids;
   }
 
-  void prepare_folders(const std::vector<Input>& pictures) {
-    make_folder(target_.folder);
-    OutputNames names(target_.folder, args_.results.saves, pictures);
-    for (const Input& input : pictures) stems_.push_back(names.take(input));
+  void name_results(std::vector<Input> pictures) {
+    if (shard_ || args_.resume) check_apart(target_, pictures, args_.recursive);
+    if (args_.resume && target_.to_stdout)
+      throw UsageError("--resume needs results in files; give a folder: -o DIR");
+    if (!target_.to_stdout && !target_.is_tar) make_folder(target_.folder);
+    check_result_files({args_.manifest});
+    work_.emplace(target_, args_.results.saves, std::move(pictures), shard_);
+  }
+
+  // False if nothing is left to do.
+  bool leave_out_done() {
+    const std::size_t all = work_->size();
+    const std::size_t done = work_->leave_out_done(manifest_ ? &*manifest_ : nullptr);
+    if (done > 0) fmt::print(stderr, "sam2unet: note: {} of {} pictures are done already\n", done, all);
+    if (done < all || done == 0) return true;
+    if (any_problem_) throw Failed{};
+    return false;
   }
 
   Stages stages(const Segmenter& segmenter, Progress& progress) {
@@ -227,9 +180,7 @@ class Prediction {
             segment(segmenter, pictures);
           }
         },
-        [this](Picture& p, std::size_t index) {
-          return target_.to_stdout ? encode(p) : write(p, stems_[index]);
-        },
+        [this](Picture& p, std::size_t index) { return deliver(p, work_->slot(index)); },
         [this, &progress](const Outcome& outcome) { report(outcome, progress); },
     };
   }
@@ -238,8 +189,13 @@ class Prediction {
     const DecodeOptions options = results::decode_options(args_.results.saves, args_.results.official);
     ImageInfo info;
     const Input& input = picture.input;
-    picture.pixels = input.from_stdin() ? decode_image(input.bytes, options, "standard input", &info)
-                                        : read_image(input.file, options, &info);
+    if (input.archive) {
+      picture.pixels = decode_image(input.member, options, input.name(), &info);
+      input.archive->tar.release(input.member);
+    } else {
+      picture.pixels = input.from_stdin() ? decode_image(input.bytes, options, "standard input", &info)
+                                          : read_image(input.file, options, &info);
+    }
     picture.color_profile = std::move(info.color_profile);
     if (!info.deep) return;
     const std::lock_guard lock(mutex_);
@@ -275,17 +231,38 @@ class Prediction {
 #endif
   }
 
+  Outcome deliver(Picture& p, const Slot& slot) {
+    Outcome out = target_.to_stdout ? encode(p) : target_.is_tar ? pack(p, slot) : write(p, slot);
+    out.seconds = p.seconds;
+    // Not in its turn: what is done is told at once. What goes into a tar is done when that is whole.
+    if (manifest_ && out.error.empty() && !target_.is_tar)
+      manifest_->add({slot.key, slot.input, {}, p.seconds * 1e3});
+    return out;
+  }
+
+  // For the tar, which `report` writes in the order of the inputs.
+  Outcome pack(Picture& p, const Slot& slot) const {
+    Outcome out;
+    for (const Save save : args_.results.saves) {
+      out.files.push_back({file_of(slot.key, save).string(), encode_result(p, args_.results, save)});
+      out.line += file_of(slot.stem, save).string() + "\n";
+    }
+    out.note = note(p, out.line);
+    if (::isatty(STDOUT_FILENO) == 1) out.line.clear();
+    return out;
+  }
+
   Outcome encode(Picture& p) const {
     const auto bytes = encode_result(p, args_.results, args_.results.saves[0]);
     return {{}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, note(p, {})};
   }
 
-  Outcome write(Picture& p, const fs::path& stem) const {
+  Outcome write(Picture& p, const Slot& slot) const {
     std::string files;
     try {
-      if (!stem.parent_path().empty()) make_folder(stem.parent_path());
+      if (!slot.stem.parent_path().empty()) make_folder(slot.stem.parent_path());
       for (const Save save : args_.results.saves) {
-        const fs::path file = target_.file.empty() ? file_of(stem, save) : target_.file;
+        const fs::path file = work_->file(slot, save);
         write_atomically(file, encode_result(p, args_.results, save));
         files += file.string() + "\n";
       }
@@ -309,15 +286,24 @@ class Prediction {
   }
 
   void report(const Outcome& outcome, Progress& progress) {
-    ++reported_;
+    const Slot& slot = work_->slot(reported_++);
+    const ManifestEntry entry{slot.key, slot.input, outcome.error, outcome.seconds * 1e3};
     if (!outcome.error.empty()) {
       ++failed_;
       progress.say("sam2unet: " + outcome.error);
+      if (manifest_) manifest_->add(entry);
+      if (Pipeline* p = running.load(); p != nullptr && has_too_many_failures()) p->stop();
     } else {
+      for (const ResultBytes& file : outcome.files) tar_->add(file.name, file.bytes);
+      if (tar_ && manifest_) packed_.push_back(entry);
       if (args_.verbose) progress.say(outcome.note);
       if (!outcome.line.empty()) progress.print(outcome.line);
     }
     progress.advance();
+  }
+
+  bool has_too_many_failures() const {
+    return args_.max_failures && failed_ > *args_.max_failures;
   }
 
   void warn_of_deep() {
@@ -336,20 +322,32 @@ class Prediction {
 
   void conclude(const Progress& progress, bool interrupted) {
     warn_of_deep();
+    if (has_too_many_failures()) {
+      throw FileError(fmt::format("given up after {} of {} pictures: {} failed, more than --max-failures {}",
+                                  reported_, total_, failed_, *args_.max_failures));
+    }
     if (interrupted) {
       throw FileError(fmt::format("interrupted after {} of {} pictures", reported_, total_));
+    }
+    if (tar_) {
+      tar_->commit();
+      for (const ManifestEntry& entry : packed_) manifest_->add(entry);
     }
     if (progress.on_terminal() && !target_.to_stdout) {
       fmt::print(stderr, "{} of {} pictures in {:.1f} s, results in {}\n", reported_ - failed_, total_,
                  progress.seconds(), target_.folder.string());
     }
-    if (failed_ > 0 || any_problem_) throw Failed{};
+    if ((failed_ > 0 && !args_.max_failures) || any_problem_) throw Failed{};
   }
 
   Arguments& args_;
   SegmentOptions options_;
   Target target_;
-  std::vector<fs::path> stems_;  // of each picture's results
+  std::optional<Shard> shard_;
+  std::optional<WorkList> work_;
+  std::optional<Manifest> manifest_;
+  std::optional<tar::TarWriter> tar_;
+  std::vector<ManifestEntry> packed_;  // in the tar that is not there yet
   std::size_t total_ = 0;
   std::size_t reported_ = 0;
   std::size_t failed_ = 0;
@@ -368,18 +366,42 @@ CLI::Validator probability() {
           ""};
 }
 
+void add_cluster_options(CLI::App& c, Arguments& a) {
+  c.add_option("--shard", a.shard,
+               "do part I of N (0/4 to 3/4) of the pictures, sorted by name; auto: I and N from a SLURM job "
+               "array, or I of "
+               "an indexed Kubernetes job, whose N is told by auto/N or SAM2UNET_SHARDS")
+      ->type_name("I/N|auto[/N]");
+  c.add_flag("--resume", a.resume,
+             "leave out pictures whose results are there; with --manifest, those that it also tells to have "
+             "gone well "
+             "with the same weights");
+  c.add_option("--manifest", a.manifest,
+               "append a line of JSON for each picture: key, input, status, error, milliseconds, SHA-256 of "
+               "the weights, "
+               "version")
+      ->type_name("FILE");
+  c.add_option("--max-failures", a.max_failures,
+               "up to N pictures may fail, and the exit code is 0; more end the run")
+      ->check(CLI::Range(0, 1'000'000'000).description(""))
+      ->type_name("N");
+}
+
 }  // namespace
 
 void add_predict(CLI::App& app) {
   auto* c = app.add_subcommand("predict", "Segment pictures");
   auto a = std::make_shared<Arguments>();
-  c->add_option(
-       "INPUT", a->inputs,
-       "pictures, folders of pictures, globs; - is a list of paths, or one picture, on standard input")
+  c->add_option("INPUT", a->inputs,
+                "pictures, folders of pictures, globs, tar files of pictures (WebDataset); - is a list of "
+                "paths, or one picture, "
+                "on standard input")
       ->required();
-  c->add_option("-o,--output", a->output,
-                "folder for the results, made if missing; FILE.png for the only result; - is standard output")
-      ->type_name("DIR|FILE.png");
+  c->add_option(
+       "-o,--output", a->output,
+       "folder for the results, made if missing; FILE.png for the only result; FILE.tar for all in one; - is "
+       "standard output")
+      ->type_name("DIR|FILE.png|FILE.tar");
   c->add_option("--save", a->saves,
                 "what to write, separated by commas: map (probability, or of several classes their ids as "
                 "indexed PNG: "
@@ -430,6 +452,7 @@ void add_predict(CLI::App& app) {
       "cutout: estimate the foreground's colours at soft edges, and keep nothing of the background under "
       "alpha 0 (default); --no-clean-edges keeps the picture's colours, which anyone can make visible again");
   c->add_flag("-r,--recursive", a->recursive, "look into subfolders, and make the same ones for the results");
+  add_cluster_options(*c, *a);
   c->add_flag("-v,--verbose", a->verbose, "tell of each picture how long it took and where its results are");
   c->footer(
       "Examples:\n"
@@ -441,8 +464,11 @@ void add_predict(CLI::App& app) {
       "  sam2unet predict aerial.tif -o out --tile 1500 --tile-context 0.3\n"
       "  sam2unet predict a.jpg -o map.png                       one picture, one file\n"
       "  sam2unet predict - < a.jpg > map.png                    one picture through a pipe\n"
+      "  sam2unet predict photos/ -o out --shard auto --resume --manifest part-$SLURM_ARRAY_TASK_ID.jsonl\n"
+      "  sam2unet predict shard-000.tar -o out-000.tar --save map,json --max-failures 10\n"
       "The names of the files written are listed on standard output where that is no terminal.\n"
-      "Pictures that cannot be read are reported, the others are done, and the exit code is 1.");
+      "Pictures that cannot be read are reported, the others are done, and the exit code is 1.\n"
+      "docs/clusters.md tells of SLURM, Kubernetes, Ray and Dask.");
   c->callback([a] { Prediction(*a).run(); });
 }
 

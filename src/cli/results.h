@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "inputs.h"
@@ -23,6 +24,12 @@ struct Picture {
   Segmentation result;
   std::optional<results::Canvas> canvas;  // where the result holds no values
   double seconds = 0.0;                   // spent on it so far
+};
+
+/// A result that has its name, and is not written.
+struct ResultBytes {
+  std::string name;
+  std::vector<std::byte> bytes;
 };
 
 /// The bytes of one kind of result: a PNG or a JSON object on one line. What was encoded already leaves the

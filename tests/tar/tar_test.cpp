@@ -1,0 +1,225 @@
+// Tar files: what is written is read again, what `tar` and Python write is read, and whatever is wrong is
+// refused.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "sam2unet/errors.h"
+#include "support/temp_dir.h"
+#include "tar/reader.h"
+#include "tar/tar_file.h"
+#include "tar/writer.h"
+
+namespace sam2unet {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+std::string text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// A member as a hostile writer may spell it; the checksum is right unless told otherwise.
+struct Header {
+  std::string name = "a.jpg", size = "00000000003",
+              magic = std::string(
+                  "ustar\0"
+                  "00",
+                  8);
+  char type = '0';
+  bool is_sound = true;
+};
+std::string member(const Header& h, const std::string& contents) {
+  std::string block(512, '\0');
+  const auto put = [&](std::size_t at, const std::string& text) { block.replace(at, text.size(), text); };
+  put(0, h.name.substr(0, 100));
+  put(124, h.size);
+  put(148, "        ");
+  block[156] = h.type;
+  put(257, h.magic);
+  unsigned sum = h.is_sound ? 0 : 1;
+  for (const char c : block) sum += static_cast<unsigned char>(c);
+  char text[16];
+  std::snprintf(text, sizeof text, "%06o", sum);
+  put(148, text + std::string("\0 ", 2));
+  return block + contents + std::string((512 - contents.size() % 512) % 512, '\0');
+}
+std::string octal(std::size_t n) {
+  char text[16];
+  std::snprintf(text, sizeof text, "%011zo", n);
+  return text;
+}
+std::string extended(char type, const std::string& contents) {
+  return member({"x", octal(contents.size()),
+                 std::string("ustar\0"
+                             "00",
+                             8),
+                 type},
+                contents);
+}
+const std::string kEnd(1024, '\0');
+
+void expect_refused(const std::string& tar, const std::string& why) {
+  try {
+    tar::read_tar(bytes_of(tar), "t.tar");
+    ADD_FAILURE() << "was read; wanted: " << why;
+  } catch (const FormatError& e) {
+    EXPECT_THAT(e.what(), AllOf(HasSubstr("t.tar: "), HasSubstr(why), Not(HasSubstr("\n"))));
+  }
+}
+
+TEST(Tar, ReadsWhatItWrote) {
+  const test::TempDir dir;
+  const std::string deep(90, 'd');
+  const std::vector<std::pair<std::string, std::string>> files = {
+      {"a.png", "abc"},
+      {"empty", ""},
+      {"full", std::string(512, 'f')},
+      {deep + "/" + deep + ".png", "ustar's prefix"},
+      {std::string(150, 'n') + ".png", "PAX"},
+      {"\xC3\xA4/\xC3\xB6.png", "PAX too"},
+      {std::string(100, 'e'), "just fits"}};
+  const auto write = [&](const std::string& name) {
+    tar::TarWriter writer(dir / name);
+    for (const auto& [file, contents] : files) writer.add(file, bytes_of(contents));
+    writer.commit();
+  };
+  write("a.tar");
+  const tar::TarFile read(dir / "a.tar");
+  ASSERT_EQ(read.members().size(), files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    EXPECT_EQ(read.members()[i].name, files[i].first);
+    EXPECT_EQ(text_of(read.members()[i].bytes), files[i].second);
+  }
+  write("b.tar");
+  EXPECT_EQ(read_file(dir / "a.tar"), read_file(dir / "b.tar"));
+}
+
+TEST(Tar, UnfinishedLeavesNothing) {
+  const test::TempDir dir;
+  { tar::TarWriter(dir / "a.tar").add("a", bytes_of("abc")); }
+  EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+}
+
+// Both forms of the program `tar`, which also reads what we write.
+TEST(Tar, AgreesWithTar) {
+  if (std::system("tar --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no tar";
+  const test::TempDir dir;
+  const std::string name(120, 'n');
+  write_file(dir / (name + ".png"), "long");
+  write_file(dir / "short.png", "short");
+  const std::string at = "cd '" + dir.path().string() + "' && ";
+  for (const std::string format : {"gnu", "posix", "ustar"}) {
+    const std::string names = format == "ustar" ? " ./short.png" : " ./short.png ./" + name + ".png";
+    ASSERT_EQ(std::system((at + "tar --format=" + format + " -cf t.tar" + names).c_str()), 0);
+    const tar::TarFile read(dir / "t.tar");
+    ASSERT_EQ(read.members().size(), format == "ustar" ? 1U : 2U) << format;
+    EXPECT_EQ(read.members()[0].name, "short.png");
+    EXPECT_EQ(text_of(read.members().back().bytes), format == "ustar" ? "short" : "long");
+    EXPECT_EQ(read.members().back().name, format == "ustar" ? "short.png" : name + ".png");
+  }
+  tar::TarWriter writer(dir / "ours.tar");
+  writer.add("o/" + name + name + ".txt", bytes_of("ours"));
+  writer.commit();
+  ASSERT_EQ(std::system((at + "tar -xf ours.tar && [ \"$(cat o/*)\" = ours ]").c_str()), 0);
+}
+
+TEST(Tar, RefusesWhatIsDamaged) {
+  expect_refused("", "end mark");
+  expect_refused("short", "end mark");
+  expect_refused(std::string("\x1F\x8B", 2) + std::string(600, 'z'), "compressed");
+  expect_refused(member({}, "abc"), "end mark");
+  expect_refused(member({}, "abc").substr(0, 700), "should have 3 bytes");
+  expect_refused(member({.is_sound = false}, "abc") + kEnd, "checksum");
+  expect_refused(member({.size = "77777777777"}, "abc") + kEnd, "should have 8589934591 bytes");
+  expect_refused(member({.size = "-0000000001"}, "abc") + kEnd, "no octal number");
+  expect_refused(member({.size = std::string(12, '\xFF')}, "abc") + kEnd, "negative or too large");
+  expect_refused(
+      member({.size = std::string("\x80\0\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 12)}, "abc") + kEnd,
+      "negative or too large");
+  expect_refused(member({.magic = "notatar "}, "abc") + kEnd, "not ustar");
+  expect_refused(member({}, "abc") + kEnd + member({}, "abc") + kEnd, "behind each other");
+}
+
+TEST(Tar, RefusesNamesThatLeadElsewhere) {
+  expect_refused(member({.name = "../a.jpg"}, "abc") + kEnd, "leads out");
+  expect_refused(member({.name = "a/../../b.jpg"}, "abc") + kEnd, "leads out");
+  expect_refused(member({.name = "/etc/a.jpg"}, "abc") + kEnd, "absolute");
+  expect_refused(member({.name = "a\n\x1B[2J.jpg"}, "abc") + kEnd, "control characters");
+  expect_refused(member({.name = ""}, "abc") + kEnd, "no name");
+  expect_refused(member({}, "abc") + member({.name = "./a.jpg"}, "abd") + kEnd, "twice");
+  expect_refused(extended('x', "20 path=../../a.jpg\n") + member({}, "abc") + kEnd, "leads out");
+  expect_refused(extended('L', std::string("/a.jpg\0", 7)) + member({}, "abc") + kEnd, "absolute");
+}
+
+TEST(Tar, RefusesWhatIsNoPlainFile) {
+  for (const char type : {'1', '2'})
+    expect_refused(member({.size = "0", .type = type}, "") + kEnd, "is a link");
+  for (const char type : {'3', '4', '6'})
+    expect_refused(member({.size = "0", .type = type}, "") + kEnd, "device");
+  for (const char type : {'S', 'M', 'V', '\n'})
+    expect_refused(member({.size = "0", .type = type}, "") + kEnd, "a type");
+}
+
+TEST(Tar, RefusesDamagedExtensions) {
+  const auto with = [](const std::string& records) {
+    return extended('x', records) + member({}, "abc") + kEnd;
+  };
+  expect_refused(with("99 path=a\n"), "damaged");
+  expect_refused(with("0 path=a\n"), "damaged");
+  expect_refused(with("-5 path=a\n"), "damaged");
+  expect_refused(with("path=a\n"), "damaged");
+  expect_refused(with("10 path=a."), "damaged");
+  expect_refused(with("5 ab\n"), "damaged");
+  expect_refused(with("30 size=99999999999999999999\n\n"), "damaged");
+  expect_refused(with("13 size=9999\n"), "should have 9999 bytes");
+  expect_refused(with("22 GNU.sparse.major=1\n"), "sparse");
+  expect_refused(extended('g', "10 path=a\n") + member({}, "abc") + kEnd, "for all members");
+  expect_refused(extended('x', "10 path=a\n") + kEnd, "without the member");
+  expect_refused(member({"x", octal(std::size_t{2} << 20),
+                         std::string("ustar\0"
+                                     "00",
+                                     8),
+                         'x'},
+                        std::string(2 << 20, 'x')) +
+                     kEnd,
+                 "extended header of");
+}
+
+// However it is cut or changed, it is read or refused: no other exception, nothing outside its bytes.
+TEST(Tar, EveryCutAndFlippedByte) {
+  const std::string tar =
+      extended('x', "19 path=long/b.jpg\n") + member({}, "abc") + member({.name = "c.png"}, "xyz") + kEnd;
+  const auto try_it = [](const std::string& text) {
+    const std::vector<char> exact(text.begin(), text.end());  // on the heap, where the sanitizers see its end
+    try {
+      for (const auto& m : tar::read_tar(std::as_bytes(std::span(exact)), "t")) {
+        EXPECT_GE(m.bytes.data(), std::as_bytes(std::span(exact)).data());
+        EXPECT_LE(m.bytes.data() + m.bytes.size(), std::as_bytes(std::span(exact)).data() + exact.size());
+      }
+      return true;
+    } catch (const FormatError&) {
+      return false;
+    }
+  };
+  ASSERT_TRUE(try_it(tar));
+  for (std::size_t n = 0; n + kEnd.size() < tar.size(); n += 7) EXPECT_FALSE(try_it(tar.substr(0, n))) << n;
+  for (std::size_t i = 0; i < tar.size(); ++i) {
+    std::string changed = tar;
+    changed[i] = static_cast<char>(changed[i] ^ 0xFF);
+    try_it(changed);
+  }
+}
+
+}  // namespace
+}  // namespace sam2unet
