@@ -84,7 +84,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     tcp_info info{};
     socklen_t size = sizeof info;
     if (::getsockopt(socket().native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return;
-    if (info.tcpi_state != TCP_ESTABLISHED) exchange_->abandon();
+    if (info.tcpi_state != TCP_ESTABLISHED) abandon();
   }
 
   bool is_working() const override { return at_ == At::body || at_ == At::handling || at_ == At::writing; }
@@ -342,10 +342,16 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
                              });
   }
 
+  void abandon() {
+    if (exchange_->abandoned()) return;
+    exchange_->abandon();
+    hub_.service().metrics().clients_left.fetch_add(1);
+  }
+
   /// A request without an answer: its work is dropped, and its line in the log says so.
   void give_up() {
     if (exchange_ == nullptr) return;
-    exchange_->abandon();
+    abandon();
     exchange_->forget();
     Response r;
     r.status = 499;

@@ -91,6 +91,7 @@ std::string Metrics::text(const Gauges& g) const {
   w.single("received_bytes_total", "counter", "Bytes of bodies received.", bytes_in.load());
   w.single("sent_bytes_total", "counter", "Bytes of bodies sent.", bytes_out.load());
   w.single("connections_total", "counter", "Connections accepted.", accepted.load());
+  w.single("clients_left_total", "counter", "Clients that hung up before their answer.", clients_left.load());
   w.describe("reloads_total", "counter", "Times the weights were loaded again.");
   w.line("reloads_total", reloads.load(), "result=\"ok\"");
   w.line("reloads_total", failed_reloads.load(), "result=\"failed\"");

@@ -49,7 +49,7 @@ class Metrics {
   void count_refusal(Refusal r) { refusals_.at(static_cast<std::size_t>(r)).fetch_add(1); }
   std::uint64_t refusals(Refusal r) const { return refusals_.at(static_cast<std::size_t>(r)).load(); }
 
-  std::atomic<std::uint64_t> pictures{0}, batches{0}, bytes_in{0}, bytes_out{0}, accepted{0};
+  std::atomic<std::uint64_t> pictures{0}, batches{0}, bytes_in{0}, bytes_out{0}, accepted{0}, clients_left{0};
   std::atomic<std::uint64_t> reloads{0}, failed_reloads{0};
 
   std::string text(const Gauges& gauges) const;
