@@ -13,7 +13,7 @@
 namespace sam2unet {
 namespace {
 
-constexpr double kMinScale = 0.25, kLargestScale = 4.0;
+constexpr double kMinScale = 0.25, kMaxScale = 4.0;
 constexpr std::size_t kMaxScales = 8;
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -38,8 +38,8 @@ void check_scales(const std::vector<double>& scales) {
   if (scales.size() > kMaxScales)
     throw UsageError(fmt::format("{} scales: at most {} are taken", scales.size(), kMaxScales));
   for (std::size_t i = 0; i < scales.size(); ++i) {
-    if (!(scales[i] >= kMinScale && scales[i] <= kLargestScale)) {
-      throw UsageError(fmt::format("a scale of {}: must be {} to {}", scales[i], kMinScale, kLargestScale));
+    if (!(scales[i] >= kMinScale && scales[i] <= kMaxScale)) {
+      throw UsageError(fmt::format("a scale of {}: must be {} to {}", scales[i], kMinScale, kMaxScale));
     }
     if (scales[i] == 1.0) throw UsageError("a scale of 1 is the picture as it is, which is always there");
     if (std::find(scales.begin(), scales.begin() + static_cast<std::ptrdiff_t>(i), scales[i]) !=

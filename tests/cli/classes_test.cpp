@@ -16,12 +16,7 @@ using Json = nlohmann::json;
 class Classes : public PredictTest {
  protected:
   Classes() {
-    model::Config config = tiny_config();
-    config.out_channels = 3;
-    write_weights(dir / "three.safetensors", config,
-                  {{"classes", R"({"classes": [{"id": 0, "name": "background", "color": "#000000"},
-                      {"id": 1, "name": "road", "color": "#804080"},
-                      {"id": 2, "name": "car", "color": "#00008e"}], "ignore": 255, "ignore_color": "#e0e0c0"})"}});
+    write_three_classes();
     put("road.toml", "[[class]]\nid = 1\nname = \"road\"\n[[class]]\nid = 2\nname = \"car\"\n");
     put_picture("images/a.png", 40, 30);
     Image ids(40, 30, 1);

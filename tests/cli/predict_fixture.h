@@ -22,6 +22,16 @@ class PredictTest : public ::testing::Test {
  protected:
   PredictTest() { write_tiny_weights(dir / "tiny.safetensors"); }
 
+  /// three.safetensors: background, road and car.
+  void write_three_classes() {
+    model::Config config = tiny_config();
+    config.out_channels = 3;
+    write_weights(dir / "three.safetensors", config,
+                  {{"classes", R"({"classes": [{"id": 0, "name": "background", "color": "#000000"},
+                      {"id": 1, "name": "road", "color": "#804080"},
+                      {"id": 2, "name": "car", "color": "#00008e"}], "ignore": 255, "ignore_color": "#e0e0c0"})"}});
+  }
+
   /// Runs `sam2unet predict ARGUMENTS` in the folder with the tiny weights and a small input size.
   Finished predict(std::vector<std::string> arguments, RunOptions options = {}) {
     arguments.insert(arguments.begin(), {"predict", "--weights", "tiny.safetensors", "--size", "64"});

@@ -18,14 +18,7 @@ using Json = nlohmann::json;
 
 class Tiles : public PredictTest {
  protected:
-  Tiles() {
-    model::Config config = tiny_config();
-    config.out_channels = 3;
-    write_weights(dir / "three.safetensors", config,
-                  {{"classes", R"({"classes": [{"id": 0, "name": "background", "color": "#000000"},
-                      {"id": 1, "name": "road", "color": "#804080"},
-                      {"id": 2, "name": "car", "color": "#00008e"}], "ignore": 255, "ignore_color": "#e0e0c0"})"}});
-  }
+  Tiles() { write_three_classes(); }
   Finished predict_classes(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"predict", "--weights", "three.safetensors", "--size", "64"});
     return predict_plain(arguments);
