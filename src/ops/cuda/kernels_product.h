@@ -1,0 +1,342 @@
+// Products and convolutions on matrix units: one kernel, since a convolution is a product whose left rows come
+// from neighbouring pixels.
+//
+// A block makes a tile of kRows x kColumns. Chunks of 64 numbers of depth (128 bytes a row) travel to shared
+// memory by asynchronous copies, several chunks ahead. 16-byte pieces of a row lie at piece ^ (row % 8), so
+// that eight rows' same piece are in different banks, and as wgmma wants them.
+#pragma once
+
+#include "ops/cuda/device.h"
+#include "ops/cuda/kernels_math.h"
+#include "ops/cuda/tasks.h"
+
+namespace sam2unet::ops::cuda {
+
+inline constexpr int kChunk = 64;             // numbers of depth
+inline constexpr int kChunkBytes = 2 * kChunk;  // of a row
+
+/// kRowWarps x kColumnWarps warps share a tile of kRows x kColumns.
+template <Element E_, int Rows, int Columns, int RowWarps, int ColumnWarps, int Stages>
+struct ProductShape {
+  static constexpr Element kElement = E_;
+  static constexpr int kRows = Rows, kColumns = Columns, kStages = Stages;
+  static constexpr int kRowWarps = RowWarps, kColumnWarps = ColumnWarps;
+  static constexpr int kThreads = 32 * RowWarps * ColumnWarps;
+  static constexpr int kWarpRows = Rows / RowWarps, kWarpColumns = Columns / ColumnWarps;
+  static constexpr int kRowTiles = kWarpRows / 16, kColumnTiles = kWarpColumns / 8;
+  static constexpr int kLeftBytes = Rows * kChunkBytes, kRightBytes = Columns * kChunkBytes;
+  static constexpr int kStageBytes = kLeftBytes + kRightBytes;
+  static constexpr int kOutPitch = 2 * Columns + 16;  // bytes: 16 more than a row, against bank conflicts
+  static constexpr int kNormBytes = Rows * 8;         // (mean, rstd) of each row
+  static constexpr int kPipelineBytes =
+      Stages * kStageBytes > Rows * kOutPitch ? Stages * kStageBytes : Rows * kOutPitch;
+  static constexpr int kSharedBytes = (kPipelineBytes + 15) / 16 * 16 + kNormBytes;
+  static_assert(kWarpRows % 16 == 0 && kWarpColumns % 8 == 0 && kLeftBytes % 1024 == 0);
+};
+
+/// Where piece `piece` (16 bytes) of row `row` of a chunk lies.
+S2U_DEVICE int swizzled(int row, int piece) {
+  return row * kChunkBytes + ((piece ^ (row & 7)) << 4);
+}
+
+/// Brings a tile's chunks of the left side and of the weights to shared memory.
+template <class Shape, bool kConvolution>
+class TileLoader {
+ public:
+  S2U_DEVICE TileLoader(const ProductTask& task, int first_row, int first_column)
+      : t_(task),
+        piece_(device::thread_index() % 8),
+        row_(device::thread_index() / 8),
+        first_row_(first_row),
+        first_column_(first_column),
+        per_tap_((task.depth + kChunk - 1) / kChunk) {
+    if constexpr (kConvolution) {
+      S2U_UNROLL
+      for (int i = 0; i < kLeft; ++i) {
+        const int m = first_row_ + row_ + i * kStep;
+        const int pixel = m % (t_.height * t_.width);
+        y_[i] = static_cast<short>(pixel / t_.width);
+        x_[i] = static_cast<short>(pixel % t_.width);
+      }
+    }
+  }
+
+  S2U_DEVICE int chunks() const { return per_tap_ * t_.tap_rows * t_.tap_columns; }
+  /// Steps of 16 of the chunk's depth that hold anything.
+  S2U_DEVICE int steps(int chunk) const {
+    const int left = t_.depth - (chunk % per_tap_) * kChunk;
+    return left >= kChunk ? kChunk / 16 : (left + 15) / 16;
+  }
+
+  S2U_DEVICE void load_left(int chunk, unsigned char* stage) const {
+    const int tap = kConvolution ? chunk / per_tap_ : 0;
+    const int column = (chunk - tap * per_tap_) * kChunk + piece_ * 8;
+    const bool is_there = column < t_.depth;
+    const int part = is_there ? column / t_.part_width : 0;
+    const auto* base =
+        static_cast<const std::uint16_t*>(t_.parts[part]) + (is_there ? column - part * t_.part_width : 0);
+    const long long pitch = t_.pitches[part];
+    int dy = 0, dx = 0;
+    if constexpr (kConvolution) {
+      const int ty = tap / t_.tap_columns;
+      dy = (ty - (t_.tap_rows - 1) / 2) * t_.dilation;
+      dx = (tap - ty * t_.tap_columns - (t_.tap_columns - 1) / 2) * t_.dilation;
+    }
+    S2U_UNROLL
+    for (int i = 0; i < kLeft; ++i) {
+      const int r = row_ + i * kStep;
+      if (kPartialLeft && r >= Shape::kRows) break;
+      const int m = first_row_ + r;
+      bool valid = is_there && m < t_.rows;
+      long long source = m;
+      if constexpr (kConvolution) {
+        const int y = y_[i] + dy, x = x_[i] + dx;
+        valid = valid && y >= 0 && y < t_.height && x >= 0 && x < t_.width;
+        source += dy * t_.width + dx;
+      }
+      device::copy_async_16(stage + swizzled(r, piece_), valid ? base + source * pitch : base, valid);
+    }
+  }
+
+  S2U_DEVICE void load_right(int chunk, unsigned char* stage) const {
+    const int tap = kConvolution ? chunk / per_tap_ : 0;
+    const int column = (chunk - tap * per_tap_) * kChunk + piece_ * 8;
+    const bool is_there = column < t_.depth;
+    const int rounded = (t_.depth + 7) / 8 * 8;
+    const auto* base = static_cast<const std::uint16_t*>(t_.weights) + (is_there ? tap * rounded + column : 0);
+    S2U_UNROLL
+    for (int i = 0; i < kRight; ++i) {
+      const int r = row_ + i * kStep;
+      if (kPartialRight && r >= Shape::kColumns) break;
+      const int n = first_column_ + r;
+      const bool valid = is_there && n < t_.columns;
+      device::copy_async_16(stage + Shape::kLeftBytes + swizzled(r, piece_),
+                            valid ? base + static_cast<long long>(n) * t_.weights_pitch : base, valid);
+    }
+  }
+
+ private:
+  static constexpr int kStep = Shape::kThreads / 8;  // rows that all threads copy at once
+  static constexpr int kLeft = (Shape::kRows + kStep - 1) / kStep;
+  static constexpr int kRight = (Shape::kColumns + kStep - 1) / kStep;
+  static constexpr bool kPartialLeft = Shape::kRows % kStep != 0;
+  static constexpr bool kPartialRight = Shape::kColumns % kStep != 0;
+
+  const ProductTask& t_;
+  int piece_, row_, first_row_, first_column_, per_tap_;
+  short y_[kConvolution ? kLeft : 1], x_[kConvolution ? kLeft : 1];
+};
+
+/// Mean and 1 / deviation of the tile's rows, for the fold: norms[2 r], norms[2 r + 1].
+template <class Shape>
+S2U_DEVICE void combine_shares(const ProductTask& t, int first_row, float* norms) {
+  for (int r = device::thread_index(); r < Shape::kRows; r += Shape::kThreads) {
+    const int m = first_row + r;
+    if (m >= t.rows) continue;
+    const RowShare* shares = t.shares.values + static_cast<long long>(m) * t.shares.count;
+    float sum = 0;
+    for (int i = 0; i < t.shares.count; ++i) sum += shares[i].sum;
+    const float mean = sum / t.norm_width;
+    float squares = 0;
+    for (int i = 0; i < t.shares.count; ++i) {
+      const float left = t.norm_width - static_cast<float>(i * t.shares.width);
+      const float n = device::smaller(left, static_cast<float>(t.shares.width));
+      const float away = shares[i].sum / n - mean;
+      squares += shares[i].squares + n * away * away;
+    }
+    norms[2 * r] = mean;
+    norms[2 * r + 1] = device::reciprocal_root(squares / t.norm_width + kNormEps);
+  }
+}
+
+/// Adds the products of one chunk to a warp's sums, by mma.sync.
+template <class Shape>
+S2U_DEVICE void multiply_chunk(const unsigned char* stage, int steps,
+                               float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4]) {
+  constexpr Element E = Shape::kElement;
+  const int lane = device::thread_index() % 32, warp = device::thread_index() / 32;
+  const int first_row = warp % Shape::kRowWarps * Shape::kWarpRows;
+  const int first_column = warp / Shape::kRowWarps * Shape::kWarpColumns;
+  const unsigned char* left = stage;
+  const unsigned char* right = stage + Shape::kLeftBytes;
+  for (int step = 0; step < steps; ++step) {
+    std::uint32_t a[Shape::kRowTiles][4];
+    S2U_UNROLL
+    for (int i = 0; i < Shape::kRowTiles; ++i) {
+      // Matrices: rows 0-7 and 8-15 of the first 8 columns, then of the second.
+      device::load_matrix_x4(a[i],
+                             left + swizzled(first_row + i * 16 + lane % 16, 2 * step + lane / 16));
+    }
+    S2U_UNROLL
+    for (int j = 0; j + 1 < Shape::kColumnTiles; j += 2) {
+      // Matrices: 8 columns of the result by depths 0-7 and 8-15, then the next 8 columns.
+      std::uint32_t b[4];
+      device::load_matrix_x4(b, right + swizzled(first_column + j * 8 + lane % 8 + lane / 16 * 8,
+                                                 2 * step + lane / 8 % 2));
+      S2U_UNROLL
+      for (int i = 0; i < Shape::kRowTiles; ++i) {
+        device::multiply_add<E>(sums[i][j], a[i], b[0], b[1]);
+        device::multiply_add<E>(sums[i][j + 1], a[i], b[2], b[3]);
+      }
+    }
+    if constexpr (Shape::kColumnTiles % 2 != 0) {
+      constexpr int j = Shape::kColumnTiles - 1;
+      std::uint32_t b[2];
+      device::load_matrix_x2(b,
+                             right + swizzled(first_column + j * 8 + lane % 8, 2 * step + lane / 8 % 2));
+      S2U_UNROLL
+      for (int i = 0; i < Shape::kRowTiles; ++i) device::multiply_add<E>(sums[i][j], a[i], b[0], b[1]);
+    }
+  }
+}
+
+S2U_DEVICE float activated(Epilogue e, float v) {
+  if (e == Epilogue::gelu || e == Epilogue::gelu_add) return gelu_of(v);
+  if (e == Epilogue::relu) return device::larger(v, 0.0F);
+  return v;
+}
+
+/// Two neighbouring results of one row, rounded.
+template <Element E>
+S2U_DEVICE std::uint32_t finish_pair(const ProductTask& t, int m, int n, float v0, float v1,
+                                     const float* norm) {
+  if (norm != nullptr) {
+    v0 = norm[1] * (v0 - norm[0] * t.column_sums[n]);
+    v1 = norm[1] * (v1 - norm[0] * t.column_sums[n + 1]);
+  }
+  v0 = activated(t.epilogue, v0 + t.bias[n]);
+  v1 = activated(t.epilogue, v1 + t.bias[n + 1]);
+  if (t.residual != nullptr) {
+    const long long at = static_cast<long long>(m % t.residual_rows) * t.residual_pitch + n;
+    const std::uint32_t r =
+        *reinterpret_cast<const std::uint32_t*>(static_cast<const std::uint16_t*>(t.residual) + at);
+    v0 += device::low_of<E>(r);
+    v1 += device::high_of<E>(r);
+    if (t.epilogue == Epilogue::add_relu) {
+      v0 = device::larger(v0, 0.0F);
+      v1 = device::larger(v1, 0.0F);
+    }
+  }
+  return device::pack2<E>(v0, v1);
+}
+
+/// The shares of a warp's rows from the tile in shared memory, `columns` of each; one or two lanes a row.
+template <class Shape>
+S2U_DEVICE void store_shares(const ProductTask& t, int first_row, int row_in_tile, int first_column,
+                             int column_in_tile, const unsigned char* tile) {
+  constexpr Element E = Shape::kElement;
+  constexpr int kLanes = Shape::kWarpRows >= 32 ? 1 : 2;
+  const int left = t.columns - first_column - column_in_tile;
+  const int columns = left < Shape::kWarpColumns ? left : Shape::kWarpColumns;
+  if (columns <= 0) return;
+  const int lane = device::thread_index() % 32;
+  S2U_NO_UNROLL
+  for (int i = 0; i < Shape::kWarpRows; i += 32 / kLanes) {
+    const int r = row_in_tile + i + lane / kLanes, m = first_row + r;
+    const unsigned char* row = tile + r * Shape::kOutPitch + 2 * column_in_tile;
+    float sum = 0;
+    for (int c = lane % kLanes * 2; c < columns; c += 2 * kLanes) {
+      const std::uint32_t pair = *reinterpret_cast<const std::uint32_t*>(row + 2 * c);
+      sum += device::low_of<E>(pair) + device::high_of<E>(pair);
+    }
+    if (kLanes == 2) sum += device::shuffle_xor(sum, 1);
+    const float mean = sum / static_cast<float>(columns);
+    float squares = 0;
+    for (int c = lane % kLanes * 2; c < columns; c += 2 * kLanes) {
+      const std::uint32_t pair = *reinterpret_cast<const std::uint32_t*>(row + 2 * c);
+      const float low = device::low_of<E>(pair) - mean, high = device::high_of<E>(pair) - mean;
+      squares += low * low + high * high;
+    }
+    if (kLanes == 2) squares += device::shuffle_xor(squares, 1);
+    if (lane % kLanes == 0 && m < t.rows) {
+      const int at = (first_column + column_in_tile) / Shape::kWarpColumns;
+      t.out_shares.values[static_cast<long long>(m) * t.out_shares.count + at] = {sum, squares};
+    }
+  }
+}
+
+/// A tile's sums to memory: epilogue, rounding, shares of the rows, and whole rows of 16 bytes by way of
+/// shared memory. All threads; the pipeline's memory is free.
+template <class Shape>
+S2U_DEVICE void store_tile(const ProductTask& t, int first_row, int first_column, int row_in_tile,
+                           int column_in_tile,
+                           const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
+                           unsigned char* tile, const float* norms) {
+  constexpr Element E = Shape::kElement;
+  const int lane = device::thread_index() % 32;
+  const int quad_column = 2 * (lane % 4);
+  S2U_UNROLL
+  for (int i = 0; i < Shape::kRowTiles; ++i) {
+    const int r = row_in_tile + i * 16 + lane / 4, m = first_row + r;
+    const float* norm = t.shares.values != nullptr ? norms + 2 * r : nullptr;
+    unsigned char* row = tile + r * Shape::kOutPitch + 2 * (column_in_tile + quad_column);
+    S2U_UNROLL
+    for (int j = 0; j < Shape::kColumnTiles; ++j) {
+      const int n = first_column + column_in_tile + j * 8 + quad_column;
+      if (n >= t.columns) continue;
+      const std::uint32_t upper =
+          m < t.rows ? finish_pair<E>(t, m, n, sums[i][j][0], sums[i][j][1], norm) : 0;
+      const std::uint32_t lower =
+          m + 8 < t.rows ? finish_pair<E>(t, m + 8, n, sums[i][j][2], sums[i][j][3],
+                                          norm != nullptr ? norm + 16 : nullptr)
+                         : 0;
+      *reinterpret_cast<std::uint32_t*>(row + 16 * j) = upper;
+      *reinterpret_cast<std::uint32_t*>(row + 16 * j + 8 * Shape::kOutPitch) = lower;
+    }
+  }
+  if (t.out_shares.values != nullptr) {
+    device::sync_warp();
+    store_shares<Shape>(t, first_row, row_in_tile, first_column, column_in_tile, tile);
+  }
+  device::sync_threads();
+  constexpr int kPieces = Shape::kColumns / 8;
+  for (int i = device::thread_index(); i < Shape::kRows * kPieces; i += Shape::kThreads) {
+    const int r = i / kPieces, piece = i - r * kPieces, m = first_row + r, n = first_column + piece * 8;
+    if (m >= t.rows || n >= t.columns) continue;
+    auto* out = static_cast<std::uint16_t*>(t.out) + static_cast<long long>(m) * t.out_pitch + n;
+    device::store_16(out, device::load_16(tile + r * Shape::kOutPitch + 16 * piece));
+  }
+}
+
+/// One tile. grid: (column tiles, row tiles).
+template <class Shape, bool kConvolution>
+S2U_DEVICE void product_block(const ProductTask& t) {
+  const int first_row = device::block_y() * Shape::kRows, first_column = device::block_x() * Shape::kColumns;
+  unsigned char* shared = device::shared_memory();
+  auto* norms = reinterpret_cast<float*>(shared + (Shape::kPipelineBytes + 15) / 16 * 16);
+  const TileLoader<Shape, kConvolution> loader(t, first_row, first_column);
+  const int chunks = loader.chunks();
+  constexpr int kAhead = Shape::kStages - 1;
+
+  // Weights depend on nothing: they set out before the kernel before this one has ended.
+  for (int c = 0; c < kAhead; ++c) {
+    if (c < chunks) loader.load_right(c, shared + c * Shape::kStageBytes);
+  }
+  device::wait_for_previous();
+  for (int c = 0; c < kAhead; ++c) {
+    if (c < chunks) loader.load_left(c, shared + c * Shape::kStageBytes);
+    device::commit_async();
+  }
+  device::let_next_start();
+  if (t.shares.values != nullptr) combine_shares<Shape>(t, first_row, norms);
+
+  float sums[Shape::kRowTiles][Shape::kColumnTiles][4] = {};
+  for (int c = 0; c < chunks; ++c) {
+    device::wait_async<kAhead - 1>();
+    device::sync_threads();  // chunk c has arrived for all, and nobody reads chunk c - 1 any more
+    if (const int next = c + kAhead; next < chunks) {
+      unsigned char* stage = shared + next % Shape::kStages * Shape::kStageBytes;
+      loader.load_right(next, stage);
+      loader.load_left(next, stage);
+    }
+    device::commit_async();
+    multiply_chunk<Shape>(shared + c % Shape::kStages * Shape::kStageBytes, loader.steps(c), sums);
+  }
+  device::wait_async<0>();
+  device::sync_threads();
+  const int warp = device::thread_index() / 32;
+  store_tile<Shape>(t, first_row, first_column, warp % Shape::kRowWarps * Shape::kWarpRows,
+                    warp / Shape::kRowWarps * Shape::kWarpColumns, sums, shared, norms);
+}
+
+}  // namespace sam2unet::ops::cuda
