@@ -4,15 +4,15 @@
 add_library(s2u_options INTERFACE)
 target_include_directories(s2u_options INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src
                                                  ${PROJECT_BINARY_DIR}/generated)
-target_compile_options(s2u_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
-                                             $<$<BOOL:${SAM2UNET_WERROR}>:-Werror>
-  # `{.precision = f16}` leaves the other members at their defaults on purpose.
-  -Wno-missing-field-initializers
-  # GCC 12 warns of overlapping copies inside its own std::string (its bug 105329).
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
+# `{.precision = f16}` leaves the other members at their defaults on purpose. GCC 12 warns of overlapping copies inside its
+# own std::string (its bug 105329). What nvcc makes of CUDA files is not for these eyes.
+set(s2u_warnings -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor $<$<BOOL:${SAM2UNET_WERROR}>:-Werror>
+                 -Wno-missing-field-initializers
+                 $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>)
+target_compile_options(s2u_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${s2u_warnings}>")
 # The numbers are the reference's to the last bit in places (Pillow, metrics): no contraction behind our back.
 # Kernels that want fused multiply-add ask for it by name.
-target_compile_options(s2u_options INTERFACE -ffp-contract=off)
+target_compile_options(s2u_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
 if(SAM2UNET_SANITIZE)
   target_compile_options(s2u_options INTERFACE -fsanitize=${SAM2UNET_SANITIZE} -fno-omit-frame-pointer
                                                -fno-sanitize-recover=all)

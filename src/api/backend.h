@@ -48,6 +48,12 @@ class BackendInput {
                            out);
     }
   }
+  /// 8-bit pictures as they are, [b,h,w,3] without gaps.
+  void write_bytes(std::uint8_t* out) const {
+    const std::size_t row_size = static_cast<std::size_t>(extent_.w) * 3;
+    for (const ImageView& p : pictures_)
+      for (int y = 0; y < p.height; ++y, out += row_size) std::copy_n(p.row(y), row_size, out);
+  }
   void write(float* out) const { write_rows(0, extent_.b * extent_.h, out); }
 
  private:

@@ -11,6 +11,17 @@
 
 namespace sam2unet::model {
 
+/// A layer whose input is always what `norm` makes. A backend may fold the norm's weights into the layer's;
+/// without a way to, it is a layer like any other.
+template <class Maker, class Norm>
+auto linear_behind(Maker& m, const Norm& norm, const std::string& name, int in, int out) {
+  if constexpr (requires { m.linear_behind(norm, name, in, out); }) {
+    return m.linear_behind(norm, name, in, out);
+  } else {
+    return m.linear(name, in, out);
+  }
+}
+
 template <class W>
 struct Block {
   BlockConfig config;
@@ -21,16 +32,23 @@ struct Block {
 
   template <class Maker>
   static Block make(Maker& m, const std::string& name, const BlockConfig& c) {
-    Block b{c,
-            m.norm(name + ".norm1", c.dim_in),
-            m.norm(name + ".norm2", c.dim_out),
-            m.linear(name + ".attn.qkv", c.dim_in, 3 * c.dim_out),
-            m.linear(name + ".attn.proj", c.dim_out, c.dim_out),
-            std::nullopt,
-            m.linear(name + ".mlp.layers.0", c.dim_out, 4 * c.dim_out),
-            m.linear(name + ".mlp.layers.1", 4 * c.dim_out, c.dim_out)};
-    if (c.dim_in != c.dim_out) b.shortcut = m.linear(name + ".proj", c.dim_in, c.dim_out);
-    return b;
+    auto norm1 = m.norm(name + ".norm1", c.dim_in), norm2 = m.norm(name + ".norm2", c.dim_out);
+    auto qkv = linear_behind(m, norm1, name + ".attn.qkv", c.dim_in, 3 * c.dim_out);
+    auto out = m.linear(name + ".attn.proj", c.dim_out, c.dim_out);
+    auto fc1 = linear_behind(m, norm2, name + ".mlp.layers.0", c.dim_out, 4 * c.dim_out);
+    auto fc2 = m.linear(name + ".mlp.layers.1", 4 * c.dim_out, c.dim_out);
+    std::optional<typename W::Linear> shortcut;
+    if (c.dim_in != c.dim_out) {
+      shortcut = linear_behind(m, norm1, name + ".proj", c.dim_in, c.dim_out);
+    }
+    return {c,
+            std::move(norm1),
+            std::move(norm2),
+            std::move(qkv),
+            std::move(out),
+            std::move(shortcut),
+            std::move(fc1),
+            std::move(fc2)};
   }
 };
 

@@ -123,7 +123,7 @@ CpuTensor CpuOps::layer_norm(const Tensor& x, const Weights::Norm& w) {
 const std::vector<float>& CpuOps::position_table(const Weights::Position& w, Index height, Index width) {
   const std::array key{static_cast<Index>(w.id), height, width};
   if (const auto it = positions_.find(key); it != positions_.end()) return it->second;
-  return positions_.emplace(key, position_values(w, height, width)).first->second;
+  return positions_.emplace(key, model::position_values(w, height, width)).first->second;
 }
 
 CpuTensor CpuOps::add_position(Tensor x, const Weights::Position& w) {

@@ -62,8 +62,8 @@ CpuWeights::PatchEmbed CpuWeights::patch_embed(const std::string& name, int in, 
 
 CpuWeights::Position CpuWeights::position(const std::string& prefix, int dim, std::array<int, 2> background,
                                           int window) {
-  return {dim, background, window, read(prefix + ".pos_embed", {1, dim, background[0], background[1]}),
-          read(prefix + ".pos_embed_window", {1, dim, window, window})};
+  return {{dim, background, window, read(prefix + ".pos_embed", {1, dim, background[0], background[1]}),
+           read(prefix + ".pos_embed_window", {1, dim, window, window})}};
 }
 
 CpuWeights::Norm CpuWeights::norm(const std::string& name, int dim) {

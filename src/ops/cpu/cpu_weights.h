@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model/position.h"
 #include "model/weight_source.h"
 #include "ops/concept.h"
 #include "ops/cpu/onednn.h"
@@ -16,11 +17,7 @@ namespace sam2unet::ops {
 class CpuWeights {
  public:
   using PatchEmbed = PackedWeights;
-  struct Position {
-    int dim = 0;
-    std::array<int, 2> size{};
-    int window = 0;
-    std::vector<float> background, window_part;  // [C,h,w], [C,window,window]
+  struct Position : model::PositionEmbedding {
     std::uint64_t id = new_weights_id();
   };
   struct Norm {
@@ -44,9 +41,5 @@ class CpuWeights {
   std::vector<float> read_bias(const std::string& name, int out);
   model::WeightSource& source_;
 };
-
-/// hieradet.py:272-282, per picture size: bicubic background (A = -0.75, half-pixel centres, clamped) + tiled
-/// window part. [H,W,C]
-std::vector<float> position_values(const CpuWeights::Position& w, std::int64_t height, std::int64_t width);
 
 }  // namespace sam2unet::ops

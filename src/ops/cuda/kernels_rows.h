@@ -21,25 +21,29 @@ S2U_DEVICE float normalised(std::uint8_t byte, int channel) {
   return device::divide_exactly(device::divide_exactly(static_cast<float>(byte), 255.0F) - mean, deviation);
 }
 
-/// Column (ky 7 + kx) 3 + c of row (b, y, x) is the picture at (4 y + ky - 3, 4 x + kx - 3), 0 outside.
+/// Column (ky 7 + kx) 3 + c of row (b, y, x) is the picture at (4 y + ky - 3, 4 x + kx - 3), 0 outside. A thread
+/// makes eight columns.
 template <Element E>
 S2U_DEVICE void unfold_block(const UnfoldTask& t) {
   device::wait_for_previous();
   device::let_next_start();
-  const int rows = t.height / 4, columns = t.width / 4;
-  const long long i = item_index();
-  if (i >= static_cast<long long>(t.batch) * rows * columns * t.pitch) return;
-  const long long row = i / t.pitch;
-  const int k = static_cast<int>(i - row * t.pitch);
+  const unsigned rows = t.height / 4, columns = t.width / 4, pieces = t.pitch / 8;
+  const auto i = static_cast<unsigned>(item_index());
+  if (i >= t.batch * rows * columns * pieces) return;
+  const unsigned row = i / pieces, k0 = (i - row * pieces) * 8;
   const int x0 = static_cast<int>(row % columns), y0 = static_cast<int>(row / columns % rows);
   const long long picture = row / columns / rows;
-  const int tap = k / 3, c = k - tap * 3, y = 4 * y0 + tap / 7 - 3, x = 4 * x0 + tap % 7 - 3;
-  float v = 0;
-  if (k < 147 && y >= 0 && y < t.height && x >= 0 && x < t.width) {
-    const long long at = ((picture * t.height + y) * t.width + x) * 3 + c;
-    v = t.bytes != nullptr ? normalised(t.bytes[at], c) : t.values[at];
+  S2U_UNROLL
+  for (unsigned e = 0; e < 8; ++e) {
+    const int k = static_cast<int>(k0 + e), tap = k / 3, c = k - tap * 3;
+    const int y = 4 * y0 + tap / 7 - 3, x = 4 * x0 + tap % 7 - 3;
+    float v = 0;
+    if (k < 147 && y >= 0 && y < t.height && x >= 0 && x < t.width) {
+      const long long at = ((picture * t.height + y) * t.width + x) * 3 + c;
+      v = t.bytes != nullptr ? normalised(t.bytes[at], c) : t.values[at];
+    }
+    write<E>(t.out, static_cast<long long>(i) * 8 + e, v);
   }
-  write<E>(t.out, i, v);
 }
 
 /// A warp to a row: (sum, squared deviations), or the whole LayerNorm where `out` is given.
@@ -89,35 +93,41 @@ S2U_DEVICE BilinearTap bilinear_tap(int i, int in, int out, bool align_corners) 
   return {first, first + 1 < in ? first + 1 : in - 1, source - static_cast<float>(first)};
 }
 
-template <Element E>
+/// A thread makes `kEach` channels of a pixel; `kEach` divides them.
+template <Element E, int kEach>
 S2U_DEVICE void resize_block(const ResizeTask& t) {
   device::wait_for_previous();
   device::let_next_start();
-  const long long i = item_index();
-  if (i >= static_cast<long long>(t.batch) * t.out_height * t.out_width * t.channels) return;
-  const long long pixel = i / t.channels;
-  const int c = static_cast<int>(i - pixel * t.channels);
+  const unsigned groups = t.channels / kEach;
+  const auto i = static_cast<unsigned>(item_index());
+  if (i >= static_cast<unsigned>(t.batch) * t.out_height * t.out_width * groups) return;
+  const unsigned pixel = i / groups, c = (i - pixel * groups) * kEach;
   const int x = static_cast<int>(pixel % t.out_width), y = static_cast<int>(pixel / t.out_width % t.out_height);
   const long long picture = pixel / t.out_width / t.out_height;
   const BilinearTap v = bilinear_tap(y, t.height, t.out_height, t.align_corners != 0);
   const BilinearTap h = bilinear_tap(x, t.width, t.out_width, t.align_corners != 0);
-  const auto value = [&](int yy, int xx) {
-    return read<E>(t.x, ((picture * t.height + yy) * t.width + xx) * t.pitch + c);
+  const auto place = [&](int yy, int xx) {
+    return ((picture * t.height + yy) * t.width + xx) * t.pitch + c;
   };
-  const float upper = value(v.first, h.first) * (1 - h.weight) + value(v.first, h.second) * h.weight;
-  const float lower = value(v.second, h.first) * (1 - h.weight) + value(v.second, h.second) * h.weight;
-  write<E>(t.out, i, upper * (1 - v.weight) + lower * v.weight);
+  const long long a00 = place(v.first, h.first), a01 = place(v.first, h.second);
+  const long long a10 = place(v.second, h.first), a11 = place(v.second, h.second);
+  S2U_UNROLL
+  for (int e = 0; e < kEach; ++e) {
+    const float upper = read<E>(t.x, a00 + e) * (1 - h.weight) + read<E>(t.x, a01 + e) * h.weight;
+    const float lower = read<E>(t.x, a10 + e) * (1 - h.weight) + read<E>(t.x, a11 + e) * h.weight;
+    write<E>(t.out, static_cast<long long>(pixel) * t.channels + c + e,
+             upper * (1 - v.weight) + lower * v.weight);
+  }
 }
 
 template <Element E>
 S2U_DEVICE void pool_block(const PoolTask& t) {
   device::wait_for_previous();
   device::let_next_start();
-  const int rows = t.height / 2, columns = t.width / 2;
-  const long long i = item_index();
-  if (i >= static_cast<long long>(t.batch) * rows * columns * t.channels) return;
-  const long long pixel = i / t.channels;
-  const int c = static_cast<int>(i - pixel * t.channels);
+  const unsigned rows = t.height / 2, columns = t.width / 2;
+  const auto i = static_cast<unsigned>(item_index());
+  if (i >= t.batch * rows * columns * t.channels) return;
+  const unsigned pixel = i / t.channels, c = i - pixel * t.channels;
   const long long x = pixel % columns, y = pixel / columns % rows, picture = pixel / columns / rows;
   const auto value = [&](int dy, int dx) {
     return read<E>(t.x, ((picture * t.height + 2 * y + dy) * t.width + 2 * x + dx) * t.pitch + c);
@@ -127,18 +137,14 @@ S2U_DEVICE void pool_block(const PoolTask& t) {
                           device::larger(value(1, 0), value(1, 1))));
 }
 
-/// What `elementwise_block` makes of two numbers.
-enum class Elementwise : int { copy, gelu, relu, add };
-
 /// [rows, width] with pitches; `In` and `Out` may differ, which converts.
 template <Element In, Element Out>
 S2U_DEVICE void elementwise_block(const ElementwiseTask& t, Elementwise what) {
   device::wait_for_previous();
   device::let_next_start();
-  const long long i = item_index();
-  if (i >= static_cast<long long>(t.rows) * t.width) return;
-  const long long row = i / t.width;
-  const int c = static_cast<int>(i - row * t.width);
+  const auto i = static_cast<unsigned>(item_index());
+  if (i >= static_cast<unsigned>(t.rows) * t.width) return;
+  const long long row = i / t.width, c = i - row * t.width;
   float v = read<In>(t.a, row * t.a_pitch + c);
   if (what == Elementwise::gelu) v = In == Element::f32 ? exact_gelu_of(v) : gelu_of(v);
   if (what == Elementwise::relu) v = device::larger(v, 0.0F);

@@ -119,6 +119,9 @@ struct PoolTask {
   int batch = 1, height = 0, width = 0, channels = 0, pitch = 0;
 };
 
+/// What is made of one or two numbers.
+enum class Elementwise : int { copy, gelu, relu, add };
+
 struct ElementwiseTask {
   const void* a = nullptr;
   const void* b = nullptr;

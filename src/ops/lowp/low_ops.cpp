@@ -77,7 +77,7 @@ LowTensor LowOps::add_position(Tensor x, const Weights::Position& w) {
   const Extent e = x.extent();
   const std::array key{static_cast<Index>(w.id), e.h, e.w};
   auto it = positions_.find(key);
-  if (it == positions_.end()) it = positions_.emplace(key, position_values(w, e.h, e.w)).first;
+  if (it == positions_.end()) it = positions_.emplace(key, model::position_values(w, e.h, e.w)).first;
   const float* table = it->second.data();
   parallel_rows(threads_, e.b * e.h, [&](Index first, Index last) {
     const Index n = e.w * e.c;

@@ -1,12 +1,12 @@
+#include "model/position.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "ops/cpu/cpu_weights.h"
+namespace sam2unet::model {
 
-namespace sam2unet::ops {
-
-std::vector<float> position_values(const CpuWeights::Position& w, std::int64_t height, std::int64_t width) {
+std::vector<float> position_values(const PositionEmbedding& w, std::int64_t height, std::int64_t width) {
   using Index = std::int64_t;
   struct Taps {
     std::array<Index, 4> at;
@@ -48,4 +48,4 @@ std::vector<float> position_values(const CpuWeights::Position& w, std::int64_t h
   return table;
 }
 
-}  // namespace sam2unet::ops
+}  // namespace sam2unet::model

@@ -1,0 +1,37 @@
+// How a kernel is started, for the files that nvcc compiles.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "ops/cuda/launch.h"
+#include "ops/cuda/runtime.h"
+
+namespace sam2unet::ops::cuda {
+
+/// One launch. Where the device can, the kernel's blocks may start while the one before it ends: every kernel
+/// waits for that one by itself before it touches what it wrote (device.h, wait_for_previous).
+template <class... Arguments>
+void start(const Launcher& l, const void* function, dim3 grid, int threads, int shared_bytes,
+           Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
+  config.stream = static_cast<cudaStream_t>(l.stream);
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  if (l.device.major >= 9) {
+    config.attrs = &early;
+    config.numAttrs = 1;
+  }
+  void* pointers[] = {&arguments...};
+  check(cudaLaunchKernelExC(&config, function, pointers), "starting a kernel");
+}
+
+inline unsigned blocks_for(long long items, int each) {
+  return static_cast<unsigned>((items + each - 1) / each);
+}
+
+}  // namespace sam2unet::ops::cuda
