@@ -128,6 +128,7 @@ class TimedOps {
   auto timed(Kind kind, F&& f) {
     const auto begin = Clock::now();
     auto result = f();
+    if constexpr (requires { o_.finish(); }) o_.finish();  // a device's operations only start here
     timings_.push_back({kind, begin, Clock::now()});
     return result;
   }

@@ -15,6 +15,9 @@
 #include "ops/cpu/cpu_ops.h"
 #include "ops/lowp/low_ops.h"
 #include "ops/plain/plain_ops.h"
+#ifdef SAM2UNET_HAS_CUDA
+#include "ops/cuda/cuda_ops.h"
+#endif
 
 namespace sam2unet::ops::test {
 
@@ -32,6 +35,28 @@ typename O::Tensor to(O& o, const PlainTensor& t) {
   std::transform(t.data.begin(), t.data.end(), out.data(), [](double v) { return static_cast<float>(v); });
   return out;
 }
+
+#ifdef SAM2UNET_HAS_CUDA
+inline cuda::CudaTensor to(cuda::CudaOps& o, const PlainTensor& t) {
+  const std::vector<float> values(t.data.begin(), t.data.end());
+  cuda::CudaTensor wide = o.make(t.extent, cuda::Element::f32);
+  cuda::copy_now(wide.data, values.data(), values.size() * sizeof(float));
+  return o.converted(wide);
+}
+struct HostValues {
+  Extent shape;
+  std::vector<float> values;
+  const Extent& extent() const { return shape; }
+  const float* data() const { return values.data(); }
+};
+inline HostValues plain_values(cuda::CudaOps& o, const cuda::CudaTensor& t) {
+  const cuda::CudaTensor wide = o.to_float(t);
+  HostValues host{t.shape, std::vector<float>(static_cast<std::size_t>(t.shape.numel()))};
+  o.finish();
+  cuda::copy_now(host.values.data(), wide.data, host.values.size() * sizeof(float));
+  return host;
+}
+#endif
 
 inline const CpuTensor& plain_values(CpuOps&, const CpuTensor& t) {
   return t;

@@ -21,7 +21,13 @@ enum class Tested {
   bf16_native,  // by vdpbf16ps
   int8,         //
   int8_native,  // by vpdpbusd
+  cuda_f32,     // on a GPU, where there is one
+  cuda_bf16,    //
+  cuda_f16,     //
 };
+bool is_cuda(Tested tested) {
+  return tested >= Tested::cuda_f32;
+}
 std::string name_of(Tested tested) {
   switch (tested) {
     case Tested::f32:
@@ -34,6 +40,12 @@ std::string name_of(Tested tested) {
       return "int8";
     case Tested::int8_native:
       return "int8Native";
+    case Tested::cuda_f32:
+      return "cudaF32";
+    case Tested::cuda_bf16:
+      return "cudaBf16";
+    case Tested::cuda_f16:
+      return "cudaF16";
   }
   return "?";
 }
@@ -52,6 +64,7 @@ struct Setting {
 class Conformance : public ::testing::TestWithParam<Setting> {
  protected:
   void SetUp() override {
+    if (is_cuda(GetParam().tested)) return set_up_cuda();
     const Numerics n = numerics_of(GetParam().tested);
     for (const Way way : {n.bf16, n.int8}) {
       if (way != Way::widened && lowp::native_tiles(way) == nullptr)
@@ -63,7 +76,9 @@ class Conformance : public ::testing::TestWithParam<Setting> {
   template <class F>
   void with(F&& f) {
     const int threads = GetParam().threads;
-    if (GetParam().tested == Tested::f32) {
+    if (is_cuda(GetParam().tested)) {
+      with_cuda(f);
+    } else if (GetParam().tested == Tested::f32) {
       CpuWeights weights(source);
       CpuOps o(threads);
       f(o, weights);
@@ -74,6 +89,33 @@ class Conformance : public ::testing::TestWithParam<Setting> {
       f(o, weights);
     }
   }
+#ifdef SAM2UNET_HAS_CUDA
+  void set_up_cuda() {
+    try {
+      device = cuda::find_device("cuda");
+      cuda::prepare_kernels(device.limits);
+    } catch (const UnavailableError& e) {
+      GTEST_SKIP() << e.what();
+    }
+  }
+  template <class F>
+  void with_cuda(F&& f) {
+    const Tested t = GetParam().tested;
+    const cuda::Element element = t == Tested::cuda_f32    ? cuda::Element::f32
+                                  : t == Tested::cuda_bf16 ? cuda::Element::bf16
+                                                           : cuda::Element::f16;
+    cuda::DeviceStore store;
+    cuda::CudaWeights weights(source, store, element);
+    cuda::CudaOps o(device, element);
+    f(o, weights);
+  }
+  cuda::DeviceInfo device;
+#else
+  void set_up_cuda() { GTEST_SKIP() << "built without SAM2UNET_BUILD_CUDA"; }
+  template <class F>
+  void with_cuda(F&&) {}
+#endif
+
   template <class O>
   double relative_error(O& o, const typename O::Tensor& got, const PlainTensor& want) {
     return test::relative_error(plain_values(o, got), want);
@@ -89,6 +131,12 @@ class Conformance : public ::testing::TestWithParam<Setting> {
         return is_folded ? 4e-3 : 1e-4;
       case Tested::bf16_native:
         return 8e-3;
+      case Tested::cuda_f32:
+        return 2 * f32;
+      case Tested::cuda_bf16:
+        return 1e-2;
+      case Tested::cuda_f16:
+        return 2e-3;
       default:
         return 2e-2;
     }
@@ -111,6 +159,8 @@ std::vector<Setting> settings() {
     for (const int threads : {1, 2, 5}) out.push_back({threads, sets[0], tested});
     for (std::size_t i = 1; i < sets.size(); ++i) out.push_back({2, sets[i], tested});
   }
+  for (const Tested tested : {Tested::cuda_f32, Tested::cuda_bf16, Tested::cuda_f16})
+    out.push_back({1, sets[0], tested});
   for (const Tested tested : {Tested::bf16_native, Tested::int8_native})
     for (const int threads : {1, 2, 5}) out.push_back({threads, best, tested});
   return out;

@@ -79,9 +79,6 @@ CudaTensor CudaOps::dense(const Tensor& x) {
 CudaTensor CudaOps::to_float(const Tensor& x) {
   return x.is_dense() && x.element == Element::f32 ? x : copy(x, Element::f32);
 }
-CudaTensor CudaOps::as_elements(const Tensor& x) {
-  return x.element == element_ ? x : copy(x, element_);
-}
 
 CudaTensor CudaOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w) {
   const Extent e = image.shape;
@@ -180,7 +177,7 @@ CudaTensor CudaOps::with_shares(Tensor x) {
 
 CudaTensor CudaOps::layer_norm(const Tensor& x, const Weights::Norm& w) {
   if (element_ == Element::f32) return norm_rows(x, w);
-  Tensor y = with_shares(as_elements(x));
+  Tensor y = with_shares(converted(x));
   y.norm = &w;
   return y;
 }
@@ -197,7 +194,7 @@ CudaTensor CudaOps::set_left(const Tensor& x, const Weights::Product& w, bool on
   }
   const bool is_odd = !left.parts.empty() && left.parts.front().shape.c % 8 != 0;
   if (left.parts.size() > kMaxParts || (on_matrix_units && is_odd)) left = dense(left);
-  if (on_matrix_units || left.element != element_) left = as_elements(left);
+  if (on_matrix_units || left.element != element_) left = converted(left);
   t.part_width = static_cast<int>(left.parts.empty() ? left.shape.c : left.parts.front().shape.c);
   if (left.parts.empty()) {
     t.parts[0] = left.data;
@@ -268,7 +265,7 @@ CudaTensor CudaOps::product(const Tensor& x, const Weights::Product& w, Epilogue
 }
 
 CudaTensor CudaOps::window_attention(const Tensor& qkv, const Weights::Linear& w, const AttentionGeometry& g) {
-  const Tensor x = dense(as_elements(qkv));
+  const Tensor x = dense(converted(qkv));
   const Extent e = x.shape;
   const std::int64_t dim = e.c / 3;
   Tensor y = make({e.b, e.h / g.q_pool, e.w / g.q_pool, dim});
@@ -374,7 +371,7 @@ CudaTensor CudaOps::adapt(Tensor x, const Weights::Linear& down, const Weights::
                           down.out == 32 && fits_adapter(device_.limits, down.in) &&
                           (element_ == Element::f16 || device_.limits.major >= 8);
   if (!has_kernel) return Compositions<CudaOps>::adapt(std::move(x), down, up);
-  x = dense(as_elements(x));
+  x = dense(converted(x));
   Tensor y = x.memory.use_count() == 1 ? x : make(x.shape);
   y.shares = make_shares(x.shape.pixels(), 1, static_cast<int>(x.shape.c), y.share_memory);
   AdapterTask t;

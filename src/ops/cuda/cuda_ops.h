@@ -23,6 +23,8 @@ class CudaOps : public Compositions<CudaOps> {
   CudaOps(const DeviceInfo& device, Element element);
 
   Stream& stream() { return stream_; }
+  /// Waits for what was started.
+  void finish() { stream_.wait(); }
   Element element() const { return element_; }
   std::size_t arena_bytes() const { return arena_.bytes(); }
   /// Forgets memory and tables of earlier sizes. Only while no tensor and no recorded graph lives.
@@ -35,6 +37,8 @@ class CudaOps : public Compositions<CudaOps> {
   Tensor dense(const Tensor& x);
   /// Dense and in float32.
   Tensor to_float(const Tensor& x);
+  /// In the session's elements.
+  Tensor converted(const Tensor& x) { return x.element == element_ ? x : copy(x, element_); }
   /// 8-bit RGB pictures [B,H,W,3] in the device's memory, to be normalised by patch_embed.
   Tensor pictures(const std::uint8_t* bytes, const Extent& extent) const;
 
@@ -79,7 +83,6 @@ class CudaOps : public Compositions<CudaOps> {
                  Shares shares = Shares::none);
   /// The left side of a product as the task wants it; returns what has to live until it has started.
   Tensor set_left(const Tensor& x, const Weights::Product& w, bool on_matrix_units, ProductTask& task);
-  Tensor as_elements(const Tensor& x);
   Tensor with_shares(Tensor x);
   Tensor norm_rows(const Tensor& x, const Weights::Norm& w);
   Tensor copy(const Tensor& x, Element element);

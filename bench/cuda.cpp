@@ -1,0 +1,265 @@
+// The CUDA backend on this machine's GPU: what the card can do, every product of a network on every kernel
+// that takes it, where a forward pass spends its time, and how long it takes as a recorded graph. Ratios are
+// to the card's own ceilings, measured in the same run.
+//
+//   bench_cuda [variant=l] [batch=64] [size=352] [element=bf16] [products]
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "model/network.h"
+#include "model/weight_source.h"
+#include "ops/counting_ops.h"
+#include "ops/cuda/cuda_ops.h"
+#include "ops/timed_ops.h"
+
+namespace {
+
+using namespace sam2unet;
+using namespace sam2unet::ops::cuda;
+using Clock = std::chrono::steady_clock;
+
+struct Choice {
+  std::string variant = "l";
+  int batch = 64, size = 352;
+  Element element = Element::bf16;
+  bool products = false;
+};
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// Median seconds of one of `times` repetitions of `work`, recorded as a graph.
+template <class Work>
+double time_of(Stream& stream, int times, const Work& work) {
+  work();
+  stream.wait();
+  const auto graph = stream.record([&] {
+    for (int i = 0; i < times; ++i) work();
+  });
+  std::vector<double> all;
+  for (int i = 0; i < 7; ++i) {
+    const auto begin = Clock::now();
+    graph->launch();
+    stream.wait();
+    if (i > 1) all.push_back(seconds_since(begin) / times);
+  }
+  std::sort(all.begin(), all.end());
+  return all[all.size() / 2];
+}
+
+// Random numbers, since zeros are multiplied faster.
+Memory random_elements(std::size_t count, Element e) {
+  std::vector<std::uint16_t> bits(count);
+  std::minstd_rand random(7);
+  for (auto& b : bits) b = to_bits(static_cast<float>(random() % 2001) * 1e-3F - 1.0F, e);
+  Memory m(count * 2, MemoryKind::device);
+  copy_now(m.data(), bits.data(), count * 2);
+  return m;
+}
+
+struct Product {
+  int rows, columns, depth, taps;
+  auto operator<=>(const Product&) const = default;
+};
+
+ProductTask task_of(const Product& p, const Memory& left, const Memory& right, const Memory& bias,
+                    const Memory& out) {
+  ProductTask t;
+  t.parts[0] = left.data();
+  t.pitches[0] = t.part_width = p.depth;
+  t.rows = p.rows;
+  t.columns = p.columns;
+  t.depth = p.depth;
+  t.tap_rows = t.tap_columns = p.taps == 9 ? 3 : 1;
+  t.height = t.width = 88;
+  t.weights = right.data();
+  t.weights_pitch = p.depth * p.taps;
+  t.bias = reinterpret_cast<const float*>(bias.data());
+  t.out = out.data();
+  t.out_pitch = p.columns;
+  return t;
+}
+
+double ceilings(Stream& stream, const DeviceInfo& device, Element e) {
+  const std::size_t bytes = std::size_t{1} << 30;
+  Memory a(bytes, MemoryKind::device), b(bytes, MemoryKind::device);
+  const double copy = time_of(stream, 4, [&] { stream.copy(b.data(), a.data(), bytes); });
+  std::printf("%s  compute %d.%d  %d multiprocessors\n", device.name.c_str(), device.limits.major,
+              device.limits.minor, device.limits.multiprocessors);
+  std::printf("copy %.2f TB/s (read and written)\n", 2e-12 * static_cast<double>(bytes) / copy);
+  const Product p{8192, 8064, 8192, 1};
+  const Memory left = random_elements(std::size_t{8192} * 8192, e),
+               right = random_elements(std::size_t{8192} * 8064, e);
+  const Launcher l{device.limits, stream.handle()};
+  double best = 0;
+  for (const auto kernels : {mma_kernels(), warpgroup_kernels()})
+    for (const ProductKernel& k : kernels) {
+      if (k.element != e || k.convolution || k.shared_bytes > device.limits.shared_bytes) continue;
+      if (k.warpgroups && device.limits.major != 9) continue;
+      const ProductTask t = task_of(p, left, right, a, b);
+      const double s = time_of(stream, 2, [&] { launch_product(l, k, t); });
+      const double rate = 2e-12 * p.rows * p.columns * p.depth / s;
+      best = std::max(best, rate);
+      std::printf("  8192 x 8064 x 8192 by %3dx%-3d %-9s %7.1f TFLOP/s\n", k.rows, k.columns,
+                  k.warpgroups ? "wgmma" : "mma.sync", rate);
+    }
+  return best;
+}
+
+// Every distinct product of the trunk, and the decoder's.
+std::set<Product> products_of(const model::Config& c, int batch, int size) {
+  std::set<Product> all;
+  int pixels = batch * (size / 4) * (size / 4);
+  for (const auto& b : c.blocks()) {
+    all.insert({pixels, 3 * b.dim_out, b.dim_in, 1});
+    if (b.attention.q_pool == 2) pixels /= 4;
+    all.insert({pixels, b.dim_out, b.dim_out, 1});
+    all.insert({pixels, 4 * b.dim_out, b.dim_out, 1});
+    all.insert({pixels, b.dim_out, 4 * b.dim_out, 1});
+  }
+  const int base = batch * (size / 4) * (size / 4), d = c.decoder_width;
+  all.insert({base, d, 2 * d, 9});
+  all.insert({base, d, d, 9});
+  all.insert({base, d, 4 * d, 9});
+  return all;
+}
+
+void time_products(Stream& stream, const DeviceInfo& device, const Choice& choice, const model::Config& c,
+                   double best) {
+  const Launcher l{device.limits, stream.handle()};
+  for (const Product& p : products_of(c, choice.batch, choice.size)) {
+    const auto rows = static_cast<std::size_t>(p.rows);
+    const Memory left = random_elements(rows * static_cast<std::size_t>(p.depth), choice.element),
+                 right = random_elements(
+                     static_cast<std::size_t>(p.columns) * static_cast<std::size_t>(p.depth * p.taps),
+                     choice.element),
+                 out(rows * static_cast<std::size_t>(p.columns) * 2, MemoryKind::device),
+                 bias(static_cast<std::size_t>(p.columns) * 4, MemoryKind::device);
+    const ProductKernel* chosen = choose_product(device.limits, choice.element, p.taps > 1, p.rows, p.columns,
+                                                 p.depth * p.taps);
+    std::printf("%7d x %4d x %4d%s:", p.rows, p.columns, p.depth, p.taps > 1 ? " x 9" : "");
+    for (const auto kernels : {mma_kernels(), warpgroup_kernels()})
+      for (const ProductKernel& k : kernels) {
+        if (k.element != choice.element || k.convolution != (p.taps > 1) ||
+            k.shared_bytes > device.limits.shared_bytes)
+          continue;
+        if (k.warpgroups && device.limits.major != 9) continue;
+        const ProductTask t = task_of(p, left, right, bias, out);
+        const double s = time_of(stream, choice.batch > 8 ? 4 : 20, [&] { launch_product(l, k, t); });
+        std::printf(" %s%s%dx%d %.1fus", &k == chosen ? "*" : "", k.warpgroups ? "w" : "", k.rows, k.columns,
+                    1e6 * s);
+        if (&k == chosen) {
+          std::printf(" (%.0f TFLOP/s, %.2f of the best)",
+                      2e-12 * p.rows * p.columns * p.depth * p.taps / s,
+                      2e-12 * p.rows * p.columns * p.depth * p.taps / s / best);
+        }
+      }
+    std::printf("\n");
+  }
+}
+
+double gflop_of(const model::Config& config, const ops::Extent& input) {
+  ops::CountingWeights weights;
+  ops::CountingOps counter;
+  const auto net = model::Network<ops::CountingWeights>::make(weights, config);
+  model::sam2unet(counter, net, ops::Counted{input});
+  return 2e-9 * counter.multiply_adds();
+}
+
+void profile(CudaOps& o, const model::Network<CudaWeights>& net, const CudaTensor& image) {
+  std::vector<ops::Timing> timings;
+  std::map<std::string, std::map<std::string, std::pair<double, int>>> table;
+  ops::TimedOps<CudaOps> timed(o, timings);
+  std::size_t at = 0;
+  std::string stage = "stage 1";
+  const auto add = [&](const std::string& part) {
+    for (; at < timings.size(); ++at) {
+      auto& cell = table[part][std::string(ops::name_of(timings[at].kind))];
+      cell.first += std::chrono::duration<double, std::micro>(timings[at].end - timings[at].begin).count();
+      ++cell.second;
+    }
+  };
+  const auto tell = [&](const char* what, int index, const auto&) {
+    const std::string name = what;
+    if (name == "block") add(stage);
+    if (name == "stage") stage = "stage " + std::to_string(index + 1);
+    if (name == "rfb") add("neck " + std::to_string(index));
+    if (name == "up") add("up " + std::to_string(index));
+  };
+  model::sam2unet(timed, net, image, false, tell);
+  add("head");
+  std::printf("operation by operation, each waited for, us:\n");
+  for (const auto& [part, kinds] : table) {
+    std::printf("  %-8s", part.c_str());
+    for (const auto& [kind, value] : kinds)
+      std::printf("  %s %.0f (%d)", kind.c_str(), value.first, value.second);
+    std::printf("\n");
+  }
+}
+
+void forward(const Choice& choice, const DeviceInfo& device, const model::Config& config, double best) {
+  model::DeterministicWeights source;
+  DeviceStore store;
+  CudaWeights weights(source, store, choice.element);
+  const auto net = model::Network<CudaWeights>::make(weights, config);
+  CudaOps o(device, choice.element);
+  const ops::Extent input{choice.batch, choice.size, choice.size, 3};
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(input.numel()));
+  std::minstd_rand random(3);
+  for (auto& b : bytes) b = static_cast<std::uint8_t>(random());
+  Memory there(bytes.size(), MemoryKind::device);
+  copy_now(there.data(), bytes.data(), bytes.size());
+  const CudaTensor image = o.pictures(reinterpret_cast<const std::uint8_t*>(there.data()), input);
+  model::sam2unet(o, net, image);
+  o.finish();
+  profile(o, net, image);
+  const double s = time_of(o.stream(), 1, [&] { model::sam2unet(o, net, image); });
+  const double gflop = gflop_of(config, input);
+  std::printf("%s batch %d: %.3f ms, %.1f pictures/s, %.0f TFLOP/s%s; memory %.2f GB, weights %.2f GB\n",
+              choice.variant.c_str(), choice.batch, 1e3 * s, choice.batch / s, 1e-3 * gflop / s,
+              best > 0 ? fmt::format(", {:.2f} of the best product", 1e-3 * gflop / s / best).c_str() : "",
+              1e-9 * static_cast<double>(o.arena_bytes()), 1e-9 * static_cast<double>(store.bytes()));
+}
+
+void run(const Choice& choice) {
+  const DeviceInfo device = find_device("cuda");
+  const DeviceScope scope(device.index);
+  prepare_kernels(device.limits);
+  const auto config = model::Config::of_variant(choice.variant);
+  double best = 0;
+  if (choice.products) {
+    Stream stream;
+    best = ceilings(stream, device, choice.element);
+    time_products(stream, device, choice, config, best);
+  }
+  forward(choice, device, config, best);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    Choice c;
+    if (argc > 1) c.variant = argv[1];
+    if (argc > 2) c.batch = std::stoi(argv[2]);
+    if (argc > 3) c.size = std::stoi(argv[3]);
+    if (argc > 4) c.element = std::string(argv[4]) == "f16" ? Element::f16 : Element::bf16;
+    c.products = argc > 5;
+    run(c);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "bench_cuda: %s\n", e.what());
+    return 1;
+  }
+}
