@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <exception>
 #include <map>
@@ -69,6 +70,10 @@ Memory random_elements(std::size_t count, Element e) {
   return m;
 }
 
+const char* name_of(ProductWay way) {
+  return way == ProductWay::mma ? "mma.sync" : way == ProductWay::warpgroups ? "wgmma" : "boxes";
+}
+
 struct Product {
   int rows, columns, depth, taps;
   auto operator<=>(const Product&) const = default;
@@ -104,16 +109,16 @@ double ceilings(Stream& stream, const DeviceInfo& device, Element e) {
                right = random_elements(std::size_t{8192} * 8064, e);
   const Launcher l{device.limits, stream.handle()};
   double best = 0;
-  for (const auto kernels : {mma_kernels(), warpgroup_kernels()})
+  for (const auto kernels : {mma_kernels(), warpgroup_kernels(), box_kernels()})
     for (const ProductKernel& k : kernels) {
       if (k.element != e || k.convolution || k.shared_bytes > device.limits.shared_bytes) continue;
-      if (k.warpgroups && device.limits.major != 9) continue;
+      if (k.way != ProductWay::mma && device.limits.major != 9) continue;
       const ProductTask t = task_of(p, left, right, a, b);
       const double s = time_of(stream, 2, [&] { launch_product(l, k, t); });
       const double rate = 2e-12 * p.rows * p.columns * p.depth / s;
       best = std::max(best, rate);
       std::printf("  8192 x 8064 x 8192 by %3dx%-3d %-9s %7.1f TFLOP/s\n", k.rows, k.columns,
-                  k.warpgroups ? "wgmma" : "mma.sync", rate);
+                  name_of(k.way), rate);
     }
   return best;
 }
@@ -136,6 +141,23 @@ std::set<Product> products_of(const model::Config& c, int batch, int size) {
   return all;
 }
 
+// The largest difference of two results, relative to the largest number.
+double difference(const std::vector<std::uint16_t>& a, const std::vector<std::uint16_t>& b, Element e) {
+  double worst = 0, largest = 1e-30;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double x = from_bits(a[i], e), d = std::abs(x - from_bits(b[i], e));
+    worst = std::isnan(d) ? INFINITY : std::max(worst, d);
+    largest = std::max(largest, std::abs(x));
+  }
+  return worst / largest;
+}
+
+std::vector<std::uint16_t> values_of(const Memory& m) {
+  std::vector<std::uint16_t> v(m.bytes() / 2);
+  copy_now(v.data(), m.data(), m.bytes());
+  return v;
+}
+
 void time_products(Stream& stream, const DeviceInfo& device, const Choice& choice, const model::Config& c,
                    double best) {
   const Launcher l{device.limits, stream.handle()};
@@ -146,19 +168,28 @@ void time_products(Stream& stream, const DeviceInfo& device, const Choice& choic
                      static_cast<std::size_t>(p.columns) * static_cast<std::size_t>(p.depth * p.taps),
                      choice.element),
                  out(rows * static_cast<std::size_t>(p.columns) * 2, MemoryKind::device),
-                 bias(static_cast<std::size_t>(p.columns) * 4, MemoryKind::device);
-    const ProductKernel* chosen = choose_product(device.limits, choice.element, p.taps > 1, p.rows, p.columns,
-                                                 p.depth * p.taps);
+                 bias = random_elements(static_cast<std::size_t>(p.columns) * 2, choice.element);
+    const ProductKernel* chosen = choose_product(device.limits, choice.element, {p.rows, p.columns, p.depth, p.taps});
+    std::vector<std::uint16_t> first;
+    const std::vector<std::uint16_t> poison(out.bytes() / 2, 0xffff);
     std::printf("%7d x %4d x %4d%s:", p.rows, p.columns, p.depth, p.taps > 1 ? " x 9" : "");
-    for (const auto kernels : {mma_kernels(), warpgroup_kernels()})
+    for (const auto kernels : {mma_kernels(), warpgroup_kernels(), box_kernels()})
       for (const ProductKernel& k : kernels) {
         if (k.element != choice.element || k.convolution != (p.taps > 1) ||
             k.shared_bytes > device.limits.shared_bytes)
           continue;
-        if (k.warpgroups && device.limits.major != 9) continue;
+        if (k.way != ProductWay::mma && device.limits.major != 9) continue;
         const ProductTask t = task_of(p, left, right, bias, out);
+        copy_now(out.data(), poison.data(), out.bytes());
+        launch_product(l, k, t);
+        stream.wait();
+        if (first.empty()) {
+          first = values_of(out);
+        } else if (const double d = difference(first, values_of(out), choice.element); d > 1e-2) {
+          std::printf(" WRONG by %.3g:", d);
+        }
         const double s = time_of(stream, choice.batch > 8 ? 4 : 20, [&] { launch_product(l, k, t); });
-        std::printf(" %s%s%dx%d %.1fus", &k == chosen ? "*" : "", k.warpgroups ? "w" : "", k.rows, k.columns,
+        std::printf(" %s%s%dx%d %.1fus", &k == chosen ? "*" : "", k.way == ProductWay::mma ? "" : k.way == ProductWay::warpgroups ? "w" : "b", k.rows, k.columns,
                     1e6 * s);
         if (&k == chosen) {
           std::printf(" (%.0f TFLOP/s, %.2f of the best)",

@@ -210,13 +210,13 @@ CudaTensor CudaOps::set_left(const Tensor& x, const Weights::Product& w, bool on
 CudaTensor CudaOps::product(const Tensor& x, const Weights::Product& w, Epilogue epilogue, Tensor residual,
                             Shares shares) {
   const Extent e = x.shape;
-  const bool is_convolution = w.kernel.h * w.kernel.w > 1;
   // Copies of 16 bytes: rows of the left side have to be that apart.
   const bool is_aligned = (x.parts.empty() ? x.pitch : x.parts.front().pitch) % 8 == 0;
   const ProductKernel* kernel = w.rows == nullptr || !is_aligned
                                     ? nullptr
-                                    : choose_product(device_.limits, element_, is_convolution, e.pixels(),
-                                                     w.out, w.in * w.kernel.h * w.kernel.w);
+                                    : choose_product(device_.limits, element_,
+                                                     {e.pixels(), w.out, w.in, w.kernel.h * w.kernel.w,
+                                                      x.parts.empty()});
   if (kernel == nullptr && w.wide == nullptr) {
     throw UnavailableError("the device cuda has no kernel for a layer of these weights; choose another precision");
   }
@@ -245,7 +245,6 @@ CudaTensor CudaOps::product(const Tensor& x, const Weights::Product& w, Epilogue
     if (residual.is_dense() && residual.memory.use_count() == 1) y = residual;
     t.residual = residual.data;
     t.residual_pitch = checked(residual.pitch);
-    t.residual_rows = t.rows;
   }
   if (y.data == nullptr) y = make({e.b, e.h, e.w, w.out}, out);
   y.shares = {};

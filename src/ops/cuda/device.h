@@ -239,6 +239,14 @@ struct alignas(16) Bytes16 {
 struct alignas(8) Bytes8 {
   std::uint32_t v[2];
 };
+/// 8 bytes at once; the address is a multiple of 8.
+struct alignas(8) Floats2 {
+  float x, y;
+};
+S2U_DEVICE Floats2 load_floats_2(const float* p) {
+  const float2 v = *reinterpret_cast<const float2*>(p);
+  return {v.x, v.y};
+}
 S2U_DEVICE Bytes16 load_16(const void* p) {
   const uint4 v = *static_cast<const uint4*>(p);
   return {{v.x, v.y, v.z, v.w}};

@@ -93,8 +93,7 @@ class PlainProductBlock {
     if (t_.epilogue == Epilogue::gelu || t_.epilogue == Epilogue::gelu_add) v = exact_gelu_of(v);
     if (t_.epilogue == Epilogue::relu) v = device::larger(v, 0.0F);
     if (t_.residual != nullptr) {
-      v += read<Shape::kOut>(t_.residual,
-                             static_cast<long long>(m % t_.residual_rows) * t_.residual_pitch + n);
+      v += read<Shape::kOut>(t_.residual, static_cast<long long>(m) * t_.residual_pitch + n);
     }
     if (t_.epilogue == Epilogue::add_relu) v = device::larger(v, 0.0F);
     write<Shape::kOut>(t_.out, static_cast<long long>(m) * t_.out_pitch + n, v);

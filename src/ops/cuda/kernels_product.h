@@ -24,6 +24,7 @@ struct ProductShape {
   static constexpr int kThreads = 32 * RowWarps * ColumnWarps;
   static constexpr int kWarpRows = Rows / RowWarps, kWarpColumns = Columns / ColumnWarps;
   static constexpr int kRowTiles = kWarpRows / 16, kColumnTiles = kWarpColumns / 8;
+  static constexpr int kRowTileStride = 16;  // rows from one of a warp's tiles to the next
   static constexpr int kLeftBytes = Rows * kChunkBytes, kRightBytes = Columns * kChunkBytes;
   static constexpr int kStageBytes = kLeftBytes + kRightBytes;
   static constexpr int kOutPitch = 2 * Columns + 16;  // bytes: 16 more than a row, against bank conflicts
@@ -32,6 +33,8 @@ struct ProductShape {
       Stages * kStageBytes > Rows * kOutPitch ? Stages * kStageBytes : Rows * kOutPitch;
   static constexpr int kSharedBytes = (kPipelineBytes + 15) / 16 * 16 + kNormBytes;
   static_assert(kWarpRows % 16 == 0 && kWarpColumns % 8 == 0 && kLeftBytes % 1024 == 0);
+  /// Of the threads that hold sums.
+  static S2U_DEVICE void barrier() { device::sync_threads(); }
 };
 
 /// Where piece `piece` (16 bytes) of row `row` of a chunk lies.
@@ -190,34 +193,64 @@ S2U_DEVICE void multiply_chunk(const unsigned char* stage, int steps,
   }
 }
 
-S2U_DEVICE float activated(Epilogue e, float v) {
-  if (e == Epilogue::gelu || e == Epilogue::gelu_add) return gelu_of(v);
-  if (e == Epilogue::relu) return device::larger(v, 0.0F);
-  return v;
-}
-
-/// Two neighbouring results of one row, rounded.
-template <Element E>
+/// Two neighbouring results of one row, rounded. `Folds`: the left side was normalised by `norm`.
+template <Element E, Epilogue Kind, bool Folds>
 S2U_DEVICE std::uint32_t finish_pair(const ProductTask& t, int m, int n, float v0, float v1,
+                                     const device::Floats2& bias, const device::Floats2& column_sums,
                                      const float* norm) {
-  if (norm != nullptr) {
-    v0 = norm[1] * (v0 - norm[0] * t.column_sums[n]);
-    v1 = norm[1] * (v1 - norm[0] * t.column_sums[n + 1]);
+  if constexpr (Folds) {
+    v0 = norm[1] * (v0 - norm[0] * column_sums.x);
+    v1 = norm[1] * (v1 - norm[0] * column_sums.y);
   }
-  v0 = activated(t.epilogue, v0 + t.bias[n]);
-  v1 = activated(t.epilogue, v1 + t.bias[n + 1]);
-  if (t.residual != nullptr) {
-    const long long at = static_cast<long long>(m % t.residual_rows) * t.residual_pitch + n;
+  v0 += bias.x;
+  v1 += bias.y;
+  if constexpr (Kind == Epilogue::gelu || Kind == Epilogue::gelu_add) {
+    v0 = gelu_of(v0);
+    v1 = gelu_of(v1);
+  }
+  if constexpr (Kind == Epilogue::add || Kind == Epilogue::gelu_add || Kind == Epilogue::add_relu) {
+    const long long at = static_cast<long long>(m) * t.residual_pitch + n;
     const std::uint32_t r =
         *reinterpret_cast<const std::uint32_t*>(static_cast<const std::uint16_t*>(t.residual) + at);
     v0 += device::low_of<E>(r);
     v1 += device::high_of<E>(r);
-    if (t.epilogue == Epilogue::add_relu) {
-      v0 = device::larger(v0, 0.0F);
-      v1 = device::larger(v1, 0.0F);
-    }
+  }
+  if constexpr (Kind == Epilogue::relu || Kind == Epilogue::add_relu) {
+    v0 = device::larger(v0, 0.0F);
+    v1 = device::larger(v1, 0.0F);
   }
   return device::pack2<E>(v0, v1);
+}
+
+/// A warp's sums to the tile in shared memory.
+template <class Shape, Epilogue Kind, bool Folds>
+S2U_DEVICE void finish_tile(const ProductTask& t, int first_row, int first_column, int row_in_tile,
+                            int column_in_tile,
+                            const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
+                            unsigned char* tile, const float* norms) {
+  constexpr Element E = Shape::kElement;
+  const int lane = device::thread_index() % 32, quad_column = 2 * (lane % 4);
+  S2U_UNROLL
+  for (int j = 0; j < Shape::kColumnTiles; ++j) {
+    const int n = first_column + column_in_tile + j * 8 + quad_column;
+    if (n >= t.columns) continue;
+    const device::Floats2 bias = device::load_floats_2(t.bias + n);
+    device::Floats2 column_sums{};
+    if constexpr (Folds) column_sums = device::load_floats_2(t.column_sums + n);
+    S2U_UNROLL
+    for (int i = 0; i < Shape::kRowTiles; ++i) {
+      const int r = row_in_tile + i * Shape::kRowTileStride + lane / 4, m = first_row + r;
+      unsigned char* at = tile + r * Shape::kOutPitch + 2 * (column_in_tile + quad_column) + 16 * j;
+      if (m < t.rows) {
+        *reinterpret_cast<std::uint32_t*>(at) = finish_pair<E, Kind, Folds>(
+            t, m, n, sums[i][j][0], sums[i][j][1], bias, column_sums, norms + 2 * r);
+      }
+      if (m + 8 < t.rows) {
+        *reinterpret_cast<std::uint32_t*>(at + 8 * Shape::kOutPitch) = finish_pair<E, Kind, Folds>(
+            t, m + 8, n, sums[i][j][2], sums[i][j][3], bias, column_sums, norms + 2 * (r + 8));
+      }
+    }
+  }
 }
 
 /// The shares of a warp's rows from the tile in shared memory, `columns` of each; one or two lanes a row.
@@ -230,9 +263,11 @@ S2U_DEVICE void store_shares(const ProductTask& t, int first_row, int row_in_til
   const int columns = left < Shape::kWarpColumns ? left : Shape::kWarpColumns;
   if (columns <= 0) return;
   const int lane = device::thread_index() % 32;
+  constexpr int kAtOnce = 32 / kLanes;  // rows
   S2U_NO_UNROLL
-  for (int i = 0; i < Shape::kWarpRows; i += 32 / kLanes) {
-    const int r = row_in_tile + i + lane / kLanes, m = first_row + r;
+  for (int i = 0; i < Shape::kWarpRows; i += kAtOnce) {
+    const int of_warp = i + lane / kLanes;
+    const int r = row_in_tile + of_warp / 16 * Shape::kRowTileStride + of_warp % 16, m = first_row + r;
     const unsigned char* row = tile + r * Shape::kOutPitch + 2 * column_in_tile;
     float sum = 0;
     for (int c = lane % kLanes * 2; c < columns; c += 2 * kLanes) {
@@ -256,39 +291,33 @@ S2U_DEVICE void store_shares(const ProductTask& t, int first_row, int row_in_til
 }
 
 /// A tile's sums to memory: epilogue, rounding, shares of the rows, and whole rows of 16 bytes by way of
-/// shared memory. All threads; the pipeline's memory is free.
+/// shared memory. All threads that hold sums; the pipeline's memory is free.
 template <class Shape>
 S2U_DEVICE void store_tile(const ProductTask& t, int first_row, int first_column, int row_in_tile,
                            int column_in_tile,
                            const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
                            unsigned char* tile, const float* norms) {
-  constexpr Element E = Shape::kElement;
-  const int lane = device::thread_index() % 32;
-  const int quad_column = 2 * (lane % 4);
-  S2U_UNROLL
-  for (int i = 0; i < Shape::kRowTiles; ++i) {
-    const int r = row_in_tile + i * 16 + lane / 4, m = first_row + r;
-    const float* norm = t.shares.values != nullptr ? norms + 2 * r : nullptr;
-    unsigned char* row = tile + r * Shape::kOutPitch + 2 * (column_in_tile + quad_column);
-    S2U_UNROLL
-    for (int j = 0; j < Shape::kColumnTiles; ++j) {
-      const int n = first_column + column_in_tile + j * 8 + quad_column;
-      if (n >= t.columns) continue;
-      const std::uint32_t upper =
-          m < t.rows ? finish_pair<E>(t, m, n, sums[i][j][0], sums[i][j][1], norm) : 0;
-      const std::uint32_t lower =
-          m + 8 < t.rows ? finish_pair<E>(t, m + 8, n, sums[i][j][2], sums[i][j][3],
-                                          norm != nullptr ? norm + 16 : nullptr)
-                         : 0;
-      *reinterpret_cast<std::uint32_t*>(row + 16 * j) = upper;
-      *reinterpret_cast<std::uint32_t*>(row + 16 * j + 8 * Shape::kOutPitch) = lower;
+  const auto finish = [&]<Epilogue Kind, bool Folds>() {
+    finish_tile<Shape, Kind, Folds>(t, first_row, first_column, row_in_tile, column_in_tile, sums, tile, norms);
+  };
+  if (t.shares.values != nullptr) {
+    t.epilogue == Epilogue::gelu ? finish.template operator()<Epilogue::gelu, true>()
+                                 : finish.template operator()<Epilogue::none, true>();
+  } else {
+    switch (t.epilogue) {
+      case Epilogue::none: finish.template operator()<Epilogue::none, false>(); break;
+      case Epilogue::gelu: finish.template operator()<Epilogue::gelu, false>(); break;
+      case Epilogue::relu: finish.template operator()<Epilogue::relu, false>(); break;
+      case Epilogue::add: finish.template operator()<Epilogue::add, false>(); break;
+      case Epilogue::gelu_add: finish.template operator()<Epilogue::gelu_add, false>(); break;
+      case Epilogue::add_relu: finish.template operator()<Epilogue::add_relu, false>(); break;
     }
   }
   if (t.out_shares.values != nullptr) {
     device::sync_warp();
     store_shares<Shape>(t, first_row, row_in_tile, first_column, column_in_tile, tile);
   }
-  device::sync_threads();
+  Shape::barrier();
   constexpr int kPieces = Shape::kColumns / 8;
   for (int i = device::thread_index(); i < Shape::kRows * kPieces; i += Shape::kThreads) {
     const int r = i / kPieces, piece = i - r * kPieces, m = first_row + r, n = first_column + piece * 8;

@@ -22,24 +22,37 @@ struct Launcher {
   void* stream = nullptr;  ///< a cudaStream_t
 };
 
+/// How a product's tiles are made.
+enum class ProductWay : int {
+  mma,         ///< mma.sync: every device
+  warpgroups,  ///< wgmma, compute capability 9.0 alone
+  boxes,       ///< wgmma, and the copy engine brings the tiles; a left side in one place
+};
+
 /// One compiled product: a tile and how it is made.
 struct ProductKernel {
   Element element;
-  bool convolution, warpgroups;
+  bool convolution;
+  ProductWay way;
   int rows, columns, threads, shared_bytes;
   int share_width;  ///< columns of one of `out_shares`
   int registers;    ///< of a thread at most, by its launch bounds
   const void* function;
 };
 
-/// All of them; those for warpgroups are empty where nothing was compiled for sm_90a.
+/// All of them, by the files they are in.
 std::span<const ProductKernel> mma_kernels();
 std::span<const ProductKernel> warpgroup_kernels();
+std::span<const ProductKernel> box_kernels();
 
 /// The fastest kernel for a product, by a model of how many tiles a device works on at once; nullptr where
 /// none fits (float32, widths that are no multiple of 8, a device without bf16).
-const ProductKernel* choose_product(const DeviceLimits& device, Element element, bool convolution,
-                                    std::int64_t rows, int columns, int depth);
+struct ProductSize {
+  std::int64_t rows = 0;
+  int columns = 0, depth = 0, taps = 1;
+  bool in_one_place = true;  ///< the left side
+};
+const ProductKernel* choose_product(const DeviceLimits& device, Element element, const ProductSize& size);
 
 /// Lets the device's driver know how much shared memory kernels will ask for. Once for each device.
 void prepare_kernels(const DeviceLimits& device);

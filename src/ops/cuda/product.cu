@@ -2,6 +2,7 @@
 #include <array>
 
 #include "ops/cuda/kernels_product.h"
+#include "ops/cuda/box_product.h"
 #include "ops/cuda/start.h"
 
 namespace sam2unet::ops::cuda {
@@ -15,7 +16,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 512 / Shape::kThreads)
 
 template <class Shape, bool kConvolution>
 ProductKernel entry() {
-  return {Shape::kElement,      kConvolution,        false,
+  return {Shape::kElement,      kConvolution,        ProductWay::mma,
           Shape::kRows,         Shape::kColumns,     Shape::kThreads,
           Shape::kSharedBytes,  Shape::kWarpColumns, 128,
           reinterpret_cast<const void*>(&product_kernel<Shape, kConvolution>)};
@@ -46,6 +47,7 @@ std::span<const ProductKernel> mma_kernels() {
 }
 
 void launch_product(const Launcher& l, const ProductKernel& k, const ProductTask& task) {
+  if (k.way == ProductWay::boxes) return launch_box_product(l, k, task);
   start(l, k.function, dim3(blocks_for(task.columns, k.columns), blocks_for(task.rows, k.rows)), k.threads,
         k.shared_bytes, task);
 }

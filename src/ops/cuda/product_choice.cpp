@@ -7,9 +7,10 @@
 namespace sam2unet::ops::cuda {
 namespace {
 
-bool fits(const ProductKernel& k, const DeviceLimits& d, Element e, bool convolution) {
-  if (k.element != e || k.convolution != convolution || k.shared_bytes > d.shared_bytes) return false;
-  if (k.warpgroups && !(d.major == 9 && d.minor == 0)) return false;
+bool fits(const ProductKernel& k, const DeviceLimits& d, Element e, const ProductSize& size) {
+  if (k.element != e || k.convolution != (size.taps > 1) || k.shared_bytes > d.shared_bytes) return false;
+  if (k.way != ProductWay::mma && !(d.major == 9 && d.minor == 0)) return false;
+  if (k.way == ProductWay::boxes && !size.in_one_place) return false;
   return e != Element::bf16 || d.major >= 8;
 }
 
@@ -23,7 +24,7 @@ double cost(const ProductKernel& k, const DeviceLimits& d, std::int64_t rows, in
   const std::int64_t places = std::int64_t{d.multiprocessors} * together;
   const std::int64_t whole = tiles / places, rest = tiles % places;
   // Small tiles read more of shared memory for each multiply-add.
-  const double rate = k.warpgroups ? 1.6 : k.rows * k.columns >= 128 * 64 ? 1.0 : 0.8;
+  const double rate = k.way != ProductWay::mma ? 1.6 : k.rows * k.columns >= 128 * 64 ? 1.0 : 0.8;
   const double tile = static_cast<double>(k.rows) * k.columns * (depth + 96) / rate;
   // Tiles share a multiprocessor's units; alone on it, one cannot use them fully.
   const double full = static_cast<double>(whole) * together * tile;
@@ -34,23 +35,19 @@ double cost(const ProductKernel& k, const DeviceLimits& d, std::int64_t rows, in
 
 }  // namespace
 
-const ProductKernel* choose_product(const DeviceLimits& device, Element element, bool convolution,
-                                    std::int64_t rows, int columns, int depth) {
-  if (element == Element::f32 || columns % 8 != 0) return nullptr;
+const ProductKernel* choose_product(const DeviceLimits& device, Element element, const ProductSize& size) {
+  if (element == Element::f32 || size.columns % 8 != 0) return nullptr;
   const ProductKernel* best = nullptr;
   double least = 0;
-  const auto consider = [&](std::span<const ProductKernel> kernels) {
+  for (const auto kernels : {mma_kernels(), warpgroup_kernels(), box_kernels()})
     for (const ProductKernel& k : kernels) {
-      if (!fits(k, device, element, convolution)) continue;
-      const double c = cost(k, device, rows, columns, depth);
+      if (!fits(k, device, element, size)) continue;
+      const double c = cost(k, device, size.rows, size.columns, size.depth * size.taps);
       if (best == nullptr || c < least) {
         best = &k;
         least = c;
       }
     }
-  };
-  consider(mma_kernels());
-  consider(warpgroup_kernels());
   return best;
 }
 

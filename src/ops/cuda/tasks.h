@@ -57,7 +57,6 @@ struct ProductTask {
   Epilogue epilogue = Epilogue::none;
   const void* residual = nullptr;
   int residual_pitch = 0;
-  int residual_rows = 0;  // row m of the residual is m modulo this
   void* out = nullptr;
   int out_pitch = 0;
   RowShares out_shares;  // where the rows of the result are normalised next

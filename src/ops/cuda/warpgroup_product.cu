@@ -18,7 +18,7 @@ ProductKernel entry() {
   using Shape = WgmmaShape<E, Columns, Stages>;
   return {E,
           kConvolution,
-          true,
+          ProductWay::warpgroups,
           Shape::kRows,
           Columns,
           Shape::kThreads,
