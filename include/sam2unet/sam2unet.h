@@ -87,7 +87,9 @@ typedef enum s2u_precision {
   S2U_PRECISION_AUTOMATIC = 0, /* f32 on the CPU, bf16 on a GPU */
   S2U_PRECISION_F32 = 1,
   S2U_PRECISION_BF16 = 2,
-  S2U_PRECISION_INT8 = 3 /* on the CPU */
+  S2U_PRECISION_INT8 = 3, /* on the CPU */
+  S2U_PRECISION_TF32 = 4, /* on a GPU */
+  S2U_PRECISION_F16 = 5   /* on the device "cuda" */
 } s2u_precision;
 
 typedef enum s2u_fit {
@@ -101,7 +103,8 @@ S2U_API s2u_status* s2u_segmenter_options_new(s2u_segmenter_options** out);
 S2U_API void s2u_segmenter_options_free(s2u_segmenter_options* options);
 /* 0: all cores, or as many as OMP_NUM_THREADS says. Up to 1024. */
 S2U_API s2u_status* s2u_segmenter_options_set_threads(s2u_segmenter_options* options, int32_t threads);
-/* "cpu"; "cuda", "cuda:N" and "torch-cpu" need the training component beside the library. */
+/* "cpu"; "cuda" and "cuda:N" need the CUDA backend beside the library, "cuda-torch", "cuda-torch:N" and
+ * "torch-cpu" the training component. */
 S2U_API s2u_status* s2u_segmenter_options_set_device(s2u_segmenter_options* options, const char* device);
 /* S2U_PRECISION_AUTOMATIC */
 S2U_API s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options, int32_t precision);
@@ -129,8 +132,9 @@ S2U_API s2u_status* s2u_segmenter_get_info(const s2u_segmenter* segmenter, s2u_s
 
 /* Texts that live as long as the segmenter; "" for a handle that is none. */
 S2U_API const char* s2u_segmenter_variant(const s2u_segmenter* segmenter); /* "t", "s", "b+", "l", "custom" */
-S2U_API const char* s2u_segmenter_device(const s2u_segmenter* segmenter);  /* "cpu", "cuda:0" */
-S2U_API const char* s2u_segmenter_config(const s2u_segmenter* segmenter);  /* JSON */
+S2U_API const char* s2u_segmenter_device(
+    const s2u_segmenter* segmenter); /* "cpu", "cuda:0", "cuda-torch:0" */
+S2U_API const char* s2u_segmenter_config(const s2u_segmenter* segmenter); /* JSON */
 /* What a user may want to know of the weight file. */
 S2U_API size_t s2u_segmenter_note_count(const s2u_segmenter* segmenter);
 S2U_API const char* s2u_segmenter_note(const s2u_segmenter* segmenter, size_t index);

@@ -20,23 +20,26 @@ namespace sam2unet {
 /// What the network's values are computed in.
 enum class Precision {
   automatic,  ///< f32 on the CPU, bf16 on a GPU
-  f32,
-  bf16,
-  int8,  ///< on the device cpu: weights by the output channel, activations by the token
+  f32,        ///< on every device, and nothing less
+  bf16,       ///< on every device
+  int8,       ///< on the device cpu: weights by the output channel, activations by the token
+  tf32,       ///< on a GPU: float32 of which products see 10 bits behind the point
+  f16,        ///< on the device cuda
 };
-/// "automatic", "f32", "bf16", "int8"
+/// "automatic", "f32", "bf16", "int8", "tf32", "f16"
 SAM2UNET_API std::string_view name_of(Precision precision);
 
 struct SegmenterOptions {
   /// Threads used for one picture; 0 means all cores, or as many as OMP_NUM_THREADS says.
   int threads = 0;
-  /// "cpu" is this library's own backend. "cuda" and "cuda:N" (a GPU) and "torch-cpu" run on LibTorch and
-  /// need the training component beside the library; pictures segmented at the same time wait for each other
-  /// there. LibTorch looks for GPUs once in a process: ask for "cuda" before anything ran on "torch-cpu".
+  /// "cpu" is this library's own backend. "cuda" and "cuda:N" (a GPU) run on kernels of our own and need the
+  /// CUDA backend beside the library. "cuda-torch", "cuda-torch:N" and "torch-cpu" run on LibTorch and need
+  /// the training component there; pictures segmented at the same time wait for each other on these. LibTorch
+  /// looks for GPUs once in a process: ask for "cuda-torch" before anything ran on "torch-cpu".
   std::string device = "cpu";
   /// Of products: bf16 keeps 8 significant bits of each weight, int8 one byte of each weight and 256 levels
   /// of the activations. Every processor computes both; SegmenterInfo::arithmetic says whether this one has
-  /// instructions for them.
+  /// instructions for them. UsageError where the device has no such precision.
   Precision precision = Precision::automatic;
 };
 
@@ -176,7 +179,7 @@ using UseBand = std::function<void(const SegmentationBand&)>;
 /// What a Segmenter is, in effect.
 struct SegmenterInfo {
   std::string variant;                   ///< "t", "s", "b+", "l" or "custom"
-  std::string device;                    ///< "cpu", "torch-cpu", "cuda:0"
+  std::string device;                    ///< "cpu", "torch-cpu", "cuda:0", "cuda-torch:0"
   Precision precision = Precision::f32;  ///< never `automatic`
   int channels = 1;                      ///< K: 1 for one foreground, else the number of classes
   InputSize size;          ///< what the weights were trained at where their file says so, else 352x352

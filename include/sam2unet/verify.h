@@ -17,7 +17,7 @@ struct VerifyOptions {
   /// golden files carry their own.
   std::filesystem::path weights;
   int threads = 0;  ///< 0 means all cores
-  /// As SegmenterOptions say. Training is checked on "cpu" or a GPU, in float64 always.
+  /// As SegmenterOptions say. Training is checked on "cpu" or a GPU, by LibTorch and in float64 always.
   std::string device = "cpu";
   Precision precision = Precision::automatic;
 };
@@ -33,8 +33,8 @@ struct VerifyCheck {
 
 /// Compares `path` with what this program computes and calls `report` after each check. `path` is
 ///  - a `forward_*.safetensors`: outputs of the reference on weights that are a function of their names
-///    (metadata "config" and "input"), each tensor within 2e-5 of its range (L: 1e-4; bf16: 10 %; int8: 20
-///    %);
+///    (metadata "config" and "input"), each tensor within 2e-5 of its range (L: 1e-4; tf32: 0.5 %, L: 2
+///    %; f16: 2 %; bf16: 10 %; int8: 20 %);
 ///  - a `train_*.safetensors`, named train_VARIANT_BxHxW_TAG: the reference's training loop, repeated in
 ///    float64: losses within 1e-9 of each, gradients and parameters within 1e-7 of a tensor's largest value;
 ///  - an ONNX file that export_onnx wrote, run by ONNX Runtime where that is installed (the library that the

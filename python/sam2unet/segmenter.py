@@ -189,8 +189,10 @@ class Segmenter:
 
     Args:
         weights: a path (safetensors, .pth, .pt), a file's bytes, or None: the default model.
-        device: "cpu"; "cuda", "cuda:N" and "torch-cpu" need the training component beside the library.
-        precision: "automatic" (f32 on the CPU, bf16 on a GPU), "f32" or "bf16".
+        device: "cpu"; "cuda" and "cuda:N" need the CUDA backend beside the library, "cuda-torch", "cuda-torch:N" and
+            "torch-cpu" the training component.
+        precision: "automatic" (f32 on the CPU, bf16 on a GPU), "f32", "bf16", "int8" (on the CPU), "tf32" (on a GPU) or
+            "f16" (on "cuda").
         threads: for one picture; 0: all cores, or as many as OMP_NUM_THREADS says.
 
     Raises:
@@ -248,13 +250,13 @@ class Segmenter:
 
     @property
     def device(self) -> str:
-        """"cpu", "torch-cpu", "cuda:0"."""
+        """"cpu", "torch-cpu", "cuda:0", "cuda-torch:0"."""
         return _network.lib.s2u_segmenter_device(self._handle).decode()
 
     @property
     def precision(self) -> str:
-        """In effect: "f32" or "bf16"."""
-        return {1: "f32", 2: "bf16"}[self._info.precision]
+        """In effect: "f32", "bf16" ..., never "automatic"."""
+        return next(name for name, number in _network.PRECISIONS.items() if number == self._info.precision)
 
     @property
     def channels(self) -> int:

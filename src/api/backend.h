@@ -1,5 +1,5 @@
 // Runs one network on one device. The library has a backend of its own (api/cpu_backend.h); others come from
-// the plug-in (api/torch_plugin.h).
+// plug-ins (api/torch_plugin.h, api/cuda_plugin.h).
 #pragma once
 
 #include <algorithm>

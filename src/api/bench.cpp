@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "api/device.h"
 #include "api/make_backend.h"
 #include "model/checkpoint.h"
 #include "model/network.h"
@@ -194,9 +195,10 @@ BenchResult bench(const BenchOptions& asked) {
   out.device = options.run.device;
   out.size = options.size;
   out.batch = options.batch;
-  out.precision = options.run.precision == Precision::automatic ? Precision::f32 : options.run.precision;
+  const api::DeviceKind device = api::parse_device(options.run.device).kind;
+  out.precision = api::precision_on(device, options.run.precision);
   out.gflop = gflop_of(config, {options.batch, options.size.height, options.size.width, 3});
-  if (options.run.device != "cpu")
+  if (device != api::DeviceKind::cpu)
     measure_device(*source, config, options, out);
   else if (out.precision == Precision::f32)
     measure_f32(*source, config, options, out);

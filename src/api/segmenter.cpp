@@ -517,6 +517,10 @@ std::string_view name_of(Precision precision) {
       return "bf16";
     case Precision::int8:
       return "int8";
+    case Precision::tf32:
+      return "tf32";
+    case Precision::f16:
+      return "f16";
   }
   return "?";
 }

@@ -18,22 +18,24 @@ namespace sam2unet::api {
 class TorchPlugin {
  public:
   virtual ~TorchPlugin() = default;
-  /// For the devices "cuda", "cuda:N" and "torch-cpu".
+  /// For the devices "cuda-torch", "cuda-torch:N" and "torch-cpu", and the precisions that those have, never
+  /// `automatic`.
   virtual std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::Config& config,
                                                 const SegmenterOptions& options) = 0;
-  /// Repeats the training run of a golden file in float64; whether all checks were ok.
+  /// Repeats the training run of a golden file in float64; whether all checks were ok. On "cuda" too, which
+  /// has no training of its own.
   virtual bool verify_training(const std::filesystem::path& file, const VerifyOptions& options,
                                const std::function<void(const VerifyCheck&)>& report) = 0;
 };
 
-/// The plug-in's one symbol: the version it was built for, and itself. Both sides are C++ and must be of one
-/// version.
+/// The plug-in's one symbol: the version it was built for, and itself.
 struct TorchPluginEntry {
   const char* version;
   TorchPlugin* (*instance)();
 };
 inline constexpr const char* kTorchPluginEntry = "sam2unet_torch_plugin";
 
+bool has_torch_plugin();
 /// Loads it. UnavailableError that begins with `purpose` if it is not installed, not loadable or of another
 /// version.
 TorchPlugin& torch_plugin(const std::string& purpose);

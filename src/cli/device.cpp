@@ -6,17 +6,20 @@ namespace sam2unet::cli {
 
 void add_device_options(CLI::App& command, std::string& device, Precision& precision) {
   command
-      .add_option("--device", device,
-                  "what computes: cpu, or with the training component installed cuda, cuda:N, torch-cpu")
+      .add_option(
+          "--device", device,
+          "what computes: cpu; where the CUDA backend is installed cuda, cuda:N; with the training component "
+          "cuda-torch, cuda-torch:N, torch-cpu")
       ->capture_default_str();
-  const std::map<std::string, Precision> names{{"auto", Precision::automatic},
-                                               {"f32", Precision::f32},
-                                               {"fp32", Precision::f32},
-                                               {"bf16", Precision::bf16},
-                                               {"int8", Precision::int8}};
+  const std::map<std::string, Precision> names{{"auto", Precision::automatic}, {"f32", Precision::f32},
+                                               {"fp32", Precision::f32},       {"bf16", Precision::bf16},
+                                               {"int8", Precision::int8},      {"tf32", Precision::tf32},
+                                               {"f16", Precision::f16},        {"fp16", Precision::f16}};
   command
-      .add_option("--precision", precision,
-                  "auto (fp32, on a GPU bf16), fp32, bf16, int8 (on the device cpu)")
+      .add_option(
+          "--precision", precision,
+          "auto (fp32, on a GPU bf16), fp32, bf16, int8 (on the device cpu), tf32 (on a GPU), fp16 (on the "
+          "device cuda)")
       ->transform(CLI::CheckedTransformer(names).description(""))
       ->default_str("auto");
 }

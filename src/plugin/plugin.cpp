@@ -21,7 +21,7 @@ class Plugin final : public api::TorchPlugin {
 
   bool verify_training(const std::filesystem::path& path, const VerifyOptions& options,
                        const std::function<void(const VerifyCheck&)>& report) override {
-    const auto device = ops::find_device(options.device == "torch-cpu" ? "cpu" : options.device);
+    const auto device = find_torch_device(options.device);
     if (options.threads > 0) at::set_num_threads(options.threads);
     const auto file = formats::TensorFile::open(path);
     const auto checks = ops::with_own_errors(

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "ops/torch/device.h"
 #include "ops/torch/folded_weights.h"
@@ -20,9 +23,7 @@ namespace {
 constexpr std::size_t kMaxInputs = 8;
 
 at::ScalarType compute_type(const SegmenterOptions& options) {
-  const bool wants_bf16 = options.precision == Precision::bf16 ||
-                          (options.precision == Precision::automatic && options.device != "torch-cpu");
-  return wants_bf16 ? at::kBFloat16 : at::kFloat;
+  return options.precision == Precision::bf16 ? at::kBFloat16 : at::kFloat;
 }
 
 model::Network<ops::TorchWeights> pack(model::WeightSource& source, const model::Config& config,
@@ -50,11 +51,19 @@ RecordCudaGraph* find_recorder() {
 
 }  // namespace
 
+at::Device find_torch_device(const std::string& name) {
+  constexpr std::string_view kGpu = "cuda-torch";
+  const std::string called = "device " + name;
+  if (name == "torch-cpu") return ops::find_device("cpu", called);
+  return ops::find_device(name.starts_with(kGpu) ? "cuda" + name.substr(kGpu.size()) : name, called);
+}
+
 TorchBackend::TorchBackend(model::WeightSource& source, const model::Config& config,
                            const SegmenterOptions& options)
     : threads_(options.threads),
-      device_(ops::find_device(options.device == "torch-cpu" ? "cpu" : options.device)),
+      device_(find_torch_device(options.device)),
       type_(compute_type(options)),
+      tf32_(options.precision == Precision::tf32),
       network_(pack(source, config, type_, device_)) {}
 
 TorchBackend::Recording& TorchBackend::recording(const ops::Extent& e) const {
@@ -102,9 +111,14 @@ void TorchBackend::forward_traced(Recording& p, const api::TraceValues& trace) c
 api::BackendInfo TorchBackend::info() const {
   // One picture of 352x352 leaves most of a GPU idle.
   constexpr int kGpuBatch = 8;
-  return {device_.is_cuda() ? device_.str() : "torch-cpu",
-          type_ == at::kBFloat16 ? Precision::bf16 : Precision::f32, device_.is_cuda() ? kGpuBatch : 1,
-          type_ == at::kBFloat16 ? "bf16 by LibTorch" : "f32 by LibTorch"};
+  api::BackendInfo info;
+  info.device = device_.is_cuda() ? "cuda-torch:" + std::to_string(device_.index()) : "torch-cpu";
+  info.batch = device_.is_cuda() ? kGpuBatch : 1;
+  info.precision = type_ == at::kBFloat16 ? Precision::bf16 : tf32_ ? Precision::tf32 : Precision::f32;
+  info.arithmetic = type_ == at::kBFloat16 ? "bf16 by LibTorch"
+                    : tf32_                ? "tf32 by LibTorch"
+                                           : "f32 by LibTorch";
+  return info;
 }
 
 void TorchBackend::run(const api::BackendInput& input, const api::UseLogits& use,
@@ -113,7 +127,10 @@ void TorchBackend::run(const api::BackendInput& input, const api::UseLogits& use
   ops::with_own_errors([&] {
     const c10::InferenceMode no_autograd;
     const c10::DeviceGuard guard(device_);
-    const at::NoTF32Guard exact_float32;
+    // HERE (branch train16): set_float32_numerics(tf32_) of ops/torch/numerics.h, which covers convolutions
+    // too, in place of this guard; and before `recording`, whose graph keeps the kernels that were chosen.
+    std::optional<at::NoTF32Guard> exact_float32;
+    if (!tf32_) exact_float32.emplace();
     if (threads_ > 0) at::set_num_threads(threads_);
     Recording& p = recording(input.extent());
     input.write(p.host_input.data_ptr<float>());

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <tuple>
 
 #include "api/backend.h"
@@ -15,6 +16,9 @@
 #include "sam2unet/segmenter.h"
 
 namespace sam2unet::plugin {
+
+/// What LibTorch calls the device "cuda-torch:N" or "torch-cpu"; "cpu" and "cuda:N" are themselves.
+at::Device find_torch_device(const std::string& name);
 
 class TorchBackend final : public api::Backend {
  public:
@@ -41,6 +45,7 @@ class TorchBackend final : public api::Backend {
   int threads_;
   at::Device device_;
   at::ScalarType type_;
+  bool tf32_;  // of float32 products and convolutions, only the bits that tensor cores take
   model::Network<ops::TorchWeights> network_;
   mutable std::mutex mutex_;  // one picture at a time: a device is not made faster by more
   mutable std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, Recording> recordings_;

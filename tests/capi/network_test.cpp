@@ -330,6 +330,20 @@ TEST_F(CNetwork, FreedAndForeignHandlesAreTold) {
   EXPECT_STREQ(s2u_text_data(reinterpret_cast<s2u_text*>(&stack)), "");
 }
 
+TEST_F(CNetwork, PrecisionsAreOfTheDevice) {
+  open(1);
+  s2u_segmenter_options* options = nullptr;
+  MUST(s2u_segmenter_options_new(&options));
+  MUST(s2u_segmenter_options_set_precision(options, S2U_PRECISION_F16));
+  REFUSED(s2u_segmenter_options_set_precision(options, S2U_PRECISION_F16 + 1), S2U_INVALID_ARGUMENT,
+          "precision 6");
+  MUST(s2u_segmenter_options_set_precision(options, S2U_PRECISION_TF32));
+  s2u_segmenter* none = nullptr;
+  REFUSED(s2u_segmenter_new(file.c_str(), options, &none), S2U_INVALID_ARGUMENT,
+          "the device cpu computes in f32, bf16 or int8");
+  s2u_segmenter_options_free(options);
+}
+
 TEST(CApiNulls, EveryFunctionRefusesNull) {
   std::size_t n = 0;
   const auto is_refused = [](s2u_status* s) { return told(s).code == S2U_INVALID_ARGUMENT; };

@@ -1,37 +1,25 @@
-// The program and its library where the training component is not installed.
+// The program and its library where a plug-in is not installed, or another one is.
 #include <algorithm>
 
-#include "cli/predict_fixture.h"
+#include "cli/alone_fixture.h"
 
 namespace sam2unet::test {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
-// Copies of both alone in a folder.
-class WithoutComponent : public PredictTest {
+class WithoutComponent : public AloneTest {
  protected:
-  WithoutComponent() {
-    fs::create_directories(dir / "lib");
-    fs::copy_file(program("sam2unet"), dir / "sam2unet");
-    for (const auto& e : fs::directory_iterator(program("sam2unet").parent_path().parent_path() / "lib")) {
-      const std::string name = e.path().filename();
-      if (name.starts_with("libsam2unet.so")) fs::copy_file(e.path(), dir / "lib" / name);
-    }
+  Finished predict_on(const std::string& device) {
+    return alone({"predict", "a.png", "-o", "out", "--weights", "tiny.safetensors", "--device", device});
   }
-  Finished alone(const std::vector<std::string>& arguments) {
-    RunOptions options;
-    options.folder = dir.path();
-    options.environment = {"LD_LIBRARY_PATH=" + (dir / "lib").string(), "PATH=/nonexistent"};
-    return run(dir / "sam2unet", arguments, options);
-  }
-  static void expect_missing(const Finished& f, const std::string& begin) {
+  static void expect_missing(const Finished& f, const std::string& begin, const std::string& remedy) {
     EXPECT_EQ(f.exit_code, 1);
     EXPECT_THAT(f.err, StartsWith("sam2unet: " + begin));
     EXPECT_THAT(f.err, HasSubstr("is not installed"));
-    EXPECT_THAT(f.err, HasSubstr("scripts/torch.sh"));
+    EXPECT_THAT(f.err, HasSubstr(remedy));
     EXPECT_EQ(std::count(f.err.begin(), f.err.end(), '\n'), 1);
   }
 };
@@ -44,15 +32,40 @@ TEST_F(WithoutComponent, ItsOwnBackendWorks) {
 }
 
 TEST_F(WithoutComponent, TrainSaysSo) {
-  expect_missing(alone({"train", "--images", "x"}), "the training component");
+  expect_missing(alone({"train", "--images", "x"}), "the training component", "scripts/torch.sh");
 }
 
 TEST_F(WithoutComponent, DevicesSaySo) {
   put_picture("a.png", 40, 30);
-  for (const std::string device : {"cuda", "cuda:1", "torch-cpu"}) {
-    expect_missing(
-        alone({"predict", "a.png", "-o", "out", "--weights", "tiny.safetensors", "--device", device}),
-        "device " + device + " needs the training component");
+  for (const std::string device : {"cuda-torch", "cuda-torch:1", "torch-cpu"})
+    expect_missing(predict_on(device), "device " + device + " needs the training component",
+                   "scripts/torch.sh");
+  for (const std::string device : {"cuda", "cuda:1"}) {
+    const auto f = predict_on(device);
+    expect_missing(f, "device " + device + " needs the CUDA backend", "-DSAM2UNET_BUILD_CUDA=ON");
+    EXPECT_THAT(f.err, Not(HasSubstr("cuda-torch")));
+  }
+}
+
+// The other plug-in is named, and not taken unasked.
+TEST_F(WithoutComponent, CudaNamesCudaTorchWhereThatIsInstalled) {
+  put_picture("a.png", 40, 30);
+  put("lib/libsam2unet_torch.so", "not opened");
+  const auto f = predict_on("cuda");
+  expect_missing(f, "device cuda needs the CUDA backend",
+                 "or choose the device cuda-torch, which is installed");
+  EXPECT_FALSE(exists("out/a.png"));
+}
+
+TEST_F(WithoutComponent, WhatCannotBeLoadedSaysWhy) {
+  put_picture("a.png", 40, 30);
+  put("lib/libsam2unet_torch.so", "no library");
+  put("lib/libsam2unet_cuda.so", "no library");
+  for (const std::string device : {"cuda", "cuda-torch"}) {
+    const auto f = predict_on(device);
+    EXPECT_EQ(f.exit_code, 1);
+    EXPECT_THAT(f.err, HasSubstr("device " + device + " needs the "));
+    EXPECT_THAT(f.err, HasSubstr("cannot be loaded: "));
   }
 }
 
@@ -61,7 +74,8 @@ TEST_F(WithoutComponent, VerifySaysSoAndGoesOn) {
   const std::string train = golden / "train_nano_3x96x96_t.safetensors",
                     forward = golden / "forward_nano_1x64x160_c.safetensors";
   const auto f = alone({"verify", train, forward});
-  expect_missing(f, train + ": golden values of training: checking them needs the training component");
+  expect_missing(f, train + ": golden values of training: checking them needs the training component",
+                 "scripts/torch.sh");
   EXPECT_THAT(f.out, HasSubstr(train + ": FAILED"));
   EXPECT_THAT(f.out, HasSubstr(forward + ": ok"));
 }

@@ -9,10 +9,12 @@ status=0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Without the training component its folders are not in the build, and its lines are left alone.
-left_out='^$'
-grep -q '^train ' "$graph" || left_out='^(train|plugin|ops/torch) '
-grep -E '^ *[a-z_]+ --> [a-z_]+$' docs/architecture.md | sed 's/^ *//; s/ --> / /; s/ops_/ops\//g' | grep -vE "$left_out" |
+# Without the training component or the CUDA backend their folders are not in the build, and their lines are left alone.
+left_out='^('
+grep -q '^train ' "$graph" || left_out+='train|plugin|ops/torch|'
+grep -q '^cuda_plugin ' "$graph" || left_out+='cuda_plugin|ops/cuda|'
+left_out+='none)$'
+grep -E '^ *[a-z_]+ --> [a-z_]+$' docs/architecture.md | sed 's/^ *//; s/ --> / /; s/ops_/ops\//g' | grep -vE "${left_out%$} " |
   sort -u >"$work/told"
 sort -u "$graph" >"$work/linked"
 if ! diff "$work/told" "$work/linked" >"$work/difference"; then
@@ -42,10 +44,10 @@ while IFS=: read -r file line; do
     [[ $used == $part/* ]] && used=$part
   done
   [ "$used" != "$folder" ] || continue
-  [ "$folder" != train ] || [ "$left_out" = '^$' ] || continue
-  grep -qE '^(train|plugin|ops/torch)$' <<<"$folder" && [ "$left_out" != '^$' ] && continue
-  # The plug-in implements what the library opens it by: two interfaces, without code of api.
+  grep -qE "$left_out" <<<"$folder" && continue
+  # A plug-in implements what the library opens it by: two interfaces, without code of api.
   [[ $folder == plugin && $line =~ api/(backend|torch_plugin)\.h ]] && continue
+  [[ $folder == cuda_plugin && $line =~ api/(backend|cuda_plugin)\.h ]] && continue
   grep -qx "$folder $used" "$work/reach" || { echo "$file includes from src/$used, which src/$folder does not link"; status=1; }
 done < <(grep -rn --include='*.h' --include='*.cpp' '^#include "' src | sed 's/:[0-9]*:/:/')
 [ -s "$work/linked" ] || { echo "$graph is empty"; status=1; }

@@ -26,7 +26,8 @@ TEST_F(PredictTest, DevicesAreNamed) {
   put_picture("a.png", 70, 50);
   const auto unknown = predict({"a.png", "-o", "out", "--device", "tpu"});
   EXPECT_EQ(unknown.exit_code, 2);
-  EXPECT_THAT(unknown.err, HasSubstr("device tpu: must be cpu, cuda, cuda:N or torch-cpu"));
+  EXPECT_THAT(unknown.err,
+              HasSubstr("device tpu: must be cpu, cuda, cuda:N, cuda-torch, cuda-torch:N or torch-cpu"));
   EXPECT_EQ(predict({"a.png", "-o", "out", "--precision", "f8"}).exit_code, 2);
   EXPECT_EQ(predict({"a.png", "-o", "out", "--device", "torch-cpu", "--precision", "bf16"}).exit_code, 0);
 }

@@ -111,10 +111,14 @@ TEST_F(Plugin, SeveralThreadsAtOnce) {
 
 TEST_F(Plugin, RefusesWhatIsNotThere) {
   EXPECT_THROW(Segmenter(weights, {.device = "tpu"}), UsageError);
-  EXPECT_THROW(Segmenter(weights, {.device = "cuda:x"}), UsageError);
+  EXPECT_THROW(Segmenter(weights, {.device = "cuda-torch:x"}), UsageError);
   EXPECT_THROW(Segmenter(weights, {.device = "torch-cpu", .precision = Precision::int8}), UsageError);
-  EXPECT_THAT(message_of([&] { Segmenter s(weights, {.device = "cuda:-1"}); }), HasSubstr("cuda:-1"));
-  EXPECT_THAT(message_of([&] { Segmenter s(weights, {.device = "cuda:99"}); }), HasSubstr("device cuda:99"));
+  EXPECT_THROW(Segmenter(weights, {.device = "torch-cpu", .precision = Precision::tf32}), UsageError);
+  EXPECT_THROW(Segmenter(weights, {.device = "cuda-torch", .precision = Precision::f16}), UsageError);
+  EXPECT_THAT(message_of([&] { Segmenter s(weights, {.device = "cuda-torch:-1"}); }),
+              HasSubstr("cuda-torch:-1"));
+  EXPECT_THAT(message_of([&] { Segmenter s(weights, {.device = "cuda-torch:99"}); }),
+              HasSubstr("device cuda-torch:99: "));
   EXPECT_THAT(message_of([&] { own.segment(test::picture(9, 9, 3), {.size = InputSize::of(32, 33)}); }),
               HasSubstr("33"));
 }
@@ -122,8 +126,8 @@ TEST_F(Plugin, RefusesWhatIsNotThere) {
 // On a machine with a GPU it computes, elsewhere it says what is missing and the test counts as skipped.
 TEST_F(Plugin, Cuda) {
   try {
-    const Segmenter gpu(weights, {.device = "cuda", .precision = Precision::f32}),
-        half(weights, {.device = "cuda"});
+    const Segmenter gpu(weights, {.device = "cuda-torch", .precision = Precision::f32}),
+        half(weights, {.device = "cuda-torch"});
     const Image picture = test::picture(80, 70, 3);
     const SegmentOptions options{.size = InputSize::of(64, 96)};
     const auto want = own.segment(picture, options).logits;

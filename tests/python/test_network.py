@@ -304,6 +304,9 @@ class Together(Case):
             sam2unet.Segmenter(b"")
         with self.assertRaisesRegex(ValueError, "bf16"):
             sam2unet.Segmenter(MODEL, precision="f64")
+        with self.assertRaisesRegex(ValueError, "tf32: the device cpu computes in f32, bf16 or int8"):
+            sam2unet.Segmenter(MODEL, precision="tf32")
+        self.assertEqual(sam2unet.Segmenter(MODEL, precision="int8").precision, "int8")
         with self.assertRaisesRegex(ValueError, "1024"):
             sam2unet.Segmenter(MODEL, threads=-1)
         with self.assertRaisesRegex(ValueError, "abacus"):

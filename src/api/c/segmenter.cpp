@@ -39,6 +39,10 @@ std::int32_t to_c(Precision precision) {
       return S2U_PRECISION_BF16;
     case Precision::int8:
       return S2U_PRECISION_INT8;
+    case Precision::tf32:
+      return S2U_PRECISION_TF32;
+    case Precision::f16:
+      return S2U_PRECISION_F16;
   }
   return S2U_PRECISION_AUTOMATIC;
 }
@@ -80,8 +84,11 @@ s2u_status* s2u_segmenter_options_set_device(s2u_segmenter_options* options, con
 
 s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options, int32_t precision) {
   return guarded([&] {
-    live(options, "the options").value.precision = chosen(
-        precision, {Precision::automatic, Precision::f32, Precision::bf16, Precision::int8}, "precision");
+    live(options, "the options").value.precision =
+        chosen(precision,
+               {Precision::automatic, Precision::f32, Precision::bf16, Precision::int8, Precision::tf32,
+                Precision::f16},
+               "precision");
   });
 }
 

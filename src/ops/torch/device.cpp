@@ -26,26 +26,27 @@ fs::path cuda_library() {
 }
 
 // libtorch_cuda registers itself when it is loaded; it is not linked, so that machines without it can train.
-void load_cuda(const std::string& name) {
+void load_cuda(const std::string& called) {
   const fs::path library = cuda_library();
   std::error_code ignored;
   if (library.is_absolute() && !fs::exists(library, ignored)) {
     throw UnavailableError(
-        fmt::format("--device {}: the LibTorch in {} was made without CUDA; install another "
+        fmt::format("{}: the LibTorch in {} was made without CUDA; install another "
                     "with scripts/torch.sh --cuda",
-                    name, library.parent_path().string()));
+                    called, library.parent_path().string()));
   }
   if (::dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     throw UnavailableError(
-        fmt::format("--device {}: LibTorch's CUDA library cannot be loaded ({}); install what it needs with "
+        fmt::format("{}: LibTorch's CUDA library cannot be loaded ({}); install what it needs with "
                     "scripts/torch.sh --cuda",
-                    name, ::dlerror()));
+                    called, ::dlerror()));
   }
 }
 
 }  // namespace
 
-c10::Device find_device(const std::string& name) {
+c10::Device find_device(const std::string& name, const std::string& asked_as) {
+  const std::string called = asked_as.empty() ? "--device " + name : asked_as;
   if (name == "cpu") return c10::kCPU;
   int index = 0;
   const std::string_view number = std::string_view(name).substr(std::min<std::size_t>(name.size(), 5));
@@ -53,17 +54,17 @@ c10::Device find_device(const std::string& name) {
   const bool is_numbered = name.starts_with("cuda:") && parsed.ec == std::errc() &&
                            parsed.ptr == name.data() + name.size() && index >= 0;
   if (name != "cuda" && !is_numbered) {
-    throw UsageError(fmt::format("--device {}: must be cpu, cuda or cuda:N", name));
+    throw UsageError(fmt::format("{}: must be cpu, cuda or cuda:N", called));
   }
-  load_cuda(name);
+  load_cuda(called);
   const auto gpus = with_own_errors([] { return at::hasCUDA() ? static_cast<int>(at::getNumGPUs()) : 0; });
   if (gpus == 0) {
-    throw UnavailableError(fmt::format(
-        "--device {}: LibTorch finds no GPU on this machine; is NVIDIA's driver installed?", name));
+    throw UnavailableError(
+        fmt::format("{}: LibTorch finds no GPU on this machine; is NVIDIA's driver installed?", called));
   }
   if (index >= gpus) {
-    throw UnavailableError(fmt::format("--device {}: this machine has {} GPU{}, counted from 0", name, gpus,
-                                       gpus == 1 ? "" : "s"));
+    throw UnavailableError(
+        fmt::format("{}: this machine has {} GPU{}, counted from 0", called, gpus, gpus == 1 ? "" : "s"));
   }
   return {c10::kCUDA, static_cast<c10::DeviceIndex>(index)};
 }
