@@ -1,6 +1,7 @@
 // Products on Hopper with the copy engine. This file is compiled for sm_90a alone.
 #include "ops/cuda/box_product.h"
 
+#include <algorithm>
 #include <array>
 
 #include "ops/cuda/kernels_tma.h"
@@ -10,7 +11,7 @@ namespace sam2unet::ops::cuda {
 namespace {
 
 template <class Shape>
-__global__ void __launch_bounds__(Shape::kAllThreads, 1)
+__global__ void __launch_bounds__(Shape::kThreads, 1)
     box_kernel(const __grid_constant__ ProductTask task, const __grid_constant__ CUtensorMap left,
                const __grid_constant__ CUtensorMap right) {
   TmaBlock<Shape>(task, &left, &right).run();
@@ -23,9 +24,9 @@ ProductKernel entry() {
           ProductWay::boxes,
           Shape::kRows,
           Shape::kColumns,
-          Shape::kAllThreads,
+          Shape::kThreads,
           Shape::kSharedBytes,
-          Shape::kWarpColumns,
+          Shape::kColumns,
           168,
           reinterpret_cast<const void*>(&box_kernel<Shape>)};
 }
@@ -64,19 +65,20 @@ CUtensorMap map_of(Element e, const void* data, int rows, int columns, int pitch
 }  // namespace
 
 std::span<const ProductKernel> box_kernels() {
-  static const std::array<ProductKernel, 7> all = {
-      entry<TmaShape<Element::bf16, 2, 144, 4, 1>>(), entry<TmaShape<Element::bf16, 1, 192, 5, 1>>(),
-      entry<TmaShape<Element::bf16, 2, 96, 4, 1>>(),  entry<TmaShape<Element::bf16, 1, 144, 3, 2>>(),
-      entry<TmaShape<Element::bf16, 2, 192, 3, 1>>(),
-      entry<TmaShape<Element::f16, 2, 144, 4, 1>>(),  entry<TmaShape<Element::f16, 2, 96, 4, 1>>()};
+  static const std::array<ProductKernel, 8> all = {
+      entry<TmaShape<Element::bf16, 192, 3>>(), entry<TmaShape<Element::bf16, 144, 3>>(),
+      entry<TmaShape<Element::bf16, 96, 4>>(),  entry<TmaShape<Element::bf16, 112, 3>>(),
+      entry<TmaShape<Element::f16, 192, 3>>(),  entry<TmaShape<Element::f16, 144, 3>>(),
+      entry<TmaShape<Element::f16, 96, 4>>(),   entry<TmaShape<Element::f16, 112, 3>>()};
   return all;
 }
 
 void launch_box_product(const Launcher& l, const ProductKernel& k, const ProductTask& t) {
   const CUtensorMap left = map_of(k.element, t.parts[0], t.rows, t.depth, t.pitches[0], k.rows);
   const CUtensorMap right = map_of(k.element, t.weights, t.columns, t.depth, t.weights_pitch, k.columns / 2);
-  start_clusters(l, k.function, dim3(blocks_for(t.columns, k.columns), 2 * blocks_for(t.rows, 2 * k.rows)), 2,
-                 k.threads, k.shared_bytes, t, left, right);
+  const unsigned pairs = blocks_for(t.columns, k.columns) * blocks_for(t.rows, 2 * k.rows);
+  const unsigned held = static_cast<unsigned>(l.device.multiprocessors) / 2;
+  start_clusters(l, k.function, dim3(2 * std::min(pairs, held)), 2, k.threads, k.shared_bytes, t, left, right);
 }
 
 }  // namespace sam2unet::ops::cuda

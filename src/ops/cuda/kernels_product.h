@@ -24,7 +24,6 @@ struct ProductShape {
   static constexpr int kThreads = 32 * RowWarps * ColumnWarps;
   static constexpr int kWarpRows = Rows / RowWarps, kWarpColumns = Columns / ColumnWarps;
   static constexpr int kRowTiles = kWarpRows / 16, kColumnTiles = kWarpColumns / 8;
-  static constexpr int kRowTileStride = 16;  // rows from one of a warp's tiles to the next
   static constexpr int kLeftBytes = Rows * kChunkBytes, kRightBytes = Columns * kChunkBytes;
   static constexpr int kStageBytes = kLeftBytes + kRightBytes;
   static constexpr int kOutPitch = 2 * Columns + 16;  // bytes: 16 more than a row, against bank conflicts
@@ -33,8 +32,9 @@ struct ProductShape {
       Stages * kStageBytes > Rows * kOutPitch ? Stages * kStageBytes : Rows * kOutPitch;
   static constexpr int kSharedBytes = (kPipelineBytes + 15) / 16 * 16 + kNormBytes;
   static_assert(kWarpRows % 16 == 0 && kWarpColumns % 8 == 0 && kLeftBytes % 1024 == 0);
-  /// Of the threads that hold sums.
+  /// Of the threads that share a tile, and their numbers.
   static S2U_DEVICE void barrier() { device::sync_threads(); }
+  static S2U_DEVICE int thread() { return device::thread_index(); }
 };
 
 /// Where piece `piece` (16 bytes) of row `row` of a chunk lies.
@@ -133,7 +133,7 @@ class TileLoader {
 /// Mean and 1 / deviation of the tile's rows, for the fold: norms[2 r], norms[2 r + 1].
 template <class Shape>
 S2U_DEVICE void combine_shares(const ProductTask& t, int first_row, float* norms) {
-  for (int r = device::thread_index(); r < Shape::kRows; r += Shape::kThreads) {
+  for (int r = Shape::thread(); r < Shape::kRows; r += Shape::kThreads) {
     const int m = first_row + r;
     if (m >= t.rows) continue;
     const RowShare* shares = t.shares.values + static_cast<long long>(m) * t.shares.count;
@@ -239,7 +239,7 @@ S2U_DEVICE void finish_tile(const ProductTask& t, int first_row, int first_colum
     if constexpr (Folds) column_sums = device::load_floats_2(t.column_sums + n);
     S2U_UNROLL
     for (int i = 0; i < Shape::kRowTiles; ++i) {
-      const int r = row_in_tile + i * Shape::kRowTileStride + lane / 4, m = first_row + r;
+      const int r = row_in_tile + i * 16 + lane / 4, m = first_row + r;
       unsigned char* at = tile + r * Shape::kOutPitch + 2 * (column_in_tile + quad_column) + 16 * j;
       if (m < t.rows) {
         *reinterpret_cast<std::uint32_t*>(at) = finish_pair<E, Kind, Folds>(
@@ -266,8 +266,7 @@ S2U_DEVICE void store_shares(const ProductTask& t, int first_row, int row_in_til
   constexpr int kAtOnce = 32 / kLanes;  // rows
   S2U_NO_UNROLL
   for (int i = 0; i < Shape::kWarpRows; i += kAtOnce) {
-    const int of_warp = i + lane / kLanes;
-    const int r = row_in_tile + of_warp / 16 * Shape::kRowTileStride + of_warp % 16, m = first_row + r;
+    const int r = row_in_tile + i + lane / kLanes, m = first_row + r;
     const unsigned char* row = tile + r * Shape::kOutPitch + 2 * column_in_tile;
     float sum = 0;
     for (int c = lane % kLanes * 2; c < columns; c += 2 * kLanes) {
@@ -319,7 +318,7 @@ S2U_DEVICE void store_tile(const ProductTask& t, int first_row, int first_column
   }
   Shape::barrier();
   constexpr int kPieces = Shape::kColumns / 8;
-  for (int i = device::thread_index(); i < Shape::kRows * kPieces; i += Shape::kThreads) {
+  for (int i = Shape::thread(); i < Shape::kRows * kPieces; i += Shape::kThreads) {
     const int r = i / kPieces, piece = i - r * kPieces, m = first_row + r, n = first_column + piece * 8;
     if (m >= t.rows || n >= t.columns) continue;
     auto* out = static_cast<std::uint16_t*>(t.out) + static_cast<long long>(m) * t.out_pitch + n;

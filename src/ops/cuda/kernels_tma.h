@@ -1,7 +1,8 @@
-// Products on Hopper with tiles that the copy engine brings (TMA): one thread of a warp of its own starts the
-// copies, several chunks ahead, and two warpgroups multiply. Two blocks of a cluster, above each other, make
-// the same columns: each fetches half of the weights' tile and the engine writes it to both, since what limits
-// such products is how fast the second cache is read. sm_90a alone.
+// Products on Hopper with tiles that the copy engine brings (TMA). What limits such products is how fast the second
+// cache is read, so tiles are large, and the two blocks of a cluster make the same columns of two neighbouring
+// tiles: each fetches half of the weights, which the engine writes to both. Blocks stay and take tile after
+// tile: while two warpgroups finish one, the thread that starts the copies is chunks ahead in the next.
+// sm_90a alone.
 #pragma once
 
 #include <cuda.h>
@@ -10,20 +11,34 @@
 
 namespace sam2unet::ops::cuda {
 
-/// Two groups of RowTiles x 64 rows.
-template <Element E, int RowTiles, int Columns, int Stages, int BlocksPerUnit>
-struct TmaShape : ProductShape<E, 128 * RowTiles, Columns, 8, 1, Stages> {
-  using Base = ProductShape<E, 128 * RowTiles, Columns, 8, 1, Stages>;
-  static constexpr int kCluster = 2, kBlocksPerUnit = BlocksPerUnit;
-  static constexpr int kRowTileStride = 64;
-  static constexpr int kAllThreads = Base::kThreads + 128;  // registers change hands between groups of 128
-  static constexpr int kFetchRegisters = 24, kSumRegisters = BlocksPerUnit == 2 ? 112 : 232;
-  static constexpr int kBarrierBytes = 2 * Stages * 8;
-  static constexpr int kBarriersAt = Base::kSharedBytes;
-  static constexpr int kSharedBytes = Base::kSharedBytes + kBarrierBytes;
+/// 256 rows: two groups of 128, of which each makes two tiles of 64.
+template <Element E, int Columns, int Stages>
+struct TmaShape {
+  static constexpr Element kElement = E;
+  static constexpr int kRows = 256, kColumns = Columns, kStages = Stages, kCluster = 2;
+  static constexpr int kGroups = 2, kGroupRows = kRows / kGroups, kTiles = kGroupRows / 64;
+  static constexpr int kThreads = 128 * (kGroups + 1);  // registers change hands between groups of 128
+  static constexpr int kFetchRegisters = 24, kSumRegisters = 232;
+  static constexpr int kLeftBytes = kRows * kChunkBytes, kRightBytes = Columns * kChunkBytes;
+  static constexpr int kStageBytes = kLeftBytes + kRightBytes;
   static constexpr int kRightPart = Columns / kCluster;  // rows of the weights that a block fetches
-  static_assert(kRightPart % 8 == 0);
-  static S2U_DEVICE void barrier() { asm volatile("bar.sync 1, %0;" ::"n"(Base::kThreads) : "memory"); }
+
+  /// A tile of 64 rows that a group finishes.
+  struct Tile : ProductShape<E, 64, Columns, 4, 1, 1> {
+    static S2U_DEVICE void barrier() {
+      asm volatile("bar.sync %0, 128;" ::"r"(device::thread_index() / 128 + 1) : "memory");
+    }
+    static S2U_DEVICE int thread() { return device::thread_index() % 128; }
+  };
+  struct GroupRows {
+    static constexpr int kRows = kGroupRows, kThreads = 128;
+    static S2U_DEVICE int thread() { return device::thread_index() % 128; }
+  };
+  static constexpr int kTileBytes = 64 * Tile::kOutPitch;
+  static constexpr int kTilesAt = Stages * kStageBytes, kNormsAt = kTilesAt + kGroups * kTileBytes;
+  static constexpr int kBarriersAt = kNormsAt + kRows * 8;
+  static constexpr int kSharedBytes = kBarriersAt + 2 * Stages * 8;
+  static_assert(kRightPart % 8 == 0 && kSharedBytes <= 232448);
 };
 
 namespace tma {
@@ -83,7 +98,7 @@ S2U_DEVICE void load_box_for_all(std::uint32_t to, const CUtensorMap* map, int x
 
 }  // namespace tma
 
-/// grid: (column tiles, row tiles rounded up to the cluster), clusters of (1, 2).
+/// grid: blocks, in clusters of two; as many as the device holds at once.
 template <class Shape>
 class TmaBlock {
  public:
@@ -91,8 +106,9 @@ class TmaBlock {
       : t_(t),
         left_(left),
         right_(right),
-        first_row_(device::block_y() * Shape::kRows),
-        first_column_(device::block_x() * Shape::kColumns),
+        rank_(static_cast<int>(tma::rank_in_cluster())),
+        across_((t.columns + Shape::kColumns - 1) / Shape::kColumns),
+        tiles_((t.rows + Shape::kCluster * Shape::kRows - 1) / (Shape::kCluster * Shape::kRows) * across_),
         chunks_((t.depth + kChunk - 1) / kChunk),
         shared_(device::shared_memory()),
         stages_(device::shared_address(shared_)),
@@ -102,14 +118,14 @@ class TmaBlock {
     if (device::thread_index() == 0) {
       for (int s = 0; s < Shape::kStages; ++s) {
         tma::init_barrier(full(s), 1);
-        tma::init_barrier(empty(s), 2 * Shape::kCluster);
+        tma::init_barrier(empty(s), Shape::kGroups * Shape::kCluster);
       }
       tma::fence_barriers();
     }
     tma::sync_cluster();
-    if (device::thread_index() >= Shape::kThreads) {
+    if (device::thread_index() >= 128 * Shape::kGroups) {
       asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Shape::kFetchRegisters));
-      if (device::thread_index() == Shape::kThreads) fetch();
+      if (device::thread_index() == 128 * Shape::kGroups) fetch();
     } else {
       asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(Shape::kSumRegisters));
       multiply();
@@ -122,84 +138,100 @@ class TmaBlock {
  private:
   S2U_DEVICE std::uint32_t full(int s) const { return barriers_ + 16 * s; }
   S2U_DEVICE std::uint32_t empty(int s) const { return barriers_ + 16 * s + 8; }
-
-  S2U_DEVICE void fetch_right(int c, std::uint32_t rank) const {
-    const int s = c % Shape::kStages;
-    tma::expect_bytes(full(s), Shape::kStageBytes);
-    tma::load_box_for_all(stages_ + s * Shape::kStageBytes + Shape::kLeftBytes +
-                              rank * Shape::kRightPart * kChunkBytes,
-                          right_, c * kChunk, first_column_ + rank * Shape::kRightPart, full(s),
-                          (1 << Shape::kCluster) - 1);
+  S2U_DEVICE int first_tile() const { return device::block_x() / Shape::kCluster; }
+  S2U_DEVICE int next_tile(int tile) const { return tile + static_cast<int>(gridDim.x) / Shape::kCluster; }
+  S2U_DEVICE int row_of(int tile) const {
+    return (tile / across_ * Shape::kCluster + rank_) * Shape::kRows;
   }
-  S2U_DEVICE void fetch_left(int c) const {
-    const int s = c % Shape::kStages;
-    tma::load_box(stages_ + s * Shape::kStageBytes, left_, c * kChunk, first_row_, full(s));
-    if constexpr (Shape::kRows > 128) {  // a box has at most 256 rows
-      static_assert(Shape::kRows == 256);
-    }
+  S2U_DEVICE int column_of(int tile) const { return tile % across_ * Shape::kColumns; }
+
+  S2U_DEVICE void fetch_right(int tile, int c, int s) const {
+    tma::expect_bytes(full(s), Shape::kStageBytes);
+    tma::load_box_for_all(
+        stages_ + s * Shape::kStageBytes + Shape::kLeftBytes + rank_ * Shape::kRightPart * kChunkBytes, right_,
+        c * kChunk, column_of(tile) + rank_ * Shape::kRightPart, full(s), (1 << Shape::kCluster) - 1);
+  }
+  S2U_DEVICE void fetch_left(int tile, int c, int s) const {
+    tma::load_box(stages_ + s * Shape::kStageBytes, left_, c * kChunk, row_of(tile), full(s));
   }
 
   S2U_DEVICE void fetch() const {
-    const std::uint32_t rank = tma::rank_in_cluster();
-    const int ahead = chunks_ < Shape::kStages ? chunks_ : Shape::kStages;
-    // Weights depend on nothing: they set out before the kernel before this one has ended.
-    for (int c = 0; c < ahead; ++c) fetch_right(c, rank);
+    // Weights depend on nothing: the first set out before the kernel before this one has ended.
+    const int early = chunks_ < Shape::kStages ? chunks_ : Shape::kStages;
+    const bool has_tile = first_tile() < tiles_;
+    for (int c = 0; has_tile && c < early; ++c) fetch_right(first_tile(), c, c);
     device::wait_for_previous();
-    for (int c = 0; c < ahead; ++c) fetch_left(c);
-    for (int c = ahead; c < chunks_; ++c) {
-      tma::wait(empty(c % Shape::kStages), (c / Shape::kStages - 1) % 2);
-      fetch_right(c, rank);
-      fetch_left(c);
+    int filled = 0;  // stages so far
+    for (int tile = first_tile(); tile < tiles_; tile = next_tile(tile)) {
+      for (int c = 0; c < chunks_; ++c, ++filled) {
+        const int s = filled % Shape::kStages, turn = filled / Shape::kStages;
+        if (turn > 0) tma::wait(empty(s), (turn - 1) % 2);
+        if (filled >= early) fetch_right(tile, c, s);
+        fetch_left(tile, c, s);
+      }
     }
   }
 
   S2U_DEVICE void multiply() {
     device::wait_for_previous();
     device::let_next_start();
-    auto* norms = reinterpret_cast<float*>(shared_ + (Shape::kPipelineBytes + 15) / 16 * 16);
-    if (t_.shares.values != nullptr) combine_shares<Shape>(t_, first_row_, norms);
-    constexpr int kTiles = Shape::kRowTiles;
-    float sums[kTiles][Shape::kColumnTiles][4];
-    S2U_UNROLL
-    for (int i = 0; i < kTiles; ++i) {
-      S2U_UNROLL
-      for (int j = 0; j < Shape::kColumnTiles; ++j)
-        sums[i][j][0] = sums[i][j][1] = sums[i][j][2] = sums[i][j][3] = 0;
-    }
     const int group = device::thread_index() / 128;
-    for (int c = 0; c < chunks_; ++c) {
-      const int s = c % Shape::kStages;
-      tma::wait(full(s), c / Shape::kStages % 2);
-      const unsigned char* stage = shared_ + s * Shape::kStageBytes;
-      const std::uint64_t left = matrix_descriptor(stage + group * kTiles * 64 * kChunkBytes);
-      const std::uint64_t right = matrix_descriptor(stage + Shape::kLeftBytes);
-      const int numbers = t_.depth - c * kChunk;
-      wgmma_fence();
-      if (numbers > kChunk - 16) {
+    auto* norms = reinterpret_cast<float*>(shared_ + Shape::kNormsAt) + group * 2 * Shape::kGroupRows;
+    int used = 0;  // stages so far
+    for (int tile = first_tile(); tile < tiles_; tile = next_tile(tile)) {
+      const int first_row = row_of(tile) + group * Shape::kGroupRows;
+      float sums[Shape::kTiles][1][Shape::kColumns / 8][4];
+      S2U_UNROLL
+      for (int i = 0; i < Shape::kTiles; ++i) {
         S2U_UNROLL
-        for (int step = 0; step < kChunk / 16; ++step) add(sums, left, right, step);
-      } else {
-        for (int step = 0; step < (numbers + 15) / 16; ++step) add(sums, left, right, step);
+        for (int j = 0; j < Shape::kColumns / 8; ++j)
+          sums[i][0][j][0] = sums[i][0][j][1] = sums[i][0][j][2] = sums[i][0][j][3] = 0;
       }
-      wgmma_commit();
-      wgmma_wait<1>();
-      if (c > 0) release((c - 1) % Shape::kStages);
+      for (int c = 0; c < chunks_; ++c, ++used) {
+        const int s = used % Shape::kStages;
+        tma::wait(full(s), used / Shape::kStages % 2);
+        add_chunk(sums, shared_ + s * Shape::kStageBytes, group, t_.depth - c * kChunk);
+        if (c == 0 && t_.shares.values != nullptr)
+          combine_shares<typename Shape::GroupRows>(t_, first_row, norms);
+        wgmma_wait<1>();
+        if (c > 0) release((used - 1) % Shape::kStages);
+      }
+      wgmma_wait<0>();
+      release((used - 1) % Shape::kStages);
+      unsigned char* staging = shared_ + Shape::kTilesAt + group * Shape::kTileBytes;
+      S2U_UNROLL
+      for (int i = 0; i < Shape::kTiles; ++i) {
+        Shape::Tile::barrier();  // norms are there, and the tile before has left the staging memory
+        store_tile<typename Shape::Tile>(t_, first_row + i * 64, column_of(tile),
+                                         device::thread_index() / 32 % 4 * 16, 0, sums[i], staging,
+                                         norms + i * 128);
+      }
     }
-    wgmma_wait<0>();
-    Shape::barrier();  // the pipeline's memory becomes the tile's
-    store_tile<Shape>(t_, first_row_, first_column_,
-                      group * kTiles * 64 + device::thread_index() / 32 % 4 * 16, 0, sums, shared_, norms);
   }
 
-  S2U_DEVICE void add(float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4], std::uint64_t left,
+  S2U_DEVICE void add_chunk(float (&sums)[Shape::kTiles][1][Shape::kColumns / 8][4],
+                            const unsigned char* stage, int group, int numbers) const {
+    const std::uint64_t left = matrix_descriptor(stage + group * Shape::kGroupRows * kChunkBytes);
+    const std::uint64_t right = matrix_descriptor(stage + Shape::kLeftBytes);
+    wgmma_fence();
+    if (numbers > kChunk - 16) {
+      S2U_UNROLL
+      for (int step = 0; step < kChunk / 16; ++step) add(sums, left, right, step);
+    } else {
+      for (int step = 0; step < (numbers + 15) / 16; ++step) add(sums, left, right, step);
+    }
+    wgmma_commit();
+  }
+  S2U_DEVICE void add(float (&sums)[Shape::kTiles][1][Shape::kColumns / 8][4], std::uint64_t left,
                       std::uint64_t right, int step) const {
     S2U_UNROLL
-    for (int i = 0; i < Shape::kRowTiles; ++i) {  // 64 rows of 128 bytes, in units of 16
-      Wgmma<Shape::kElement, Shape::kColumns>::add(&sums[i][0][0], left + i * 512 + 2 * step, right + 2 * step);
+    for (int i = 0; i < Shape::kTiles; ++i) {  // 64 rows of 128 bytes, in units of 16
+      Wgmma<Shape::kElement, Shape::kColumns>::add(&sums[i][0][0][0], left + i * 512 + 2 * step,
+                                                   right + 2 * step);
     }
   }
 
-  // A group has read chunk s: told to both blocks, whose copies write here.
+  // A group has read stage s: told to both blocks, whose copies write here.
   S2U_DEVICE void release(int s) const {
     const std::uint32_t lane = device::thread_index() % 128;
     if (lane < Shape::kCluster) tma::arrive_at(empty(s), lane);
@@ -207,7 +239,7 @@ class TmaBlock {
 
   const ProductTask& t_;
   const CUtensorMap *left_, *right_;
-  const int first_row_, first_column_, chunks_;
+  const int rank_, across_, tiles_, chunks_;
   unsigned char* shared_;
   const std::uint32_t stages_, barriers_;
 };

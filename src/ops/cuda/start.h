@@ -11,7 +11,7 @@ namespace sam2unet::ops::cuda {
 /// One launch. Where the device can, the kernel's blocks may start while the one before it ends: every kernel
 /// waits for that one by itself before it touches what it wrote (device.h, wait_for_previous).
 template <class... Arguments>
-void start_clusters(const Launcher& l, const void* function, dim3 grid, unsigned cluster_rows, int threads,
+void start_clusters(const Launcher& l, const void* function, dim3 grid, unsigned cluster, int threads,
                     int shared_bytes, Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   cudaLaunchConfig_t config{};
@@ -25,10 +25,10 @@ void start_clusters(const Launcher& l, const void* function, dim3 grid, unsigned
     attributes[0].val.programmaticStreamSerializationAllowed = 1;
     config.numAttrs = 1;
   }
-  if (cluster_rows > 1) {
+  if (cluster > 1) {
     attributes[1].id = cudaLaunchAttributeClusterDimension;
-    attributes[1].val.clusterDim.x = attributes[1].val.clusterDim.z = 1;
-    attributes[1].val.clusterDim.y = cluster_rows;
+    attributes[1].val.clusterDim.x = cluster;
+    attributes[1].val.clusterDim.y = attributes[1].val.clusterDim.z = 1;
     config.numAttrs = 2;
   }
   config.attrs = attributes;
