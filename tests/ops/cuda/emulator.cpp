@@ -1,0 +1,556 @@
+#include "emulator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "fiber.h"
+#include "shared_cells.h"
+
+namespace sam2unet::ops::cuda::device {
+namespace {
+
+constexpr int warp_lanes = 32;
+constexpr std::size_t most_shared = 232448;  // of a block on sm_90; sm_86 and 89 have 101,376, sm_75 65,536
+constexpr std::size_t marks_behind = 4096;
+constexpr unsigned char mark = 0xa5;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::size_t stack_bytes = std::size_t{256} << 10;
+#else
+constexpr std::size_t stack_bytes = std::size_t{96} << 10;
+#endif
+
+enum class Wait : std::uint8_t { none, block, warp, shuffle, matrix, product, ended };
+
+const char* name_of(Wait w) {
+  switch (w) {
+    case Wait::none:
+      return "running";
+    case Wait::block:
+      return "sync_threads";
+    case Wait::warp:
+      return "sync_warp";
+    case Wait::shuffle:
+      return "shuffle_xor";
+    case Wait::matrix:
+      return "load_matrix";
+    case Wait::product:
+      return "multiply_add";
+    case Wait::ended:
+      return "the end";
+  }
+  return "";
+}
+
+struct Copy {
+  unsigned char* to;
+  const void* from;  // nullptr: zeros
+};
+
+struct Lane {
+  int thread = 0;
+  Wait wait = Wait::none;
+  std::uint32_t variant = 0;  // what must be the same for all lanes at an operation
+  // The operation's operands.
+  float value = 0;
+  int mask = 0;
+  std::uint32_t* registers = nullptr;
+  const void* address = nullptr;
+  float* c = nullptr;
+  std::array<std::uint32_t, 4> a{};
+  std::array<std::uint32_t, 2> b{};
+  std::vector<Copy> uncommitted;
+  std::deque<std::vector<Copy>> groups;
+  std::exception_ptr thrown;
+};
+
+/// One block at a time; a worker of the machine has one of these.
+class Block {
+ public:
+  Block(const Launch& launch, const std::function<void()>& kernel);
+  void run(int x, int y, int z);
+  const Counters& counters() const { return counters_; }
+
+  Lane& lane() { return *lane_; }
+  std::array<int, 3> index{};
+  unsigned char* shared() { return shared_; }
+  /// Leaves the current lane until its warp, or block, is there.
+  void wait(Wait what, std::uint32_t variant);
+  [[noreturn]] void fault(const Lane& lane, const std::string& what) const;
+  void read(const void* p, int bytes, int alignment);
+  void write(void* p, int bytes, int alignment);
+  void copy(void* to, const void* from, bool valid);
+  void wait_async(int groups);
+  bool is_shared(const void* p) const;
+
+ private:
+  static void lane_body(void* self);
+  Moment moment(const Lane& lane) const;
+  void check_alignment(const void* p, int alignment, const char* what) const;
+  std::size_t offset(const void* p, int bytes, const Lane& lane, const char* what) const;
+  bool run_warp(int warp);
+  Wait meeting(int warp) const;
+  void compute(int warp, Wait what);
+  void shuffle(Lane* lanes);
+  void load_matrices(Lane* lanes);
+  void read_row(const Lane& lane, std::uint32_t (&words)[4]);
+  void count_banks(const Lane* rows);
+  void multiply(Lane* lanes);
+  void check_end(int warp) const;
+
+  const Launch& launch_;
+  const std::function<void()>& kernel_;
+  std::unique_ptr<std::byte[]> stacks_;
+  std::vector<Fiber> fibers_;
+  std::vector<Lane> lanes_;
+  std::vector<std::uint32_t> warp_barriers_;
+  std::uint32_t barriers_ = 0;
+  std::vector<unsigned char> memory_;
+  unsigned char* shared_ = nullptr;
+  SharedCells cells_;
+  Lane* lane_ = nullptr;
+  Counters counters_;
+};
+
+thread_local Block* current = nullptr;
+
+Block& here() {
+  if (current == nullptr) throw Fault("a device function is called outside of launch()");
+  return *current;
+}
+
+Block::Block(const Launch& launch, const std::function<void()>& kernel)
+    : launch_(launch),
+      kernel_(kernel),
+      stacks_(new std::byte[stack_bytes * static_cast<std::size_t>(launch.threads)]),
+      lanes_(static_cast<std::size_t>(launch.threads)),
+      warp_barriers_(lanes_.size() / warp_lanes) {
+  fibers_.reserve(lanes_.size());
+  for (std::size_t i = 0; i < lanes_.size(); i++)
+    fibers_.emplace_back(stacks_.get() + i * stack_bytes, stack_bytes);
+  memory_.resize(launch.shared_bytes + marks_behind + 1024);
+  const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
+  shared_ = memory_.data() + (1024 - address % 1024) % 1024;
+}
+
+void Block::lane_body(void* self) {
+  auto& block = *static_cast<Block*>(self);
+  Lane& lane = *block.lane_;
+  try {
+    block.kernel_();
+  } catch (...) {
+    lane.thrown = std::current_exception();
+  }
+  lane.wait = Wait::ended;
+  block.fibers_[static_cast<std::size_t>(lane.thread)].leave();
+}
+
+void Block::wait(Wait what, std::uint32_t variant) {
+  Lane& lane = *lane_;
+  lane.wait = what;
+  lane.variant = variant;
+  fibers_[static_cast<std::size_t>(lane.thread)].yield();
+}
+
+void Block::fault(const Lane& lane, const std::string& what) const {
+  throw Fault(fmt::format("block ({}, {}, {}) thread {} (warp {} lane {}): {}", index[0], index[1], index[2],
+                          lane.thread, lane.thread / warp_lanes, lane.thread % warp_lanes, what));
+}
+
+Moment Block::moment(const Lane& lane) const {
+  return {.thread = lane.thread,
+          .block_barriers = barriers_,
+          .warp_barriers = warp_barriers_[static_cast<std::size_t>(lane.thread / warp_lanes)]};
+}
+
+bool Block::is_shared(const void* p) const {
+  const auto a = reinterpret_cast<std::uintptr_t>(p),
+             first = reinterpret_cast<std::uintptr_t>(memory_.data());
+  return a >= first && a < first + memory_.size();
+}
+
+void Block::check_alignment(const void* p, int alignment, const char* what) const {
+  if (reinterpret_cast<std::uintptr_t>(p) % static_cast<std::uintptr_t>(alignment) != 0) {
+    fault(*lane_, fmt::format("{}: the address is no multiple of {}", what, alignment));
+  }
+}
+
+std::size_t Block::offset(const void* p, int bytes, const Lane& lane, const char* what) const {
+  const auto at = reinterpret_cast<std::intptr_t>(p) - reinterpret_cast<std::intptr_t>(shared_);
+  if (at < 0 || at + bytes > static_cast<std::intptr_t>(launch_.shared_bytes)) {
+    fault(lane, fmt::format("{}: {} bytes at {} of the block's {} bytes of shared memory", what, bytes, at,
+                            launch_.shared_bytes));
+  }
+  return static_cast<std::size_t>(at);
+}
+
+void Block::read(const void* p, int bytes, int alignment) {
+  check_alignment(p, alignment, "load");
+  if (!is_shared(p)) return;
+  const std::string wrong =
+      cells_.read(offset(p, bytes, *lane_, "load"), static_cast<std::size_t>(bytes), moment(*lane_));
+  if (!wrong.empty()) fault(*lane_, wrong);
+}
+
+void Block::write(void* p, int bytes, int alignment) {
+  check_alignment(p, alignment, "store");
+  if (!is_shared(p)) return;
+  const std::string wrong =
+      cells_.write(offset(p, bytes, *lane_, "store"), static_cast<std::size_t>(bytes), moment(*lane_));
+  if (!wrong.empty()) fault(*lane_, wrong);
+}
+
+void Block::copy(void* to, const void* from, bool valid) {
+  check_alignment(to, 16, "copy_async_16 to");
+  check_alignment(from, 16, "copy_async_16 from");
+  const std::size_t at = offset(to, 16, *lane_, "copy_async_16");
+  if (const std::string wrong = cells_.begin_copy(at, 16, moment(*lane_)); !wrong.empty())
+    fault(*lane_, wrong);
+  if (valid) {  // the source must be readable now, under AddressSanitizer too, and is read when the bytes
+                // arrive
+    if (is_shared(from)) fault(*lane_, "copy_async_16: from shared memory");
+    std::memcpy(to, from, 16);
+  }
+  std::memset(to, 0xff, 16);
+  lane_->uncommitted.push_back({static_cast<unsigned char*>(to), valid ? from : nullptr});
+  counters_.copies++;
+}
+
+void Block::wait_async(int groups) {
+  Lane& lane = *lane_;
+  while (lane.groups.size() > static_cast<std::size_t>(groups)) {
+    for (const Copy& c : lane.groups.front()) {
+      if (c.from != nullptr) {
+        std::memcpy(c.to, c.from, 16);
+      } else {
+        std::memset(c.to, 0, 16);
+      }
+      cells_.arrive(static_cast<std::size_t>(c.to - shared_), 16, moment(lane));
+    }
+    lane.groups.pop_front();
+  }
+}
+
+/// What all lanes of the warp wait for.
+Wait Block::meeting(int warp) const {
+  const Lane* lanes = &lanes_[static_cast<std::size_t>(warp) * warp_lanes];
+  for (int l = 1; l < warp_lanes; l++) {
+    if (lanes[l].wait != lanes[0].wait) {
+      fault(lanes[l],
+            fmt::format("at {} while lane 0 is at {}", name_of(lanes[l].wait), name_of(lanes[0].wait)));
+    }
+    if (lanes[l].variant != lanes[0].variant) {
+      fault(lanes[l], fmt::format("another form of {} than lane 0", name_of(lanes[l].wait)));
+    }
+  }
+  return lanes[0].wait;
+}
+
+/// Runs the warp to its next sync_threads or its end; whether it ended.
+bool Block::run_warp(int warp) {
+  for (;;) {
+    for (int i = 0; i < warp_lanes; i++) {
+      const int l = launch_.reversed ? warp_lanes - 1 - i : i;
+      const auto thread = static_cast<std::size_t>(warp * warp_lanes + l);
+      lane_ = &lanes_[thread];
+      fibers_[thread].resume();
+      if (lane_->thrown) std::rethrow_exception(lane_->thrown);
+    }
+    const Wait what = meeting(warp);
+    if (what == Wait::ended) {
+      check_end(warp);
+      return true;
+    }
+    if (what == Wait::block) return false;
+    compute(warp, what);
+  }
+}
+
+void Block::check_end(int warp) const {
+  for (int l = 0; l < warp_lanes; l++) {
+    const auto thread = static_cast<std::size_t>(warp * warp_lanes + l);
+    const Lane& lane = lanes_[thread];
+    const bool copying = !lane.uncommitted.empty() || std::any_of(lane.groups.begin(), lane.groups.end(),
+                                                                  [](const auto& g) { return !g.empty(); });
+    if (copying) fault(lane, "ends while a cp.async of its own is under way");
+    if (!fibers_[thread].stack_is_whole()) fault(lane, "the emulator's stack is too small");
+  }
+}
+
+void Block::run(int x, int y, int z) {
+  index = {x, y, z};
+  std::fill_n(shared_, launch_.shared_bytes, static_cast<unsigned char>(0xff));
+  std::fill_n(shared_ + launch_.shared_bytes, marks_behind, mark);
+  cells_.reset(launch_.shared_bytes);
+  barriers_ = 0;
+  std::fill(warp_barriers_.begin(), warp_barriers_.end(), 0U);
+  for (std::size_t i = 0; i < lanes_.size(); i++) {
+    lanes_[i] = {};
+    lanes_[i].thread = static_cast<int>(i);
+    fibers_[i].start(&Block::lane_body, this);
+  }
+  current = this;
+  const int warps = static_cast<int>(warp_barriers_.size());
+  for (int ended = 0; ended == 0;) {
+    for (int i = 0; i < warps; i++) ended += run_warp(launch_.reversed ? warps - 1 - i : i) ? 1 : 0;
+    if (ended != 0 && ended != warps) {
+      const auto at_barrier =
+          std::find_if(lanes_.begin(), lanes_.end(), [](const Lane& l) { return l.wait == Wait::block; });
+      fault(*at_barrier, "at sync_threads while other warps have ended");
+    }
+    barriers_++;
+    if (ended == 0) counters_.barriers++;
+  }
+  current = nullptr;
+  counters_.blocks++;
+  const unsigned char* behind = shared_ + launch_.shared_bytes;
+  if (!std::all_of(behind, behind + marks_behind, [](unsigned char b) { return b == mark; })) {
+    fault(lanes_[0], "somebody wrote behind the block's shared memory");
+  }
+}
+
+void Block::compute(int warp, Wait what) {
+  Lane* lanes = &lanes_[static_cast<std::size_t>(warp) * warp_lanes];
+  switch (what) {
+    case Wait::warp:
+      warp_barriers_[static_cast<std::size_t>(warp)]++;
+      break;
+    case Wait::shuffle:
+      shuffle(lanes);
+      break;
+    case Wait::matrix:
+      load_matrices(lanes);
+      break;
+    case Wait::product:
+      multiply(lanes);
+      break;
+    case Wait::none:
+    case Wait::block:
+    case Wait::ended:
+      break;
+  }
+}
+
+void Block::shuffle(Lane* lanes) {
+  std::array<float, warp_lanes> values{};
+  for (int l = 0; l < warp_lanes; l++) {
+    if (lanes[l].mask < 0 || lanes[l].mask >= warp_lanes)
+      fault(lanes[l], "shuffle_xor: the mask is not below 32");
+    values[static_cast<std::size_t>(l)] = lanes[l ^ lanes[l].mask].value;
+  }
+  for (int l = 0; l < warp_lanes; l++) lanes[l].value = values[static_cast<std::size_t>(l)];
+}
+
+void Block::read_row(const Lane& lane, std::uint32_t (&words)[4]) {
+  if (reinterpret_cast<std::uintptr_t>(lane.address) % 16 != 0) {
+    fault(lane, "load_matrix: the row's address is no multiple of 16");
+  }
+  const std::size_t at = offset(lane.address, 16, lane, "load_matrix");
+  if (const std::string wrong = cells_.read_by_warp(at, 16, moment(lane)); !wrong.empty()) fault(lane, wrong);
+  std::memcpy(words, lane.address, 16);
+}
+
+/// Eight rows come in one wavefront where they lie in eight different sixteenths of 128 bytes, or are the
+/// same row.
+void Block::count_banks(const Lane* rows) {
+  int worst = 1;
+  for (int i = 0; i < 8; i++) {
+    int same = 1;
+    for (int j = 0; j < i; j++) {
+      const auto a = reinterpret_cast<std::uintptr_t>(rows[i].address);
+      const auto b = reinterpret_cast<std::uintptr_t>(rows[j].address);
+      if (a != b && a % 128 == b % 128) same++;
+    }
+    worst = std::max(worst, same);
+  }
+  counters_.matrix_phases++;
+  counters_.extra_wavefronts += worst - 1;
+}
+
+void Block::load_matrices(Lane* lanes) {
+  const int count = static_cast<int>(lanes[0].variant >> 1);
+  const bool transposed = (lanes[0].variant & 1U) != 0;
+  for (int m = 0; m < count; m++) {
+    std::uint32_t words[8][4];
+    for (int row = 0; row < 8; row++) read_row(lanes[8 * m + row], words[row]);
+    count_banks(lanes + 8 * m);
+    const auto element = [&](int row, int column) {
+      return (words[row][column / 2] >> (16 * (column % 2))) & 0xffffU;
+    };
+    for (int l = 0; l < warp_lanes; l++) {
+      const int i = l / 4, j = 2 * (l % 4);
+      lanes[l].registers[m] =
+          transposed ? element(j, i) | (element(j + 1, i) << 16) : element(i, j) | (element(i, j + 1) << 16);
+    }
+  }
+}
+
+void Block::multiply(Lane* lanes) {
+  const int k = static_cast<int>(lanes[0].variant >> 8);
+  const auto e = static_cast<Element>(lanes[0].variant & 0xffU);
+  float a[16][16], b[16][8], c[16][8];
+  const auto half = [&](std::uint32_t v, int i) {
+    return from_bits(static_cast<std::uint16_t>(v >> (16 * i)), e);
+  };
+  for (int l = 0; l < warp_lanes; l++) {
+    const int row = l / 4, column = 2 * (l % 4);
+    for (int i = 0; i < 2; i++) {
+      for (int part = 0; part < k / 8; part++) {
+        const auto p = static_cast<std::size_t>(part);
+        a[row][8 * part + column + i] = half(lanes[l].a[2 * p], i);
+        a[row + 8][8 * part + column + i] = half(lanes[l].a[2 * p + 1], i);
+        b[8 * part + column + i][row] = half(lanes[l].b[p], i);
+      }
+      c[row][column + i] = lanes[l].c[i];
+      c[row + 8][column + i] = lanes[l].c[2 + i];
+    }
+  }
+  // The product of two 16-bit numbers is exact in float32, so this is a chain of fused multiply-adds.
+  for (int row = 0; row < 16; row++) {
+    for (int i = 0; i < k; i++) {
+      for (int column = 0; column < 8; column++) c[row][column] += a[row][i] * b[i][column];
+    }
+  }
+  for (int l = 0; l < warp_lanes; l++) {
+    const int row = l / 4, column = 2 * (l % 4);
+    for (int i = 0; i < 2; i++) {
+      lanes[l].c[i] = c[row][column + i];
+      lanes[l].c[2 + i] = c[row + 8][column + i];
+    }
+  }
+  (k == 16 ? counters_.products : counters_.products_k8)++;
+}
+
+}  // namespace
+
+Counters& Counters::operator+=(const Counters& o) {
+  blocks += o.blocks;
+  products += o.products;
+  products_k8 += o.products_k8;
+  matrix_phases += o.matrix_phases;
+  extra_wavefronts += o.extra_wavefronts;
+  copies += o.copies;
+  barriers += o.barriers;
+  return *this;
+}
+
+Counters launch(const Launch& launch, const std::function<void()>& kernel) {
+  const Grid g = launch.grid;
+  if (launch.threads < warp_lanes || launch.threads > 1024 || launch.threads % warp_lanes != 0) {
+    throw Fault(fmt::format("launch: {} threads in a block", launch.threads));
+  }
+  if (launch.shared_bytes > most_shared)
+    throw Fault(fmt::format("launch: {} bytes of shared memory", launch.shared_bytes));
+  if (g.x < 1 || g.y < 1 || g.z < 1 || g.y > 65535 || g.z > 65535) {
+    throw Fault(fmt::format("launch: a grid of {} x {} x {}", g.x, g.y, g.z));
+  }
+  const std::int64_t blocks = std::int64_t{1} * g.x * g.y * g.z;
+  const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
+  const auto workers = std::min<std::int64_t>(launch.workers > 0 ? launch.workers : cores, blocks);
+
+  std::atomic<std::int64_t> next{0};
+  std::mutex mutex;
+  Counters all;
+  std::exception_ptr first;
+  const auto work = [&] {
+    try {
+      Block block(launch, kernel);
+      for (std::int64_t i = next++; i < blocks; i = next++) {
+        const std::int64_t b = launch.reversed ? blocks - 1 - i : i;
+        block.run(static_cast<int>(b % g.x), static_cast<int>(b / g.x % g.y),
+                  static_cast<int>(b / (std::int64_t{1} * g.x * g.y)));
+      }
+      const std::lock_guard lock(mutex);
+      all += block.counters();
+    } catch (...) {
+      next = blocks;
+      const std::lock_guard lock(mutex);
+      if (!first) first = std::current_exception();
+    }
+    current = nullptr;
+  };
+  {
+    std::vector<std::jthread> others;
+    for (std::int64_t i = 1; i < workers; i++) others.emplace_back(work);
+    work();
+  }
+  if (first) std::rethrow_exception(first);
+  return all;
+}
+
+int thread_index() {
+  return here().lane().thread;
+}
+int block_x() {
+  return here().index[0];
+}
+int block_y() {
+  return here().index[1];
+}
+int block_z() {
+  return here().index[2];
+}
+unsigned char* shared_memory() {
+  return here().shared();
+}
+void sync_threads() {
+  here().wait(Wait::block, 0);
+}
+void sync_warp() {
+  here().wait(Wait::warp, 0);
+}
+std::uint32_t shared_address(const void* p) {
+  return static_cast<std::uint32_t>(static_cast<const unsigned char*>(p) - here().shared());
+}
+void copy_async_16(void* shared, const void* global, bool valid) {
+  here().copy(shared, global, valid);
+}
+void commit_async() {
+  Lane& lane = here().lane();
+  lane.groups.push_back(std::exchange(lane.uncommitted, {}));
+}
+float shuffle_xor(float v, int mask) {
+  Block& block = here();
+  block.lane().value = v;
+  block.lane().mask = mask;
+  block.wait(Wait::shuffle, 0);
+  return block.lane().value;
+}
+
+namespace detail {
+void wait_async(int groups) {
+  here().wait_async(groups);
+}
+void load_matrix(std::uint32_t* r, int count, const void* row, bool transposed) {
+  Block& block = here();
+  block.lane().registers = r;
+  block.lane().address = row;
+  block.wait(Wait::matrix, static_cast<std::uint32_t>(2 * count + (transposed ? 1 : 0)));
+}
+void multiply_add(float* c, const std::uint32_t* a, const std::uint32_t* b, int k, Element e) {
+  Block& block = here();
+  Lane& lane = block.lane();
+  lane.c = c;
+  std::copy_n(a, k / 4, lane.a.begin());
+  std::copy_n(b, k / 8, lane.b.begin());
+  block.wait(Wait::product, static_cast<std::uint32_t>(k << 8) | static_cast<std::uint32_t>(e));
+}
+void read(const void* p, int bytes, int alignment) {
+  here().read(p, bytes, alignment);
+}
+void write(void* p, int bytes, int alignment) {
+  here().write(p, bytes, alignment);
+}
+}  // namespace detail
+
+}  // namespace sam2unet::ops::cuda::device
