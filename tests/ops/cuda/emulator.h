@@ -23,6 +23,7 @@
 
 #define S2U_DEVICE inline
 #define S2U_UNROLL
+#define S2U_NO_UNROLL
 
 namespace sam2unet::ops::cuda::device {
 
@@ -150,7 +151,13 @@ std::uint32_t max2(std::uint32_t a, std::uint32_t b) {
 inline float exp2_of(float x) {
   return std::exp2(x);
 }
+inline float log2_of(float x) {
+  return std::log2(x);
+}
 inline float divide(float a, float b) {
+  return a / b;
+}
+inline float divide_exactly(float a, float b) {
   return a / b;
 }
 inline float reciprocal_root(float x) {

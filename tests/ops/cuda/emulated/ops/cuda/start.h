@@ -1,0 +1,62 @@
+// Takes the place of src/ops/cuda/start.h: a C++ compiler reads the .cu files themselves, and a launch runs
+// on the emulator, with the grid, threads and shared memory that the real one would have.
+#pragma once
+
+#include <set>
+
+#include "emulator.h"
+#include "ops/cuda/launch.h"
+#include "sam2unet/errors.h"
+
+#define __global__
+#define __launch_bounds__(...)
+#define __grid_constant__
+
+struct dim3 {
+  explicit dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+  unsigned x, y, z;
+};
+
+namespace sam2unet::ops::cuda {
+
+/// What the launches of this process did so far, and how the next ones run.
+struct Emulation {
+  device::Counters counters;
+  bool reversed = false;
+  int launches = 0;
+  std::set<const void*> large;  ///< kernels that were allowed more than 48 KB of shared memory
+};
+Emulation& emulation();
+
+template <class... Arguments>
+void start(const Launcher& l, const void* function, dim3 grid, int threads, int shared_bytes,
+           Arguments... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  if (shared_bytes > l.device.shared_bytes)
+    throw device::Fault("a launch with more shared memory than there is");
+  if (shared_bytes > 48 * 1024 && !emulation().large.contains(function)) {
+    throw device::Fault("a launch with more than 48 KB of shared memory that the driver was not told of");
+  }
+  const auto kernel = reinterpret_cast<void (*)(Arguments...)>(const_cast<void*>(function));
+  emulation().counters +=
+      device::launch({.grid = {static_cast<int>(grid.x), static_cast<int>(grid.y), static_cast<int>(grid.z)},
+                      .threads = threads,
+                      .shared_bytes = static_cast<std::size_t>(shared_bytes),
+                      .reversed = emulation().reversed},
+                     [&] { kernel(arguments...); });
+  emulation().launches++;
+}
+
+inline unsigned blocks_for(long long items, int each) {
+  return static_cast<unsigned>((items + each - 1) / each);
+}
+
+inline void check(int, const char*) {}
+
+}  // namespace sam2unet::ops::cuda
+
+inline constexpr int cudaFuncAttributeMaxDynamicSharedMemorySize = 8;
+inline int cudaFuncSetAttribute(const void* function, int, int) {
+  sam2unet::ops::cuda::emulation().large.insert(function);
+  return 0;
+}
