@@ -2,7 +2,10 @@
 // on the emulator, with the grid, threads and shared memory that the real one would have.
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <set>
+#include <vector>
 
 #include "emulator.h"
 #include "ops/cuda/launch.h"
@@ -23,35 +26,43 @@ namespace sam2unet::ops::cuda {
 struct Emulation {
   device::Counters counters;
   bool reversed = false;
+  int multiprocessors = 4;
   int launches = 0;
   std::set<const void*> large;  ///< kernels that were allowed more than 48 KB of shared memory
+  std::vector<std::function<void()>>* recording = nullptr;
 };
 Emulation& emulation();
+
+/// Done now, or noted where a graph is being recorded.
+void start_work(std::function<void()> work);
 
 template <class... Arguments>
 void start(const Launcher& l, const void* function, dim3 grid, int threads, int shared_bytes,
            Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  if (shared_bytes > l.device.shared_bytes)
+  if (shared_bytes > l.device.shared_bytes) {
     throw device::Fault("a launch with more shared memory than there is");
+  }
   if (shared_bytes > 48 * 1024 && !emulation().large.contains(function)) {
     throw device::Fault("a launch with more than 48 KB of shared memory that the driver was not told of");
   }
+  device::Launch launch;
+  launch.grid = {static_cast<int>(grid.x), static_cast<int>(grid.y), static_cast<int>(grid.z)};
+  launch.threads = threads;
+  launch.shared_bytes = static_cast<std::size_t>(shared_bytes);
   const auto kernel = reinterpret_cast<void (*)(Arguments...)>(const_cast<void*>(function));
-  emulation().counters +=
-      device::launch({.grid = {static_cast<int>(grid.x), static_cast<int>(grid.y), static_cast<int>(grid.z)},
-                      .threads = threads,
-                      .shared_bytes = static_cast<std::size_t>(shared_bytes),
-                      .reversed = emulation().reversed},
-                     [&] { kernel(arguments...); });
-  emulation().launches++;
+  start_work([=]() mutable {
+    launch.reversed = emulation().reversed;
+    emulation().counters += device::launch(launch, [&] { kernel(arguments...); });
+    emulation().launches++;
+  });
 }
 
 inline unsigned blocks_for(long long items, int each) {
   return static_cast<unsigned>((items + each - 1) / each);
 }
 
-inline void check(int, const char*) {}
+void check(int error, const char* what);
 
 }  // namespace sam2unet::ops::cuda
 
