@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "emulated/ops/cuda/start.h"
+#include "ops/cuda/box_product.h"
 #include "ops/cuda/runtime.h"
 
 namespace sam2unet::ops::cuda {
@@ -43,6 +44,12 @@ class RecordedList final : public Graph {
 // No compiler but nvcc reads those.
 std::span<const ProductKernel> warpgroup_kernels() {
   return {};
+}
+std::span<const ProductKernel> box_kernels() {
+  return {};
+}
+void launch_box_product(const Launcher&, const ProductKernel&, const ProductTask&) {
+  throw device::Fault("not emulated");
 }
 
 void check(int, const char*) {}

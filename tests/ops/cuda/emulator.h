@@ -176,6 +176,13 @@ struct alignas(16) Bytes16 {
 struct alignas(8) Bytes8 {
   std::uint32_t v[2];
 };
+struct alignas(8) Floats2 {
+  float x, y;
+};
+inline Floats2 load_floats_2(const float* p) {
+  detail::read(p, 8, 8);
+  return {p[0], p[1]};
+}
 inline Bytes16 load_16(const void* p) {
   detail::read(p, 16, 16);
   Bytes16 b;

@@ -22,7 +22,6 @@ struct Product {
   int tap_rows = 1, tap_columns = 1, dilation = 1, batch = 1, height = 1, width = 1;
   Epilogue epilogue = Epilogue::none;
   bool has_residual = false;
-  int residual_rows = 0;
 
   int taps() const { return tap_rows * tap_columns; }
   int rounded_depth() const { return (depth + 7) / 8 * 8; }
@@ -75,12 +74,10 @@ struct Product {
     task.bias = bias_memory.data();
     task.epilogue = epilogue;
     if (has_residual) {
-      if (residual_rows == 0) residual_rows = rows;
-      residual = as_rounded(normal(z(residual_rows * columns), 4), e);
+      residual = as_rounded(normal(z(rows * columns), 4), e);
       residual_memory = rounded(residual, e, z(columns), z(columns + 16));
       task.residual = residual_memory.data();
       task.residual_pitch = columns + 16;
-      task.residual_rows = residual_rows;
     }
     task.out_pitch = columns + 24;
     out = Halves(z(rows * task.out_pitch));
@@ -108,7 +105,7 @@ struct Product {
     float v = sum(m, n) + bias[z(n)];
     if (epilogue == Epilogue::gelu || epilogue == Epilogue::gelu_add) v = gelu_of(v);
     if (epilogue == Epilogue::relu) v = std::fmax(v, 0.0F);
-    if (has_residual) v += residual[z(m % residual_rows * columns + n)];
+    if (has_residual) v += residual[z(m * columns + n)];
     if (epilogue == Epilogue::add_relu) v = std::fmax(v, 0.0F);
     return to_bits(v, e);
   }
@@ -213,7 +210,6 @@ TEST(ProductKernels, EveryEpilogue) {
       p.epilogue = epilogue;
       p.has_residual = epilogue >= Epilogue::add;
       p.check(kernel_of(e, 128, 144));
-      p.residual_rows = 50;  // a position that is the same for each picture
       p.check(kernel_of(e, 64, 56));
     }
   }
@@ -482,7 +478,7 @@ TEST(ProductKernels, WithoutMatrixUnits) {
           for (int n = 0; n < q.columns; n++) {
             float v = q.sum(m, n) + q.bias[z(n)];
             if (q.epilogue == Epilogue::gelu_add) v = exact_gelu_of(v);
-            if (q.has_residual) v += q.residual[z(m % q.residual_rows * q.columns + n)];
+            if (q.has_residual) v += q.residual[z(m * q.columns + n)];
             want.push_back(q.epilogue == Epilogue::add_relu ? std::fmax(v, 0.0F) : v);
           }
         }
