@@ -62,9 +62,12 @@ double time_of(Stream& stream, int times, const Work& work) {
 
 // Random numbers, since zeros are multiplied faster.
 Memory random_elements(std::size_t count, Element e) {
+  constexpr std::size_t kPeriod = 1000003;  // as many different ones
   std::vector<std::uint16_t> bits(count);
   std::minstd_rand random(7);
-  for (auto& b : bits) b = to_bits(static_cast<float>(random() % 2001) * 1e-3F - 1.0F, e);
+  for (std::size_t i = 0; i < count && i < kPeriod; ++i)
+    bits[i] = to_bits(static_cast<float>(random() % 2001) * 1e-3F - 1.0F, e);
+  for (std::size_t i = kPeriod; i < count; ++i) bits[i] = bits[i - kPeriod];
   Memory m(count * 2, MemoryKind::device);
   copy_now(m.data(), bits.data(), count * 2);
   return m;
@@ -111,7 +114,7 @@ double ceilings(Stream& stream, const DeviceInfo& device, Element e) {
   double best = 0;
   for (const auto kernels : {mma_kernels(), warpgroup_kernels(), box_kernels()})
     for (const ProductKernel& k : kernels) {
-      if (k.element != e || k.convolution || k.shared_bytes > device.limits.shared_bytes) continue;
+      if (k.element != e || k.convolution || k.split > 1 || k.shared_bytes > device.limits.shared_bytes) continue;
       if (k.way != ProductWay::mma && device.limits.major != 9) continue;
       const ProductTask t = task_of(p, left, right, a, b);
       const double s = time_of(stream, 2, [&] { launch_product(l, k, t); });
@@ -179,6 +182,7 @@ void time_products(Stream& stream, const DeviceInfo& device, const Choice& choic
             k.shared_bytes > device.limits.shared_bytes)
           continue;
         if (k.way != ProductWay::mma && device.limits.major != 9) continue;
+        if (choice.batch > 8 && k.rows < 128) continue;  // never the fastest then
         const ProductTask t = task_of(p, left, right, bias, out);
         copy_now(out.data(), poison.data(), out.bytes());
         launch_product(l, k, t);
@@ -189,8 +193,9 @@ void time_products(Stream& stream, const DeviceInfo& device, const Choice& choic
           std::printf(" WRONG by %.3g:", d);
         }
         const double s = time_of(stream, choice.batch > 8 ? 4 : 20, [&] { launch_product(l, k, t); });
-        std::printf(" %s%s%dx%d %.1fus", &k == chosen ? "*" : "", k.way == ProductWay::mma ? "" : k.way == ProductWay::warpgroups ? "w" : "b", k.rows, k.columns,
-                    1e6 * s);
+        const char* way = k.way == ProductWay::mma ? "" : k.way == ProductWay::warpgroups ? "w" : "b";
+        std::printf(" %s%s%dx%d%s %.1fus", &k == chosen ? "*" : "", way, k.rows, k.columns,
+                    k.split == 1 ? "" : fmt::format("/{}", k.split).c_str(), 1e6 * s);
         if (&k == chosen) {
           std::printf(" (%.0f TFLOP/s, %.2f of the best)",
                       2e-12 * p.rows * p.columns * p.depth * p.taps / s,

@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
 }
 
 template <class Shape>
-ProductKernel entry() {
+ProductKernel entry(double rate) {
   return {Shape::kElement,
           false,
           ProductWay::boxes,
@@ -27,7 +27,8 @@ ProductKernel entry() {
           Shape::kThreads,
           Shape::kSharedBytes,
           Shape::kColumns,
-          168,
+          1,
+          rate,
           reinterpret_cast<const void*>(&box_kernel<Shape>)};
 }
 
@@ -66,10 +67,10 @@ CUtensorMap map_of(Element e, const void* data, int rows, int columns, int pitch
 
 std::span<const ProductKernel> box_kernels() {
   static const std::array<ProductKernel, 8> all = {
-      entry<TmaShape<Element::bf16, 192, 3>>(), entry<TmaShape<Element::bf16, 144, 3>>(),
-      entry<TmaShape<Element::bf16, 96, 4>>(),  entry<TmaShape<Element::bf16, 112, 3>>(),
-      entry<TmaShape<Element::f16, 192, 3>>(),  entry<TmaShape<Element::f16, 144, 3>>(),
-      entry<TmaShape<Element::f16, 96, 4>>(),   entry<TmaShape<Element::f16, 112, 3>>()};
+      entry<TmaShape<Element::bf16, 192, 3>>(1.9), entry<TmaShape<Element::bf16, 144, 3>>(1.6),
+      entry<TmaShape<Element::bf16, 96, 4>>(1.2),  entry<TmaShape<Element::bf16, 112, 3>>(1.3),
+      entry<TmaShape<Element::f16, 192, 3>>(1.9),  entry<TmaShape<Element::f16, 144, 3>>(1.6),
+      entry<TmaShape<Element::f16, 96, 4>>(1.2),   entry<TmaShape<Element::f16, 112, 3>>(1.3)};
   return all;
 }
 

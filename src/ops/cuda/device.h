@@ -63,6 +63,32 @@ S2U_DEVICE void let_next_start() {
 #endif
 }
 
+/// Blocks of a cluster (compute capability 9.0): which one this is, a barrier of all their threads, and a number
+/// in the shared memory of block `rank` at this block's address `p`.
+S2U_DEVICE int rank_in_cluster() {
+  std::uint32_t rank = 0;
+#if __CUDA_ARCH__ >= 900
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+#endif
+  return static_cast<int>(rank);
+}
+S2U_DEVICE void sync_cluster() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+S2U_DEVICE float load_from_cluster(const float* p, int rank) {
+  float v = 0;
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %1, %2;\nld.shared::cluster.f32 %0, [there];\n}"
+      : "=f"(v)
+      : "r"(static_cast<std::uint32_t>(__cvta_generic_to_shared(p))), "r"(rank)
+      : "memory");
+#endif
+  return v;
+}
+
 S2U_DEVICE std::uint32_t shared_address(const void* p) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
 }

@@ -73,17 +73,31 @@ class AdapterBlock {
                            ((static_cast<long long>(pair) * steps + step) * 32 + lane_) * 16);
   }
 
+  // Weights of a few steps are asked for before the first is used: they come from far.
   S2U_DEVICE void go_down(float (&hidden)[Shape::kHiddenTiles][4]) const {
+    constexpr int kAtOnce = 3, kPairs = Shape::kHiddenTiles / 2;
     const int steps = t_.width / 16;
     const unsigned char* rows = rows_ + (row_warp_ * 16 + lane_ % 16) * pitch_ + lane_ / 16 * 16;
-    for (int s = share_; s < steps; s += Shape::kShare) {
-      std::uint32_t a[4];
-      device::load_matrix_x4(a, rows + 32 * s);
+    for (int first = share_; first < steps; first += kAtOnce * Shape::kShare) {
+      device::Bytes16 b[kAtOnce][kPairs];
       S2U_UNROLL
-      for (int p = 0; p < Shape::kHiddenTiles / 2; ++p) {
-        const device::Bytes16 b = fragment(t_.down, p, s, steps);
-        device::multiply_add<E>(hidden[2 * p], a, b.v[0], b.v[1]);
-        device::multiply_add<E>(hidden[2 * p + 1], a, b.v[2], b.v[3]);
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int s = first + i * Shape::kShare;
+        S2U_UNROLL
+        for (int p = 0; p < kPairs; ++p)
+          if (s < steps) b[i][p] = fragment(t_.down, p, s, steps);
+      }
+      S2U_UNROLL
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int s = first + i * Shape::kShare;
+        if (s >= steps) continue;
+        std::uint32_t a[4];
+        device::load_matrix_x4(a, rows + 32 * s);
+        S2U_UNROLL
+        for (int p = 0; p < kPairs; ++p) {
+          device::multiply_add<E>(hidden[2 * p], a, b[i][p].v[0], b[i][p].v[1]);
+          device::multiply_add<E>(hidden[2 * p + 1], a, b[i][p].v[2], b[i][p].v[3]);
+        }
       }
     }
   }
@@ -115,26 +129,45 @@ class AdapterBlock {
   }
 
   S2U_DEVICE void go_up(const std::uint32_t (&a)[Shape::kHiddenTiles / 2][4]) const {
-    constexpr int kSteps = kAdapterWidth / 16;
-    for (int p = share_; p < t_.width / 16; p += Shape::kShare) {
-      float sums[2][4] = {};
+    constexpr int kAtOnce = 3, kSteps = kAdapterWidth / 16;
+    const int pairs = t_.width / 16;
+    for (int first = share_; first < pairs; first += kAtOnce * Shape::kShare) {
+      device::Bytes16 b[kAtOnce][kSteps];
       S2U_UNROLL
-      for (int s = 0; s < kSteps; ++s) {
-        const device::Bytes16 b = fragment(t_.up, p, s, kSteps);
-        device::multiply_add<E>(sums[0], a[s], b.v[0], b.v[1]);
-        device::multiply_add<E>(sums[1], a[s], b.v[2], b.v[3]);
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int p = first + i * Shape::kShare;
+        S2U_UNROLL
+        for (int s = 0; s < kSteps; ++s)
+          if (p < pairs) b[i][s] = fragment(t_.up, p, s, kSteps);
       }
       S2U_UNROLL
-      for (int j = 0; j < 2; ++j) {
-        const int n = p * 16 + j * 8 + 2 * (lane_ % 4);
-        const float b0 = t_.up_bias[n], b1 = t_.up_bias[n + 1];
-        S2U_UNROLL
-        for (int h = 0; h < 2; ++h) {
-          auto* at = reinterpret_cast<std::uint32_t*>(
-              rows_ + (row_warp_ * 16 + lane_ / 4 + 8 * h) * pitch_ + 2 * n);
-          *at = device::pack2<E>(device::low_of<E>(*at) + gelu_of(sums[j][2 * h] + b0),
-                                 device::high_of<E>(*at) + gelu_of(sums[j][2 * h + 1] + b1));
-        }
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int p = first + i * Shape::kShare;
+        if (p < pairs) go_up_pair(a, b[i], p);
+      }
+    }
+  }
+
+  // 16 columns of the result, added to the rows in shared memory.
+  template <int kSteps>
+  S2U_DEVICE void go_up_pair(const std::uint32_t (&a)[kSteps][4], const device::Bytes16 (&b)[kSteps],
+                             int p) const {
+    float sums[2][4] = {};
+    S2U_UNROLL
+    for (int s = 0; s < kSteps; ++s) {
+      device::multiply_add<E>(sums[0], a[s], b[s].v[0], b[s].v[1]);
+      device::multiply_add<E>(sums[1], a[s], b[s].v[2], b[s].v[3]);
+    }
+    S2U_UNROLL
+    for (int j = 0; j < 2; ++j) {
+      const int n = p * 16 + j * 8 + 2 * (lane_ % 4);
+      const device::Floats2 bias = device::load_floats_2(t_.up_bias + n);
+      S2U_UNROLL
+      for (int h = 0; h < 2; ++h) {
+        auto* at =
+            reinterpret_cast<std::uint32_t*>(rows_ + (row_warp_ * 16 + lane_ / 4 + 8 * h) * pitch_ + 2 * n);
+        *at = device::pack2<E>(device::low_of<E>(*at) + gelu_of(sums[j][2 * h] + bias.x),
+                               device::high_of<E>(*at) + gelu_of(sums[j][2 * h + 1] + bias.y));
       }
     }
   }

@@ -25,7 +25,8 @@ struct AttentionShape {
   static constexpr int kPitch = (kPieces | 1) * 16;      // odd in pieces: no bank conflicts
   static constexpr int kChunkBytes = 2 * Keys * kPitch;  // keys, then values
   static constexpr int kQueryBytes = kQueries * kPitch;
-  static constexpr int kGroupBytes = kQueryBytes + 2 * kChunkBytes;
+  static constexpr int kTableBytes = 2 * Keys * 4;  // where the keys of two chunks lie
+  static constexpr int kGroupBytes = kQueryBytes + 2 * kChunkBytes + kTableBytes;
   static constexpr int kSharedBytes = kGroups * kGroupBytes;
   static_assert(HeadWidth % 8 == 0 && Keys % 16 == 0);
 };
@@ -66,20 +67,25 @@ class WindowAttention {
   S2U_DEVICE bool has_queries() const { return first_query_ < queries_; }
 
   S2U_DEVICE void run() {
+    const int chunks = (keys_ + Shape::kKeys - 1) / Shape::kKeys;
+    find_keys(0);
+    find_keys(1);
+    barrier();
     load_keys(0);
-    device::commit_async();
     load_queries();
     float out[kOutTiles][4] = {};
-    float top[2] = {-1e30F, -1e30F}, sum[2] = {0, 0};
-    const int chunks = (keys_ + Shape::kKeys - 1) / Shape::kKeys;
+    float top[2] = {kLow, kLow}, sum[2] = {0, 0};  // of the scores before they are scaled
     for (int c = 0; c < chunks; ++c) {
+      device::wait_async<0>();
+      barrier();  // chunk c is there for all, and all have read chunk c - 1
       if (c + 1 < chunks) load_keys(c + 1);
-      device::commit_async();
-      device::wait_async<1>();
-      barrier();
+      find_keys(c + 2);
       if (c == 0) read_queries();
-      attend(c, out, top, sum);
-      barrier();  // all have read chunk c, whose place chunk c + 2 takes
+      if (c + 1 < chunks) {
+        attend<false>(c, out, top, sum);
+      } else {
+        attend<true>(c, out, top, sum);
+      }
     }
     store(out, sum);
   }
@@ -97,28 +103,48 @@ class WindowAttention {
       device::sync_warp();
     }
   }
-  S2U_DEVICE const std::uint16_t* token(int y, int x, int part) const {
-    const long long pixel = (static_cast<long long>(w_.picture) * t_.height + w_.y0 + y) * t_.width + w_.x0 + x;
-    return static_cast<const std::uint16_t*>(t_.qkv) + pixel * 3 * model_width_ + part * model_width_ +
+  // Less than any score.
+  static constexpr float kLow = -1e30F;
+  static constexpr int kPadding = -1, kNothing = -2;  // where a key that is no pixel of the picture lies
+
+  S2U_DEVICE int pixel(int y, int x) const {
+    return (w_.picture * t_.height + w_.y0 + y) * t_.width + w_.x0 + x;
+  }
+  // The head's channels of a pixel's query; key and value are model_width_ and twice that further on.
+  S2U_DEVICE const std::uint16_t* token(int pixel) const {
+    return static_cast<const std::uint16_t*>(t_.qkv) + static_cast<long long>(pixel) * 3 * model_width_ +
            head_ * Shape::kHeadWidth;
   }
   S2U_DEVICE unsigned char* chunk_memory(int c) const {
     return shared_ + Shape::kQueryBytes + c % 2 * Shape::kChunkBytes;
   }
+  S2U_DEVICE int* table(int c) const {
+    return reinterpret_cast<int*>(shared_ + Shape::kQueryBytes + 2 * Shape::kChunkBytes) +
+           c % 2 * Shape::kKeys;
+  }
+
+  // The pixels of a chunk's keys, once for all pieces of 16 bytes that are copied of them.
+  S2U_DEVICE void find_keys(int c) const {
+    const int real = w_.rows * w_.columns;
+    for (int k = thread_; k < Shape::kKeys; k += Shape::kGroupThreads) {
+      const int key = c * Shape::kKeys + k;
+      table(c)[k] = key < real ? pixel(key / w_.columns, key % w_.columns) : key < keys_ ? kPadding : kNothing;
+    }
+  }
 
   S2U_DEVICE void load_keys(int c) const {
     unsigned char* to = chunk_memory(c);
-    const int real = w_.rows * w_.columns;
+    const int* pixels = table(c);
     for (int i = thread_; i < Shape::kKeys * Shape::kPieces; i += Shape::kGroupThreads) {
-      const int k = i / Shape::kPieces, piece = i - k * Shape::kPieces, key = c * Shape::kKeys + k;
-      const bool is_there = key < keys_;
-      const std::uint16_t* from = static_cast<const std::uint16_t*>(t_.bias) + model_width_ +
-                                  head_ * Shape::kHeadWidth + piece * 8;
-      if (key < real) from = token(key / w_.columns, key % w_.columns, 1) + piece * 8;
-      unsigned char* at = to + k * Shape::kPitch + piece * 16;
-      device::copy_async_16(at, from, is_there);
-      device::copy_async_16(at + Shape::kKeys * Shape::kPitch, from + model_width_, is_there);
+      const int k = i / Shape::kPieces, piece = i - k * Shape::kPieces, at = pixels[k];
+      const std::uint16_t* from = static_cast<const std::uint16_t*>(t_.bias) + head_ * Shape::kHeadWidth;
+      if (at >= 0) from = token(at);
+      from += model_width_ + piece * 8;
+      unsigned char* there = to + k * Shape::kPitch + piece * 16;
+      device::copy_async_16(there, from, at != kNothing);
+      device::copy_async_16(there + Shape::kKeys * Shape::kPitch, from + model_width_, at != kNothing);
     }
+    device::commit_async();
   }
 
   // Queries by way of shared memory, pooled on the way.
@@ -129,11 +155,11 @@ class WindowAttention {
       device::Bytes16 v = {{0, 0, 0, 0}};
       if (query < queries_) {
         const int y = query / across * t_.pool, x = query % across * t_.pool;
-        v = device::load_16(token(y, x, 0) + piece * 8);
+        v = device::load_16(token(pixel(y, x)) + piece * 8);
         if (t_.pool == 2) {
           S2U_UNROLL
           for (int j = 1; j < 4; ++j) {
-            const device::Bytes16 o = device::load_16(token(y + j / 2, x + j % 2, 0) + piece * 8);
+            const device::Bytes16 o = device::load_16(token(pixel(y + j / 2, x + j % 2)) + piece * 8);
             S2U_UNROLL
             for (int e = 0; e < 4; ++e) v.v[e] = device::max2<E>(v.v[e], o.v[e]);
           }
@@ -176,34 +202,30 @@ class WindowAttention {
     }
   }
 
-  // One chunk: scores to probabilities, what was added before scaled to the new maximum, values added.
+  // One chunk: scores to probabilities, what was added before scaled to the new maximum, values added. The last
+  // chunk may hold fewer keys, and the padding's.
+  template <bool kLast>
   S2U_DEVICE void attend(int c, float (&out)[kOutTiles][4], float (&top)[2], float (&sum)[2]) const {
-    const int first = c * Shape::kKeys;
-    const int here = keys_ - first < Shape::kKeys ? keys_ - first : Shape::kKeys;
+    const int here = kLast ? keys_ - c * Shape::kKeys : Shape::kKeys;
     const int tiles = (here + 15) / 16 * 2;
     const unsigned char* keys = chunk_memory(c);
     float s[kScoreTiles][4] = {};
     score(keys, tiles, s);
-    const float extra = w_.padding > 0 ? device::log2_of(static_cast<float>(w_.padding)) : 0.0F;
+    if constexpr (kLast) mask(s, here);
     float larger[2] = {top[0], top[1]};
     S2U_UNROLL
     for (int j = 0; j < kScoreTiles; ++j) {
       S2U_UNROLL
-      for (int e = 0; e < 4; ++e) {
-        const int key = j * 8 + 2 * (lane_ % 4) + e % 2;
-        float v = s[j][e] * t_.scale;
-        if (w_.padding > 0 && first + key == keys_ - 1) v += extra;
-        if (key >= here) v = -1e30F;
-        s[j][e] = v;
-        larger[e / 2] = device::larger(larger[e / 2], v);
-      }
+      for (int e = 0; e < 4; ++e) larger[e / 2] = device::larger(larger[e / 2], s[j][e]);
     }
+    float offset[2];
     S2U_UNROLL
     for (int h = 0; h < 2; ++h) {
       larger[h] = device::larger(larger[h], device::shuffle_xor(larger[h], 1));
       larger[h] = device::larger(larger[h], device::shuffle_xor(larger[h], 2));
-      const float shrink = device::exp2_of(top[h] - larger[h]);
+      const float shrink = device::exp2_of((top[h] - larger[h]) * t_.scale);
       top[h] = larger[h];
+      offset[h] = -larger[h] * t_.scale;
       sum[h] *= shrink;
       S2U_UNROLL
       for (int j = 0; j < kOutTiles; ++j) {
@@ -215,11 +237,26 @@ class WindowAttention {
     for (int j = 0; j < kScoreTiles; ++j) {
       S2U_UNROLL
       for (int e = 0; e < 4; ++e) {
-        s[j][e] = device::exp2_of(s[j][e] - top[e / 2]);
+        s[j][e] = device::exp2_of(device::multiply_then_add(s[j][e], t_.scale, offset[e / 2]));
         sum[e / 2] += s[j][e];
       }
     }
     add_values(keys + Shape::kKeys * Shape::kPitch, tiles, s, out);
+  }
+
+  // Of the last chunk: `here` keys, the last of which is the padding's where there is any.
+  S2U_DEVICE void mask(float (&s)[kScoreTiles][4], int here) const {
+    const float extra =
+        w_.padding > 0 ? device::divide(device::log2_of(static_cast<float>(w_.padding)), t_.scale) : 0.0F;
+    S2U_UNROLL
+    for (int j = 0; j < kScoreTiles; ++j) {
+      S2U_UNROLL
+      for (int e = 0; e < 4; ++e) {
+        const int key = j * 8 + 2 * (lane_ % 4) + e % 2;
+        if (key == here - 1) s[j][e] += extra;
+        if (key >= here) s[j][e] = kLow;
+      }
+    }
   }
 
   // out += p v; the scores' fragments of two tiles are the left side's of sixteen keys.

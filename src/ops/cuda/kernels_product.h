@@ -15,12 +15,13 @@ namespace sam2unet::ops::cuda {
 inline constexpr int kChunk = 64;             // numbers of depth
 inline constexpr int kChunkBytes = 2 * kChunk;  // of a row
 
-/// kRowWarps x kColumnWarps warps share a tile of kRows x kColumns.
-template <Element E_, int Rows, int Columns, int RowWarps, int ColumnWarps, int Stages>
+/// kRowWarps x kColumnWarps warps share a tile of kRows x kColumns. `Split` blocks of a cluster share a tile's
+/// depth (compute capability 9.0): few rows make few tiles, which alone would leave a device idle.
+template <Element E_, int Rows, int Columns, int RowWarps, int ColumnWarps, int Stages, int Split = 1>
 struct ProductShape {
   static constexpr Element kElement = E_;
   static constexpr int kRows = Rows, kColumns = Columns, kStages = Stages;
-  static constexpr int kRowWarps = RowWarps, kColumnWarps = ColumnWarps;
+  static constexpr int kRowWarps = RowWarps, kColumnWarps = ColumnWarps, kSplit = Split;
   static constexpr int kThreads = 32 * RowWarps * ColumnWarps;
   static constexpr int kWarpRows = Rows / RowWarps, kWarpColumns = Columns / ColumnWarps;
   static constexpr int kRowTiles = kWarpRows / 16, kColumnTiles = kWarpColumns / 8;
@@ -31,6 +32,8 @@ struct ProductShape {
   static constexpr int kPipelineBytes =
       Stages * kStageBytes > Rows * kOutPitch ? Stages * kStageBytes : Rows * kOutPitch;
   static constexpr int kSharedBytes = (kPipelineBytes + 15) / 16 * 16 + kNormBytes;
+  static constexpr int kSumBytes = Rows * Columns * 4;
+  static_assert(Split == 1 || (ColumnWarps == 1 && RowWarps % Split == 0 && kSumBytes <= kPipelineBytes));
   static_assert(kWarpRows % 16 == 0 && kWarpColumns % 8 == 0 && kLeftBytes % 1024 == 0);
   /// Of the threads that share a tile, and their numbers.
   static S2U_DEVICE void barrier() { device::sync_threads(); }
@@ -295,54 +298,86 @@ template <class Shape>
 S2U_DEVICE void store_tile(const ProductTask& t, int first_row, int first_column, int row_in_tile,
                            int column_in_tile,
                            const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
-                           unsigned char* tile, const float* norms) {
+                           unsigned char* tile, const float* norms, bool is_mine = true) {
   const auto finish = [&]<Epilogue Kind, bool Folds>() {
     finish_tile<Shape, Kind, Folds>(t, first_row, first_column, row_in_tile, column_in_tile, sums, tile, norms);
   };
-  if (t.shares.values != nullptr) {
-    t.epilogue == Epilogue::gelu ? finish.template operator()<Epilogue::gelu, true>()
-                                 : finish.template operator()<Epilogue::none, true>();
-  } else {
-    switch (t.epilogue) {
-      case Epilogue::none: finish.template operator()<Epilogue::none, false>(); break;
-      case Epilogue::gelu: finish.template operator()<Epilogue::gelu, false>(); break;
-      case Epilogue::relu: finish.template operator()<Epilogue::relu, false>(); break;
-      case Epilogue::add: finish.template operator()<Epilogue::add, false>(); break;
-      case Epilogue::gelu_add: finish.template operator()<Epilogue::gelu_add, false>(); break;
-      case Epilogue::add_relu: finish.template operator()<Epilogue::add_relu, false>(); break;
+  if (is_mine) {
+    if (t.shares.values != nullptr) {
+      t.epilogue == Epilogue::gelu ? finish.template operator()<Epilogue::gelu, true>()
+                                   : finish.template operator()<Epilogue::none, true>();
+    } else {
+      switch (t.epilogue) {
+        case Epilogue::none: finish.template operator()<Epilogue::none, false>(); break;
+        case Epilogue::gelu: finish.template operator()<Epilogue::gelu, false>(); break;
+        case Epilogue::relu: finish.template operator()<Epilogue::relu, false>(); break;
+        case Epilogue::add: finish.template operator()<Epilogue::add, false>(); break;
+        case Epilogue::gelu_add: finish.template operator()<Epilogue::gelu_add, false>(); break;
+        case Epilogue::add_relu: finish.template operator()<Epilogue::add_relu, false>(); break;
+      }
     }
-  }
-  if (t.out_shares.values != nullptr) {
-    device::sync_warp();
-    store_shares<Shape>(t, first_row, row_in_tile, first_column, column_in_tile, tile);
+    if (t.out_shares.values != nullptr) {
+      device::sync_warp();
+      store_shares<Shape>(t, first_row, row_in_tile, first_column, column_in_tile, tile);
+    }
   }
   Shape::barrier();
   constexpr int kPieces = Shape::kColumns / 8;
   for (int i = Shape::thread(); i < Shape::kRows * kPieces; i += Shape::kThreads) {
     const int r = i / kPieces, piece = i - r * kPieces, m = first_row + r, n = first_column + piece * 8;
     if (m >= t.rows || n >= t.columns) continue;
+    if constexpr (Shape::kSplit > 1) {  // rows whose warp's sums went to another block
+      if (r / Shape::kWarpRows % Shape::kSplit != device::rank_in_cluster()) continue;
+    }
     auto* out = static_cast<std::uint16_t*>(t.out) + static_cast<long long>(m) * t.out_pitch + n;
     device::store_16(out, device::load_16(tile + r * Shape::kOutPitch + 16 * piece));
   }
 }
 
-/// One tile. grid: (column tiles, row tiles).
+/// The sums of all blocks of a cluster, in their order, for every kSplit-th warp; whether this warp has them.
+template <class Shape>
+S2U_DEVICE bool gather_sums(unsigned char* shared,
+                            float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4]) {
+  constexpr int kEach = Shape::kRowTiles * Shape::kColumnTiles * 4;
+  const int lane = device::thread_index() % 32, warp = device::thread_index() / 32;
+  float* mine = reinterpret_cast<float*>(shared) + warp * kEach * 32 + lane;
+  S2U_UNROLL
+  for (int i = 0; i < kEach; ++i) mine[i * 32] = (&sums[0][0][0])[i];
+  device::sync_cluster();
+  const bool is_mine = warp % Shape::kSplit == device::rank_in_cluster();
+  if (is_mine) {
+    S2U_UNROLL
+    for (int i = 0; i < kEach; ++i) {
+      float sum = 0;
+      S2U_UNROLL
+      for (int b = 0; b < Shape::kSplit; ++b) sum += device::load_from_cluster(mine + i * 32, b);
+      (&sums[0][0][0])[i] = sum;
+    }
+  }
+  device::sync_cluster();  // before the memory is used again, or its block ends
+  return is_mine;
+}
+
+/// One tile. grid: (column tiles kSplit, row tiles).
 template <class Shape, bool kConvolution>
 S2U_DEVICE void product_block(const ProductTask& t) {
-  const int first_row = device::block_y() * Shape::kRows, first_column = device::block_x() * Shape::kColumns;
+  const int first_row = device::block_y() * Shape::kRows;
+  const int first_column = device::block_x() / Shape::kSplit * Shape::kColumns;
   unsigned char* shared = device::shared_memory();
   auto* norms = reinterpret_cast<float*>(shared + (Shape::kPipelineBytes + 15) / 16 * 16);
   const TileLoader<Shape, kConvolution> loader(t, first_row, first_column);
-  const int chunks = loader.chunks();
+  const int part = Shape::kSplit > 1 ? device::block_x() % Shape::kSplit : 0;
+  const int begin = loader.chunks() * part / Shape::kSplit;
+  const int chunks = loader.chunks() * (part + 1) / Shape::kSplit - begin;
   constexpr int kAhead = Shape::kStages - 1;
 
   // Weights depend on nothing: they set out before the kernel before this one has ended.
   for (int c = 0; c < kAhead; ++c) {
-    if (c < chunks) loader.load_right(c, shared + c * Shape::kStageBytes);
+    if (c < chunks) loader.load_right(begin + c, shared + c * Shape::kStageBytes);
   }
   device::wait_for_previous();
   for (int c = 0; c < kAhead; ++c) {
-    if (c < chunks) loader.load_left(c, shared + c * Shape::kStageBytes);
+    if (c < chunks) loader.load_left(begin + c, shared + c * Shape::kStageBytes);
     device::commit_async();
   }
   device::let_next_start();
@@ -354,17 +389,19 @@ S2U_DEVICE void product_block(const ProductTask& t) {
     device::sync_threads();  // chunk c has arrived for all, and nobody reads chunk c - 1 any more
     if (const int next = c + kAhead; next < chunks) {
       unsigned char* stage = shared + next % Shape::kStages * Shape::kStageBytes;
-      loader.load_right(next, stage);
-      loader.load_left(next, stage);
+      loader.load_right(begin + next, stage);
+      loader.load_left(begin + next, stage);
     }
     device::commit_async();
-    multiply_chunk<Shape>(shared + c % Shape::kStages * Shape::kStageBytes, loader.steps(c), sums);
+    multiply_chunk<Shape>(shared + c % Shape::kStages * Shape::kStageBytes, loader.steps(begin + c), sums);
   }
   device::wait_async<0>();
   device::sync_threads();
+  bool is_mine = true;
+  if constexpr (Shape::kSplit > 1) is_mine = gather_sums<Shape>(shared, sums);
   const int warp = device::thread_index() / 32;
   store_tile<Shape>(t, first_row, first_column, warp % Shape::kRowWarps * Shape::kWarpRows,
-                    warp / Shape::kRowWarps * Shape::kWarpColumns, sums, shared, norms);
+                    warp / Shape::kRowWarps * Shape::kWarpColumns, sums, shared, norms, is_mine);
 }
 
 }  // namespace sam2unet::ops::cuda

@@ -43,14 +43,6 @@ struct TmaShape {
 
 namespace tma {
 
-S2U_DEVICE std::uint32_t rank_in_cluster() {
-  std::uint32_t r;
-  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
-  return r;
-}
-S2U_DEVICE void sync_cluster() {
-  asm volatile("barrier.cluster.arrive.release.aligned;\nbarrier.cluster.wait.acquire.aligned;" ::: "memory");
-}
 S2U_DEVICE void init_barrier(std::uint32_t barrier, int count) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(count) : "memory");
 }
@@ -106,7 +98,7 @@ class TmaBlock {
       : t_(t),
         left_(left),
         right_(right),
-        rank_(static_cast<int>(tma::rank_in_cluster())),
+        rank_(device::rank_in_cluster()),
         across_((t.columns + Shape::kColumns - 1) / Shape::kColumns),
         tiles_((t.rows + Shape::kCluster * Shape::kRows - 1) / (Shape::kCluster * Shape::kRows) * across_),
         chunks_((t.depth + kChunk - 1) / kChunk),
@@ -122,7 +114,7 @@ class TmaBlock {
       }
       tma::fence_barriers();
     }
-    tma::sync_cluster();
+    device::sync_cluster();
     if (device::thread_index() >= 128 * Shape::kGroups) {
       asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(Shape::kFetchRegisters));
       if (device::thread_index() == 128 * Shape::kGroups) fetch();
@@ -132,7 +124,7 @@ class TmaBlock {
     }
     // A block's memory must stay until the other's copies and arrivals have ended.
     __syncwarp();
-    tma::sync_cluster();
+    device::sync_cluster();
   }
 
  private:

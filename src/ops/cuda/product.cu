@@ -1,5 +1,6 @@
 // Products on mma.sync: the tiles there are, and how they are started.
 #include <array>
+#include <vector>
 
 #include "ops/cuda/kernels_product.h"
 #include "ops/cuda/box_product.h"
@@ -14,33 +15,48 @@ __global__ void __launch_bounds__(Shape::kThreads, 512 / Shape::kThreads)
   product_block<Shape, kConvolution>(task);
 }
 
-template <class Shape, bool kConvolution>
-ProductKernel entry() {
-  return {Shape::kElement,      kConvolution,        ProductWay::mma,
-          Shape::kRows,         Shape::kColumns,     Shape::kThreads,
-          Shape::kSharedBytes,  Shape::kWarpColumns, 128,
+template <class Shape, bool kConvolution = false>
+ProductKernel entry(double rate) {
+  return {Shape::kElement,
+          kConvolution,
+          ProductWay::mma,
+          Shape::kRows,
+          Shape::kColumns,
+          Shape::kThreads,
+          Shape::kSharedBytes,
+          Shape::kWarpColumns,
+          Shape::kSplit,
+          rate,
           reinterpret_cast<const void*>(&product_kernel<Shape, kConvolution>)};
 }
 
+// Large tiles for many rows; small ones with more chunks under way for few, also with their depth split; and
+// what fits the 64 KB of compute capability 7.5.
 template <Element E>
-std::array<ProductKernel, 10> kernels_of() {
-  return {entry<ProductShape<E, 128, 144, 4, 2, 3>, false>(), entry<ProductShape<E, 128, 96, 4, 2, 3>, false>(),
-          entry<ProductShape<E, 128, 112, 4, 2, 3>, false>(), entry<ProductShape<E, 128, 64, 4, 2, 3>, false>(),
-          entry<ProductShape<E, 64, 72, 4, 1, 3>, false>(),   entry<ProductShape<E, 64, 48, 4, 1, 3>, false>(),
-          entry<ProductShape<E, 64, 56, 4, 1, 3>, false>(),   entry<ProductShape<E, 64, 64, 4, 1, 3>, false>(),
-          entry<ProductShape<E, 128, 64, 4, 2, 3>, true>(),   entry<ProductShape<E, 64, 64, 4, 1, 3>, true>()};
+constexpr int kKernels = E == Element::f16 ? 17 : 16;
+template <Element E>
+std::array<ProductKernel, kKernels<E>> kernels_of() {
+  std::array<ProductKernel, kKernels<E>> all = {
+      entry<ProductShape<E, 128, 144, 4, 2, 3>>(1.0),       entry<ProductShape<E, 128, 96, 4, 2, 3>>(0.85),
+      entry<ProductShape<E, 128, 112, 4, 2, 3>>(0.85),      entry<ProductShape<E, 128, 64, 4, 2, 4>>(0.65),
+      entry<ProductShape<E, 64, 72, 4, 1, 5>>(0.58),        entry<ProductShape<E, 64, 48, 4, 1, 6>>(0.54),
+      entry<ProductShape<E, 64, 56, 4, 1, 5>>(0.52),        entry<ProductShape<E, 64, 64, 4, 1, 5>>(0.58),
+      entry<ProductShape<E, 64, 72, 4, 1, 5, 2>>(0.58),     entry<ProductShape<E, 64, 72, 4, 1, 5, 4>>(0.58),
+      entry<ProductShape<E, 64, 64, 4, 1, 5, 2>>(0.58),     entry<ProductShape<E, 64, 64, 4, 1, 5, 4>>(0.58),
+      entry<ProductShape<E, 64, 96, 4, 1, 5, 2>>(0.6),      entry<ProductShape<E, 64, 96, 4, 1, 5, 4>>(0.6),
+      entry<ProductShape<E, 128, 64, 4, 2, 4>, true>(0.65), entry<ProductShape<E, 64, 64, 4, 1, 5>, true>(0.58)};
+  if constexpr (E == Element::f16) all[16] = entry<ProductShape<E, 64, 64, 4, 1, 3>>(0.5);
+  return all;
 }
 
 }  // namespace
 
 std::span<const ProductKernel> mma_kernels() {
-  static const std::array<ProductKernel, 20> all = [] {
-    std::array<ProductKernel, 20> a;
-    const auto bf16 = kernels_of<Element::bf16>(), f16 = kernels_of<Element::f16>();
-    for (std::size_t i = 0; i < 10; ++i) {
-      a[i] = bf16[i];
-      a[10 + i] = f16[i];
-    }
+  static const std::vector<ProductKernel> all = [] {
+    const auto bf16 = kernels_of<Element::bf16>();
+    const auto f16 = kernels_of<Element::f16>();
+    std::vector<ProductKernel> a(bf16.begin(), bf16.end());
+    a.insert(a.end(), f16.begin(), f16.end());
     return a;
   }();
   return all;
@@ -48,8 +64,9 @@ std::span<const ProductKernel> mma_kernels() {
 
 void launch_product(const Launcher& l, const ProductKernel& k, const ProductTask& task) {
   if (k.way == ProductWay::boxes) return launch_box_product(l, k, task);
-  start(l, k.function, dim3(blocks_for(task.columns, k.columns), blocks_for(task.rows, k.rows)), k.threads,
-        k.shared_bytes, task);
+  const unsigned split = static_cast<unsigned>(k.split);
+  start_clusters(l, k.function, dim3(split * blocks_for(task.columns, k.columns), blocks_for(task.rows, k.rows)),
+                 split, k.threads, k.shared_bytes, task);
 }
 
 }  // namespace sam2unet::ops::cuda

@@ -14,7 +14,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 2)
 }
 
 template <Element E, int Columns, int Stages, bool kConvolution>
-ProductKernel entry() {
+ProductKernel entry(double rate) {
   using Shape = WgmmaShape<E, Columns, Stages>;
   return {E,
           kConvolution,
@@ -24,20 +24,17 @@ ProductKernel entry() {
           Shape::kThreads,
           Shape::kSharedBytes,
           Shape::kWarpColumns,
-          128,
+          1,
+          rate,
           reinterpret_cast<const void*>(&warpgroup_kernel<Shape, kConvolution>)};
 }
 
 }  // namespace
 
 std::span<const ProductKernel> warpgroup_kernels() {
-  static const std::array<ProductKernel, 12> all = {
-      entry<Element::bf16, 144, 3, false>(), entry<Element::bf16, 192, 4, false>(),
-      entry<Element::bf16, 112, 3, false>(), entry<Element::bf16, 96, 4, false>(),
-      entry<Element::bf16, 64, 4, false>(),  entry<Element::bf16, 64, 4, true>(),
-      entry<Element::f16, 144, 3, false>(),  entry<Element::f16, 192, 4, false>(),
-      entry<Element::f16, 112, 3, false>(),  entry<Element::f16, 96, 4, false>(),
-      entry<Element::f16, 64, 4, false>(),   entry<Element::f16, 64, 4, true>()};
+  static const std::array<ProductKernel, 4> all = {
+      entry<Element::bf16, 144, 3, false>(1.15), entry<Element::bf16, 64, 4, true>(0.75),
+      entry<Element::f16, 144, 3, false>(1.15), entry<Element::f16, 64, 4, true>(0.75)};
   return all;
 }
 
