@@ -36,8 +36,7 @@ Element element_of(const SegmenterOptions& options, const ops::cuda::DeviceInfo&
     default:
       break;
   }
-  throw UsageError(fmt::format("precision {}: the device cuda computes in f32, bf16 or f16",
-                               name_of(options.precision)));
+  throw UsageError("the device cuda computes in f32, bf16 or f16");
 }
 
 Precision precision_of(Element e) {

@@ -41,13 +41,13 @@ struct Rfb {
 template <ops::Ops O>
 typename O::Tensor rfb(O& o, const typename O::Tensor& x, const Rfb<typename O::Weights>& w) {  // [B,H,W,C]
   auto [x0, x1, x2, x3, residual] = o.conv_bn_fan(x, w.entry);  // 5 x [B,H,W,D]
-  const auto reach = [&](const typename O::Tensor& t, const typename Rfb<typename O::Weights>::Branch& b) {
-    return o.conv_bn(o.conv_bn(o.conv_bn(t, b.across), b.down), b.spread);
-  };
-  x1 = reach(x1, w.branches[0]);
-  x2 = reach(x2, w.branches[1]);
-  x3 = reach(x3, w.branches[2]);
-  return o.conv_bn_add_relu(o.concat(x0, x1, x2, x3), w.cat, std::move(residual));  // [B,H,W,D]
+  using Inputs = std::array<const typename O::Tensor*, ops::kBranches>;
+  using Convs = std::array<const typename O::Weights::ConvBn*, ops::kBranches>;
+  const auto& b = w.branches;
+  auto y = o.conv_bn_each(Inputs{&x1, &x2, &x3}, Convs{&b[0].across, &b[1].across, &b[2].across});
+  y = o.conv_bn_each(Inputs{&y[0], &y[1], &y[2]}, Convs{&b[0].down, &b[1].down, &b[2].down});
+  y = o.conv_bn_each(Inputs{&y[0], &y[1], &y[2]}, Convs{&b[0].spread, &b[1].spread, &b[2].spread});
+  return o.conv_bn_add_relu(o.concat(x0, y[0], y[1], y[2]), w.cat, std::move(residual));  // [B,H,W,D]
 }
 
 }  // namespace sam2unet::model

@@ -1,6 +1,7 @@
 // The plain spelling of every fused operation. A backend inherits them and hides those it does better.
 #pragma once
 
+#include <array>
 #include <utility>
 
 #include "ops/concept.h"
@@ -21,6 +22,11 @@ class Compositions {
   template <class Tensor, class Linear>
   Tensor linear_gelu_add(const Tensor& x, const Linear& w, Tensor residual) {
     return self().add(std::move(residual), self().linear_gelu(x, w));
+  }
+  template <class Tensor, class ConvBn>
+  std::array<Tensor, kBranches> conv_bn_each(const std::array<const Tensor*, kBranches>& x,
+                                             const std::array<const ConvBn*, kBranches>& w) {
+    return {self().conv_bn(*x[0], *w[0]), self().conv_bn(*x[1], *w[1]), self().conv_bn(*x[2], *w[2])};
   }
   template <class Tensor, class ConvBn>
   Tensor conv_bn_relu(const Tensor& x, const ConvBn& w) {

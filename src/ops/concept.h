@@ -39,6 +39,9 @@ struct Kernel {
 /// Five 1x1 convolutions over the same input, which a backend may run as one.
 inline constexpr int kFan = 5;
 
+/// Three convolutions beside each other that need nothing of one another.
+inline constexpr int kBranches = 3;
+
 /// Types of the packed weights of a backend, and how they are made from named tensors of the reference. The
 /// network is described once by calls to these (model/*.h `make`), so the same description lists, loads,
 /// packs and freezes.
@@ -65,6 +68,8 @@ concept Ops = WeightMaker<typename O::Weights> &&
              const typename O::Weights::PatchEmbed& patch, const typename O::Weights::Position& position,
              const typename O::Weights::Norm& norm, const typename O::Weights::Linear& linear,
              const typename O::Weights::ConvBn& conv, const typename O::Weights::ConvBnFan& fan,
+             const std::array<const typename O::Tensor*, kBranches>& branches,
+             const std::array<const typename O::Weights::ConvBn*, kBranches>& branch_weights,
              typename O::Tensor (*part)(const typename O::Tensor&)) {
   typename O::Tensor;
   { o.extent(x) } -> std::same_as<Extent>;
@@ -89,6 +94,8 @@ concept Ops = WeightMaker<typename O::Weights> &&
   { o.max_pool_2x2(x) } -> std::same_as<typename O::Tensor>;
   // [B,H,W,K] -> [B,H,W,N]
   { o.conv_bn(x, conv) } -> std::same_as<typename O::Tensor>;
+  // The same of each of kBranches inputs of one size with its own kernel: in no order, or at once.
+  { o.conv_bn_each(branches, branch_weights) } -> std::same_as<std::array<typename O::Tensor, kBranches>>;
   // [B,H,W,K] -> kFan x [B,H,W,N]
   { o.conv_bn_fan(x, fan) } -> std::same_as<std::array<typename O::Tensor, kFan>>;
   // [B,H,W,Ci] -> [B,H,W,sum Ci]

@@ -83,6 +83,11 @@ class TimedOps {
   Tensor conv_bn(const Tensor& x, const typename Weights::ConvBn& w) {
     return timed(Kind::convolution, [&] { return o_.conv_bn(x, w); });
   }
+  std::array<Tensor, kBranches> conv_bn_each(
+      const std::array<const Tensor*, kBranches>& x,
+      const std::array<const typename Weights::ConvBn*, kBranches>& w) {
+    return timed(Kind::convolution, [&] { return o_.conv_bn_each(x, w); });
+  }
   std::array<Tensor, kFan> conv_bn_fan(const Tensor& x, const typename Weights::ConvBnFan& w) {
     return timed(Kind::convolution, [&] { return o_.conv_bn_fan(x, w); });
   }

@@ -40,6 +40,7 @@ typename O::Tensor to(O& o, const PlainTensor& t) {
 inline cuda::CudaTensor to(cuda::CudaOps& o, const PlainTensor& t) {
   const std::vector<float> values(t.data.begin(), t.data.end());
   cuda::CudaTensor wide = o.make(t.extent, cuda::Element::f32);
+  o.finish();  // whoever had this memory before is done with it
   cuda::copy_now(wide.data, values.data(), values.size() * sizeof(float));
   return o.converted(wide);
 }

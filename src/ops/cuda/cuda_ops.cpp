@@ -207,8 +207,8 @@ CudaTensor CudaOps::set_left(const Tensor& x, const Weights::Product& w, bool on
   return left;
 }
 
-CudaTensor CudaOps::product(const Tensor& x, const Weights::Product& w, Epilogue epilogue, Tensor residual,
-                            Shares shares) {
+CudaOps::Prepared CudaOps::prepare(const Tensor& x, const Weights::Product& w, Epilogue epilogue,
+                                   Tensor residual, Shares shares) {
   const Extent e = x.shape;
   // Copies of 16 bytes: rows of the left side have to be that apart.
   const bool is_aligned = (x.parts.empty() ? x.pitch : x.parts.front().pitch) % 8 == 0;
@@ -220,8 +220,10 @@ CudaTensor CudaOps::product(const Tensor& x, const Weights::Product& w, Epilogue
   if (kernel == nullptr && w.wide == nullptr) {
     throw UnavailableError("the device cuda has no kernel for a layer of these weights; choose another precision");
   }
-  ProductTask t;
-  const Tensor left = set_left(x, w, kernel != nullptr, t);
+  Prepared p;
+  ProductTask& t = p.task;
+  p.kernel = kernel;
+  p.left = set_left(x, w, kernel != nullptr, t);
   t.rows = checked(e.pixels());
   t.columns = w.out;
   t.depth = w.in;
@@ -255,12 +257,36 @@ CudaTensor CudaOps::product(const Tensor& x, const Weights::Product& w, Epilogue
   }
   t.out = y.data;
   t.out_pitch = checked(y.pitch);
-  if (kernel != nullptr) {
-    launch_product(launcher_, *kernel, t);
+  p.residual = std::move(residual);
+  p.out = std::move(y);
+  return p;
+}
+
+CudaTensor CudaOps::product(const Tensor& x, const Weights::Product& w, Epilogue epilogue, Tensor residual,
+                            Shares shares) {
+  const Prepared p = prepare(x, w, epilogue, std::move(residual), shares);
+  if (p.kernel != nullptr) {
+    launch_product(launcher_, *p.kernel, p.task);
   } else {
-    launch_plain_product(launcher_, left.element, out, t);
+    launch_plain_product(launcher_, p.left.element, p.out.element, p.task);
   }
-  return y;
+  return p.out;
+}
+
+std::array<CudaTensor, kBranches> CudaOps::conv_bn_each(
+    const std::array<const Tensor*, kBranches>& x, const std::array<const Weights::ConvBn*, kBranches>& w) {
+  static_assert(kBranches <= kMaxTasks);
+  std::array<Prepared, kBranches> all;
+  bool is_one_launch = true;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i] = prepare(*x[i], *w[i], Epilogue::none, {}, Shares::none);
+    is_one_launch = is_one_launch && all[i].kernel != nullptr && all[i].kernel->convolution &&
+                    all[i].task.rows == all[0].task.rows && all[i].task.columns == all[0].task.columns;
+  }
+  if (!is_one_launch) return Compositions<CudaOps>::conv_bn_each(x, w);
+  launch_convolutions(launcher_, *all[0].kernel,
+                      std::array{all[0].task, all[1].task, all[2].task});
+  return {all[0].out, all[1].out, all[2].out};
 }
 
 CudaTensor CudaOps::window_attention(const Tensor& qkv, const Weights::Linear& w, const AttentionGeometry& g) {

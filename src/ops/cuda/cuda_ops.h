@@ -53,6 +53,8 @@ class CudaOps : public Compositions<CudaOps> {
   Tensor window_attention(const Tensor& qkv, const Weights::Linear& w, const AttentionGeometry& g);
   Tensor max_pool_2x2(const Tensor& x);
   Tensor conv_bn(const Tensor& x, const Weights::ConvBn& w) { return product(x, w, Epilogue::none); }
+  std::array<Tensor, kBranches> conv_bn_each(const std::array<const Tensor*, kBranches>& x,
+                                             const std::array<const Weights::ConvBn*, kBranches>& w);
   std::array<Tensor, kFan> conv_bn_fan(const Tensor& x, const Weights::ConvBnFan& w);
   template <class... More>
   Tensor concat(const Tensor& first, const More&... more) {
@@ -79,6 +81,14 @@ class CudaOps : public Compositions<CudaOps> {
  private:
   enum class Shares { none, wanted };
 
+  // A product about to start, and what has to live until it has.
+  struct Prepared {
+    ProductTask task;
+    const ProductKernel* kernel = nullptr;  // none: without matrix units
+    Tensor left, residual, out;
+  };
+  Prepared prepare(const Tensor& x, const Weights::Product& w, Epilogue epilogue, Tensor residual,
+                   Shares shares);
   Tensor product(const Tensor& x, const Weights::Product& w, Epilogue epilogue, Tensor residual = {},
                  Shares shares = Shares::none);
   /// The left side of a product as the task wants it; returns what has to live until it has started.

@@ -59,6 +59,8 @@ const ProductKernel* choose_product(const DeviceLimits& device, Element element,
 void prepare_kernels(const DeviceLimits& device);
 
 void launch_product(const Launcher& l, const ProductKernel& kernel, const ProductTask& task);
+/// Up to kMaxTasks convolutions whose results have one size.
+void launch_convolutions(const Launcher& l, const ProductKernel& kernel, std::span<const ProductTask> tasks);
 /// Weights, sums and where `out` is not `in` the results in float32.
 void launch_plain_product(const Launcher& l, Element in, Element out, const ProductTask& task);
 /// 16-bit elements and head widths of 16, 32, 56, 72 and 96 on matrix units, others (up to 256) without.

@@ -1,4 +1,5 @@
 // Products on mma.sync: the tiles there are, and how they are started.
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -9,10 +10,21 @@
 namespace sam2unet::ops::cuda {
 namespace {
 
-template <class Shape, bool kConvolution>
+template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads, 512 / Shape::kThreads)
     product_kernel(const __grid_constant__ ProductTask task) {
-  product_block<Shape, kConvolution>(task);
+  product_block<Shape, false>(task);
+}
+template <class Shape>
+__global__ void __launch_bounds__(Shape::kThreads, 512 / Shape::kThreads)
+    convolution_kernel(const __grid_constant__ ProductTasks tasks) {
+  product_block<Shape, true>(tasks.tasks[device::block_z()]);
+}
+
+template <class Shape, bool kConvolution>
+const void* function_of() {
+  if constexpr (kConvolution) return reinterpret_cast<const void*>(&convolution_kernel<Shape>);
+  if constexpr (!kConvolution) return reinterpret_cast<const void*>(&product_kernel<Shape>);
 }
 
 template <class Shape, bool kConvolution = false>
@@ -27,7 +39,7 @@ ProductKernel entry(double rate) {
           Shape::kWarpColumns,
           Shape::kSplit,
           rate,
-          reinterpret_cast<const void*>(&product_kernel<Shape, kConvolution>)};
+          function_of<Shape, kConvolution>()};
 }
 
 // Large tiles for many rows; small ones with more chunks under way for few, also with their depth split; and
@@ -62,7 +74,17 @@ std::span<const ProductKernel> mma_kernels() {
   return all;
 }
 
+void launch_convolutions(const Launcher& l, const ProductKernel& k, std::span<const ProductTask> tasks) {
+  ProductTasks all;
+  std::copy(tasks.begin(), tasks.end(), all.tasks);
+  start(l, k.function,
+        dim3(blocks_for(tasks[0].columns, k.columns), blocks_for(tasks[0].rows, k.rows),
+             static_cast<unsigned>(tasks.size())),
+        k.threads, k.shared_bytes, all);
+}
+
 void launch_product(const Launcher& l, const ProductKernel& k, const ProductTask& task) {
+  if (k.convolution) return launch_convolutions(l, k, {&task, 1});
   if (k.way == ProductWay::boxes) return launch_box_product(l, k, task);
   const unsigned split = static_cast<unsigned>(k.split);
   start_clusters(l, k.function, dim3(split * blocks_for(task.columns, k.columns), blocks_for(task.rows, k.rows)),

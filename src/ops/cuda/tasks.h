@@ -62,6 +62,12 @@ struct ProductTask {
   RowShares out_shares;  // where the rows of the result are normalised next
 };
 
+/// Convolutions of one size beside each other.
+inline constexpr int kMaxTasks = 3;
+struct ProductTasks {
+  ProductTask tasks[kMaxTasks];
+};
+
 /// softmax(q k^T / sqrt d) v per head and window of a picture of tokens [B,H,W,3D] -> [B,H/p,W/p,D].
 struct AttentionTask {
   const void* qkv = nullptr;

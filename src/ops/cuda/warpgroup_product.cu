@@ -7,10 +7,21 @@
 namespace sam2unet::ops::cuda {
 namespace {
 
-template <class Shape, bool kConvolution>
+template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads, 2)
     warpgroup_kernel(const __grid_constant__ ProductTask task) {
-  wgmma_block<Shape, kConvolution>(task);
+  wgmma_block<Shape, false>(task);
+}
+template <class Shape>
+__global__ void __launch_bounds__(Shape::kThreads, 2)
+    warpgroup_convolution_kernel(const __grid_constant__ ProductTasks tasks) {
+  wgmma_block<Shape, true>(tasks.tasks[device::block_z()]);
+}
+
+template <class Shape, bool kConvolution>
+const void* function_of() {
+  if constexpr (kConvolution) return reinterpret_cast<const void*>(&warpgroup_convolution_kernel<Shape>);
+  if constexpr (!kConvolution) return reinterpret_cast<const void*>(&warpgroup_kernel<Shape>);
 }
 
 template <Element E, int Columns, int Stages, bool kConvolution>
@@ -26,7 +37,7 @@ ProductKernel entry(double rate) {
           Shape::kWarpColumns,
           1,
           rate,
-          reinterpret_cast<const void*>(&warpgroup_kernel<Shape, kConvolution>)};
+          function_of<Shape, kConvolution>()};
 }
 
 }  // namespace
