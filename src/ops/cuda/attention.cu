@@ -39,9 +39,11 @@ template <Element E, int HeadWidth>
 void launch_width(const Launcher& l, const AttentionTask& t) {
   const int queries = (t.window_height / t.pool) * (t.window_width / t.pool);
   if (queries <= 16) {
-    launch<AttentionShape<E, HeadWidth, 1, 16>>(l, t);
+    launch<AttentionShape<E, HeadWidth, 1, 16, 1>>(l, t);
+  } else if (queries > 64 && l.device.shared_bytes >= AttentionShape<E, HeadWidth, 4, 32, 2>::kSharedBytes) {
+    launch<AttentionShape<E, HeadWidth, 4, 32, 2>>(l, t);
   } else {
-    launch<AttentionShape<E, HeadWidth, 4, 64>>(l, t);
+    launch<AttentionShape<E, HeadWidth, 4, 64, 1>>(l, t);
   }
 }
 

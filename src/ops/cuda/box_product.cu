@@ -66,11 +66,13 @@ CUtensorMap map_of(Element e, const void* data, int rows, int columns, int pitch
 }  // namespace
 
 std::span<const ProductKernel> box_kernels() {
-  static const std::array<ProductKernel, 8> all = {
-      entry<TmaShape<Element::bf16, 192, 3>>(1.9), entry<TmaShape<Element::bf16, 144, 3>>(1.6),
-      entry<TmaShape<Element::bf16, 96, 4>>(1.2),  entry<TmaShape<Element::bf16, 112, 3>>(1.3),
-      entry<TmaShape<Element::f16, 192, 3>>(1.9),  entry<TmaShape<Element::f16, 144, 3>>(1.6),
-      entry<TmaShape<Element::f16, 96, 4>>(1.2),   entry<TmaShape<Element::f16, 112, 3>>(1.3)};
+  constexpr auto kTogether = Groups::together, kAlternate = Groups::alternate;
+  static const std::array<ProductKernel, 10> all = {
+      entry<TmaShape<Element::bf16, kTogether, 192, 3>>(1.9), entry<TmaShape<Element::bf16, kAlternate, 192, 4>>(1.9),
+      entry<TmaShape<Element::bf16, kAlternate, 144, 5>>(1.6), entry<TmaShape<Element::bf16, kAlternate, 96, 6>>(1.2),
+      entry<TmaShape<Element::bf16, kAlternate, 112, 6>>(1.3), entry<TmaShape<Element::bf16, kTogether, 144, 3>>(1.6),
+      entry<TmaShape<Element::f16, kAlternate, 192, 4>>(1.9), entry<TmaShape<Element::f16, kAlternate, 144, 5>>(1.6),
+      entry<TmaShape<Element::f16, kAlternate, 96, 6>>(1.2), entry<TmaShape<Element::f16, kAlternate, 112, 6>>(1.3)};
   return all;
 }
 

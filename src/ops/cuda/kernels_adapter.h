@@ -14,15 +14,16 @@ namespace sam2unet::ops::cuda {
 
 inline constexpr int kAdapterWidth = 32;
 
-/// RowWarps 4: 64 rows, each warp makes 16 of them; 1: 16 rows, whose depth and columns four warps share,
-/// for pictures with few pixels and for wide rows.
+/// RowWarps 4: 64 rows, of which two warps make 16; 1: 16 rows, whose depth and columns eight warps share, for
+/// pictures with few pixels and for wide rows.
 template <Element E_, int RowWarps>
 struct AdapterShape {
   static constexpr Element kElement = E_;
-  static constexpr int kRowWarps = RowWarps, kShare = 4 / RowWarps, kThreads = 128, kRows = 16 * RowWarps;
+  static constexpr int kRowWarps = RowWarps, kWarps = 8, kShare = kWarps / RowWarps;
+  static constexpr int kThreads = 32 * kWarps, kRows = 16 * RowWarps;
   static constexpr int kHiddenTiles = kAdapterWidth / 8;
   static constexpr int pitch(int width) { return 2 * width + 16; }  // bytes
-  static constexpr int kExchangeBytes = kShare > 1 ? 4 * 32 * kHiddenTiles * 4 * 4 : 0;
+  static constexpr int kExchangeBytes = kWarps * 32 * kHiddenTiles * 4 * 4;
   static constexpr int shared_bytes(int width) { return kRows * pitch(width) + kExchangeBytes; }
 };
 
@@ -43,7 +44,7 @@ class AdapterBlock {
     device::sync_threads();
     float hidden[Shape::kHiddenTiles][4] = {};
     go_down(hidden);
-    if constexpr (Shape::kShare > 1) add_shares(hidden);
+    add_shares(hidden);
     std::uint32_t a[Shape::kHiddenTiles / 2][4];
     activate(hidden, a);
     go_up(a);
@@ -75,7 +76,7 @@ class AdapterBlock {
 
   // Weights of a few steps are asked for before the first is used: they come from far.
   S2U_DEVICE void go_down(float (&hidden)[Shape::kHiddenTiles][4]) const {
-    constexpr int kAtOnce = 3, kPairs = Shape::kHiddenTiles / 2;
+    constexpr int kAtOnce = 6, kPairs = Shape::kHiddenTiles / 2;
     const int steps = t_.width / 16;
     const unsigned char* rows = rows_ + (row_warp_ * 16 + lane_ % 16) * pitch_ + lane_ / 16 * 16;
     for (int first = share_; first < steps; first += kAtOnce * Shape::kShare) {
@@ -107,13 +108,13 @@ class AdapterBlock {
     auto* exchange = reinterpret_cast<float*>(rows_ + Shape::kRows * pitch_);
     constexpr int kEach = Shape::kHiddenTiles * 4;
     S2U_UNROLL
-    for (int i = 0; i < kEach; ++i) exchange[(share_ * kEach + i) * 32 + lane_] = hidden[i / 4][i % 4];
+    for (int i = 0; i < kEach; ++i) exchange[((row_warp_ * Shape::kShare + share_) * kEach + i) * 32 + lane_] = hidden[i / 4][i % 4];
     device::sync_threads();
     S2U_UNROLL
     for (int i = 0; i < kEach; ++i) {
       float sum = 0;
       S2U_UNROLL
-      for (int w = 0; w < Shape::kShare; ++w) sum += exchange[(w * kEach + i) * 32 + lane_];
+      for (int w = 0; w < Shape::kShare; ++w) sum += exchange[((row_warp_ * Shape::kShare + w) * kEach + i) * 32 + lane_];
       hidden[i / 4][i % 4] = sum;
     }
   }
@@ -123,13 +124,13 @@ class AdapterBlock {
     S2U_UNROLL
     for (int j = 0; j < Shape::kHiddenTiles; ++j) {
       const float b0 = t_.down_bias[j * 8 + 2 * (lane_ % 4)], b1 = t_.down_bias[j * 8 + 2 * (lane_ % 4) + 1];
-      a[j / 2][j % 2 * 2] = device::pack2<E>(gelu_of(hidden[j][0] + b0), gelu_of(hidden[j][1] + b1));
-      a[j / 2][j % 2 * 2 + 1] = device::pack2<E>(gelu_of(hidden[j][2] + b0), gelu_of(hidden[j][3] + b1));
+      a[j / 2][j % 2 * 2] = device::pack2<E>(gelu_of<E>(hidden[j][0] + b0), gelu_of<E>(hidden[j][1] + b1));
+      a[j / 2][j % 2 * 2 + 1] = device::pack2<E>(gelu_of<E>(hidden[j][2] + b0), gelu_of<E>(hidden[j][3] + b1));
     }
   }
 
   S2U_DEVICE void go_up(const std::uint32_t (&a)[Shape::kHiddenTiles / 2][4]) const {
-    constexpr int kAtOnce = 3, kSteps = kAdapterWidth / 16;
+    constexpr int kAtOnce = 6, kSteps = kAdapterWidth / 16;
     const int pairs = t_.width / 16;
     for (int first = share_; first < pairs; first += kAtOnce * Shape::kShare) {
       device::Bytes16 b[kAtOnce][kSteps];
@@ -166,8 +167,8 @@ class AdapterBlock {
       for (int h = 0; h < 2; ++h) {
         auto* at =
             reinterpret_cast<std::uint32_t*>(rows_ + (row_warp_ * 16 + lane_ / 4 + 8 * h) * pitch_ + 2 * n);
-        *at = device::pack2<E>(device::low_of<E>(*at) + gelu_of(sums[j][2 * h] + bias.x),
-                               device::high_of<E>(*at) + gelu_of(sums[j][2 * h + 1] + bias.y));
+        *at = device::pack2<E>(device::low_of<E>(*at) + gelu_of<E>(sums[j][2 * h] + bias.x),
+                               device::high_of<E>(*at) + gelu_of<E>(sums[j][2 * h + 1] + bias.y));
       }
     }
   }
@@ -175,7 +176,7 @@ class AdapterBlock {
   // A warp to a row.
   S2U_DEVICE void store() const {
     const int pieces = t_.width / 8;
-    for (int r = device::thread_index() / 32; r < Shape::kRows; r += 4) {
+    for (int r = device::thread_index() / 32; r < Shape::kRows; r += Shape::kWarps) {
       const int m = first_row_ + r;
       if (m >= t_.rows) break;
       const unsigned char* row = rows_ + r * pitch_;

@@ -111,6 +111,31 @@ S2U_DEVICE void plain_product_block(const ProductTask& t) {
   PlainProductBlock<Shape>(t).run();
 }
 
+inline constexpr int kHeadThreads = 256;
+
+/// The heads: few columns, 16-bit rows, float32 weights and results, no epilogue. A thread makes one number.
+template <Element In>
+S2U_DEVICE void head_block(const ProductTask& t) {
+  device::wait_for_previous();
+  device::let_next_start();
+  const long long i = static_cast<long long>(device::block_x()) * kHeadThreads + device::thread_index();
+  if (i >= static_cast<long long>(t.rows) * t.columns) return;
+  const long long m = i / t.columns;
+  const int n = static_cast<int>(i - m * t.columns);
+  const auto* row = static_cast<const std::uint16_t*>(t.parts[0]) + m * t.pitches[0];
+  const float* weights = static_cast<const float*>(t.weights) + static_cast<long long>(n) * t.weights_pitch;
+  float sum = 0;
+  for (int k = 0; k < t.depth; k += 8) {
+    const device::Bytes16 v = device::load_16(row + k);
+    S2U_UNROLL
+    for (int e = 0; e < 4; ++e) {
+      sum = device::multiply_then_add(device::low_of<In>(v.v[e]), weights[k + 2 * e], sum);
+      sum = device::multiply_then_add(device::high_of<In>(v.v[e]), weights[k + 2 * e + 1], sum);
+    }
+  }
+  static_cast<float*>(t.out)[m * t.out_pitch + n] = sum + t.bias[n];
+}
+
 inline constexpr int kMaxHeadWidth = 256;
 
 /// A warp to a query: lanes are keys for the scores, 32 at a time, and channels for the values.

@@ -155,44 +155,58 @@ S2U_DEVICE void combine_shares(const ProductTask& t, int first_row, float* norms
   }
 }
 
-/// Adds the products of one chunk to a warp's sums, by mma.sync.
+/// Adds the products of one step of 16 of a chunk's depth to a warp's sums, by mma.sync.
 template <class Shape>
-S2U_DEVICE void multiply_chunk(const unsigned char* stage, int steps,
-                               float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4]) {
+S2U_DEVICE void multiply_step(const unsigned char* stage, int step,
+                              float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4]) {
   constexpr Element E = Shape::kElement;
   const int lane = device::thread_index() % 32, warp = device::thread_index() / 32;
   const int first_row = warp % Shape::kRowWarps * Shape::kWarpRows;
   const int first_column = warp / Shape::kRowWarps * Shape::kWarpColumns;
   const unsigned char* left = stage;
   const unsigned char* right = stage + Shape::kLeftBytes;
-  for (int step = 0; step < steps; ++step) {
-    std::uint32_t a[Shape::kRowTiles][4];
+  std::uint32_t a[Shape::kRowTiles][4];
+  S2U_UNROLL
+  for (int i = 0; i < Shape::kRowTiles; ++i) {
+    // Matrices: rows 0-7 and 8-15 of the first 8 columns, then of the second.
+    device::load_matrix_x4(a[i], left + swizzled(first_row + i * 16 + lane % 16, 2 * step + lane / 16));
+  }
+  // All of a step's matrices are asked for before the first is multiplied.
+  std::uint32_t b[Shape::kColumnTiles / 2 + 1][4];
+  S2U_UNROLL
+  for (int j = 0; j + 1 < Shape::kColumnTiles; j += 2) {
+    // 8 columns of the result by depths 0-7 and 8-15, then the next 8 columns.
+    device::load_matrix_x4(b[j / 2], right + swizzled(first_column + j * 8 + lane % 8 + lane / 16 * 8,
+                                                      2 * step + lane / 8 % 2));
+  }
+  std::uint32_t last[2];
+  if constexpr (Shape::kColumnTiles % 2 != 0) {
+    device::load_matrix_x2(last, right + swizzled(first_column + (Shape::kColumnTiles - 1) * 8 + lane % 8,
+                                                  2 * step + lane / 8 % 2));
+  }
+  S2U_UNROLL
+  for (int j = 0; j + 1 < Shape::kColumnTiles; j += 2) {
     S2U_UNROLL
     for (int i = 0; i < Shape::kRowTiles; ++i) {
-      // Matrices: rows 0-7 and 8-15 of the first 8 columns, then of the second.
-      device::load_matrix_x4(a[i],
-                             left + swizzled(first_row + i * 16 + lane % 16, 2 * step + lane / 16));
+      device::multiply_add<E>(sums[i][j], a[i], b[j / 2][0], b[j / 2][1]);
+      device::multiply_add<E>(sums[i][j + 1], a[i], b[j / 2][2], b[j / 2][3]);
     }
+  }
+  if constexpr (Shape::kColumnTiles % 2 != 0) {
     S2U_UNROLL
-    for (int j = 0; j + 1 < Shape::kColumnTiles; j += 2) {
-      // Matrices: 8 columns of the result by depths 0-7 and 8-15, then the next 8 columns.
-      std::uint32_t b[4];
-      device::load_matrix_x4(b, right + swizzled(first_column + j * 8 + lane % 8 + lane / 16 * 8,
-                                                 2 * step + lane / 8 % 2));
-      S2U_UNROLL
-      for (int i = 0; i < Shape::kRowTiles; ++i) {
-        device::multiply_add<E>(sums[i][j], a[i], b[0], b[1]);
-        device::multiply_add<E>(sums[i][j + 1], a[i], b[2], b[3]);
-      }
-    }
-    if constexpr (Shape::kColumnTiles % 2 != 0) {
-      constexpr int j = Shape::kColumnTiles - 1;
-      std::uint32_t b[2];
-      device::load_matrix_x2(b,
-                             right + swizzled(first_column + j * 8 + lane % 8, 2 * step + lane / 8 % 2));
-      S2U_UNROLL
-      for (int i = 0; i < Shape::kRowTiles; ++i) device::multiply_add<E>(sums[i][j], a[i], b[0], b[1]);
-    }
+    for (int i = 0; i < Shape::kRowTiles; ++i)
+      device::multiply_add<E>(sums[i][Shape::kColumnTiles - 1], a[i], last[0], last[1]);
+  }
+}
+
+template <class Shape>
+S2U_DEVICE void multiply_chunk(const unsigned char* stage, int steps,
+                               float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4]) {
+  if (steps == kChunk / 16) {
+    S2U_UNROLL
+    for (int step = 0; step < kChunk / 16; ++step) multiply_step<Shape>(stage, step, sums);
+  } else {
+    for (int step = 0; step < steps; ++step) multiply_step<Shape>(stage, step, sums);
   }
 }
 
@@ -208,8 +222,8 @@ S2U_DEVICE std::uint32_t finish_pair(const ProductTask& t, int m, int n, float v
   v0 += bias.x;
   v1 += bias.y;
   if constexpr (Kind == Epilogue::gelu || Kind == Epilogue::gelu_add) {
-    v0 = gelu_of(v0);
-    v1 = gelu_of(v1);
+    v0 = gelu_of<E>(v0);
+    v1 = gelu_of<E>(v1);
   }
   if constexpr (Kind == Epilogue::add || Kind == Epilogue::gelu_add || Kind == Epilogue::add_relu) {
     const long long at = static_cast<long long>(m) * t.residual_pitch + n;

@@ -146,10 +146,30 @@ S2U_DEVICE void elementwise_block(const ElementwiseTask& t, Elementwise what) {
   if (i >= static_cast<unsigned>(t.rows) * t.width) return;
   const long long row = i / t.width, c = i - row * t.width;
   float v = read<In>(t.a, row * t.a_pitch + c);
-  if (what == Elementwise::gelu) v = In == Element::f32 ? exact_gelu_of(v) : gelu_of(v);
+  if (what == Elementwise::gelu) v = In == Element::f32 ? exact_gelu_of(v) : gelu_of<In>(v);
   if (what == Elementwise::relu) v = device::larger(v, 0.0F);
   if (what == Elementwise::add) v += read<In>(t.b, row * t.b_pitch + c);
   write<Out>(t.out, row * t.out_pitch + c, v);
+}
+
+/// a + b of 16-bit rows whose width and pitches are multiples of 8; a thread makes eight numbers.
+template <Element E>
+S2U_DEVICE void add_rows_block(const ElementwiseTask& t) {
+  device::wait_for_previous();
+  device::let_next_start();
+  const unsigned pieces = t.width / 8;
+  const auto i = static_cast<unsigned>(item_index());
+  if (i >= t.rows * pieces) return;
+  const long long row = i / pieces, c = (i - row * pieces) * 8;
+  const device::Bytes16 a = device::load_16(static_cast<const std::uint16_t*>(t.a) + row * t.a_pitch + c);
+  const device::Bytes16 b = device::load_16(static_cast<const std::uint16_t*>(t.b) + row * t.b_pitch + c);
+  device::Bytes16 sum;
+  S2U_UNROLL
+  for (int e = 0; e < 4; ++e) {
+    sum.v[e] = device::pack2<E>(device::low_of<E>(a.v[e]) + device::low_of<E>(b.v[e]),
+                                device::high_of<E>(a.v[e]) + device::high_of<E>(b.v[e]));
+  }
+  device::store_16(static_cast<std::uint16_t*>(t.out) + row * t.out_pitch + c, sum);
 }
 
 }  // namespace sam2unet::ops::cuda

@@ -1,8 +1,7 @@
 // Products on Hopper with tiles that the copy engine brings (TMA). What limits such products is how fast the second
 // cache is read, so tiles are large, and the two blocks of a cluster make the same columns of two neighbouring
 // tiles: each fetches half of the weights, which the engine writes to both. Blocks stay and take tile after
-// tile: while two warpgroups finish one, the thread that starts the copies is chunks ahead in the next.
-// sm_90a alone.
+// tile, and the thread that starts the copies is chunks ahead of those who multiply. sm_90a alone.
 #pragma once
 
 #include <cuda.h>
@@ -11,12 +10,20 @@
 
 namespace sam2unet::ops::cuda {
 
-/// 256 rows: two groups of 128, of which each makes two tiles of 64.
-template <Element E, int Columns, int Stages>
+/// How two warpgroups divide the work.
+enum class Groups {
+  together,   ///< a tile of 256 rows, half to each
+  alternate,  ///< tiles of 128 rows in turn: while one finishes a tile, the matrix units work for the other
+};
+
+/// A group's 128 rows are two tiles of 64.
+template <Element E, Groups How, int Columns, int Stages>
 struct TmaShape {
   static constexpr Element kElement = E;
-  static constexpr int kRows = 256, kColumns = Columns, kStages = Stages, kCluster = 2;
-  static constexpr int kGroups = 2, kGroupRows = kRows / kGroups, kTiles = kGroupRows / 64;
+  static constexpr bool kAlternate = How == Groups::alternate;
+  static constexpr int kRows = kAlternate ? 128 : 256, kColumns = Columns, kStages = Stages, kCluster = 2;
+  static constexpr int kGroups = 2, kGroupRows = 128, kTiles = kGroupRows / 64;
+  static constexpr int kReaders = kAlternate ? 1 : kGroups;  // of a stage
   static constexpr int kThreads = 128 * (kGroups + 1);  // registers change hands between groups of 128
   static constexpr int kFetchRegisters = 24, kSumRegisters = 232;
   static constexpr int kLeftBytes = kRows * kChunkBytes, kRightBytes = Columns * kChunkBytes;
@@ -36,7 +43,7 @@ struct TmaShape {
   };
   static constexpr int kTileBytes = 64 * Tile::kOutPitch;
   static constexpr int kTilesAt = Stages * kStageBytes, kNormsAt = kTilesAt + kGroups * kTileBytes;
-  static constexpr int kBarriersAt = kNormsAt + kRows * 8;
+  static constexpr int kBarriersAt = kNormsAt + kGroups * kGroupRows * 8;
   static constexpr int kSharedBytes = kBarriersAt + 2 * Stages * 8;
   static_assert(kRightPart % 8 == 0 && kSharedBytes <= 232448);
 };
@@ -110,7 +117,7 @@ class TmaBlock {
     if (device::thread_index() == 0) {
       for (int s = 0; s < Shape::kStages; ++s) {
         tma::init_barrier(full(s), 1);
-        tma::init_barrier(empty(s), Shape::kGroups * Shape::kCluster);
+        tma::init_barrier(empty(s), Shape::kReaders * Shape::kCluster);
       }
       tma::fence_barriers();
     }
@@ -167,11 +174,13 @@ class TmaBlock {
   S2U_DEVICE void multiply() {
     device::wait_for_previous();
     device::let_next_start();
-    const int group = device::thread_index() / 128;
+    // By a shuffle, so that the compiler knows that a warp is of one group: wgmma may not be in doubt.
+    const int group = __shfl_sync(0xffffffffU, device::thread_index() / 128, 0);
     auto* norms = reinterpret_cast<float*>(shared_ + Shape::kNormsAt) + group * 2 * Shape::kGroupRows;
-    int used = 0;  // stages so far
-    for (int tile = first_tile(); tile < tiles_; tile = next_tile(tile)) {
-      const int first_row = row_of(tile) + group * Shape::kGroupRows;
+    int used = Shape::kAlternate ? group * chunks_ : 0;  // stages so far, those of the other group's tiles too
+    int tile = Shape::kAlternate && group == 1 ? next_tile(first_tile()) : first_tile();
+    for (; tile < tiles_; tile = next_tile(tile)) {
+      const int first_row = row_of(tile) + (Shape::kAlternate ? 0 : group * Shape::kGroupRows);
       float sums[Shape::kTiles][1][Shape::kColumns / 8][4];
       S2U_UNROLL
       for (int i = 0; i < Shape::kTiles; ++i) {
@@ -182,7 +191,7 @@ class TmaBlock {
       for (int c = 0; c < chunks_; ++c, ++used) {
         const int s = used % Shape::kStages;
         tma::wait(full(s), used / Shape::kStages % 2);
-        add_chunk(sums, shared_ + s * Shape::kStageBytes, group, t_.depth - c * kChunk);
+        add_chunk(sums, shared_ + s * Shape::kStageBytes, Shape::kAlternate ? 0 : group, t_.depth - c * kChunk);
         if (c == 0 && t_.shares.values != nullptr)
           combine_shares<typename Shape::GroupRows>(t_, first_row, norms);
         wgmma_wait<1>();
@@ -197,6 +206,10 @@ class TmaBlock {
         store_tile<typename Shape::Tile>(t_, first_row + i * 64, column_of(tile),
                                          device::thread_index() / 32 % 4 * 16, 0, sums[i], staging,
                                          norms + i * 128);
+      }
+      if constexpr (Shape::kAlternate) {
+        tile = next_tile(tile);
+        used += chunks_;
       }
     }
   }

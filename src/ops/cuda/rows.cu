@@ -17,6 +17,10 @@ __global__ void __launch_bounds__(Shape::kThreads)
   plain_product_block<Shape>(task);
 }
 template <Element E>
+__global__ void __launch_bounds__(kHeadThreads) head_kernel(const __grid_constant__ ProductTask task) {
+  head_block<E>(task);
+}
+template <Element E>
 __global__ void __launch_bounds__(kRowThreads) unfold_kernel(const __grid_constant__ UnfoldTask task) {
   unfold_block<E>(task);
 }
@@ -36,6 +40,11 @@ template <Element In, Element Out>
 __global__ void __launch_bounds__(kRowThreads)
     elementwise_kernel(const __grid_constant__ ElementwiseTask task, Elementwise what) {
   elementwise_block<In, Out>(task, what);
+}
+
+template <Element E>
+__global__ void __launch_bounds__(kRowThreads) add_rows_kernel(const __grid_constant__ ElementwiseTask task) {
+  add_rows_block<E>(task);
 }
 
 // Calls use(an Element as a constant).
@@ -87,8 +96,19 @@ void launch_adapter(const Launcher& l, Element e, const AdapterTask& t) {
 }
 
 void launch_plain_product(const Launcher& l, Element in, Element out, const ProductTask& t) {
+  constexpr int kFewColumns = 8;
+  const bool is_head = in != Element::f32 && out == Element::f32 && t.columns <= kFewColumns &&
+                       t.tap_rows * t.tap_columns == 1 && t.part_width == t.depth && t.depth % 8 == 0 &&
+                       t.pitches[0] % 8 == 0 && t.epilogue == Epilogue::none;
   with_element(in, [&](auto element) {
     constexpr Element E = element.value;
+    if constexpr (E != Element::f32) {
+      if (is_head) {
+        return start(l, address(&head_kernel<E>),
+                     dim3(blocks_for(static_cast<long long>(t.rows) * t.columns, kHeadThreads)), kHeadThreads, 0,
+                     t);
+      }
+    }
     const auto go = [&]<Element Out>() {
       using Shape = PlainProductShape<E, Out>;
       start(l, address(&plain_product_kernel<Shape>),
@@ -142,8 +162,14 @@ void launch_elementwise(const Launcher& l, Element in, Element out, Elementwise 
     start(l, address(&elementwise_kernel<In, Out>), dim3(blocks_for(items, kRowThreads)), kRowThreads, 0, t,
           what);
   };
+  const bool is_even = (t.width | t.a_pitch | t.b_pitch | t.out_pitch) % 8 == 0;
   with_element(in, [&](auto element) {
     constexpr Element E = element.value;
+    if constexpr (E != Element::f32) {
+      if (what == Elementwise::add && is_even) {
+        return start(l, address(&add_rows_kernel<E>), dim3(blocks_for(items / 8, kRowThreads)), kRowThreads, 0, t);
+      }
+    }
     if (out == E) return go.template operator()<E, E>();
     if constexpr (E == Element::f32) {
       if (out == Element::bf16) return go.template operator()<E, Element::bf16>();
