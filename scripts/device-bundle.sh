@@ -73,7 +73,7 @@ cp -r "$here/tools/golden" "$root/tools/" && rm -rf "$root/tools/golden/__pycach
 cp "$here"/scripts/{device.sh,device_table.py} "$root/"
 git -C "$here" describe --always --dirty 2>/dev/null >"$root/REVISION" || true
 
-tar -C "$stage" --owner 0 --group 0 --sort name -cf - sam2unet-device | xz -T0 -6 >"$out"
+tar -C "$stage" --owner 0 --group 0 --sort name -cf - sam2unet-device | xz -T0 -3 >"$out"
 size=$(stat -c %s "$out")
 (cd "$root" && du -sh -- * | sort -h)
 echo "$out: $((size / 1024 / 1024)) MB"

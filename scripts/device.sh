@@ -35,7 +35,7 @@ cd "$here" || exit 1
 
 # ---- what there is here
 has() { command -v "$1" >/dev/null 2>&1; }
-for folder in /usr/local/cuda/bin; do [ ! -d "$folder" ] || PATH=$PATH:$folder; done
+if [ -d /usr/local/cuda/bin ]; then PATH=$PATH:/usr/local/cuda/bin; fi
 gpu='' no_gpu='no NVIDIA GPU'
 if has nvidia-smi && gpu=$(nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader 2>/dev/null | head -n 1) && [ -n "$gpu" ]; then no_gpu=''; fi
 torch=$(python3 -c 'import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0] if s else "")' 2>/dev/null)
