@@ -27,15 +27,18 @@ put() { # FOLDER FILE...: stripped, where they are there
 }
 put bin "$build"/bin/sam2unet "$build"/bin/sam2unet-train "$build"/bin/bench_{cuda,train,weights} "$build"/tests/ops_test
 [ -x "$root/bin/sam2unet" ] || { echo "device-bundle.sh: $build holds no bin/sam2unet" >&2; exit 1; }
+# Under the names by which they look for each other.
 soname() { objdump -p "$1" | awk '$1 == "SONAME" { print $2 }'; }
-strip --strip-unneeded -o "$root/lib/$(soname "$build/lib/libsam2unet.so")" "$build/lib/libsam2unet.so"
+for library in sam2unet sam2unet_metrics; do
+  strip --strip-unneeded -o "$root/lib/$(soname "$build/lib/lib$library.so")" "$build/lib/lib$library.so"
+done
 put lib "$build"/lib/libsam2unet_{torch,torch_cuda,cuda}.so
 
 # What these need. libstdc++ and libgcc_s are the other machine's own where it has them: PyTorch brought it up with those.
 { ldd "$root"/bin/* "$root"/lib/* 2>/dev/null || true; } | awk '$2 == "=>" && $3 ~ /^\// { print $1, $3 }' | sort -u |
   while read -r name path; do
     case "$name" in
-      linux-vdso.so.* | libc.so.* | libm.so.* | libpthread.so.* | libdl.so.* | librt.so.* | ld-linux* | libsam2unet*) ;;
+      linux-vdso.so.* | libc.so.* | libm.so.* | libpthread.so.* | libdl.so.* | librt.so.* | libutil.so.* | libresolv.so.* | ld-linux* | libsam2unet*) ;;
       libtorch* | libc10* | libcu* | libnv* | libshm* | libnccl*) ;;
       libstdc++.so.* | libgcc_s.so.*) cp -L "$path" "$root/fallback/$name" ;;
       *) cp -L "$path" "$root/lib/$name" && strip --strip-unneeded "$root/lib/$name" ;;

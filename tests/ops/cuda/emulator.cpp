@@ -30,7 +30,7 @@ constexpr std::size_t stack_bytes = std::size_t{256} << 10;
 constexpr std::size_t stack_bytes = std::size_t{96} << 10;
 #endif
 
-enum class Wait : std::uint8_t { none, block, warp, shuffle, matrix, product, ended };
+enum class Wait : std::uint8_t { none, block, cluster, warp, shuffle, matrix, product, ended };
 
 const char* name_of(Wait w) {
   switch (w) {
@@ -38,6 +38,8 @@ const char* name_of(Wait w) {
       return "running";
     case Wait::block:
       return "sync_threads";
+    case Wait::cluster:
+      return "sync_cluster";
     case Wait::warp:
       return "sync_warp";
     case Wait::shuffle:
@@ -74,16 +76,20 @@ struct Lane {
   std::exception_ptr thrown;
 };
 
-/// One block at a time; a worker of the machine has one of these.
+/// One block at a time; a worker of the machine has as many of these as a cluster has blocks.
 class Block {
  public:
   Block(const Launch& launch, const std::function<void()>& kernel);
-  void run(int x, int y, int z);
+  void begin(int x, int y, int z, std::vector<std::unique_ptr<Block>>* cluster);
+  /// Runs to the next sync_cluster, or to the end: what all threads wait for then.
+  Wait proceed();
+  void pass_cluster_barrier();
   const Counters& counters() const { return counters_; }
 
   Lane& lane() { return *lane_; }
   std::array<int, 3> index{};
   unsigned char* shared() { return shared_; }
+  int rank() const { return index[0] % launch_.cluster; }
   /// Leaves the current lane until its warp, or block, is there.
   void wait(Wait what, std::uint32_t variant);
   [[noreturn]] void fault(const Lane& lane, const std::string& what) const;
@@ -91,6 +97,7 @@ class Block {
   void write(void* p, int bytes, int alignment);
   void copy(void* to, const void* from, bool valid);
   void wait_async(int groups);
+  float load_from_cluster(const float* p, int rank);
   bool is_shared(const void* p) const;
 
  private:
@@ -98,7 +105,7 @@ class Block {
   Moment moment(const Lane& lane) const;
   void check_alignment(const void* p, int alignment, const char* what) const;
   std::size_t offset(const void* p, int bytes, const Lane& lane, const char* what) const;
-  bool run_warp(int warp);
+  Wait run_warp(int warp);
   Wait meeting(int warp) const;
   void compute(int warp, Wait what);
   void shuffle(Lane* lanes);
@@ -114,7 +121,9 @@ class Block {
   std::vector<Fiber> fibers_;
   std::vector<Lane> lanes_;
   std::vector<std::uint32_t> warp_barriers_;
-  std::uint32_t barriers_ = 0;
+  std::uint32_t barriers_ = 0, cluster_barriers_ = 0;
+  std::vector<std::unique_ptr<Block>>* cluster_ = nullptr;
+  bool has_ended_ = false;
   std::vector<unsigned char> memory_;
   unsigned char* shared_ = nullptr;
   SharedCells cells_;
@@ -170,7 +179,8 @@ void Block::fault(const Lane& lane, const std::string& what) const {
 Moment Block::moment(const Lane& lane) const {
   return {.thread = lane.thread,
           .block_barriers = barriers_,
-          .warp_barriers = warp_barriers_[static_cast<std::size_t>(lane.thread / warp_lanes)]};
+          .warp_barriers = warp_barriers_[static_cast<std::size_t>(lane.thread / warp_lanes)],
+          .cluster_barriers = cluster_barriers_};
 }
 
 bool Block::is_shared(const void* p) const {
@@ -256,8 +266,8 @@ Wait Block::meeting(int warp) const {
   return lanes[0].wait;
 }
 
-/// Runs the warp to its next sync_threads or its end; whether it ended.
-bool Block::run_warp(int warp) {
+/// Runs the warp to its next sync_threads or sync_cluster, or its end: which of them.
+Wait Block::run_warp(int warp) {
   for (;;) {
     for (int i = 0; i < warp_lanes; i++) {
       const int l = launch_.reversed ? warp_lanes - 1 - i : i;
@@ -267,11 +277,8 @@ bool Block::run_warp(int warp) {
       if (lane_->thrown) std::rethrow_exception(lane_->thrown);
     }
     const Wait what = meeting(warp);
-    if (what == Wait::ended) {
-      check_end(warp);
-      return true;
-    }
-    if (what == Wait::block) return false;
+    if (what == Wait::ended) check_end(warp);
+    if (what == Wait::ended || what == Wait::block || what == Wait::cluster) return what;
     compute(warp, what);
   }
 }
@@ -287,36 +294,69 @@ void Block::check_end(int warp) const {
   }
 }
 
-void Block::run(int x, int y, int z) {
+void Block::begin(int x, int y, int z, std::vector<std::unique_ptr<Block>>* cluster) {
   index = {x, y, z};
+  cluster_ = cluster;
+  has_ended_ = false;
   std::fill_n(shared_, launch_.shared_bytes, static_cast<unsigned char>(0xff));
   std::fill_n(shared_ + launch_.shared_bytes, marks_behind, mark);
   cells_.reset(launch_.shared_bytes);
-  barriers_ = 0;
+  barriers_ = cluster_barriers_ = 0;
   std::fill(warp_barriers_.begin(), warp_barriers_.end(), 0U);
   for (std::size_t i = 0; i < lanes_.size(); i++) {
     lanes_[i] = {};
     lanes_[i].thread = static_cast<int>(i);
     fibers_[i].start(&Block::lane_body, this);
   }
+}
+
+Wait Block::proceed() {
   current = this;
   const int warps = static_cast<int>(warp_barriers_.size());
-  for (int ended = 0; ended == 0;) {
-    for (int i = 0; i < warps; i++) ended += run_warp(launch_.reversed ? warps - 1 - i : i) ? 1 : 0;
-    if (ended != 0 && ended != warps) {
-      const auto at_barrier =
-          std::find_if(lanes_.begin(), lanes_.end(), [](const Lane& l) { return l.wait == Wait::block; });
-      fault(*at_barrier, "at sync_threads while other warps have ended");
+  Wait all = Wait::block;
+  while (all == Wait::block) {
+    for (int i = 0; i < warps; i++) {
+      const int warp = launch_.reversed ? warps - 1 - i : i;
+      const Wait what = run_warp(warp);
+      if (i == 0) all = what;
+      if (what == all) continue;
+      const Lane& lane = lanes_[static_cast<std::size_t>(warp * warp_lanes)];
+      fault(lane, fmt::format("at {} while other warps of the block are at {}", name_of(what), name_of(all)));
     }
     barriers_++;
-    if (ended == 0) counters_.barriers++;
+    if (all == Wait::block) counters_.barriers++;
   }
   current = nullptr;
+  if (all == Wait::cluster) return all;
+  has_ended_ = true;
   counters_.blocks++;
   const unsigned char* behind = shared_ + launch_.shared_bytes;
   if (!std::all_of(behind, behind + marks_behind, [](unsigned char b) { return b == mark; })) {
     fault(lanes_[0], "somebody wrote behind the block's shared memory");
   }
+  return all;
+}
+
+void Block::pass_cluster_barrier() {
+  cluster_barriers_++;
+  counters_.barriers++;
+}
+
+float Block::load_from_cluster(const float* p, int rank) {
+  if (rank < 0 || rank >= static_cast<int>(cluster_->size()))
+    fault(*lane_, "load_from_cluster: no such block");
+  const std::size_t at = offset(p, 4, *lane_, "load_from_cluster");
+  Block& other = *(*cluster_)[static_cast<std::size_t>(rank)];
+  if (&other == this) {
+    read(p, 4, 4);
+    return *p;
+  }
+  if (other.has_ended_) fault(*lane_, "load_from_cluster: the other block has ended");
+  const std::string wrong = other.cells_.read_from_outside(at, 4, cluster_barriers_);
+  if (!wrong.empty()) fault(*lane_, wrong);
+  float v = 0;
+  std::memcpy(&v, other.shared_ + at, 4);
+  return v;
 }
 
 void Block::compute(int warp, Wait what) {
@@ -336,6 +376,7 @@ void Block::compute(int warp, Wait what) {
       break;
     case Wait::none:
     case Wait::block:
+    case Wait::cluster:
     case Wait::ended:
       break;
   }
@@ -431,6 +472,38 @@ void Block::multiply(Lane* lanes) {
   (k == 16 ? counters_.products : counters_.products_k8)++;
 }
 
+/// The blocks of one cluster, side by side from one sync_cluster to the next.
+class Cluster {
+ public:
+  Cluster(const Launch& launch, const std::function<void()>& kernel) : reversed_(launch.reversed) {
+    for (int i = 0; i < launch.cluster; i++) blocks_.push_back(std::make_unique<Block>(launch, kernel));
+  }
+  void run(int x, int y, int z) {
+    const int n = static_cast<int>(blocks_.size());
+    for (int i = 0; i < n; i++) blocks_[static_cast<std::size_t>(i)]->begin(n * x + i, y, z, &blocks_);
+    for (Wait all = Wait::cluster; all == Wait::cluster;) {
+      for (int i = 0; i < n; i++) {
+        Block& block = *blocks_[static_cast<std::size_t>(reversed_ ? n - 1 - i : i)];
+        const Wait what = block.proceed();
+        if (i == 0) all = what;
+        if (what != all)
+          throw Fault(
+              fmt::format("blocks of one cluster: {} at {}, another at {}", i, name_of(what), name_of(all)));
+      }
+      for (const auto& block : blocks_) block->pass_cluster_barrier();
+    }
+  }
+  Counters counters() const {
+    Counters all;
+    for (const auto& block : blocks_) all += block->counters();
+    return all;
+  }
+
+ private:
+  bool reversed_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+};
+
 }  // namespace
 
 Counters& Counters::operator+=(const Counters& o) {
@@ -454,9 +527,13 @@ Counters launch(const Launch& launch, const std::function<void()>& kernel) {
   if (g.x < 1 || g.y < 1 || g.z < 1 || g.y > 65535 || g.z > 65535) {
     throw Fault(fmt::format("launch: a grid of {} x {} x {}", g.x, g.y, g.z));
   }
-  const std::int64_t blocks = std::int64_t{1} * g.x * g.y * g.z;
+  if (launch.cluster < 1 || launch.cluster > 8 || g.x % launch.cluster != 0) {
+    throw Fault(fmt::format("launch: clusters of {} in a grid of {}", launch.cluster, g.x));
+  }
+  const int columns = g.x / launch.cluster;
+  const std::int64_t clusters = std::int64_t{1} * columns * g.y * g.z;
   const auto cores = static_cast<std::int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  const auto workers = std::min<std::int64_t>(launch.workers > 0 ? launch.workers : cores, blocks);
+  const auto workers = std::min<std::int64_t>(launch.workers > 0 ? launch.workers : cores, clusters);
 
   std::atomic<std::int64_t> next{0};
   std::mutex mutex;
@@ -464,16 +541,16 @@ Counters launch(const Launch& launch, const std::function<void()>& kernel) {
   std::exception_ptr first;
   const auto work = [&] {
     try {
-      Block block(launch, kernel);
-      for (std::int64_t i = next++; i < blocks; i = next++) {
-        const std::int64_t b = launch.reversed ? blocks - 1 - i : i;
-        block.run(static_cast<int>(b % g.x), static_cast<int>(b / g.x % g.y),
-                  static_cast<int>(b / (std::int64_t{1} * g.x * g.y)));
+      Cluster cluster(launch, kernel);
+      for (std::int64_t i = next++; i < clusters; i = next++) {
+        const std::int64_t b = launch.reversed ? clusters - 1 - i : i;
+        cluster.run(static_cast<int>(b % columns), static_cast<int>(b / columns % g.y),
+                    static_cast<int>(b / (std::int64_t{1} * columns * g.y)));
       }
       const std::lock_guard lock(mutex);
-      all += block.counters();
+      all += cluster.counters();
     } catch (...) {
-      next = blocks;
+      next = clusters;
       const std::lock_guard lock(mutex);
       if (!first) first = std::current_exception();
     }
@@ -508,6 +585,15 @@ void sync_threads() {
 }
 void sync_warp() {
   here().wait(Wait::warp, 0);
+}
+int rank_in_cluster() {
+  return here().rank();
+}
+void sync_cluster() {
+  here().wait(Wait::cluster, 0);
+}
+float load_from_cluster(const float* p, int rank) {
+  return here().load_from_cluster(p, rank);
 }
 std::uint32_t shared_address(const void* p) {
   return static_cast<std::uint32_t>(static_cast<const unsigned char*>(p) - here().shared());

@@ -40,6 +40,8 @@ struct Launch {
   Grid grid;
   int threads = 32;
   std::size_t shared_bytes = 0;
+  /// Neighbours in x that are a cluster.
+  int cluster = 1;
   /// Lanes and warps run in descending order: shows what depends on their order unseen.
   bool reversed = false;
   /// Threads of this machine, 0 for all its cores.
@@ -78,6 +80,12 @@ void sync_threads();
 void sync_warp();
 inline void wait_for_previous() {}
 inline void let_next_start() {}
+
+int rank_in_cluster();
+void sync_cluster();
+/// The number at this block's address `p` in the shared memory of block `rank`: written before a
+/// sync_cluster, and not written again before the next.
+float load_from_cluster(const float* p, int rank);
 
 /// The offset in the block's shared memory.
 std::uint32_t shared_address(const void* p);

@@ -20,6 +20,7 @@ namespace {
 
 using namespace device;
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 
 /// What the launch is refused with; "" where it is not.
@@ -229,7 +230,7 @@ TEST(Emulator, LanesThatPartAreAFault) {
                        [] {
                          if (thread_index() < 32) sync_threads();
                        }),
-              HasSubstr("other warps have ended"));
+              AllOf(HasSubstr("at the end"), HasSubstr("at sync_threads")));
   EXPECT_THAT(fault_of(32, 1024,
                        [] {
                          std::uint32_t r[4], s[2];
@@ -305,10 +306,66 @@ TEST(Emulator, AccessesWithoutABarrierBetweenAreFaults) {
             "");
 }
 
+TEST(Emulator, BlocksOfAClusterReadEachOther) {
+  const auto run = [](const auto& kernel) -> std::string {
+    Launch l;
+    l.grid = {4, 2, 1};
+    l.shared_bytes = 512;
+    l.cluster = 2;
+    try {
+      launch(l, kernel);
+    } catch (const Fault& f) {
+      return f.what();
+    }
+    return {};
+  };
+  const auto put = [](float v) {
+    store_16(shared_memory() + 16 * thread_index(), {{std::bit_cast<std::uint32_t>(v), 0, 0, 0}});
+  };
+  const auto get = [](int rank) {
+    return load_from_cluster(reinterpret_cast<const float*>(shared_memory() + 16 * thread_index()), rank);
+  };
+  EXPECT_EQ(run([&] {
+              put(static_cast<float>(100 * block_x() + thread_index()));
+              sync_cluster();
+              EXPECT_EQ(rank_in_cluster(), block_x() % 2);
+              EXPECT_EQ(get(1), static_cast<float>(100 * (block_x() / 2 * 2 + 1) + thread_index()));
+              EXPECT_EQ(get(0), static_cast<float>(100 * (block_x() / 2 * 2) + thread_index()));
+              sync_cluster();
+              put(0);
+            }),
+            "");
+  EXPECT_THAT(run([&] {
+                put(1);
+                get(1 - rank_in_cluster());
+                sync_cluster();
+              }),
+              AnyOf(HasSubstr("without sync_cluster"), HasSubstr("has ended")));
+  EXPECT_THAT(run([&] {
+                put(1);
+                sync_cluster();
+                get(1 - rank_in_cluster());
+                sync_threads();
+                put(2);  // the other may still be reading
+                sync_cluster();
+              }),
+              HasSubstr("without sync_cluster"));
+  EXPECT_THAT(run([&] {
+                put(1);
+                sync_cluster();
+                get(1 - rank_in_cluster());  // and the other may have ended
+              }),
+              HasSubstr("has ended"));
+  EXPECT_THAT(run([&] {
+                if (rank_in_cluster() == 0) sync_cluster();
+              }),
+              HasSubstr("blocks of one cluster"));
+}
+
 TEST(Emulator, AnotherOrderOfLanesShowsWhatDependsOnIt) {
   const auto first_value = [](bool reversed) {
     float seen = 0;
-    launch({.grid = {}, .threads = 64, .shared_bytes = 4, .reversed = reversed}, [&] {
+    launch({.grid = {}, .threads = 64, .shared_bytes = 4, .cluster = 1, .reversed = reversed}, [&] {
       auto* v = reinterpret_cast<float*>(shared_memory());
       *v = static_cast<float>(thread_index());  // by a plain pointer: not seen
       sync_threads();

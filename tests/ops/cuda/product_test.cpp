@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -84,25 +86,33 @@ struct Product {
     task.out = out.data();
   }
 
-  /// Sum m, n in the order in which matrix units' steps follow each other: taps, then depth.
-  float sum(int m, int n) const {
-    float v = 0;
+  /// Sum m, n in the order in which matrix units' steps follow each other: taps, then depth; where blocks
+  /// share the depth, of their sums.
+  float sum(int m, int n, int split = 1) const {
     const int pixel = m % (height * width), y0 = pixel / width, x0 = pixel % width;
-    for (int tap = 0; tap < taps(); tap++) {
-      const int y = y0 + (tap / tap_columns - (tap_rows - 1) / 2) * dilation;
-      const int x = x0 + (tap % tap_columns - (tap_columns - 1) / 2) * dilation;
-      const bool is_inside = taps() == 1 || (y >= 0 && y < height && x >= 0 && x < width);
-      if (!is_inside) continue;
-      const int from = taps() == 1 ? m : m - pixel + y * width + x;
-      for (int k = 0; k < depth; k++) {
-        v += left[z(from * depth + k)] * weights[z((n * taps() + tap) * depth + k)];
+    const int per_tap = (depth + 63) / 64, chunks = taps() * per_tap;
+    float all = 0;
+    for (int part = 0; part < split; part++) {
+      float v = 0;
+      for (int c = chunks * part / split; c < chunks * (part + 1) / split; c++) {
+        const int tap = c / per_tap;
+        const int y = y0 + (tap / tap_columns - (tap_rows - 1) / 2) * dilation;
+        const int x = x0 + (tap % tap_columns - (tap_columns - 1) / 2) * dilation;
+        const bool is_inside = taps() == 1 || (y >= 0 && y < height && x >= 0 && x < width);
+        if (!is_inside) continue;
+        const int from = taps() == 1 ? m : m - pixel + y * width + x;
+        const int first = c % per_tap * 64;
+        for (int k = first; k < std::min(first + 64, depth); k++) {
+          v += left[z(from * depth + k)] * weights[z((n * taps() + tap) * depth + k)];
+        }
       }
+      all += v;
     }
-    return v;
+    return all;
   }
 
-  std::uint16_t wanted(int m, int n) const {
-    float v = sum(m, n) + bias[z(n)];
+  std::uint16_t wanted(int m, int n, int split) const {
+    float v = sum(m, n, split) + bias[z(n)];
     if (epilogue == Epilogue::gelu || epilogue == Epilogue::gelu_add) v = gelu_of(v);
     if (epilogue == Epilogue::relu) v = std::fmax(v, 0.0F);
     if (has_residual) v += residual[z(m * columns + n)];
@@ -127,7 +137,7 @@ struct Product {
     int wrong = 0;
     for (int m = 0; m < rows && wrong < 5; m++) {
       for (int n = 0; n < task.out_pitch && wrong < 5; n++) {
-        const std::uint16_t want = n < columns ? wanted(m, n) : std::uint16_t{0xffff};
+        const std::uint16_t want = n < columns ? wanted(m, n, kernel.split) : std::uint16_t{0xffff};
         const std::uint16_t is = got[z(m * task.out_pitch + n)];
         if (is == want || (is << 1) + (want << 1) == 0) continue;  // 0 of either sign
         ADD_FAILURE() << "row " << m << " column " << n << ": " << from_bits(is, e) << " not "
@@ -140,12 +150,16 @@ struct Product {
 
 std::string describe(const ProductKernel& k) {
   return std::string(k.element == Element::bf16 ? "bf16 " : "f16 ") + std::to_string(k.rows) + " x " +
-         std::to_string(k.columns) + (k.convolution ? " convolution" : "");
+         std::to_string(k.columns) + (k.convolution ? " convolution" : "") +
+         (k.split > 1 ? " split " + std::to_string(k.split) : "");
 }
 
 const ProductKernel& kernel_of(Element e, int rows, int columns, bool convolution = false) {
   for (const ProductKernel& k : mma_kernels()) {
-    if (k.element == e && k.rows == rows && k.columns == columns && k.convolution == convolution) return k;
+    if (k.element == e && k.rows == rows && k.columns == columns && k.convolution == convolution &&
+        k.split == 1) {
+      return k;
+    }
   }
   throw std::out_of_range("no such kernel");
 }

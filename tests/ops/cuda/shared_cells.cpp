@@ -26,7 +26,7 @@ void SharedCells::remember_read(Access& reader, const Moment& now) {
   } else if (same_time && reader.warp_barriers == now.warp_barriers && reader.thread != now.thread) {
     reader.thread = several_lanes;
   } else {
-    reader = {now.thread, now.warp(), now.block_barriers, now.warp_barriers};
+    reader = {now.thread, now.warp(), now.block_barriers, now.warp_barriers, now.cluster_barriers};
   }
 }
 
@@ -68,6 +68,24 @@ std::string SharedCells::read_by_warp(std::size_t offset, std::size_t bytes, con
   return wrong;
 }
 
+std::string SharedCells::read_from_outside(std::size_t offset, std::size_t bytes,
+                                           std::uint32_t cluster_barriers) {
+  for (std::size_t i = offset / cell_bytes; i * cell_bytes < offset + bytes; i++) {
+    Cell& cell = cells_[i];
+    if (cell.copying != nobody) {
+      return fmt::format("shared byte {} of another block is read while a cp.async to it is under way",
+                         i * cell_bytes);
+    }
+    if (cell.writer.thread != nobody && cell.writer.cluster_barriers == cluster_barriers) {
+      return fmt::format(
+          "shared byte {} of another block is read without sync_cluster after its thread {} wrote it",
+          i * cell_bytes, cell.writer.thread);
+    }
+    cell.outside = cluster_barriers + 1;
+  }
+  return {};
+}
+
 std::string SharedCells::write(std::size_t offset, std::size_t bytes, const Moment& now) {
   for (std::size_t i = offset / cell_bytes; i * cell_bytes < offset + bytes; i++) {
     Cell& cell = cells_[i];
@@ -79,13 +97,17 @@ std::string SharedCells::write(std::size_t offset, std::size_t bytes, const Mome
       return fmt::format("shared byte {} is written without a barrier after thread {} wrote it",
                          i * cell_bytes, cell.writer.thread);
     }
+    if (cell.outside == now.cluster_barriers + 1) {
+      return fmt::format("shared byte {} is written without sync_cluster after another block read it",
+                         i * cell_bytes);
+    }
     if (unordered(cell.reader, now)) {
       return fmt::format("shared byte {} is written without a barrier after {} read it", i * cell_bytes,
                          cell.reader.thread >= 0               ? fmt::format("thread {}", cell.reader.thread)
                          : cell.reader.thread == several_lanes ? fmt::format("warp {}", cell.reader.warp)
                                                                : std::string("several warps"));
     }
-    cell.writer = {now.thread, now.warp(), now.block_barriers, now.warp_barriers};
+    cell.writer = {now.thread, now.warp(), now.block_barriers, now.warp_barriers, now.cluster_barriers};
   }
   return {};
 }
@@ -103,7 +125,7 @@ std::string SharedCells::begin_copy(std::size_t offset, std::size_t bytes, const
 void SharedCells::arrive(std::size_t offset, std::size_t bytes, const Moment& now) {
   for (std::size_t i = offset / cell_bytes; i * cell_bytes < offset + bytes; i++) {
     cells_[i].copying = nobody;
-    cells_[i].writer = {now.thread, now.warp(), now.block_barriers, now.warp_barriers};
+    cells_[i].writer = {now.thread, now.warp(), now.block_barriers, now.warp_barriers, now.cluster_barriers};
   }
 }
 

@@ -8,10 +8,10 @@
 
 namespace sam2unet::ops::cuda::device {
 
-/// When something happens: barriers of the block so far, and of the thread's warp.
+/// When something happens: barriers of the block so far, of the thread's warp, and of the cluster.
 struct Moment {
   int thread = 0;
-  std::uint32_t block_barriers = 0, warp_barriers = 0;
+  std::uint32_t block_barriers = 0, warp_barriers = 0, cluster_barriers = 0;
   bool whole_warp = false;  // on behalf of all lanes of the thread's warp
   int warp() const { return thread / 32; }
 };
@@ -24,6 +24,8 @@ class SharedCells {
   std::string read(std::size_t offset, std::size_t bytes, const Moment& now);
   /// By all lanes of the warp at once (ldmatrix): what its lanes write later comes later.
   std::string read_by_warp(std::size_t offset, std::size_t bytes, const Moment& now);
+  /// By a thread of another block of the cluster.
+  std::string read_from_outside(std::size_t offset, std::size_t bytes, std::uint32_t cluster_barriers);
   std::string write(std::size_t offset, std::size_t bytes, const Moment& now);
   /// cp.async: from now until arrive() nobody may touch the bytes.
   std::string begin_copy(std::size_t offset, std::size_t bytes, const Moment& now);
@@ -34,11 +36,12 @@ class SharedCells {
   struct Access {
     int thread = nobody;  // several_lanes: of `warp`
     int warp = nobody;
-    std::uint32_t block_barriers = 0, warp_barriers = 0;
+    std::uint32_t block_barriers = 0, warp_barriers = 0, cluster_barriers = 0;
   };
   struct Cell {
     Access writer, reader;
-    int copying = nobody;  // the thread whose copy is under way
+    std::uint32_t outside = 0;  // one more than the cluster's barriers at the last read from outside
+    int copying = nobody;       // the thread whose copy is under way
   };
 
   static bool unordered(const Access& before, const Moment& now);

@@ -37,8 +37,8 @@ Emulation& emulation();
 void start_work(std::function<void()> work);
 
 template <class... Arguments>
-void start(const Launcher& l, const void* function, dim3 grid, int threads, int shared_bytes,
-           Arguments... arguments) {
+void start_clusters(const Launcher& l, const void* function, dim3 grid, unsigned cluster, int threads,
+                    int shared_bytes, Arguments... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   if (shared_bytes > l.device.shared_bytes) {
     throw device::Fault("a launch with more shared memory than there is");
@@ -49,6 +49,8 @@ void start(const Launcher& l, const void* function, dim3 grid, int threads, int 
   device::Launch launch;
   launch.grid = {static_cast<int>(grid.x), static_cast<int>(grid.y), static_cast<int>(grid.z)};
   launch.threads = threads;
+  launch.cluster = static_cast<int>(cluster);
+  if (cluster > 1 && l.device.major < 9) throw device::Fault("a launch of clusters on a device without them");
   launch.shared_bytes = static_cast<std::size_t>(shared_bytes);
   const auto kernel = reinterpret_cast<void (*)(Arguments...)>(const_cast<void*>(function));
   start_work([=]() mutable {
@@ -56,6 +58,12 @@ void start(const Launcher& l, const void* function, dim3 grid, int threads, int 
     emulation().counters += device::launch(launch, [&] { kernel(arguments...); });
     emulation().launches++;
   });
+}
+
+template <class... Arguments>
+void start(const Launcher& l, const void* function, dim3 grid, int threads, int shared_bytes,
+           Arguments... arguments) {
+  start_clusters(l, function, grid, 1, threads, shared_bytes, arguments...);
 }
 
 inline unsigned blocks_for(long long items, int each) {
