@@ -171,31 +171,24 @@ S2U_DEVICE void multiply_step(const unsigned char* stage, int step,
     // Matrices: rows 0-7 and 8-15 of the first 8 columns, then of the second.
     device::load_matrix_x4(a[i], left + swizzled(first_row + i * 16 + lane % 16, 2 * step + lane / 16));
   }
-  // All of a step's matrices are asked for before the first is multiplied.
-  std::uint32_t b[Shape::kColumnTiles / 2 + 1][4];
   S2U_UNROLL
   for (int j = 0; j + 1 < Shape::kColumnTiles; j += 2) {
-    // 8 columns of the result by depths 0-7 and 8-15, then the next 8 columns.
-    device::load_matrix_x4(b[j / 2], right + swizzled(first_column + j * 8 + lane % 8 + lane / 16 * 8,
-                                                      2 * step + lane / 8 % 2));
-  }
-  std::uint32_t last[2];
-  if constexpr (Shape::kColumnTiles % 2 != 0) {
-    device::load_matrix_x2(last, right + swizzled(first_column + (Shape::kColumnTiles - 1) * 8 + lane % 8,
-                                                  2 * step + lane / 8 % 2));
-  }
-  S2U_UNROLL
-  for (int j = 0; j + 1 < Shape::kColumnTiles; j += 2) {
+    // Matrices: 8 columns of the result by depths 0-7 and 8-15, then the next 8 columns.
+    std::uint32_t b[4];
+    device::load_matrix_x4(b, right + swizzled(first_column + j * 8 + lane % 8 + lane / 16 * 8,
+                                               2 * step + lane / 8 % 2));
     S2U_UNROLL
     for (int i = 0; i < Shape::kRowTiles; ++i) {
-      device::multiply_add<E>(sums[i][j], a[i], b[j / 2][0], b[j / 2][1]);
-      device::multiply_add<E>(sums[i][j + 1], a[i], b[j / 2][2], b[j / 2][3]);
+      device::multiply_add<E>(sums[i][j], a[i], b[0], b[1]);
+      device::multiply_add<E>(sums[i][j + 1], a[i], b[2], b[3]);
     }
   }
   if constexpr (Shape::kColumnTiles % 2 != 0) {
+    constexpr int j = Shape::kColumnTiles - 1;
+    std::uint32_t b[2];
+    device::load_matrix_x2(b, right + swizzled(first_column + j * 8 + lane % 8, 2 * step + lane / 8 % 2));
     S2U_UNROLL
-    for (int i = 0; i < Shape::kRowTiles; ++i)
-      device::multiply_add<E>(sums[i][Shape::kColumnTiles - 1], a[i], last[0], last[1]);
+    for (int i = 0; i < Shape::kRowTiles; ++i) device::multiply_add<E>(sums[i][j], a[i], b[0], b[1]);
   }
 }
 

@@ -177,6 +177,7 @@ class TmaBlock {
     // By a shuffle, so that the compiler knows that a warp is of one group: wgmma may not be in doubt.
     const int group = __shfl_sync(0xffffffffU, device::thread_index() / 128, 0);
     auto* norms = reinterpret_cast<float*>(shared_ + Shape::kNormsAt) + group * 2 * Shape::kGroupRows;
+    if (Shape::kAlternate && group == 1) give_turn(0);
     int used = Shape::kAlternate ? group * chunks_ : 0;  // stages so far, those of the other group's tiles too
     int tile = Shape::kAlternate && group == 1 ? next_tile(first_tile()) : first_tile();
     for (; tile < tiles_; tile = next_tile(tile)) {
@@ -188,6 +189,7 @@ class TmaBlock {
         for (int j = 0; j < Shape::kColumns / 8; ++j)
           sums[i][0][j][0] = sums[i][0][j][1] = sums[i][0][j][2] = sums[i][0][j][3] = 0;
       }
+      if constexpr (Shape::kAlternate) wait_for_turn(group);
       for (int c = 0; c < chunks_; ++c, ++used) {
         const int s = used % Shape::kStages;
         tma::wait(full(s), used / Shape::kStages % 2);
@@ -197,6 +199,7 @@ class TmaBlock {
         wgmma_wait<1>();
         if (c > 0) release((used - 1) % Shape::kStages);
       }
+      if constexpr (Shape::kAlternate) give_turn(1 - group);
       wgmma_wait<0>();
       release((used - 1) % Shape::kStages);
       unsigned char* staging = shared_ + Shape::kTilesAt + group * Shape::kTileBytes;
@@ -234,6 +237,15 @@ class TmaBlock {
       Wgmma<Shape::kElement, Shape::kColumns>::add(&sums[i][0][0][0], left + i * 512 + 2 * step,
                                                    right + 2 * step);
     }
+  }
+
+  // Groups multiply one after the other: a stage's barrier only tells odd turns from even ones, so nobody may
+  // wait for one further ahead than the next.
+  S2U_DEVICE static void wait_for_turn(int group) {
+    asm volatile("bar.sync %0, 256;" ::"r"(group + 4) : "memory");
+  }
+  S2U_DEVICE static void give_turn(int group) {
+    asm volatile("bar.arrive %0, 256;" ::"r"(group + 4) : "memory");
   }
 
   // A group has read stage s: told to both blocks, whose copies write here.

@@ -125,6 +125,8 @@ void Memory::swap(Memory& o) noexcept {
 
 void copy_now(void* to, const void* from, std::size_t bytes) {
   check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "copying");
+  // From memory that is not pinned it may return while the last part is on its way.
+  check(cudaStreamSynchronize(cudaStreamLegacy), "copying");
 }
 
 Stream::Stream() {
