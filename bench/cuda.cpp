@@ -41,20 +41,25 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// Median seconds of one of `times` repetitions of `work`, recorded as a graph.
+// Median seconds of one of `times` repetitions of `work`, recorded as a graph, after `warm` seconds of it: an
+// idle card's clock is a fifth of a busy one's.
 template <class Work>
-double time_of(Stream& stream, int times, const Work& work) {
+double time_of(Stream& stream, int times, double warm, const Work& work) {
   work();
   stream.wait();
   const auto graph = stream.record([&] {
     for (int i = 0; i < times; ++i) work();
   });
+  for (const auto begin = Clock::now(); seconds_since(begin) < warm;) {
+    graph->launch();
+    stream.wait();
+  }
   std::vector<double> all;
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < 5; ++i) {
     const auto begin = Clock::now();
     graph->launch();
     stream.wait();
-    if (i > 1) all.push_back(seconds_since(begin) / times);
+    all.push_back(seconds_since(begin) / times);
   }
   std::sort(all.begin(), all.end());
   return all[all.size() / 2];
@@ -103,7 +108,7 @@ ProductTask task_of(const Product& p, const Memory& left, const Memory& right, c
 double ceilings(Stream& stream, const DeviceInfo& device, Element e) {
   const std::size_t bytes = std::size_t{1} << 30;
   Memory a(bytes, MemoryKind::device), b(bytes, MemoryKind::device);
-  const double copy = time_of(stream, 4, [&] { stream.copy(b.data(), a.data(), bytes); });
+  const double copy = time_of(stream, 4, 0.3, [&] { stream.copy(b.data(), a.data(), bytes); });
   std::printf("%s  compute %d.%d  %d multiprocessors\n", device.name.c_str(), device.limits.major,
               device.limits.minor, device.limits.multiprocessors);
   std::printf("copy %.2f TB/s (read and written)\n", 2e-12 * static_cast<double>(bytes) / copy);
@@ -114,10 +119,10 @@ double ceilings(Stream& stream, const DeviceInfo& device, Element e) {
   double best = 0;
   for (const auto kernels : {mma_kernels(), warpgroup_kernels(), box_kernels()})
     for (const ProductKernel& k : kernels) {
-      if (k.element != e || k.convolution || k.split > 1 || k.shared_bytes > device.limits.shared_bytes) continue;
+      if (k.element != e || k.convolution || k.split > 1 || k.rows < 128 || k.shared_bytes > device.limits.shared_bytes) continue;
       if (k.way != ProductWay::mma && device.limits.major != 9) continue;
       const ProductTask t = task_of(p, left, right, a, b);
-      const double s = time_of(stream, 2, [&] { launch_product(l, k, t); });
+      const double s = time_of(stream, 2, 0.02, [&] { launch_product(l, k, t); });
       const double rate = 2e-12 * p.rows * p.columns * p.depth / s;
       best = std::max(best, rate);
       std::printf("  8192 x 8064 x 8192 by %3dx%-3d %-9s %7.1f TFLOP/s\n", k.rows, k.columns,
@@ -193,7 +198,7 @@ void time_products(Stream& stream, const DeviceInfo& device, const Choice& choic
         } else if (const double d = difference(first, values_of(out), choice.element); d > 1e-2) {
           std::printf(" WRONG by %.3g:", d);
         }
-        const double s = time_of(stream, choice.batch > 8 ? 4 : 20, [&] { launch_product(l, k, t); });
+        const double s = time_of(stream, choice.batch > 8 ? 4 : 20, 0.02, [&] { launch_product(l, k, t); });
         const char* way = k.way == ProductWay::mma ? "" : k.way == ProductWay::warpgroups ? "w" : "b";
         std::printf(" %s%s%dx%d%s %.1f", &k == chosen ? "*" : "", way, k.rows, k.columns,
                     k.split == 1 ? "" : fmt::format("/{}", k.split).c_str(), 1e6 * s);
@@ -262,7 +267,7 @@ void forward(const Choice& choice, const DeviceInfo& device, const model::Config
   model::sam2unet(o, net, image);
   o.finish();
   profile(o, net, image);
-  const double s = time_of(o.stream(), 1, [&] { model::sam2unet(o, net, image); });
+  const double s = time_of(o.stream(), 1, 0.5, [&] { model::sam2unet(o, net, image); });
   const double gflop = gflop_of(config, input);
   std::printf("%s batch %d: %.3f ms, %.1f pictures/s, %.0f TFLOP/s%s; memory %.2f GB, weights %.2f GB\n",
               choice.variant.c_str(), choice.batch, 1e3 * s, choice.batch / s, 1e-3 * gflop / s,

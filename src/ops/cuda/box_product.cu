@@ -1,7 +1,6 @@
 // Products on Hopper with the copy engine. This file is compiled for sm_90a alone.
 #include "ops/cuda/box_product.h"
 
-#include <algorithm>
 #include <array>
 
 #include "ops/cuda/kernels_tma.h"
@@ -18,7 +17,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
 }
 
 template <class Shape>
-ProductKernel entry(double rate) {
+ProductKernel entry() {
   return {Shape::kElement,
           false,
           ProductWay::boxes,
@@ -28,7 +27,6 @@ ProductKernel entry(double rate) {
           Shape::kSharedBytes,
           Shape::kColumns,
           1,
-          rate,
           reinterpret_cast<const void*>(&box_kernel<Shape>)};
 }
 
@@ -66,13 +64,9 @@ CUtensorMap map_of(Element e, const void* data, int rows, int columns, int pitch
 }  // namespace
 
 std::span<const ProductKernel> box_kernels() {
-  constexpr auto kTogether = Groups::together, kAlternate = Groups::alternate;
-  static const std::array<ProductKernel, 10> all = {
-      entry<TmaShape<Element::bf16, kTogether, 192, 3>>(1.9), entry<TmaShape<Element::bf16, kAlternate, 192, 4>>(1.9),
-      entry<TmaShape<Element::bf16, kAlternate, 144, 5>>(1.6), entry<TmaShape<Element::bf16, kAlternate, 96, 6>>(1.2),
-      entry<TmaShape<Element::bf16, kAlternate, 112, 6>>(1.3), entry<TmaShape<Element::bf16, kTogether, 144, 3>>(1.6),
-      entry<TmaShape<Element::f16, kAlternate, 192, 4>>(1.9), entry<TmaShape<Element::f16, kAlternate, 144, 5>>(1.6),
-      entry<TmaShape<Element::f16, kAlternate, 96, 6>>(1.2), entry<TmaShape<Element::f16, kAlternate, 112, 6>>(1.3)};
+  static const std::array<ProductKernel, 4> all = {
+      entry<TmaShape<Element::bf16, 192, 3>>(), entry<TmaShape<Element::bf16, 144, 4>>(),
+      entry<TmaShape<Element::f16, 192, 3>>(), entry<TmaShape<Element::f16, 144, 4>>()};
   return all;
 }
 
@@ -80,8 +74,7 @@ void launch_box_product(const Launcher& l, const ProductKernel& k, const Product
   const CUtensorMap left = map_of(k.element, t.parts[0], t.rows, t.depth, t.pitches[0], k.rows);
   const CUtensorMap right = map_of(k.element, t.weights, t.columns, t.depth, t.weights_pitch, k.columns / 2);
   const unsigned pairs = blocks_for(t.columns, k.columns) * blocks_for(t.rows, 2 * k.rows);
-  const unsigned held = static_cast<unsigned>(l.device.multiprocessors) / 2;
-  start_clusters(l, k.function, dim3(2 * std::min(pairs, held)), 2, k.threads, k.shared_bytes, t, left, right);
+  start_clusters(l, k.function, dim3(2 * pairs), 2, k.threads, k.shared_bytes, t, left, right);
 }
 
 }  // namespace sam2unet::ops::cuda

@@ -37,7 +37,6 @@ struct ProductKernel {
   int rows, columns, threads, shared_bytes;
   int share_width;  ///< columns of one of `out_shares`
   int split;        ///< blocks that share a tile's depth
-  double rate;      ///< of multiply-adds on one multiprocessor, relative to the 128x144 tile of mma.sync
   const void* function;
 };
 

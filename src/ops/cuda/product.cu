@@ -28,7 +28,7 @@ const void* function_of() {
 }
 
 template <class Shape, bool kConvolution = false>
-ProductKernel entry(double rate) {
+ProductKernel entry() {
   return {Shape::kElement,
           kConvolution,
           ProductWay::mma,
@@ -38,7 +38,6 @@ ProductKernel entry(double rate) {
           Shape::kSharedBytes,
           Shape::kWarpColumns,
           Shape::kSplit,
-          rate,
           function_of<Shape, kConvolution>()};
 }
 
@@ -49,15 +48,15 @@ constexpr int kKernels = E == Element::f16 ? 17 : 16;
 template <Element E>
 std::array<ProductKernel, kKernels<E>> kernels_of() {
   std::array<ProductKernel, kKernels<E>> all = {
-      entry<ProductShape<E, 128, 144, 4, 2, 3>>(1.0),       entry<ProductShape<E, 128, 96, 4, 2, 3>>(0.85),
-      entry<ProductShape<E, 128, 112, 4, 2, 3>>(0.85),      entry<ProductShape<E, 128, 64, 4, 2, 4>>(0.65),
-      entry<ProductShape<E, 64, 72, 4, 1, 5>>(0.58),        entry<ProductShape<E, 64, 48, 4, 1, 6>>(0.54),
-      entry<ProductShape<E, 64, 56, 4, 1, 5>>(0.52),        entry<ProductShape<E, 64, 64, 4, 1, 5>>(0.58),
-      entry<ProductShape<E, 64, 72, 4, 1, 5, 2>>(0.58),     entry<ProductShape<E, 64, 72, 4, 1, 5, 4>>(0.58),
-      entry<ProductShape<E, 64, 64, 4, 1, 5, 2>>(0.58),     entry<ProductShape<E, 64, 64, 4, 1, 5, 4>>(0.58),
-      entry<ProductShape<E, 64, 96, 4, 1, 5, 2>>(0.6),      entry<ProductShape<E, 64, 96, 4, 1, 5, 4>>(0.6),
-      entry<ProductShape<E, 128, 64, 4, 2, 4>, true>(0.65), entry<ProductShape<E, 64, 64, 4, 1, 5>, true>(0.58)};
-  if constexpr (E == Element::f16) all[16] = entry<ProductShape<E, 64, 64, 4, 1, 3>>(0.5);
+      entry<ProductShape<E, 128, 144, 4, 2, 3>>(),       entry<ProductShape<E, 128, 96, 4, 2, 3>>(),
+      entry<ProductShape<E, 128, 112, 4, 2, 3>>(),      entry<ProductShape<E, 128, 64, 4, 2, 4>>(),
+      entry<ProductShape<E, 64, 72, 4, 1, 5>>(),        entry<ProductShape<E, 64, 48, 4, 1, 6>>(),
+      entry<ProductShape<E, 64, 56, 4, 1, 5>>(),        entry<ProductShape<E, 64, 64, 4, 1, 5>>(),
+      entry<ProductShape<E, 64, 72, 4, 1, 5, 2>>(),     entry<ProductShape<E, 64, 72, 4, 1, 5, 4>>(),
+      entry<ProductShape<E, 64, 64, 4, 1, 5, 2>>(),     entry<ProductShape<E, 64, 64, 4, 1, 5, 4>>(),
+      entry<ProductShape<E, 64, 96, 4, 1, 5, 2>>(),      entry<ProductShape<E, 64, 96, 4, 1, 5, 4>>(),
+      entry<ProductShape<E, 128, 64, 4, 2, 4>, true>(), entry<ProductShape<E, 64, 64, 4, 1, 5>, true>()};
+  if constexpr (E == Element::f16) all[16] = entry<ProductShape<E, 64, 64, 4, 1, 3>>();
   return all;
 }
 

@@ -15,29 +15,54 @@ bool fits(const ProductKernel& k, const DeviceLimits& d, Element e, const Produc
   return e != Element::bf16 || d.major >= 8;
 }
 
-// Time of all tiles, in multiply-adds of a multiprocessor at the rate of mma.sync's large tile.
+// Microseconds of a chunk of 64 numbers of depth for one block, and how many blocks a multiprocessor works on
+// at once; measured on an H200 (bench_cuda), which other devices are near enough to for a choice.
+struct Pace {
+  double alone;    // one block on a multiprocessor: the way of a chunk to it is not hidden
+  double crowded;  // all that fit: the share of one
+  int together;
+};
+
+Pace pace_of(const ProductKernel& k, const DeviceLimits& d) {
+  // Multiply-adds per microsecond of a multiprocessor.
+  constexpr double kMma = 1.2e6;
+  const double work = 64.0 * k.rows * k.columns;
+  const int fit = std::max(1, d.shared_bytes / (k.shared_bytes + 1024));
+  switch (k.way) {
+    case ProductWay::boxes:
+      return {work / (k.columns >= 192 ? 2.25e6 : 1.7e6), work / (k.columns >= 192 ? 2.25e6 : 1.7e6), 1};
+    case ProductWay::warpgroups:
+      return {work / 1.0e6, work / (k.columns >= 144 ? 1.45e6 : 0.85e6), std::min(fit, 2)};
+    case ProductWay::mma:
+      break;
+  }
+  const double rate = k.rows * k.columns >= 128 * 144 ? kMma
+                      : k.rows >= 128                 ? (k.columns >= 96 ? 0.85 * kMma : 0.68 * kMma)
+                                                      : 0.5 * kMma;
+  const int together = std::min(fit, 512 / k.threads);  // launch bounds leave room for these
+  return {std::max(work / (0.7 * kMma), 0.45), work / rate, together};
+}
+
+// Microseconds of all tiles.
 double cost(const ProductKernel& k, const DeviceLimits& d, const ProductSize& size) {
   const bool is_pair = k.way == ProductWay::boxes;  // two blocks, one above the other
   const std::int64_t rows = is_pair ? 2 * k.rows : k.rows;
   const std::int64_t tiles = ((size.rows + rows - 1) / rows) * ((size.columns + k.columns - 1) / k.columns);
   const std::int64_t blocks = tiles * (is_pair ? 2 : k.split);
-  const int together = is_pair ? 1
-                               : std::max(1, std::min(d.shared_bytes / (k.shared_bytes + 1024),
-                                                      512 / k.threads));  // launch bounds leave room for these
-  // What a tile costs beside its depth: the first chunks' way, the results'. The split's sums have a further way.
-  const double beside = is_pair ? 160 : 128;
-  const double depth = static_cast<double>(size.depth) * size.taps / k.split;
-  double tile = static_cast<double>(k.rows) * k.columns * (depth + beside) / k.rate;
-  // A chunk's way to a block that is alone on its multiprocessor is not hidden: it costs some time in any case.
-  constexpr double kChunkTime = 64.0 * 64 * 64;
-  tile = std::max(tile, (depth / 64 + 6) * kChunkTime);
-  if (k.split > 1) tile += 6 * kChunkTime;
-  const std::int64_t places = std::int64_t{d.multiprocessors} * together;
+  const Pace pace = pace_of(k, d);
+  const double chunks =
+      static_cast<double>(size.taps) * (static_cast<double>(size.depth) / 64) / k.split;
+  // Beside its chunks a tile costs its results' way, about as much for each number.
+  const double results = 1.6e-4 * k.rows * k.columns * (is_pair ? 1.4 : 1.0) / 1.0;
+  const double begin = is_pair ? 5.0 : k.split > 1 ? 4.5 : 3.5;
+  const std::int64_t places = std::int64_t{d.multiprocessors} * pace.together;
   const std::int64_t whole = blocks / places, rest = blocks % places;
-  const double full = static_cast<double>(whole) * together * tile;
-  if (rest == 0) return full;
-  const std::int64_t crowded = (rest + d.multiprocessors - 1) / d.multiprocessors;
-  return full + static_cast<double>(crowded) * tile;
+  const double full = pace.together * (chunks * pace.crowded + 0.6 * results / pace.together + 0.15 * results);
+  const double crowded =
+      rest == 0 ? 0 : static_cast<double>((rest + d.multiprocessors - 1) / d.multiprocessors);
+  const double last =
+      rest == 0 ? 0 : std::max(chunks * pace.alone, crowded * chunks * pace.crowded) + crowded * 0.5 * results;
+  return begin + static_cast<double>(whole) * full + last;
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ const void* function_of() {
 }
 
 template <Element E, int Columns, int Stages, bool kConvolution>
-ProductKernel entry(double rate) {
+ProductKernel entry() {
   using Shape = WgmmaShape<E, Columns, Stages>;
   return {E,
           kConvolution,
@@ -36,7 +36,6 @@ ProductKernel entry(double rate) {
           Shape::kSharedBytes,
           Shape::kWarpColumns,
           1,
-          rate,
           function_of<Shape, kConvolution>()};
 }
 
@@ -44,8 +43,8 @@ ProductKernel entry(double rate) {
 
 std::span<const ProductKernel> warpgroup_kernels() {
   static const std::array<ProductKernel, 4> all = {
-      entry<Element::bf16, 144, 3, false>(1.15), entry<Element::bf16, 64, 4, true>(0.75),
-      entry<Element::f16, 144, 3, false>(1.15), entry<Element::f16, 64, 4, true>(0.75)};
+      entry<Element::bf16, 144, 3, false>(), entry<Element::bf16, 64, 4, true>(),
+      entry<Element::f16, 144, 3, false>(), entry<Element::f16, 64, 4, true>()};
   return all;
 }
 
