@@ -53,7 +53,7 @@ double cost(const ProductKernel& k, const DeviceLimits& d, const ProductSize& si
   const double chunks =
       static_cast<double>(size.taps) * (static_cast<double>(size.depth) / 64) / k.split;
   // Beside its chunks a tile costs its results' way, about as much for each number.
-  const double results = 1.6e-4 * k.rows * k.columns * (is_pair ? 1.4 : 1.0) / 1.0;
+  const double results = 1.6e-4 * k.rows * k.columns * (k.way == ProductWay::mma ? 1.0 : 1.4);
   const double begin = is_pair ? 5.0 : k.split > 1 ? 4.5 : 3.5;
   const std::int64_t places = std::int64_t{d.multiprocessors} * pace.together;
   const std::int64_t whole = blocks / places, rest = blocks % places;
