@@ -46,10 +46,12 @@ if(SAM2UNET_BUILD_TRAIN)
   set_target_properties(${component} PROPERTIES INSTALL_RPATH ${SAM2UNET_TORCH_ROOT}/lib)
   install(TARGETS ${component} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT training LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
           COMPONENT training)
-  if(TARGET sam2unet-nccl)  # beside the program, which loads it
-    set_target_properties(sam2unet-nccl PROPERTIES INSTALL_RPATH ${SAM2UNET_TORCH_ROOT}/lib)
-    install(TARGETS sam2unet-nccl LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT training)
-  endif()
+  foreach(module sam2unet-nccl sam2unet-step-graph)  # beside the program, which loads them
+    if(TARGET ${module})
+      set_target_properties(${module} PROPERTIES INSTALL_RPATH ${SAM2UNET_TORCH_ROOT}/lib)
+      install(TARGETS ${module} LIBRARY DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT training)
+    endif()
+  endforeach()
 endif()
 
 # Written when the program is built (src/cli/CMakeLists.txt). Debian's zsh looks into vendor-completions.

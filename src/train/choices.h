@@ -48,7 +48,12 @@ enum class Augment {
 };
 
 /// What the network is computed in; parameters are float64 with f64, float32 otherwise.
-enum class ComputeType { f32, f64, bf16 };
+enum class ComputeType {
+  f32,
+  f64,
+  bf16,
+  tf32,  ///< float32, but products and convolutions round their inputs to TF32; on a GPU alone
+};
 
 enum class DeviceKind { cpu, cuda };
 
@@ -114,8 +119,10 @@ struct ChoiceNames<Augment> {
 };
 template <>
 struct ChoiceNames<ComputeType> {
-  static constexpr std::array<std::pair<ComputeType, std::string_view>, 3> all{
-      {{ComputeType::f32, "f32"}, {ComputeType::f64, "f64"}, {ComputeType::bf16, "bf16"}}};
+  static constexpr std::array<std::pair<ComputeType, std::string_view>, 4> all{{{ComputeType::f32, "f32"},
+                                                                                {ComputeType::f64, "f64"},
+                                                                                {ComputeType::bf16, "bf16"},
+                                                                                {ComputeType::tf32, "tf32"}}};
 };
 template <>
 struct ChoiceNames<DeviceKind> {

@@ -38,8 +38,8 @@ Image read_mask(const Pair& pair) {
   return read_mask(pair, reader);
 }
 
-void SampleMaker::make(const Pair& pair, int size, Augment augment, Random random, float* image,
-                       float* mask) {
+// Into image_ and mask_, cropped and flipped; what is left to be done by the strong augmentation.
+SampleMaker::Change SampleMaker::resize(const Pair& pair, int size, Augment augment, Random& random) {
   const Image& picture = picture_reader_.read(pair.image, decoding(ColorMode::rgb));
   if (classes_ != nullptr) ids_ = read_class_mask(pair.mask, *classes_);
   const Image& truth = classes_ != nullptr ? ids_ : read_mask(pair, mask_reader_);
@@ -64,6 +64,19 @@ void SampleMaker::make(const Pair& pair, int size, Augment augment, Random rando
     resizer_.resize(truth_from, {w, h, ResizeFilter::bicubic, PillowVersion::v12, flip_x, flip_y}, mask_);
   }
   if (!placed.fills()) letterbox(placed);
+  return {degrees, colour};
+}
+
+void SampleMaker::make_bytes(const Pair& pair, int size, Augment augment, Random random, std::uint8_t* image,
+                             std::uint8_t* mask) {
+  resize(pair, size, augment, random);
+  std::copy(image_.pixels.begin(), image_.pixels.end(), image);
+  std::copy(mask_.pixels.begin(), mask_.pixels.end(), mask);
+}
+
+void SampleMaker::make(const Pair& pair, int size, Augment augment, Random random, float* image,
+                       float* mask) {
+  const auto [degrees, colour] = resize(pair, size, augment, random);
   if (augment == Augment::strong) {
     turner_.turn(image_, mask_, degrees, colour, image, mask);
     if (classes_ != nullptr) turn_ids(mask_, degrees, mask);  // a mixture of ids is another class

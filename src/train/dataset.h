@@ -36,8 +36,16 @@ class SampleMaker {
   /// Writes [S,S,3], normalised by ImageNet's mean and deviation, and [S,S] in [0,1], or ids of classes.
   /// ImageError or FileError.
   void make(const Pair& pair, int size, Augment augment, Random random, float* image, float* mask);
+  /// The same before it is normalised: [S,S,3] and [S,S] bytes. Not of Augment::strong, which mixes pixels.
+  void make_bytes(const Pair& pair, int size, Augment augment, Random random, std::uint8_t* image,
+                  std::uint8_t* mask);
 
  private:
+  struct Change {
+    double degrees = 0;
+    image::ColourMap colour;
+  };
+  Change resize(const Pair& pair, int size, Augment augment, Random& random);
   void letterbox(const image::Placement& placement);
 
   const ClassTable* classes_;

@@ -57,8 +57,10 @@ void Loader::give_memory(Batch& batch) {
   };
   auto memory = std::find_if(memories_.begin(), memories_.end(), is_free);
   if (memory == memories_.end()) {
-    memory = memories_.insert(
-        memories_.end(), {at::empty({most, s, s, 3}, at::kFloat), at::empty({most, s, s, 1}, at::kFloat)});
+    const bool are_bytes = options_.bytes && options_.augment != Augment::strong;
+    const auto kind = at::TensorOptions(are_bytes ? at::kByte : at::kFloat).pinned_memory(options_.pinned);
+    memory = memories_.insert(memories_.end(),
+                              {at::empty({most, s, s, 3}, kind), at::empty({most, s, s, 1}, kind)});
   }
   batch.image = memory->image.narrow(0, 0, n);
   batch.mask = memory->mask.narrow(0, 0, n);
@@ -100,23 +102,33 @@ Loader::Slot* Loader::slot_with_work() {
   }
 }
 
+// Picture `at` of the batch.
+void Loader::make(SampleMaker& maker, const Slot& slot, std::size_t at) const {
+  const std::size_t member = slot.batch.members[at];
+  const at::Tensor image = slot.batch.image.select(0, static_cast<std::int64_t>(at)),
+                   mask = slot.batch.mask.select(0, static_cast<std::int64_t>(at));
+  const Random random(options_.seed, slot.epoch + 1, member);
+  if (image.scalar_type() == at::kByte) {
+    maker.make_bytes(pairs_[member], options_.size, options_.augment, random,
+                     image.mutable_data_ptr<std::uint8_t>(), mask.mutable_data_ptr<std::uint8_t>());
+  } else {
+    maker.make(pairs_[member], options_.size, options_.augment, random, image.mutable_data_ptr<float>(),
+               mask.mutable_data_ptr<float>());
+  }
+}
+
 void Loader::work() {
   SampleMaker maker(options_.classes, options_.fit);
-  const std::int64_t pixels = std::int64_t{options_.size} * options_.size;
   std::unique_lock lock(mutex_);
   while (true) {
     Slot* slot = nullptr;
     has_work_.wait(lock, [&] { return stop_ || (slot = slot_with_work()) != nullptr; });
     if (stop_) return;
-    const std::size_t at = slot->started++, member = slot->batch.members[at];
-    const std::uint64_t epoch = slot->epoch;
-    float* image = slot->batch.image.mutable_data_ptr<float>() + static_cast<std::int64_t>(at) * pixels * 3;
-    float* mask = slot->batch.mask.mutable_data_ptr<float>() + static_cast<std::int64_t>(at) * pixels;
+    const std::size_t at = slot->started++;
     lock.unlock();
     std::exception_ptr error;
     try {
-      maker.make(pairs_[member], options_.size, options_.augment, Random(options_.seed, epoch + 1, member),
-                 image, mask);
+      make(maker, *slot, at);
     } catch (...) {
       error = std::current_exception();
     }

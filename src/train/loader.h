@@ -16,7 +16,8 @@
 namespace sam2unet::train {
 
 struct Batch {
-  at::Tensor image, mask;            // [B,S,S,3], [B,S,S,1] float32: in [0,1], or ids
+  /// [B,S,S,3], [B,S,S,1]. Float32: normalised, and in [0,1] or ids; bytes: both as they were read.
+  at::Tensor image, mask;
   std::vector<std::size_t> members;  // indices of the pairs
 };
 
@@ -28,6 +29,9 @@ struct LoaderOptions {
   int workers = 2;
   const ClassTable* classes = nullptr;  ///< masks are ids then
   Fit fit = Fit::squash;
+  /// Batches of bytes (InputMaker normalises them); of augmentations that mix pixels they are float32 still.
+  bool bytes = false;
+  bool pinned = false;      ///< in memory that a GPU copies from by itself
   int rank = 0, world = 1;  ///< this process takes every world-th member of each batch, from rank on
 };
 
@@ -73,6 +77,7 @@ class Loader {
   bool open_next();
   const std::vector<std::size_t>& order_of(std::uint64_t epoch);
   void give_memory(Batch& batch);
+  void make(SampleMaker& maker, const Slot& slot, std::size_t at) const;
 
   const std::vector<Pair>& pairs_;
   const LoaderOptions options_;

@@ -65,6 +65,7 @@ std::int64_t measured_peak(const model::Config& config, const Settings& s, bool 
           .total.backward();
     }
     optimizer.step(1e-4);
+    ema.begin_step(optimizer);
     ema.update(optimizer);
   }
   return reporter->peak();

@@ -223,6 +223,9 @@ void Settings::validate() const {
     throw UsageError(
         fmt::format("--best-by {} is of one foreground; of --classes it is miou", name_of(best_by)));
   }
+  if (precision == ComputeType::tf32 && device == DeviceKind::cpu) {
+    throw UsageError("--precision tf32 is of GPUs: say --device cuda, or --precision f32");
+  }
   range("adapter-width", adapter_width, 0, 4096);
   range("decoder-width", decoder_width, 0, 1024);
   range("workers", workers, 1, 256);

@@ -122,7 +122,8 @@ struct Settings {
     v(group, "seed", s.seed, "Decides weights, order and augmentation");
     group = "Computing";
     v(group, "device", s.device, "cpu or cuda");
-    v(group, "precision", s.precision, "f32, f64 or bf16");
+    v(group, "precision", s.precision,
+      "f32, f64, bf16 or tf32 (float32 whose products and convolutions a GPU computes in TF32)");
     v(group, "accumulate", s.accumulate, "Parts a batch is computed in, to save memory");
     v(group, "recompute", s.recompute,
       "Keep only the input of each block and compute the block again for its gradients: less memory, more "

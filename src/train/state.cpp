@@ -61,16 +61,43 @@ void restore(const formats::TensorFile& file, const std::string& name, const at:
 Ema::Ema(const AdamW& optimizer, double decay) : decay_(decay) {
   if (!enabled()) return;
   for (const auto& s : optimizer.slots()) averages_.push_back(s.parameter.detach().clone());
+  if (!averages_.empty() && on_device(optimizer.options().numbers, averages_.front())) {
+    device_weight_ = at::zeros({}, averages_.front().options());
+  }
 }
 
-void Ema::update(const AdamW& optimizer) {
+void Ema::begin_step(const AdamW& optimizer) {
   if (!enabled()) return;
-  const c10::NoGradGuard no_gradients;
   // Young averages forget faster, so that the start does not stay in them.
   const auto t = static_cast<double>(optimizer.steps());
-  const double decay = std::min(decay_, (1 + t) / (10 + t));
-  for (std::size_t i = 0; i < averages_.size(); ++i)
-    averages_[i].lerp_(optimizer.slots()[i].parameter, 1 - decay);
+  weight_ = 1 - std::min(decay_, (1 + t) / (10 + t));
+  if (device_weight_.defined()) device_weight_.fill_(weight_);
+}
+
+void Ema::update(const AdamW& optimizer, const at::Tensor& ok) {
+  if (!enabled()) return;
+  const c10::NoGradGuard no_gradients;
+  const bool is_host = !device_weight_.defined();
+  if (is_host && ok.defined() && !ok.item<bool>()) return;
+  // A weight of zero changes nothing.
+  const at::Tensor weight =
+      is_host || !ok.defined() ? device_weight_ : device_weight_ * ok.to(device_weight_.scalar_type());
+  constexpr std::int64_t kTogether = std::int64_t{1} << 23;  // elements whose differences exist together
+  std::size_t i = 0;
+  while (i < averages_.size()) {
+    std::vector<at::Tensor> averages, parameters;
+    for (std::int64_t n = 0; i < averages_.size() && n < kTogether; n += averages_[i++].numel()) {
+      averages.push_back(averages_[i]);
+      parameters.push_back(optimizer.slots()[i].parameter);
+    }
+    if (is_host) {
+      at::_foreach_lerp_(averages, parameters, weight_);
+    } else {  // what lerp computes where its weight is below 1/2
+      auto steps = at::_foreach_sub(parameters, averages);
+      at::_foreach_mul_(steps, weight);
+      at::_foreach_add_(averages, steps);
+    }
+  }
 }
 
 void Ema::swap(const AdamW& optimizer) {

@@ -18,13 +18,17 @@ class Ema {
  public:
   Ema(const AdamW& optimizer, double decay);
   bool enabled() const { return decay_ > 0; }
-  void update(const AdamW& optimizer);
+  /// Settles the numbers of the optimizer's step, behind its begin_step.
+  void begin_step(const AdamW& optimizer);
+  /// Moves towards the parameters, where `ok` (not defined: always) says so; can be recorded as AdamW's.
+  void update(const AdamW& optimizer, const at::Tensor& ok = {});
   /// Exchanges average and parameters; twice is nothing.
   void swap(const AdamW& optimizer);
   const std::vector<at::Tensor>& averages() const { return averages_; }
 
  private:
-  double decay_;
+  double decay_, weight_ = 0.0;  // weight: of the parameters in the step's mean
+  at::Tensor device_weight_;     // [], where AdamW's numbers are tensors too
   std::vector<at::Tensor> averages_;
 };
 

@@ -37,6 +37,13 @@ model::Maps<at::Tensor> TrainableNetwork::forward_training(const at::Tensor& ima
   return model::sam2unet(ops_, network_, image, /*wants_sides=*/true);
 }
 
+void TrainableNetwork::count_batches(std::int64_t n) {
+  for (const auto& e : tensors_.entries()) {
+    const bool is_called = config().calls_up4 || !e.spec.name.starts_with("up4.");
+    if (e.spec.role == model::Role::counter && is_called) at::Tensor(e.value).add_(n);
+  }
+}
+
 at::Tensor TrainableNetwork::forward_inference(const at::Tensor& image) {
   const c10::NoGradGuard no_gradients;
   ops_.training = false;

@@ -19,8 +19,11 @@ class TrainableNetwork {
   std::vector<ops::ParameterSet::Entry> trainable() const;
   ops::TorchOps& ops() { return ops_; }
 
-  /// [B,H,W,3] normalised -> three logit maps [B,H,W,1] with autograd, BatchNorm by the batch.
+  /// [B,H,W,3] normalised -> three logit maps [B,H,W,1] with autograd, BatchNorm by the batch. Does not count
+  /// it.
   model::Maps<at::Tensor> forward_training(const at::Tensor& image);
+  /// Adds to every BatchNorm's count of batches, which lies on the host and which nothing computes with.
+  void count_batches(std::int64_t n);
   /// The same by the running statistics and without gradients; only `out`.
   at::Tensor forward_inference(const at::Tensor& image);
 

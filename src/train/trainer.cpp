@@ -10,12 +10,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
+#include <deque>
 #include <new>
 
 #include "core/file.h"
 #include "metrics/dataset.h"
 #include "ops/torch/device.h"
+#include "ops/torch/numerics.h"
 #include "ops/torch/torch_errors.h"
 #include "report/run_folder.h"
 #include "sam2unet/errors.h"
@@ -49,6 +50,7 @@ at::ScalarType compute_type(const Settings& s) {
     case ComputeType::bf16:
       return at::kBFloat16;
     case ComputeType::f32:
+    case ComputeType::tf32:
       break;
   }
   return at::kFloat;
@@ -117,8 +119,7 @@ class Run {
               pairs().validation.size(), learned_parameters(), group_.world()};
     if (begins_ == Begin::resume) restore();
     share_state();
-    step_ = std::make_unique<GradientStep>(
-        net_, optimizer_, group_, StepOptions{{s_.loss, s_.bce, table_.ignore}, s_.accumulate, s_.sync_bn});
+    step_ = std::make_unique<TrainingStep>(net_, optimizer_, ema_, group_, step_options());
     if (group_.is_first()) {
       fs::create_directories(out_ / "validation");
       write_file(out_ / "train.toml", s_.to_toml());
@@ -196,6 +197,12 @@ class Run {
         cosine_lr(s_.lr, s_.min_lr, std::min(progress_.epoch, before), before), s_.epochs));
   }
 
+  StepOptions step_options() const {
+    StepOptions o{{s_.loss, s_.bce, table_.ignore}, s_.accumulate, s_.sync_bn, s_.clip, compute_type(s_), {}};
+    if (device_.is_cuda()) o.recorder = make_cuda_recorder();
+    return o;
+  }
+
   // Every process starts from what rank 0 has.
   void share_state() {
     if (group_.is_alone()) return;
@@ -243,94 +250,108 @@ class Run {
     options.augment = s_.augment;
     options.classes = classes();
     options.fit = fit_of(s_);
+    options.bytes = true;
+    options.pinned = device_.is_cuda();
     loader_ = std::make_unique<Loader>(pairs().train, options, static_cast<std::uint64_t>(progress_.epoch),
                                        progress_.batch, static_cast<std::uint64_t>(s_.epochs));
     batches_ = loader_->batches();
   }
 
+  // A step that was started, as it is told once its outcome is known.
+  struct Started {
+    StepReport report;  // all but loss, norm and rate
+    std::vector<std::size_t> members;
+    std::size_t pictures = 0;  // of all processes
+    int size = 0;
+    bool ends_batch = false;
+    Clock::time_point begin;
+  };
+
   // False: stopped on request, state saved.
   bool train_epoch() {
-    while (progress_.batch < batches_) {
+    while (progress_.batch < batches_ && !stops_) {
       const std::int64_t before = progress_.step;
-      const bool stops = train_batch(loader_->next());
+      train_batch(loader_->next());
       const bool is_due = s_.save_every > 0 && progress_.step / s_.save_every > before / s_.save_every;
-      if (stops || is_due) save(progress_);
-      if (stops) {
-        listener_.message("stopped on request; --resume goes on from here");
-        return false;
-      }
+      if (stops_ || is_due) finish_steps();
+      if (is_due && !stops_) save(progress_);
     }
-    return true;
+    finish_steps();
+    if (!stops_) return true;
+    save(progress_);
+    listener_.message("stopped on request; --resume goes on from here");
+    return false;
   }
 
-  // An update by the whole batch at each size, which belong together: nothing is saved between them. Whether
-  // some process was asked to stop.
-  bool train_batch(const Batch& batch) {
-    bool stops = false;
-    StepReport report;
-    for (const int size : sizes_) stops = train_step(batch, size, report) || stops;
-    ++progress_.batch;
-    ++batches_made_;
-    const double per_batch =
-        std::chrono::duration<double>(Clock::now() - begin_).count() / static_cast<double>(batches_made_);
-    const auto left = static_cast<double>(s_.epochs - progress_.epoch) * static_cast<double>(batches_) -
-                      static_cast<double>(progress_.batch);
-    report.batch = progress_.batch;
-    report.seconds_left = per_batch * left;
-    listener_.step(report);
-    return stops;
-  }
-
-  bool train_step(const Batch& batch, int size, StepReport& report) {
-    const auto begin = Clock::now();
+  // An update by the whole batch at each size, which belong together: nothing is saved between them. The
+  // outcome of each is read when the next one is under way.
+  void train_batch(const Batch& batch) {
     const auto whole = static_cast<std::size_t>(s_.batch);
     const std::size_t total = std::min(whole, pairs().train.size() - progress_.batch * whole);
-    optimizer_.zero_grad();
-    const auto outcome = step_->compute(at_size(batch.image, size).to(device_, compute_type(s_)),
-                                        mask_at_size(batch.mask, size).to(device_), total, listener_.stop());
-    if (outcome.bad_rank >= 0) refuse(batch, "loss", outcome.loss, outcome.bad_rank);
-    const double norm = clip_gradients(optimizer_.slots(), s_.clip);
-    if (!std::isfinite(norm)) refuse(batch, "gradient's norm", norm, 0);
     const double lr = learning_rate();
-    optimizer_.step(lr);
-    ema_.update(optimizer_);
-    ++progress_.step;
-    progress_.loss_sum += outcome.loss;
-    const double rate =
-        static_cast<double>(total) / std::chrono::duration<double>(Clock::now() - begin).count();
-    if (log_) {
-      log_->step(progress_.epoch + 1, progress_.step,
-                 {{"loss", outcome.loss},
-                  {"lr", lr},
-                  {"gradient_norm", norm},
-                  {"pictures_per_s", rate},
-                  {"size", static_cast<double>(size)}});
+    ++progress_.batch;
+    for (const int size : sizes_) {
+      const bool stops = listener_.stop();
+      const auto begin = Clock::now();
+      step_->start(batch, size, total, lr, stops);
+      ++progress_.step;
+      stops_ = stops_ || (stops && group_.is_alone());  // others are to know it before
+      const StepReport report{.epoch = progress_.epoch + 1,
+                              .epochs = s_.epochs,
+                              .batch = progress_.batch,
+                              .batches = batches_,
+                              .step = progress_.step,
+                              .lr = lr};
+      started_.push_back({report, batch.members, total, size, size == sizes_.back(), begin});
+      if (started_.size() > 1) finish_step();
     }
-    report = {progress_.epoch + 1,
-              s_.epochs,
-              progress_.batch,
-              batches_,
-              progress_.step,
-              outcome.loss,
-              lr,
-              norm,
-              rate,
-              0.0};
-    return outcome.stops;
   }
 
-  at::Tensor mask_at_size(const at::Tensor& mask, int size) const {
-    return classes() != nullptr ? ids_at_size(mask, size) : at_size(mask, size);
+  void finish_steps() {
+    while (!started_.empty()) finish_step();
   }
 
-  [[noreturn]] void refuse(const Batch& batch, const char* what, double value, int rank) const {
+  void finish_step() {
+    const StepOutcome outcome = step_->finish();
+    Started done = std::move(started_.front());
+    started_.pop_front();
+    if (outcome.bad_rank >= 0) refuse(done, "loss", outcome.loss, outcome.bad_rank);
+    if (!outcome.ok()) refuse(done, "gradient's norm", outcome.norm, 0);
+    stops_ = stops_ || outcome.stops;
+    progress_.loss_sum += outcome.loss;
+    const auto now = Clock::now();
+    StepReport& r = done.report;
+    r.loss = outcome.loss;
+    r.gradient_norm = outcome.norm;
+    r.pictures_per_s = static_cast<double>(done.pictures) /
+                       std::chrono::duration<double>(now - std::max(done.begin, last_finish_)).count();
+    last_finish_ = now;
+    if (log_) {
+      log_->step(r.epoch, r.step,
+                 {{"loss", r.loss},
+                  {"lr", r.lr},
+                  {"gradient_norm", r.gradient_norm},
+                  {"pictures_per_s", r.pictures_per_s},
+                  {"size", static_cast<double>(done.size)}});
+    }
+    if (!done.ends_batch) return;
+    ++batches_made_;
+    const double per_batch =
+        std::chrono::duration<double>(now - begin_).count() / static_cast<double>(batches_made_);
+    const auto left = static_cast<double>(s_.epochs - r.epoch + 1) * static_cast<double>(batches_) -
+                      static_cast<double>(r.batch);
+    r.seconds_left = per_batch * left;
+    listener_.step(r);
+  }
+
+  [[noreturn]] void refuse(const Started& step, const char* what, double value, int rank) const {
     if (rank != group_.rank()) throw LostProcess("another process's loss is no number", true);
     std::vector<std::string> names;
-    for (const auto i : batch.members) names.push_back(pairs().train[i].image.filename().string());
+    for (const auto i : step.members) names.push_back(pairs().train[i].image.filename().string());
     throw Error(fmt::format(
         "the {} is {} at epoch {}, batch {} (step {}), pictures {}; the last checkpoint is kept, "
         "try a smaller --lr or --clip 1",
-        what, value, progress_.epoch + 1, progress_.batch + 1, progress_.step + 1, fmt::join(names, ", ")));
+        what, value, step.report.epoch, step.report.batch, step.report.step, fmt::join(names, ", ")));
   }
 
   // What the weights are worth before the first step: what every epoch is measured against, and kept as the
@@ -492,13 +513,15 @@ class Run {
   Ema ema_;
   fs::path out_;
   const std::string criterion_;  // the metric that decides what is best, as `eval` calls it
-  std::unique_ptr<GradientStep> step_;
+  std::unique_ptr<TrainingStep> step_;
+  std::deque<Started> started_;
+  bool stops_ = false;  // some process was asked to
   std::unique_ptr<RunLog> log_;     // rank 0's
   std::unique_ptr<Loader> loader_;  // of all epochs
   Progress progress_;
   std::size_t batches_ = 0;
   std::int64_t batches_made_ = 0;  // by this process
-  Clock::time_point begin_;
+  Clock::time_point begin_, last_finish_;
 };
 
 void check_resume(const Settings& settings) {
@@ -530,17 +553,12 @@ void check_fresh(const Settings& s) {
   }
 }
 
-void use_deterministic_algorithms() {
-  // cuBLAS is deterministic with a workspace of fixed size only; read when it starts.
-  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
-  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-  at::globalContext().setDeterministicCuDNN(true);
-  at::globalContext().setBenchmarkCuDNN(false);
-}
-
 RunResult train_with_own_errors(const Settings& settings, Begin begin, const Listener& listener, Group& group,
                                 at::Device device) try {
-  return ops::with_own_errors([&] { return Run(settings, begin, listener, group, device).train(); });
+  return ops::with_own_errors([&] {
+    const ops::OwnStream stream(device);
+    return Run(settings, begin, listener, group, device).train();
+  });
 } catch (const std::bad_alloc&) {
   throw Error(
       fmt::format("memory ran out at --batch {} and --size {}; a smaller --batch with --accumulate, "
@@ -553,7 +571,8 @@ RunResult train_with_own_errors(const Settings& settings, Begin begin, const Lis
 RunResult run(const Settings& settings, Begin begin, const Listener& listener) {
   settings.validate();
   if (settings.threads > 0) at::set_num_threads(settings.threads);
-  if (settings.deterministic) use_deterministic_algorithms();
+  if (settings.deterministic) ops::use_deterministic_algorithms();
+  ops::set_float32_numerics(settings.precision == ComputeType::tf32);
   const Place place = place_from_environment();
   const std::string device_name(name_of(settings.device));
   at::Device device = ops::find_device(device_name);

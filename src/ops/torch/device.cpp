@@ -1,6 +1,7 @@
 #include "ops/torch/device.h"
 
 #include <ATen/Context.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <link.h>
@@ -45,8 +46,14 @@ void load_cuda(const std::string& called) {
 
 }  // namespace
 
-c10::Device find_device(const std::string& name, const std::string& asked_as) {
-  const std::string called = asked_as.empty() ? "--device " + name : asked_as;
+OwnStream::OwnStream(c10::Device device) {
+  if (!device.is_cuda()) return;
+  const c10::impl::VirtualGuardImpl cuda(device.type());
+  cuda.synchronizeStream(cuda.getStream(device));  // which may still work for this one
+  guard_.emplace(cuda.getStreamFromGlobalPool(device));
+}
+
+c10::Device find_device(const std::string& name) {
   if (name == "cpu") return c10::kCPU;
   int index = 0;
   const std::string_view number = std::string_view(name).substr(std::min<std::size_t>(name.size(), 5));

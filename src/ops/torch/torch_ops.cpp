@@ -20,59 +20,51 @@ at::Tensor picture(const at::Tensor& x) {
   return x.permute({0, 2, 3, 1});
 }
 
-at::Tensor as(const at::Tensor& parameter, const at::Tensor& x) {
-  return parameter.to(x.scalar_type());
-}
-
-// The windows whose queries and keys have one size: [y0,y1) x [x0,x1) of the picture, cut into equal windows.
+// Windows of one size: [y0,y1) x [x0,x1) of the picture, cut into equal ones.
 struct Region {
-  std::int64_t y0, y1, x0, x1;      // in tokens
   std::int64_t window_h, window_w;  // real tokens of one window
   std::int64_t padding;             // tokens by which one window reaches past the picture
 };
 
-// [B,h,w,heads*d] -> [B*windows, heads, tokens, d]
-at::Tensor to_windows(const at::Tensor& x, std::int64_t wh, std::int64_t ww, std::int64_t heads) {
-  const auto b = x.size(0), ny = x.size(1) / wh, nx = x.size(2) / ww, d = x.size(3) / heads;
-  return x.reshape({b, ny, wh, nx, ww, heads, d})
-      .permute({0, 1, 3, 5, 2, 4, 6})
-      .reshape({b * ny * nx, heads, wh * ww, d});
+// [B,h,w,n*heads*d] -> n x [B*windows, heads, tokens, d], views of one copy. A window's token keeps its values
+// together, so that all of it is read in one piece.
+std::vector<at::Tensor> to_windows(const at::Tensor& x, std::int64_t n, std::int64_t wh, std::int64_t ww,
+                                   std::int64_t heads) {
+  const auto b = x.size(0), ny = x.size(1) / wh, nx = x.size(2) / ww, c = x.size(3);
+  return x.reshape({b, ny, wh, nx, ww, c})
+      .permute({0, 1, 3, 2, 4, 5})
+      .reshape({b * ny * nx, wh * ww, n, heads, c / n / heads})
+      .permute({2, 0, 3, 1, 4})
+      .unbind(0);
 }
 
 at::Tensor from_windows(const at::Tensor& y, std::int64_t b, std::int64_t ny, std::int64_t nx,
                         std::int64_t wh, std::int64_t ww) {
   const auto heads = y.size(1), d = y.size(3);
-  return y.reshape({b, ny, nx, heads, wh, ww, d})
-      .permute({0, 1, 4, 2, 5, 3, 6})
+  return y.permute({0, 2, 1, 3})
+      .reshape({b, ny, nx, wh, ww, heads * d})
+      .permute({0, 1, 3, 2, 4, 5})
       .reshape({b, ny * wh, nx * ww, heads * d});
 }
 
-// Attention of one region; q is already pooled by p.
-at::Tensor attend_region(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                         const at::Tensor& bias, const Region& r, const AttentionGeometry& g) {
-  const std::int64_t p = g.q_pool, dim = q.size(3), d = dim / g.heads, b = q.size(0);
-  const auto cut = [&](const at::Tensor& t, std::int64_t s) {
-    return to_windows(t.slice(1, r.y0 / s, r.y1 / s).slice(2, r.x0 / s, r.x1 / s), r.window_h / s,
-                      r.window_w / s, g.heads);
-  };
-  const at::Tensor queries = cut(q, p);
-  at::Tensor keys = cut(k, 1), values = cut(v, 1);
+// Attention of one region's windows: queries, keys, values [windows, heads, tokens, d].
+at::Tensor attend_windows(const at::Tensor& queries, at::Tensor keys, at::Tensor values,
+                          const at::Tensor& bias, std::int64_t padding) {
   std::optional<at::Tensor> mask;
-  if (r.padding > 0) {
+  if (padding > 0) {
     // n equal keys weigh as one whose score is log n higher: n exp(s) = exp(s + log n)
+    const std::int64_t heads = keys.size(1), d = keys.size(3), dim = heads * d;
     const auto extra = [&](std::int64_t part) {
-      return bias.narrow(0, part * dim, dim).reshape({1, g.heads, 1, d}).expand({keys.size(0), -1, -1, -1});
+      return bias.narrow(0, part * dim, dim).reshape({1, heads, 1, d}).expand({keys.size(0), -1, -1, -1});
     };
     const at::Tensor extra_key = extra(1), extra_value = extra(2);
     keys = at::cat({keys, extra_key}, 2);
     values = at::cat({values, extra_value}, 2);
-    at::Tensor score = at::zeros({keys.size(2)}, queries.options());
-    score.narrow(0, keys.size(2) - 1, 1).fill_(std::log(static_cast<double>(r.padding)));
+    at::Tensor score = at::zeros({keys.size(2)}, queries.options().requires_grad(false));
+    score.narrow(0, keys.size(2) - 1, 1).fill_(std::log(static_cast<double>(padding)));
     mask = score.expand({1, 1, queries.size(2), keys.size(2)});
   }
-  const at::Tensor y = at::scaled_dot_product_attention(queries, keys, values, mask);
-  const auto ny = (r.y1 - r.y0) / r.window_h, nx = (r.x1 - r.x0) / r.window_w;
-  return from_windows(y, b, ny, nx, r.window_h / p, r.window_w / p);
+  return at::scaled_dot_product_attention(queries, keys, values, mask);
 }
 
 // One side of the picture as a run of whole windows and a cut one, either of which may be missing.
@@ -85,6 +77,16 @@ std::vector<Span> spans(std::int64_t size, std::int64_t window) {
   if (whole > 0) out.push_back({0, whole, window});
   if (whole < size) out.push_back({whole, size, size - whole});
   return out;
+}
+
+// Pieces of the sides' sizes. Their gradients are joined by one copy, where those of slices are padded with
+// zeros to the whole and added.
+std::vector<at::Tensor> pieces(const at::Tensor& x, std::int64_t dimension, const std::vector<Span>& sides,
+                               std::int64_t scale) {
+  if (sides.size() == 1) return {x};
+  std::vector<std::int64_t> sizes;
+  for (const Span& s : sides) sizes.push_back((s.to - s.from) / scale);
+  return at::split_with_sizes(x, sizes, dimension);
 }
 
 // [B,H,W,5 N] -> 5 views [B,H,W,N]
@@ -113,6 +115,20 @@ at::Tensor resize_by_products(const at::Tensor& x, std::int64_t height, std::int
 
 }  // namespace
 
+// In x's type. What does not learn is cast once, and again only if it was written since.
+at::Tensor TorchOps::as(const Tensor& parameter, const Tensor& x) {
+  if (parameter.scalar_type() == x.scalar_type()) return parameter;
+  if (parameter.requires_grad() || !parameter.is_leaf() || parameter.is_inference()) {
+    return parameter.to(x.scalar_type());
+  }
+  const auto version = static_cast<std::int64_t>(parameter._version());
+  Cast& c = casts_[parameter.unsafeGetTensorImpl()];
+  if (!c.value.defined() || c.value.scalar_type() != x.scalar_type() || c.version != version) {
+    c = {parameter.to(x.scalar_type()), version};
+  }
+  return c.value;
+}
+
 at::Tensor TorchOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w) {
   return picture(at::conv2d(planes(image), as(w.weight, image), as(w.bias, image), 4, 3));
 }
@@ -127,7 +143,7 @@ at::Tensor TorchOps::add_position(Tensor x, const Weights::Position& w) {
   const Tensor tiled = w.window.repeat({1, 1, (e.h + side - 1) / side, (e.w + side - 1) / side})
                            .slice(2, 0, e.h)
                            .slice(3, 0, e.w);
-  return x + as(picture(background + tiled), x);
+  return x + picture(background + tiled).to(x.scalar_type());
 }
 
 at::Tensor TorchOps::layer_norm(const Tensor& x, const Weights::Norm& w) {
@@ -153,19 +169,37 @@ at::Tensor TorchOps::add(Tensor a, const Tensor& b) {
 at::Tensor TorchOps::window_attention(const Tensor& qkv, const Weights::Linear& w,
                                       const AttentionGeometry& g) {
   const Extent e = extent(qkv);
-  const std::int64_t dim = e.c / 3;
+  const std::int64_t dim = e.c / 3, p = g.q_pool;
+  const bool is_pooled = p > 1;
   // Windows and pictures have even sides where queries are pooled, so no 2x2 reaches over a border.
-  Tensor q = qkv.narrow(3, 0, dim);
-  if (g.q_pool == 2) q = max_pool_2x2(q);
-  const Tensor k = qkv.narrow(3, dim, dim), v = qkv.narrow(3, 2 * dim, dim), bias = as(w.bias, qkv);
+  Tensor pooled, rest = qkv;  // rest: all three, or keys and values
+  if (is_pooled) {
+    const auto parts = at::split_with_sizes(qkv, {dim, 2 * dim}, 3);
+    pooled = max_pool_2x2(parts[0]);
+    rest = parts[1];
+  }
+  const Tensor bias = as(w.bias, qkv);
   const std::int64_t win_h = g.window > 0 ? g.window : e.h, win_w = g.window > 0 ? g.window : e.w;
+  const auto attend = [&](const Tensor& q, const Tensor& x, const Region& r) {
+    const auto parts = to_windows(x, is_pooled ? 2 : 3, r.window_h, r.window_w, g.heads);
+    const Tensor queries =
+        is_pooled ? to_windows(q, 1, r.window_h / p, r.window_w / p, g.heads)[0] : parts[0];
+    const Tensor y =
+        attend_windows(queries, parts[parts.size() - 2], parts[parts.size() - 1], bias, r.padding);
+    return from_windows(y, e.b, x.size(1) / r.window_h, x.size(2) / r.window_w, r.window_h / p,
+                        r.window_w / p);
+  };
+  const auto ys = spans(e.h, win_h), xs = spans(e.w, win_w);
+  const auto rest_rows = pieces(rest, 1, ys, 1);
+  const auto pooled_rows = is_pooled ? pieces(pooled, 1, ys, p) : rest_rows;
   std::vector<Tensor> rows;
-  for (const Span& y : spans(e.h, win_h)) {
+  for (std::size_t y = 0; y < ys.size(); ++y) {
+    const auto parts = pieces(rest_rows[y], 2, xs, 1);
+    const auto queries = is_pooled ? pieces(pooled_rows[y], 2, xs, p) : parts;
     std::vector<Tensor> row;
-    for (const Span& x : spans(e.w, win_w)) {
-      row.push_back(attend_region(
-          q, k, v, bias,
-          {y.from, y.to, x.from, x.to, y.window, x.window, win_h * win_w - y.window * x.window}, g));
+    for (std::size_t x = 0; x < xs.size(); ++x) {
+      row.push_back(attend(queries[x], parts[x],
+                           {ys[y].window, xs[x].window, win_h * win_w - ys[y].window * xs[x].window}));
     }
     rows.push_back(row.size() == 1 ? row[0] : at::cat(row, 2));
   }
@@ -206,7 +240,6 @@ at::Tensor TorchOps::conv_bn(const Tensor& x, const Weights::ConvBn& w) {
       at::conv2d(planes(x), as(w.weight, x), w.bias, {1, 1}, at::IntArrayRef({k.pad_h(), k.pad_w()}),
                  at::IntArrayRef({k.dilation, k.dilation}));
   if (w.bias.defined()) return picture(y);
-  if (training && !is_again_) Tensor(w.norm.batches).add_(1);
   return picture(batch_norm(y, w.norm.weight, w.norm.bias, w.norm.mean, w.norm.variance));
 }
 
@@ -217,9 +250,8 @@ std::array<at::Tensor, kFan> TorchOps::conv_bn_fan(const Tensor& x, const Weight
     weight.push_back(part.weight);
     gamma.push_back(part.norm.weight);
     beta.push_back(part.norm.bias);
-    if (training && !is_again_) Tensor(part.norm.batches).add_(1);
   }
-  const Tensor y = at::conv2d(planes(x), as(at::cat(weight), x));
+  const Tensor y = at::conv2d(planes(x), at::cat(weight).to(x.scalar_type()));
   return split(picture(batch_norm(y, at::cat(gamma), at::cat(beta), w.mean, w.variance)));
 }
 

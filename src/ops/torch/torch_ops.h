@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "ops/compositions.h"
@@ -27,6 +28,9 @@ class TorchOps : public Compositions<TorchOps> {
   bool recompute = false;
   /// Resizes whose gradients have one order of summation on a GPU too.
   bool deterministic = false;
+
+  /// The casts of parameters that do not learn, which are made once.
+  void forget_casts() { casts_.clear(); }
 
   static Extent extent(const Tensor& x) { return {x.size(0), x.size(1), x.size(2), x.size(3)}; }
   Tensor patch_embed(const Tensor& image, const Weights::PatchEmbed& w);
@@ -72,9 +76,16 @@ class TorchOps : public Compositions<TorchOps> {
   };
   static bool gradients_wanted();
   static Tensor concat_all(const std::vector<Tensor>& parts);
+  Tensor as(const Tensor& parameter, const Tensor& x);
   Tensor batch_norm(const Tensor& planes, const Tensor& weight, const Tensor& bias, const Tensor& mean,
                     const Tensor& variance);
 
+  // By parameter: the cast, and the parameter's version that it was made from.
+  struct Cast {
+    Tensor value;
+    std::int64_t version = 0;
+  };
+  std::map<const void*, Cast> casts_;
   bool is_again_ = false;  // computing for the gradients what was computed before: the statistics have moved
 };
 static_assert(Ops<TorchOps>);
