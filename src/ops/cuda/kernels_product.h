@@ -29,9 +29,11 @@ struct ProductShape {
   static constexpr int kStageBytes = kLeftBytes + kRightBytes;
   static constexpr int kOutPitch = 2 * Columns + 16;  // bytes: 16 more than a row, against bank conflicts
   static constexpr int kNormBytes = Rows * 8;         // (mean, rstd) of each row
+  static constexpr int kColumnBytes = Columns * 8;    // (bias, sum of the weights) of each column
   static constexpr int kPipelineBytes =
       Stages * kStageBytes > Rows * kOutPitch ? Stages * kStageBytes : Rows * kOutPitch;
-  static constexpr int kSharedBytes = (kPipelineBytes + 15) / 16 * 16 + kNormBytes;
+  static constexpr int kNormsAt = (kPipelineBytes + 15) / 16 * 16, kColumnsAt = kNormsAt + kNormBytes;
+  static constexpr int kSharedBytes = kColumnsAt + kColumnBytes;
   static constexpr int kSumBytes = Rows * Columns * 4;
   static_assert(Split == 1 || (ColumnWarps == 1 && RowWarps % Split == 0 && kSumBytes <= kPipelineBytes));
   static_assert(kWarpRows % 16 == 0 && kWarpColumns % 8 == 0 && kLeftBytes % 1024 == 0);
@@ -203,27 +205,39 @@ S2U_DEVICE void multiply_chunk(const unsigned char* stage, int steps,
   }
 }
 
-/// Two neighbouring results of one row, rounded. `Folds`: the left side was normalised by `norm`.
-template <Element E, Epilogue Kind, bool Folds>
-S2U_DEVICE std::uint32_t finish_pair(const ProductTask& t, int m, int n, float v0, float v1,
-                                     const device::Floats2& bias, const device::Floats2& column_sums,
-                                     const float* norm) {
-  if constexpr (Folds) {
-    v0 = norm[1] * (v0 - norm[0] * column_sums.x);
-    v1 = norm[1] * (v1 - norm[0] * column_sums.y);
+/// What the epilogue needs of the tile's columns, brought near early: each number would else be waited for.
+/// columns[n] is the bias, columns[kColumns + n] the sum of the weights.
+template <class Shape>
+S2U_DEVICE void load_columns(const ProductTask& t, int first_column, float* columns) {
+  for (int c = Shape::thread(); c < Shape::kColumns; c += Shape::kThreads) {
+    const int n = first_column + c;
+    columns[c] = n < t.columns ? t.bias[n] : 0.0F;
+    columns[Shape::kColumns + c] = t.column_sums != nullptr && n < t.columns ? t.column_sums[n] : 0.0F;
   }
-  v0 += bias.x;
-  v1 += bias.y;
+}
+
+template <Epilogue Kind>
+inline constexpr bool kAdds = Kind == Epilogue::add || Kind == Epilogue::gelu_add || Kind == Epilogue::add_relu;
+
+/// Two neighbouring results of one row, rounded. `Folds`: the left side was normalised by `norm`; `columns` are
+/// the first of the two's.
+template <class Shape, Epilogue Kind, bool Folds>
+S2U_DEVICE std::uint32_t finish_pair(float v0, float v1, const float* columns, const float* norm,
+                                     std::uint32_t residual) {
+  constexpr Element E = Shape::kElement;
+  if constexpr (Folds) {
+    v0 = norm[1] * (v0 - norm[0] * columns[Shape::kColumns]);
+    v1 = norm[1] * (v1 - norm[0] * columns[Shape::kColumns + 1]);
+  }
+  v0 += columns[0];
+  v1 += columns[1];
   if constexpr (Kind == Epilogue::gelu || Kind == Epilogue::gelu_add) {
     v0 = gelu_of<E>(v0);
     v1 = gelu_of<E>(v1);
   }
-  if constexpr (Kind == Epilogue::add || Kind == Epilogue::gelu_add || Kind == Epilogue::add_relu) {
-    const long long at = static_cast<long long>(m) * t.residual_pitch + n;
-    const std::uint32_t r =
-        *reinterpret_cast<const std::uint32_t*>(static_cast<const std::uint16_t*>(t.residual) + at);
-    v0 += device::low_of<E>(r);
-    v1 += device::high_of<E>(r);
+  if constexpr (kAdds<Kind>) {
+    v0 += device::low_of<E>(residual);
+    v1 += device::high_of<E>(residual);
   }
   if constexpr (Kind == Epilogue::relu || Kind == Epilogue::add_relu) {
     v0 = device::larger(v0, 0.0F);
@@ -232,32 +246,41 @@ S2U_DEVICE std::uint32_t finish_pair(const ProductTask& t, int m, int n, float v
   return device::pack2<E>(v0, v1);
 }
 
-/// A warp's sums to the tile in shared memory.
+/// A warp's sums to the tile in shared memory. Rows and columns past the result are made of something that is
+/// there, without a branch, and not copied out.
 template <class Shape, Epilogue Kind, bool Folds>
 S2U_DEVICE void finish_tile(const ProductTask& t, int first_row, int first_column, int row_in_tile,
                             int column_in_tile,
                             const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
-                            unsigned char* tile, const float* norms) {
-  constexpr Element E = Shape::kElement;
-  const int lane = device::thread_index() % 32, quad_column = 2 * (lane % 4);
+                            unsigned char* tile, const float* norms, const float* columns) {
+  const int lane = device::thread_index() % 32, quad_column = column_in_tile + 2 * (lane % 4);
   S2U_UNROLL
-  for (int j = 0; j < Shape::kColumnTiles; ++j) {
-    const int n = first_column + column_in_tile + j * 8 + quad_column;
-    if (n >= t.columns) continue;
-    const device::Floats2 bias = device::load_floats_2(t.bias + n);
-    device::Floats2 column_sums{};
-    if constexpr (Folds) column_sums = device::load_floats_2(t.column_sums + n);
+  for (int i = 0; i < Shape::kRowTiles; ++i) {
     S2U_UNROLL
-    for (int i = 0; i < Shape::kRowTiles; ++i) {
-      const int r = row_in_tile + i * 16 + lane / 4, m = first_row + r;
-      unsigned char* at = tile + r * Shape::kOutPitch + 2 * (column_in_tile + quad_column) + 16 * j;
-      if (m < t.rows) {
-        *reinterpret_cast<std::uint32_t*>(at) = finish_pair<E, Kind, Folds>(
-            t, m, n, sums[i][j][0], sums[i][j][1], bias, column_sums, norms + 2 * r);
-      }
-      if (m + 8 < t.rows) {
-        *reinterpret_cast<std::uint32_t*>(at + 8 * Shape::kOutPitch) = finish_pair<E, Kind, Folds>(
-            t, m + 8, n, sums[i][j][2], sums[i][j][3], bias, column_sums, norms + 2 * (r + 8));
+    for (int half = 0; half < 2; ++half) {
+      const int r = row_in_tile + i * 16 + half * 8 + lane / 4;
+      const int m = first_row + r < t.rows ? first_row + r : t.rows - 1;
+      const auto* residual =
+          static_cast<const std::uint16_t*>(t.residual) + static_cast<long long>(m) * t.residual_pitch;
+      unsigned char* to = tile + r * Shape::kOutPitch + 2 * quad_column;
+      constexpr int kAtOnce = Shape::kColumnTiles > 18 ? Shape::kColumnTiles / 2 : Shape::kColumnTiles;
+      S2U_UNROLL
+      for (int first = 0; first < Shape::kColumnTiles; first += kAtOnce) {
+        std::uint32_t residuals[kAtOnce] = {};
+        if constexpr (kAdds<Kind>) {  // all are asked for before the first is used
+          S2U_UNROLL
+          for (int j = 0; j < kAtOnce; ++j) {
+            const int n = first_column + quad_column + (first + j) * 8;
+            residuals[j] = *reinterpret_cast<const std::uint32_t*>(residual + (n < t.columns ? n : 0));
+          }
+        }
+        S2U_UNROLL
+        for (int j = 0; j < kAtOnce; ++j) {
+          const int at = first + j;
+          *reinterpret_cast<std::uint32_t*>(to + 16 * at) =
+              finish_pair<Shape, Kind, Folds>(sums[i][at][2 * half], sums[i][at][2 * half + 1],
+                                              columns + quad_column + at * 8, norms + 2 * r, residuals[j]);
+        }
       }
     }
   }
@@ -305,9 +328,11 @@ template <class Shape>
 S2U_DEVICE void store_tile(const ProductTask& t, int first_row, int first_column, int row_in_tile,
                            int column_in_tile,
                            const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
-                           unsigned char* tile, const float* norms, bool is_mine = true) {
+                           unsigned char* tile, const float* norms, const float* columns,
+                           bool is_mine = true) {
   const auto finish = [&]<Epilogue Kind, bool Folds>() {
-    finish_tile<Shape, Kind, Folds>(t, first_row, first_column, row_in_tile, column_in_tile, sums, tile, norms);
+    finish_tile<Shape, Kind, Folds>(t, first_row, first_column, row_in_tile, column_in_tile, sums, tile, norms,
+                                    columns);
   };
   if (is_mine) {
     if (t.shares.values != nullptr) {
@@ -371,7 +396,8 @@ S2U_DEVICE void product_block(const ProductTask& t) {
   const int first_row = device::block_y() * Shape::kRows;
   const int first_column = device::block_x() / Shape::kSplit * Shape::kColumns;
   unsigned char* shared = device::shared_memory();
-  auto* norms = reinterpret_cast<float*>(shared + (Shape::kPipelineBytes + 15) / 16 * 16);
+  auto* norms = reinterpret_cast<float*>(shared + Shape::kNormsAt);
+  auto* columns = reinterpret_cast<float*>(shared + Shape::kColumnsAt);
   const TileLoader<Shape, kConvolution> loader(t, first_row, first_column);
   const int part = Shape::kSplit > 1 ? device::block_x() % Shape::kSplit : 0;
   const int begin = loader.chunks() * part / Shape::kSplit;
@@ -382,6 +408,7 @@ S2U_DEVICE void product_block(const ProductTask& t) {
   for (int c = 0; c < kAhead; ++c) {
     if (c < chunks) loader.load_right(begin + c, shared + c * Shape::kStageBytes);
   }
+  load_columns<Shape>(t, first_column, columns);
   device::wait_for_previous();
   for (int c = 0; c < kAhead; ++c) {
     if (c < chunks) loader.load_left(begin + c, shared + c * Shape::kStageBytes);
@@ -408,7 +435,7 @@ S2U_DEVICE void product_block(const ProductTask& t) {
   if constexpr (Shape::kSplit > 1) is_mine = gather_sums<Shape>(shared, sums);
   const int warp = device::thread_index() / 32;
   store_tile<Shape>(t, first_row, first_column, warp % Shape::kRowWarps * Shape::kWarpRows,
-                    warp / Shape::kRowWarps * Shape::kWarpColumns, sums, shared, norms, is_mine);
+                    warp / Shape::kRowWarps * Shape::kWarpColumns, sums, shared, norms, columns, is_mine);
 }
 
 }  // namespace sam2unet::ops::cuda

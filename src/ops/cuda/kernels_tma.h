@@ -33,9 +33,13 @@ struct TmaShape {
     static constexpr int kRows = kGroupRows, kThreads = 128;
     static S2U_DEVICE int thread() { return device::thread_index() % 128; }
   };
+  struct BlockColumns {
+    static constexpr int kColumns = Columns, kThreads = 128 * kGroups;
+    static S2U_DEVICE int thread() { return device::thread_index(); }
+  };
   static constexpr int kTileBytes = 64 * Tile::kOutPitch;  // in the stages' memory when they are done
   static constexpr int kNormsAt = Stages * kStageBytes;
-  static constexpr int kBarriersAt = kNormsAt + kRows * 8;
+  static constexpr int kColumnsAt = kNormsAt + kRows * 8, kBarriersAt = kColumnsAt + Columns * 8;
   static constexpr int kSharedBytes = kBarriersAt + 2 * Stages * 8;
   static_assert(kRightPart % 8 == 0 && kGroups * kTiles * kTileBytes <= kNormsAt && kSharedBytes <= 232448);
 };
@@ -160,6 +164,8 @@ class TmaBlock {
   }
 
   S2U_DEVICE void multiply() {
+    auto* columns = reinterpret_cast<float*>(shared_ + Shape::kColumnsAt);
+    load_columns<typename Shape::BlockColumns>(t_, first_column_, columns);
     device::wait_for_previous();
     device::let_next_start();
     const int group = device::thread_index() / 128;
@@ -187,7 +193,7 @@ class TmaBlock {
       store_tile<typename Shape::Tile>(t_, first_row + i * 64, first_column_,
                                        device::thread_index() / 32 % 4 * 16, 0, sums[i],
                                        shared_ + (group * Shape::kTiles + i) * Shape::kTileBytes,
-                                       norms + i * 128);
+                                       norms + i * 128, columns);
     }
   }
 

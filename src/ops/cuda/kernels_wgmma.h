@@ -37,7 +37,8 @@ template <class Shape, bool kConvolution>
 S2U_DEVICE void wgmma_block(const ProductTask& t) {
   const int first_row = device::block_y() * Shape::kRows, first_column = device::block_x() * Shape::kColumns;
   unsigned char* shared = device::shared_memory();
-  auto* norms = reinterpret_cast<float*>(shared + (Shape::kPipelineBytes + 15) / 16 * 16);
+  auto* norms = reinterpret_cast<float*>(shared + Shape::kNormsAt);
+  auto* columns = reinterpret_cast<float*>(shared + Shape::kColumnsAt);
   const TileLoader<Shape, kConvolution> loader(t, first_row, first_column);
   const int chunks = loader.chunks();
   // The chunk before the one at hand may still be read when the next copies start, so they stay clear of it.
@@ -46,6 +47,7 @@ S2U_DEVICE void wgmma_block(const ProductTask& t) {
   for (int c = 0; c < kAhead; ++c) {
     if (c < chunks) loader.load_right(c, shared + c * Shape::kStageBytes);
   }
+  load_columns<Shape>(t, first_column, columns);
   device::wait_for_previous();
   for (int c = 0; c < kAhead; ++c) {
     if (c < chunks) loader.load_left(c, shared + c * Shape::kStageBytes);
@@ -82,7 +84,8 @@ S2U_DEVICE void wgmma_block(const ProductTask& t) {
   wgmma_wait<0>();
   device::wait_async<0>();
   device::sync_threads();
-  store_tile<Shape>(t, first_row, first_column, device::thread_index() / 32 * 16, 0, sums, shared, norms);
+  store_tile<Shape>(t, first_row, first_column, device::thread_index() / 32 * 16, 0, sums, shared, norms,
+                    columns);
 }
 
 }  // namespace sam2unet::ops::cuda
