@@ -100,7 +100,7 @@ forward=(golden/forward_*) trained=(golden/train_*) small=(golden/forward_nano_*
 [ -n "$no_gpu" ] || small=(golden/forward_t_1x352x352_a*)
 verify verify-cpu-f32 60 "$(lacks "${small[@]:-golden}")" cpu f32 "${small[@]}"
 part conformance-cpu 60 "$(lacks bin/ops_test)" "$bin/ops_test" --gtest_brief=1 "--gtest_filter=*Conformance*/f32_*x2"
-part bench-cpu-t 20 '' "$bin/sam2unet" bench --variant t --device cpu --precision f32 -n 3 --json "$OUT/bench-cpu-t.json"
+part bench-cpu-t 45 '' "$bin/sam2unet" bench --variant t --device cpu --precision f32 -n 1 --json "$OUT/bench-cpu-t.json"
 
 # ---- LibTorch
 plugin=$(lacks lib/libsam2unet_torch.so)
