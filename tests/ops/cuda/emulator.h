@@ -159,6 +159,9 @@ std::uint32_t max2(std::uint32_t a, std::uint32_t b) {
 inline float exp2_of(float x) {
   return std::exp2(x);
 }
+inline float rough_tanh(float x) {
+  return std::tanh(x);
+}
 inline float log2_of(float x) {
   return std::log2(x);
 }

@@ -106,4 +106,9 @@ std::vector<T> in_both_orders(const std::function<std::vector<T>()>& run) {
   return first;
 }
 
+/// The kernels' GELU of a 16-bit element.
+inline float gelu_in(Element e, float x) {
+  return e == Element::bf16 ? gelu_of<Element::bf16>(x) : gelu_of<Element::f16>(x);
+}
+
 }  // namespace sam2unet::ops::cuda::test
