@@ -1,8 +1,10 @@
-// Training steps on made-up pictures: pictures a second and memory, as JSON. The clock runs from the outcome of
-// one step to that of the next, so nothing is waited for that training does not wait for.
+// Training steps on made-up pictures: pictures a second and memory, as JSON. The clock runs from the outcome
+// of one step to that of the next, so nothing is waited for that training does not wait for.
 //
-//   bench_train [--device cpu|cuda] [--variant l | --network JSON] [--batch 12] [--size 352] [--precision bf16]
-//               [--steps 30] [--before 5] [--accumulate 1] [--ema 0] [--clip 0] [--all-parameters] [--recompute]
+//   bench_train [--device cpu|cuda] [--variant l | --network JSON] [--batch 12] [--size 352] [--precision
+//   bf16]
+//               [--steps 30] [--before 5] [--accumulate 1] [--ema 0] [--clip 0] [--all-parameters]
+//               [--recompute]
 //               [--operation-by-operation] [--json FILE]
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -34,12 +36,12 @@ using namespace sam2unet::train;
 using Clock = std::chrono::steady_clock;
 
 struct Arguments {
-  std::map<std::string, std::string> values{{"device", "cpu"},    {"variant", "t"}, {"batch", "12"},
-                                            {"size", "352"},      {"precision", "f32"}, {"steps", "30"},
-                                            {"before", "5"},      {"accumulate", "1"},  {"ema", "0"},
-                                            {"clip", "0"},        {"json", ""},         {"network", ""}};
-  std::map<std::string, bool> flags{{"all-parameters", false}, {"recompute", false},
-                                    {"operation-by-operation", false}};
+  std::map<std::string, std::string> values{{"device", "cpu"}, {"variant", "t"},     {"batch", "12"},
+                                            {"size", "352"},   {"precision", "f32"}, {"steps", "30"},
+                                            {"before", "5"},   {"accumulate", "1"},  {"ema", "0"},
+                                            {"clip", "0"},     {"json", ""},         {"network", ""}};
+  std::map<std::string, bool> flags{
+      {"all-parameters", false}, {"recompute", false}, {"operation-by-operation", false}};
 
   Arguments(int argc, char** argv) {
     for (int i = 1; i < argc; ++i) {
@@ -91,7 +93,9 @@ void add_memory(nlohmann::ordered_json& out, at::Device device) {
 }
 
 at::ScalarType type_of(ComputeType precision) {
-  return precision == ComputeType::bf16 ? at::kBFloat16 : precision == ComputeType::f64 ? at::kDouble : at::kFloat;
+  return precision == ComputeType::bf16  ? at::kBFloat16
+         : precision == ComputeType::f64 ? at::kDouble
+                                         : at::kFloat;
 }
 
 nlohmann::ordered_json measure(const Arguments& a) {
@@ -115,7 +119,8 @@ nlohmann::ordered_json measure(const Arguments& a) {
   options.accumulate = a.number("accumulate");
   options.clip = std::stod(a.text("clip"));
   options.type = type_of(precision);
-  if (device.is_cuda() && !a.flags.at("operation-by-operation")) options.recorder = make_cuda_recorder();
+  std::string why;
+  if (device.is_cuda() && !a.flags.at("operation-by-operation")) options.recorder = make_cuda_recorder(why);
   TrainingStep step(net, optimizer, ema, group, options);
 
   const int size = a.number("size"), n = a.number("batch"), before = a.number("before"),
@@ -147,6 +152,7 @@ nlohmann::ordered_json measure(const Arguments& a) {
                              {"all_parameters", a.flags.at("all-parameters")},
                              {"recompute", a.flags.at("recompute")},
                              {"recorded", step.is_recorded()},
+                             {"not_recorded_because", why + step.failure()},
                              {"steps", steps}};
   out["seconds_before"] = 0.0;
   for (int i = 0; i < before; ++i) {

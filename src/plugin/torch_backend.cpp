@@ -14,6 +14,7 @@
 
 #include "ops/torch/device.h"
 #include "ops/torch/folded_weights.h"
+#include "ops/torch/numerics.h"
 #include "ops/torch/torch_errors.h"
 
 namespace sam2unet::plugin {
@@ -127,10 +128,7 @@ void TorchBackend::run(const api::BackendInput& input, const api::UseLogits& use
   ops::with_own_errors([&] {
     const c10::InferenceMode no_autograd;
     const c10::DeviceGuard guard(device_);
-    // HERE (branch train16): set_float32_numerics(tf32_) of ops/torch/numerics.h, which covers convolutions
-    // too, in place of this guard; and before `recording`, whose graph keeps the kernels that were chosen.
-    std::optional<at::NoTF32Guard> exact_float32;
-    if (!tf32_) exact_float32.emplace();
+    ops::set_float32_numerics(/*tf32=*/false);
     if (threads_ > 0) at::set_num_threads(threads_);
     Recording& p = recording(input.extent());
     input.write(p.host_input.data_ptr<float>());

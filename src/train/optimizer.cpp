@@ -49,8 +49,8 @@ void AdamW::update(const at::Tensor& ok) {
 AdamW::Many AdamW::next_together(std::size_t& at, std::int64_t most) const {
   Many m;
   const double decay = slots_[at].weight_decay;
-  for (std::int64_t elements = 0;
-       at < slots_.size() && slots_[at].weight_decay == decay && elements < most; ++at) {
+  for (std::int64_t elements = 0; at < slots_.size() && slots_[at].weight_decay == decay && elements < most;
+       ++at) {
     const auto& s = slots_[at];
     if (!s.parameter.grad().defined()) continue;
     m.parameters.push_back(s.parameter);
@@ -96,8 +96,8 @@ void AdamW::update_on_device(const at::Tensor& ok) {
     const Many m = next_together(i, std::numeric_limits<std::int64_t>::max());
     if (m.parameters.empty()) continue;
     const std::vector<at::Tensor> steps(m.parameters.size(), device_step_);
-    at::_fused_adamw_(m.parameters, m.gradients, m.means, m.squares, /*max_exp_avg_sqs=*/{}, steps, device_lr_,
-                      options_.beta1, options_.beta2, decay, options_.eps, /*amsgrad=*/false,
+    at::_fused_adamw_(m.parameters, m.gradients, m.means, m.squares, /*max_exp_avg_sqs=*/{}, steps,
+                      device_lr_, options_.beta1, options_.beta2, decay, options_.eps, /*amsgrad=*/false,
                       /*maximize=*/false, /*grad_scale=*/{}, bad);
   }
 }

@@ -39,8 +39,8 @@ class AdamW {
   }
   /// Counts a step and settles its numbers; nothing waits for a device.
   void begin_step(double lr);
-  /// The update of the step that was begun, which can be recorded where its numbers are tensors. `ok` [] bool:
-  /// whether it may be made; all stays as it is where not.
+  /// The update of the step that was begun, which can be recorded where its numbers are tensors. `ok` []
+  /// bool: whether it may be made; all stays as it is where not.
   void update(const at::Tensor& ok);
   void zero_grad();
 

@@ -14,7 +14,8 @@ PlanOps::PlanOps(Meter& meter, const PlanWeights& weights, int element, int para
       element_(element),
       parameter_(parameter),
       recompute_(recompute),
-      gradients_(weights.parameters.size()) {}
+      gradients_(weights.parameters.size()),
+      casts_(weights.parameters.size()) {}
 
 Planned PlanOps::fresh(const ops::Extent& e, bool wants_gradient, int element) {
   const std::int64_t bytes = e.numel() * element;
@@ -27,7 +28,11 @@ Planned PlanOps::input(const ops::Extent& e) const {
 
 // A parameter in the activations' type: itself, or a copy of its own.
 Memory PlanOps::cast(const PlanWeights::Parameter& p) {
-  return element_ == parameter_ ? nullptr : block(p.numel * element_);
+  if (element_ == parameter_) return nullptr;
+  if (p.learns) return block(p.numel * element_);
+  Memory& once = casts_[static_cast<std::size_t>(p.index)];
+  if (once == nullptr) once = block(p.numel * element_);
+  return once;
 }
 
 PlanOps::Node* PlanOps::record(const Planned& out, const std::vector<Planned>& in, std::vector<Memory> saved,
@@ -198,15 +203,12 @@ Planned PlanOps::window_attention(const Planned& qkv, const Weights::Linear& w,
         node.saved.resize(2);
       }
       windows.reset();
-      // Each of the three parts is laid into a gradient of the whole, and these are added.
-      const auto lay_in = [&](Memory& part, std::int64_t bytes) {
-        Memory picture = block(bytes);
-        part.reset();
-        contribute(*node.in[0], block(node.in[0]->bytes));
-      };
-      lay_in(gv, whole);
-      lay_in(gk, whole);
-      lay_in(gq, whole);
+      // Joined in windows, then laid into the picture.
+      const Memory joined = block(pooled + 2 * whole);
+      gq.reset();
+      gk.reset();
+      gv.reset();
+      contribute(*node.in[0], block(node.in[0]->bytes));
     };
   }
   (void)w;

@@ -205,6 +205,7 @@ class PlanOps : public ops::Compositions<PlanOps> {
   bool records_ = true;
   std::vector<Node> tape_;
   std::vector<Memory> gradients_;  // of the parameters
+  std::vector<Memory> casts_;      // of those that do not learn, made once
 };
 
 }  // namespace sam2unet::train

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 namespace sam2unet::train {
 
@@ -24,9 +25,9 @@ class Recorder {
   virtual std::unique_ptr<Recording> record(const std::function<void()>& work) = 0;
 };
 
-/// CUDA graphs. It is a library of its own, beside the program, since it links libtorch_cuda; nullptr where the
-/// build had no headers of CUDA.
-std::unique_ptr<Recorder> make_cuda_recorder();
+/// CUDA graphs. It is a library of its own, beside the program, since it links libtorch_cuda; where it is
+/// missing or cannot be loaded nullptr, and `why` says so.
+std::unique_ptr<Recorder> make_cuda_recorder(std::string& why);
 
 inline constexpr const char* kGraphModule = "libsam2unet-step-graph.so";
 inline constexpr const char* kMakeRecorder = "sam2unet_make_step_recorder";

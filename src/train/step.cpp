@@ -113,7 +113,8 @@ void TrainingStep::start(const Batch& batch, int size, std::size_t total, double
 TrainingStep::Place& TrainingStep::place_of(const Batch& batch, int size, std::size_t total) {
   Place& place = places_[{batch.image.size(0), size, total, batch.image.scalar_type()}];
   const auto take = [&](at::Tensor& into, const at::Tensor& from) {
-    if (!into.defined()) into = at::empty(from.sizes(), at::TensorOptions(from.scalar_type()).device(device_));
+    if (!into.defined())
+      into = at::empty(from.sizes(), at::TensorOptions(from.scalar_type()).device(device_));
     into.copy_(from, /*non_blocking=*/true);
   };
   take(place.image, batch.image);
@@ -129,9 +130,10 @@ void TrainingStep::record(Place& place, int size, std::size_t total) {
         [this, &place, size, total] { work(place.image, place.mask, size, total); });
   } catch (const c10::OutOfMemoryError&) {
     throw;
-  } catch (const c10::Error&) {
+  } catch (const c10::Error& e) {
     // A driver or a LibTorch that cannot record this: operation by operation then, which computes the same.
     options_.recorder = nullptr;
+    failure_ = e.what_without_backtrace();
     optimizer_.zero_grad();
   }
   counts_.fill_(true);
@@ -142,14 +144,14 @@ void TrainingStep::work(const at::Tensor& image, const at::Tensor& mask, int siz
   const bool are_ids = options_.loss.kind == LossKind::ce_dice;
   const at::Tensor before = flat(statistics_);
   optimizer_.zero_grad();
-  const at::Tensor loss = gradients(at_size(input_.image(image), size).to(options_.type),
-                                    mask_at_size(input_.mask(mask, are_ids), size), total);
+  const at::Tensor input = at_size(input_.image(image), size).to(options_.type),  // [B,size,size,3]
+      truth = mask_at_size(input_.mask(mask, are_ids), size);                     // [B,size,size,1]
+  compute_gradients(input, truth, total);
   const c10::NoGradGuard no_gradients;
   const at::Tensor norm = clip_gradients(optimizer_.slots(), options_.clip);
   wait_report_();
-  const at::Tensor ok = (report_.narrow(0, 2, group_.world()).sum() == 0)
-                            .logical_and(at::isfinite(norm))
-                            .logical_and(counts_);
+  const at::Tensor ok =
+      (report_.narrow(0, 2, group_.world()).sum() == 0).logical_and(at::isfinite(norm)).logical_and(counts_);
   optimizer_.update(ok);
   ema_.update(optimizer_, ok);
   restore_statistics(ok, before);
@@ -157,8 +159,9 @@ void TrainingStep::work(const at::Tensor& image, const at::Tensor& mask, int siz
   optimizer_.zero_grad();  // their memory is the recording's
 }
 
-// Leaves the gradients of the mean loss in the parameters; its value. [B,S,S,3] in the compute type, [B,S,S,1].
-at::Tensor TrainingStep::gradients(const at::Tensor& image, const at::Tensor& mask, std::size_t total) {
+// Leaves the gradients of the mean loss in the parameters, and in the report what it is. [B,S,S,3] in the
+// compute type, [B,S,S,1].
+void TrainingStep::compute_gradients(const at::Tensor& image, const at::Tensor& mask, std::size_t total) {
   const std::int64_t n = image.size(0), parts = parts_of(total);
   const auto begin_of = [&](std::int64_t part) { return (part * n + parts - 1) / parts; };
   at::Tensor loss;
@@ -178,7 +181,6 @@ at::Tensor TrainingStep::gradients(const at::Tensor& image, const at::Tensor& ma
   }
   reducer_.finish();
   if (!group_.is_alone()) share_statistics();
-  return loss;
 }
 
 // The loss, and who has none, on their way to all processes.

@@ -47,8 +47,8 @@ class TrainingStep {
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
-  /// Starts a step on a batch, resized to `size`, of the `total` pictures of all processes. The batch's memory
-  /// is held until the outcome is read.
+  /// Starts a step on a batch, resized to `size`, of the `total` pictures of all processes. The batch's
+  /// memory is held until the outcome is read.
   void start(const Batch& batch, int size, std::size_t total, double lr, bool stops);
   /// Steps whose outcome has not been read.
   std::size_t under_way() const { return under_way_.size(); }
@@ -56,6 +56,8 @@ class TrainingStep {
   StepOutcome finish();
   /// Whether steps are recorded and repeated; false also where recording was tried and failed.
   bool is_recorded() const { return options_.recorder != nullptr; }
+  /// Why recording failed; empty where it did not.
+  const std::string& failure() const { return failure_; }
 
  private:
   // The memory of one shape of batch, and the recorded work on it.
@@ -74,7 +76,7 @@ class TrainingStep {
   Place& place_of(const Batch& batch, int size, std::size_t total);
   void record(Place& place, int size, std::size_t total);
   void work(const at::Tensor& image, const at::Tensor& mask, int size, std::size_t total);
-  at::Tensor gradients(const at::Tensor& image, const at::Tensor& mask, std::size_t total);
+  void compute_gradients(const at::Tensor& image, const at::Tensor& mask, std::size_t total);
   void sum_report(const at::Tensor& loss);
   void share_statistics();
   void restore_statistics(const at::Tensor& ok, const at::Tensor& before);
@@ -96,6 +98,7 @@ class TrainingStep {
   at::Tensor values_;  // [3 + world]: these and the norm
   std::function<void()> wait_report_;
   std::map<Shape, Place> places_;
+  std::string failure_;
   std::deque<UnderWay> under_way_;
 };
 

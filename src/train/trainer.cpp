@@ -199,8 +199,14 @@ class Run {
 
   StepOptions step_options() const {
     StepOptions o{{s_.loss, s_.bce, table_.ignore}, s_.accumulate, s_.sync_bn, s_.clip, compute_type(s_), {}};
-    if (device_.is_cuda()) o.recorder = make_cuda_recorder();
+    std::string why;
+    if (device_.is_cuda() && group_.is_alone()) o.recorder = make_cuda_recorder(why);
+    tell_not_recorded(why);
     return o;
+  }
+
+  void tell_not_recorded(const std::string& why) const {
+    if (!why.empty()) listener_.message(fmt::format("steps are computed operation by operation: {}", why));
   }
 
   // Every process starts from what rank 0 has.
@@ -293,7 +299,9 @@ class Run {
     for (const int size : sizes_) {
       const bool stops = listener_.stop();
       const auto begin = Clock::now();
+      const bool was_recorded = step_->is_recorded();
       step_->start(batch, size, total, lr, stops);
+      if (was_recorded) tell_not_recorded(step_->failure());
       ++progress_.step;
       stops_ = stops_ || (stops && group_.is_alone());  // others are to know it before
       const StepReport report{.epoch = progress_.epoch + 1,
@@ -441,40 +449,7 @@ class Run {
     if (s_.pth) save_pth(out_ / (name + ".pth"), net_);
   }
 
-  // "mIoU 0.8123, mDice ...; IoU background 0.9512, cat 0.8421"
-  std::string class_summary(const Validation& v) const {
-    std::string out = fmt::format("mIoU {:.4f}, mDice {:.4f}, aAcc {:.4f}; IoU", v.value("mIoU"),
-                                  v.value("mDice"), v.value("aAcc"));
-    constexpr std::size_t kShown = 20;
-    for (std::size_t c = 0; c < std::min(kShown, table_.classes.size()); ++c) {
-      const std::string& name = table_.classes[c].name;
-      const double iou = v.value("IoU." + name);
-      out += fmt::format("{} {} {}", c == 0 ? "" : ",", name,
-                         std::isnan(iou) ? "-" : fmt::format("{:.4f}", iou));
-    }
-    return out + (table_.classes.size() > kShown ? " ..." : "");
-  }
-
-  // "Dice 0.8123, MAE ...", the criterion first.
-  std::string summary(const Validation& v) const {
-    if (classes() != nullptr) return class_summary(v);
-    static const std::vector<std::pair<std::string, const char*>> kShown = {{"dice.mean", "mean Dice"},
-                                                                            {"iou.mean", "mean IoU"},
-                                                                            {"fm.mean", "mean F"},
-                                                                            {"E_mean", "mean E"},
-                                                                            {"wF", "weighted F"},
-                                                                            {"S", "S"},
-                                                                            {"MAE", "MAE"}};
-    std::string first, rest;
-    for (const auto& [key, name] : kShown) {
-      if (key == criterion_) {
-        first = fmt::format("{} {:.4f}", name, v.value(key));
-      } else if (key == "dice.mean" || key == "wF" || key == "S" || key == "MAE") {
-        rest += fmt::format(", {} {:.4f}", name, v.value(key));
-      }
-    }
-    return first + rest;
-  }
+  std::string summary(const Validation& v) const { return train::summary(v, classes(), criterion_); }
 
   void log_epoch(double loss, const Validation& v, bool is_best) {
     const int epoch = progress_.epoch + 1;
@@ -515,7 +490,7 @@ class Run {
   const std::string criterion_;  // the metric that decides what is best, as `eval` calls it
   std::unique_ptr<TrainingStep> step_;
   std::deque<Started> started_;
-  bool stops_ = false;  // some process was asked to
+  bool stops_ = false;              // some process was asked to
   std::unique_ptr<RunLog> log_;     // rank 0's
   std::unique_ptr<Loader> loader_;  // of all epochs
   Progress progress_;

@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <condition_variable>
 #include <deque>
 #include <future>
@@ -266,6 +268,43 @@ Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const
     if (!std::isnan(values[i])) out.values.emplace_back(table[i].key, values[i]);
   }
   return out;
+}
+
+namespace {
+
+std::string class_summary(const Validation& v, const ClassTable& table) {
+  std::string out = fmt::format("mIoU {:.4f}, mDice {:.4f}, aAcc {:.4f}; IoU", v.value("mIoU"),
+                                v.value("mDice"), v.value("aAcc"));
+  constexpr std::size_t kShown = 20;
+  for (std::size_t c = 0; c < std::min(kShown, table.classes.size()); ++c) {
+    const std::string& name = table.classes[c].name;
+    const double iou = v.value("IoU." + name);
+    out +=
+        fmt::format("{} {} {}", c == 0 ? "" : ",", name, std::isnan(iou) ? "-" : fmt::format("{:.4f}", iou));
+  }
+  return out + (table.classes.size() > kShown ? " ..." : "");
+}
+
+}  // namespace
+
+std::string summary(const Validation& v, const ClassTable* classes, const std::string& criterion) {
+  if (classes != nullptr) return class_summary(v, *classes);
+  static const std::vector<std::pair<std::string, const char*>> kShown = {{"dice.mean", "mean Dice"},
+                                                                          {"iou.mean", "mean IoU"},
+                                                                          {"fm.mean", "mean F"},
+                                                                          {"E_mean", "mean E"},
+                                                                          {"wF", "weighted F"},
+                                                                          {"S", "S"},
+                                                                          {"MAE", "MAE"}};
+  std::string first, rest;
+  for (const auto& [key, name] : kShown) {
+    if (key == criterion) {
+      first = fmt::format("{} {:.4f}", name, v.value(key));
+    } else if (key == "dice.mean" || key == "wF" || key == "S" || key == "MAE") {
+      rest += fmt::format(", {} {:.4f}", name, v.value(key));
+    }
+  }
+  return first + rest;
 }
 
 }  // namespace sam2unet::train

@@ -38,6 +38,10 @@ struct Validation {
   double value(const std::string& key) const;
 };
 
+/// "mean Dice 0.8123, MAE ...", the criterion first; of classes "mIoU 0.8123, ...; IoU background 0.9512,
+/// ...".
+std::string summary(const Validation& validation, const ClassTable* classes, const std::string& criterion);
+
 /// Predicts each picture by the running statistics and scores the map at the ground truth's own size.
 /// Collective: each process takes every world-th picture, and the values are those of all.
 Validation validate(TrainableNetwork& net, const std::vector<Pair>& pairs, const ValidationOptions& options,

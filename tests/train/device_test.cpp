@@ -98,16 +98,12 @@ struct ResultsLike {
   std::string operation;
   std::vector<int> arguments;
 };
-const std::vector<ResultsLike> kResults{{"aten::_safe_softmax", {0}},
-                                        {"aten::relu", {0}},
-                                        {"aten::log_sigmoid_forward", {0, 0}},
-                                        {"aten::abs", {0}},
-                                        {"aten::_fused_adamw_.tensor_lr", {}},
-                                        {"aten::convolution_backward_overrideable", {1, 2, -1}},
-                                        {"aten::native_batch_norm", {0, 1, 1}},
-                                        {"aten::native_batch_norm_backward", {1, 2, 2}},
-                                        {"aten::native_layer_norm", {0, 2, 2}},
-                                        {"aten::native_layer_norm_backward", {1, 5, 6}}};
+const std::vector<ResultsLike> kResults{
+    {"aten::_safe_softmax", {0}},           {"aten::relu", {0}},
+    {"aten::log_sigmoid_forward", {0, 0}},  {"aten::abs", {0}},
+    {"aten::_fused_adamw_.tensor_lr", {}},  {"aten::convolution_backward_overrideable", {1, 2, -1}},
+    {"aten::native_batch_norm", {0, 1, 1}}, {"aten::native_batch_norm_backward", {1, 2, 2}},
+    {"aten::native_layer_norm", {0, 2, 2}}, {"aten::native_layer_norm_backward", {1, 5, 6}}};
 
 void results_like_arguments(const c10::OperatorHandle& operation, torch::jit::Stack* stack) {
   const auto rule = std::find_if(kResults.begin(), kResults.end(), [&](const ResultsLike& r) {

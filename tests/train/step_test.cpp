@@ -1,6 +1,6 @@
-// The optimizer step: that it can be recorded and repeated, that a bad one changes nothing, and that its outcome
-// may be read late. Recording is shown without a GPU: whatever a repeated step must not do is looked for on the
-// CPU.
+// The optimizer step: that it can be recorded and repeated, that a bad one changes nothing, and that its
+// outcome may be read late. Recording is shown without a GPU: whatever a repeated step must not do is looked
+// for on the CPU.
 #include "train/step.h"
 
 #include <ATen/ATen.h>
@@ -26,13 +26,14 @@ namespace {
 
 using ::testing::IsEmpty;
 
-// The names of the operations on all threads, as long as it lives. Those inside AdamW's kernel are left out: the
-// CPU's reads its rate as a number, the GPU's does not.
+// The names of the operations on all threads, as long as it lives. Those inside AdamW's kernel are left out:
+// the CPU's reads its rate as a number, the GPU's does not.
 class Operations {
  public:
   Operations() {
     seen().clear();
-    handle_ = at::addGlobalCallback(at::RecordFunctionCallback(&begin, &end).scopes({at::RecordScope::FUNCTION}));
+    handle_ =
+        at::addGlobalCallback(at::RecordFunctionCallback(&begin, &end).scopes({at::RecordScope::FUNCTION}));
   }
   ~Operations() { at::removeCallback(handle_); }
   Operations(const Operations&) = delete;
@@ -87,8 +88,8 @@ class Operations {
   at::CallbackHandle handle_{};
 };
 
-// Records as a GPU does, but that a replay computes: it must do what was done when it was recorded, without the
-// host reading anything.
+// Records as a GPU does, but that a replay computes: it must do what was done when it was recorded, without
+// the host reading anything.
 class CheckingRecorder final : public Recorder {
  public:
   std::unique_ptr<Recording> record(const std::function<void()>& work) override {
@@ -163,7 +164,7 @@ struct Trained {
     for (const auto& [name, t] : state()) out.push_back(t.const_data_ptr());
     return out;
   }
-  StepOutcome make(const Batch& batch, int size = 64) {
+  StepOutcome make(const Batch& batch, int size = 32) {
     step->start(batch, size, static_cast<std::size_t>(batch.image.size(0)), 1e-2, false);
     return step->finish();
   }
@@ -178,7 +179,8 @@ struct Trained {
 
 Batch batch_of(std::int64_t n, std::uint64_t seed) {
   at::manual_seed(seed);
-  return {at::randint(0, 256, {n, 64, 64, 3}, at::kByte), at::randint(0, 2, {n, 64, 64, 1}, at::kByte) * 255, {}};
+  return {
+      at::randint(0, 256, {n, 32, 32, 3}, at::kByte), at::randint(0, 2, {n, 32, 32, 1}, at::kByte) * 255, {}};
 }
 
 void expect_same(const Trained& trained, const std::vector<at::Tensor>& wanted) {
@@ -205,15 +207,15 @@ TEST_P(Recorded, IsWhatOperationByOperationComputes) {
   const auto recorder = std::make_shared<CheckingRecorder>();
   Trained plain(GetParam().second), recorded(GetParam().second, recorder);
   const auto places = recorded.places();
-  for (std::uint64_t i = 0; i < 5; ++i) {
-    const Batch batch = batch_of(i % 3 == 2 ? 2 : 4, i);
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    const Batch batch = batch_of(i == 2 ? 2 : 4, i);
     const StepOutcome a = plain.make(batch), b = recorded.make(batch);
     EXPECT_TRUE(a.ok());
     EXPECT_EQ(a.loss, b.loss);
     EXPECT_EQ(a.norm, b.norm);
   }
   EXPECT_EQ(recorder->recorded, 2);
-  EXPECT_EQ(recorder->replayed, 5);
+  EXPECT_EQ(recorder->replayed, 4);
   EXPECT_TRUE(recorded.step->is_recorded());
   EXPECT_EQ(recorded.places(), places);
   expect_same(recorded, plain.copy());
@@ -258,8 +260,8 @@ TEST(Step, ABadOneChangesNothing) {
     Batch bad = batch_of(2, 2);
     bad.image = bad.image.to(at::kFloat);
     bad.image.fill_(std::numeric_limits<float>::quiet_NaN());
-    trained.step->start(bad, 64, 2, 1e-2, false);
-    trained.step->start(bad, 64, 2, 1e-2, false);
+    trained.step->start(bad, 32, 2, 1e-2, false);
+    trained.step->start(bad, 32, 2, 1e-2, false);
     EXPECT_EQ(trained.step->under_way(), 2u);
     for (int i = 0; i < 2; ++i) {
       const StepOutcome outcome = trained.step->finish();
@@ -278,7 +280,7 @@ TEST(Step, OutcomesMayBeReadLate) {
   for (std::uint64_t i = 0; i < 4; ++i) wanted.push_back(now.make(batch_of(2, i)).loss);
   std::vector<double> losses;
   for (std::uint64_t i = 0; i < 4; ++i) {
-    late.step->start(batch_of(2, i), 64, 2, 1e-2, false);
+    late.step->start(batch_of(2, i), 32, 2, 1e-2, false);
     if (late.step->under_way() > 1) losses.push_back(late.step->finish().loss);
   }
   losses.push_back(late.step->finish().loss);
@@ -297,7 +299,8 @@ TEST(Step, NumbersInTensorsComputeTheSame) {
     const c10::NoGradGuard no_gradients;
     for (std::size_t k = 0; k < a.size(); ++k) {
       const double scale = std::max(1e-6, a[k].second.abs().max().to(at::kDouble).item<double>());
-      EXPECT_LE((a[k].second - b[k].second).abs().max().to(at::kDouble).item<double>(), 2e-6 * scale) << a[k].first;
+      EXPECT_LE((a[k].second - b[k].second).abs().max().to(at::kDouble).item<double>(), 2e-6 * scale)
+          << a[k].first;
       at::Tensor(b[k].second).copy_(a[k].second);
     }
   }

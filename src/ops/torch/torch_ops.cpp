@@ -26,8 +26,8 @@ struct Region {
   std::int64_t padding;             // tokens by which one window reaches past the picture
 };
 
-// [B,h,w,n*heads*d] -> n x [B*windows, heads, tokens, d], views of one copy. A window's token keeps its values
-// together, so that all of it is read in one piece.
+// [B,h,w,n*heads*d] -> n x [B*windows, heads, tokens, d], views of one copy. A window's token keeps its
+// values together, so that all of it is read in one piece.
 std::vector<at::Tensor> to_windows(const at::Tensor& x, std::int64_t n, std::int64_t wh, std::int64_t ww,
                                    std::int64_t heads) {
   const auto b = x.size(0), ny = x.size(1) / wh, nx = x.size(2) / ww, c = x.size(3);
