@@ -311,9 +311,12 @@ class Run {
                               .step = progress_.step,
                               .lr = lr};
       started_.push_back({report, batch.members, total, size, size == sizes_.back(), begin});
-      if (started_.size() > 1) finish_step();
+      if (started_.size() > most_under_way()) finish_step();
     }
   }
+
+  // On the CPU a step is over when start() returns, so its outcome is there.
+  std::size_t most_under_way() const { return device_.is_cuda() ? 1 : 0; }
 
   void finish_steps() {
     while (!started_.empty()) finish_step();
