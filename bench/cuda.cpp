@@ -119,14 +119,16 @@ double ceilings(Stream& stream, const DeviceInfo& device, Element e) {
   double best = 0;
   for (const auto kernels : {mma_kernels(), warpgroup_kernels(), box_kernels()})
     for (const ProductKernel& k : kernels) {
-      if (k.element != e || k.convolution || k.split > 1 || k.rows < 128 || k.shared_bytes > device.limits.shared_bytes) continue;
+      if (k.element != e || k.convolution || k.split > 1 || k.rows < 128 ||
+          k.shared_bytes > device.limits.shared_bytes)
+        continue;
       if (k.way != ProductWay::mma && device.limits.major != 9) continue;
       const ProductTask t = task_of(p, left, right, a, b);
       const double s = time_of(stream, 2, 0.02, [&] { launch_product(l, k, t); });
       const double rate = 2e-12 * p.rows * p.columns * p.depth / s;
       best = std::max(best, rate);
-      std::printf("  8192 x 8064 x 8192 by %3dx%-3d %-9s %7.1f TFLOP/s\n", k.rows, k.columns,
-                  name_of(k.way), rate);
+      std::printf("  8192 x 8064 x 8192 by %3dx%-3d %-9s %7.1f TFLOP/s\n", k.rows, k.columns, name_of(k.way),
+                  rate);
     }
   return best;
 }
@@ -178,7 +180,8 @@ void time_products(Stream& stream, const DeviceInfo& device, const Choice& choic
                      choice.element),
                  out(rows * static_cast<std::size_t>(p.columns) * 2, MemoryKind::device),
                  bias = random_elements(static_cast<std::size_t>(p.columns) * 2, choice.element);
-    const ProductKernel* chosen = choose_product(device.limits, choice.element, {p.rows, p.columns, p.depth, p.taps});
+    const ProductKernel* chosen =
+        choose_product(device.limits, choice.element, {p.rows, p.columns, p.depth, p.taps});
     std::vector<std::uint16_t> first;
     const Memory poison = random_elements(out.bytes() / 2, choice.element);
     std::printf("%7d x %4d x %4d%s, us:", p.rows, p.columns, p.depth, p.taps > 1 ? " x 9" : "");
@@ -203,8 +206,7 @@ void time_products(Stream& stream, const DeviceInfo& device, const Choice& choic
         std::printf(" %s%s%dx%d%s %.1f", &k == chosen ? "*" : "", way, k.rows, k.columns,
                     k.split == 1 ? "" : fmt::format("/{}", k.split).c_str(), 1e6 * s);
         if (&k == chosen) {
-          std::printf(" (%.0f TFLOP/s, %.2f of the best)",
-                      2e-12 * p.rows * p.columns * p.depth * p.taps / s,
+          std::printf(" (%.0f TFLOP/s, %.2f of the best)", 2e-12 * p.rows * p.columns * p.depth * p.taps / s,
                       2e-12 * p.rows * p.columns * p.depth * p.taps / s / best);
         }
       }

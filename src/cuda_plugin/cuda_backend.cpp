@@ -133,8 +133,9 @@ CudaBackend::Recording& CudaBackend::recording(Session& s, const api::BackendInp
   const std::size_t bytes = static_cast<std::size_t>(e.numel()) * (is_bytes ? 1 : sizeof(float));
   r.host_input = Memory(bytes, MemoryKind::pinned);
   r.input = Memory(bytes, MemoryKind::device);
-  r.host_logits = Memory(static_cast<std::size_t>(e.b * e.h * e.w * network_.config.out_channels) * sizeof(float),
-                         MemoryKind::pinned);
+  r.host_logits =
+      Memory(static_cast<std::size_t>(e.b * e.h * e.w * network_.config.out_channels) * sizeof(float),
+             MemoryKind::pinned);
   const auto forward = [&] {
     r.logits = s.ops.to_float(model::sam2unet(s.ops, network_, input_tensor(s, r, input)).out);
   };
@@ -155,8 +156,7 @@ void CudaBackend::trace_forward(Session& s, Recording& r, const api::BackendInpu
     s.ops.stream().wait();
     trace(what, index, t.extent(), here);
   };
-  const auto maps =
-      model::sam2unet(s.ops, network_, input_tensor(s, r, input), /*wants_sides=*/true, tell);
+  const auto maps = model::sam2unet(s.ops, network_, input_tensor(s, r, input), /*wants_sides=*/true, tell);
   tell("out", 1, *maps.out1);
   tell("out", 2, *maps.out2);
 }

@@ -26,9 +26,9 @@ class CudaBackend final : public api::Backend {
  private:
   // What one size and batch of input needs: memory on both sides, and the forward pass, recorded.
   struct Recording {
-    ops::cuda::Memory host_input, input;    // [b,h,w,3] bytes, or float32 of values
-    ops::cuda::Memory host_logits;          // [b,h,w,K] float32
-    ops::cuda::CudaTensor logits;           // the graph's result
+    ops::cuda::Memory host_input, input;  // [b,h,w,3] bytes, or float32 of values
+    ops::cuda::Memory host_logits;        // [b,h,w,K] float32
+    ops::cuda::CudaTensor logits;         // the graph's result
     std::unique_ptr<ops::cuda::Graph> graph;
   };
   // A stream with its memory. Several work at once, so that copies and small kernels of one fill what another

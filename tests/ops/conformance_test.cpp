@@ -111,7 +111,9 @@ class Conformance : public ::testing::TestWithParam<Setting> {
   }
   cuda::DeviceInfo device;
 #else
-  void set_up_cuda() { GTEST_SKIP() << "built without SAM2UNET_BUILD_CUDA"; }
+  void set_up_cuda() {
+    GTEST_SKIP() << "built without SAM2UNET_BUILD_CUDA";
+  }
   template <class F>
   void with_cuda(F&&) {}
 #endif

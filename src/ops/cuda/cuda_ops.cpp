@@ -212,13 +212,14 @@ CudaOps::Prepared CudaOps::prepare(const Tensor& x, const Weights::Product& w, E
   const Extent e = x.shape;
   // Copies of 16 bytes: rows of the left side have to be that apart.
   const bool is_aligned = (x.parts.empty() ? x.pitch : x.parts.front().pitch) % 8 == 0;
-  const ProductKernel* kernel = w.rows == nullptr || !is_aligned
-                                    ? nullptr
-                                    : choose_product(device_.limits, element_,
-                                                     {e.pixels(), w.out, w.in, w.kernel.h * w.kernel.w,
-                                                      x.parts.empty()});
+  const ProductKernel* kernel =
+      w.rows == nullptr || !is_aligned
+          ? nullptr
+          : choose_product(device_.limits, element_,
+                           {e.pixels(), w.out, w.in, w.kernel.h * w.kernel.w, x.parts.empty()});
   if (kernel == nullptr && w.wide == nullptr) {
-    throw UnavailableError("the device cuda has no kernel for a layer of these weights; choose another precision");
+    throw UnavailableError(
+        "the device cuda has no kernel for a layer of these weights; choose another precision");
   }
   Prepared p;
   ProductTask& t = p.task;
@@ -284,12 +285,12 @@ std::array<CudaTensor, kBranches> CudaOps::conv_bn_each(
                     all[i].task.rows == all[0].task.rows && all[i].task.columns == all[0].task.columns;
   }
   if (!is_one_launch) return Compositions<CudaOps>::conv_bn_each(x, w);
-  launch_convolutions(launcher_, *all[0].kernel,
-                      std::array{all[0].task, all[1].task, all[2].task});
+  launch_convolutions(launcher_, *all[0].kernel, std::array{all[0].task, all[1].task, all[2].task});
   return {all[0].out, all[1].out, all[2].out};
 }
 
-CudaTensor CudaOps::window_attention(const Tensor& qkv, const Weights::Linear& w, const AttentionGeometry& g) {
+CudaTensor CudaOps::window_attention(const Tensor& qkv, const Weights::Linear& w,
+                                     const AttentionGeometry& g) {
   const Tensor x = dense(converted(qkv));
   const Extent e = x.shape;
   const std::int64_t dim = e.c / 3;
@@ -349,8 +350,8 @@ CudaTensor CudaOps::concat_all(std::initializer_list<const Tensor*> parts) {
     if (p->element != y.element) y.parts.back() = copy(*p, y.element);
   }
   const std::int64_t width = y.parts.front().shape.c;
-  const bool is_even = std::all_of(y.parts.begin(), y.parts.end(),
-                                   [&](const Tensor& p) { return p.shape.c == width; });
+  const bool is_even =
+      std::all_of(y.parts.begin(), y.parts.end(), [&](const Tensor& p) { return p.shape.c == width; });
   return is_even ? y : dense(y);
 }
 

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <map>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "ops/compositions.h"

@@ -118,8 +118,8 @@ CudaWeights::Linear CudaWeights::linear(const std::string& name, int in, int out
   return p;
 }
 
-// W (gamma (x - mean) rstd + beta) + b = rstd (W' x - mean sum_k W') + (b + W beta), W' = W gamma. The sums are
-// those of the rounded W', so that a constant row comes out as the bias alone.
+// W (gamma (x - mean) rstd + beta) + b = rstd (W' x - mean sum_k W') + (b + W beta), W' = W gamma. The sums
+// are those of the rounded W', so that a constant row comes out as the bias alone.
 CudaWeights::Linear CudaWeights::linear_behind(const Norm& norm, const std::string& name, int in, int out) {
   if (element_ == Element::f32 || out % 8 != 0) return linear(name, in, out);
   const auto bias = read(name + ".bias", {out});

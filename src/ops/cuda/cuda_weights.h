@@ -1,6 +1,6 @@
 // Weights on a GPU, packed once at load: 16-bit rows for the matrix units, BatchNorm folded into its
-// convolution, a LayerNorm folded into the layers behind it, the adapters' as fragments. Immutable afterwards;
-// shared by all sessions.
+// convolution, a LayerNorm folded into the layers behind it, the adapters' as fragments. Immutable
+// afterwards; shared by all sessions.
 #pragma once
 
 #include <array>
@@ -34,11 +34,11 @@ class CudaWeights {
   struct Product {
     int in = 0, out = 0;
     Kernel kernel;
-    const void* rows = nullptr;       // [out, taps, in rounded up to 8], the element type; null if only `wide`
-    const float* wide = nullptr;      // the same in float32: what has no kernel on matrix units
-    const float* bias = nullptr;      // [out]
-    const void* padding = nullptr;    // [out] the layer's own bias as elements: a padded token's values
-    const void* fragments = nullptr;  // of the adapters
+    const void* rows = nullptr;     // [out, taps, in rounded up to 8], the element type; null if only `wide`
+    const float* wide = nullptr;    // the same in float32: what has no kernel on matrix units
+    const float* bias = nullptr;    // [out]
+    const void* padding = nullptr;  // [out] the layer's own bias as elements: a padded token's values
+    const void* fragments = nullptr;     // of the adapters
     const float* column_sums = nullptr;  // [out] of the rounded rows, where a norm is folded in
     bool has_float_results = false;      // the heads
     int pitch() const { return (in + 7) / 8 * 8 * kernel.h * kernel.w; }

@@ -1,6 +1,6 @@
-// What the kernels are written in: nvcc's intrinsics under the names used here, or, where a C++ compiler reads
-// the kernels, the same operations computed on the host (tests/ops/cuda/emulator.h), so that every index,
-// layout and tail is tested on machines without a GPU.
+// What the kernels are written in: nvcc's intrinsics under the names used here, or, where a C++ compiler
+// reads the kernels, the same operations computed on the host (tests/ops/cuda/emulator.h), so that every
+// index, layout and tail is tested on machines without a GPU.
 //
 // Fragments of a warp's matrix product, per lane l (PTX ISA, "Matrix fragments for mma.m16n8k16"):
 //   a[0] row l/4,   columns 2 (l%4), +1      a[2] row l/4,   columns 8 + 2 (l%4), +1
@@ -63,8 +63,8 @@ S2U_DEVICE void let_next_start() {
 #endif
 }
 
-/// Blocks of a cluster (compute capability 9.0): which one this is, a barrier of all their threads, and a number
-/// in the shared memory of block `rank` at this block's address `p`.
+/// Blocks of a cluster (compute capability 9.0): which one this is, a barrier of all their threads, and a
+/// number in the shared memory of block `rank` at this block's address `p`.
 S2U_DEVICE int rank_in_cluster() {
   std::uint32_t rank = 0;
 #if __CUDA_ARCH__ >= 900
@@ -118,8 +118,9 @@ S2U_DEVICE void wait_async() {
 #endif
 }
 
-/// 8x8 matrices of 16-bit numbers from shared memory, whose rows of 16 bytes lanes 8 i .. 8 i + 7 point to for
-/// matrix i: r[i] of lane l is row l/4, columns 2 (l%4), +1. x2 reads the addresses of the first 16 lanes.
+/// 8x8 matrices of 16-bit numbers from shared memory, whose rows of 16 bytes lanes 8 i .. 8 i + 7 point to
+/// for matrix i: r[i] of lane l is row l/4, columns 2 (l%4), +1. x2 reads the addresses of the first 16
+/// lanes.
 S2U_DEVICE void load_matrix_x4(std::uint32_t (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])

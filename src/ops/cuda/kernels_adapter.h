@@ -2,8 +2,8 @@
 // the hidden values never leave registers (their fragments are the next product's left side). It also leaves
 // what the LayerNorm behind it needs of each row.
 //
-// Weights come straight from global memory as fragments that were packed at load: for 16 columns of the result
-// and 16 of depth, each lane's 16 bytes are b0, b1 of the first eight columns and of the second.
+// Weights come straight from global memory as fragments that were packed at load: for 16 columns of the
+// result and 16 of depth, each lane's 16 bytes are b0, b1 of the first eight columns and of the second.
 #pragma once
 
 #include "ops/cuda/device.h"
@@ -14,8 +14,8 @@ namespace sam2unet::ops::cuda {
 
 inline constexpr int kAdapterWidth = 32;
 
-/// RowWarps 4: 64 rows, of which two warps make 16; 1: 16 rows, whose depth and columns eight warps share, for
-/// pictures with few pixels and for wide rows.
+/// RowWarps 4: 64 rows, of which two warps make 16; 1: 16 rows, whose depth and columns eight warps share,
+/// for pictures with few pixels and for wide rows.
 template <Element E_, int RowWarps>
 struct AdapterShape {
   static constexpr Element kElement = E_;
@@ -108,13 +108,15 @@ class AdapterBlock {
     auto* exchange = reinterpret_cast<float*>(rows_ + Shape::kRows * pitch_);
     constexpr int kEach = Shape::kHiddenTiles * 4;
     S2U_UNROLL
-    for (int i = 0; i < kEach; ++i) exchange[((row_warp_ * Shape::kShare + share_) * kEach + i) * 32 + lane_] = hidden[i / 4][i % 4];
+    for (int i = 0; i < kEach; ++i)
+      exchange[((row_warp_ * Shape::kShare + share_) * kEach + i) * 32 + lane_] = hidden[i / 4][i % 4];
     device::sync_threads();
     S2U_UNROLL
     for (int i = 0; i < kEach; ++i) {
       float sum = 0;
       S2U_UNROLL
-      for (int w = 0; w < Shape::kShare; ++w) sum += exchange[((row_warp_ * Shape::kShare + w) * kEach + i) * 32 + lane_];
+      for (int w = 0; w < Shape::kShare; ++w)
+        sum += exchange[((row_warp_ * Shape::kShare + w) * kEach + i) * 32 + lane_];
       hidden[i / 4][i % 4] = sum;
     }
   }
@@ -125,7 +127,8 @@ class AdapterBlock {
     for (int j = 0; j < Shape::kHiddenTiles; ++j) {
       const float b0 = t_.down_bias[j * 8 + 2 * (lane_ % 4)], b1 = t_.down_bias[j * 8 + 2 * (lane_ % 4) + 1];
       a[j / 2][j % 2 * 2] = device::pack2<E>(gelu_of<E>(hidden[j][0] + b0), gelu_of<E>(hidden[j][1] + b1));
-      a[j / 2][j % 2 * 2 + 1] = device::pack2<E>(gelu_of<E>(hidden[j][2] + b0), gelu_of<E>(hidden[j][3] + b1));
+      a[j / 2][j % 2 * 2 + 1] =
+          device::pack2<E>(gelu_of<E>(hidden[j][2] + b0), gelu_of<E>(hidden[j][3] + b1));
     }
   }
 

@@ -1,10 +1,10 @@
-// Attention inside windows, straight from picture order: queries, keys and values are rows of the tokens' qkv,
-// and no window is ever copied or padded. The n tokens by which a window reaches past the picture are one more
-// key, the layer's bias, with log n added to its score: the same softmax.
+// Attention inside windows, straight from picture order: queries, keys and values are rows of the tokens'
+// qkv, and no window is ever copied or padded. The n tokens by which a window reaches past the picture are
+// one more key, the layer's bias, with log n added to its score: the same softmax.
 //
-// A warp holds 16 or 32 queries; scores, probabilities and the result stay in its registers (the probabilities'
-// fragments are the scores' own). Keys and values come in chunks through shared memory, two at a time; the
-// softmax is online, in base 2.
+// A warp holds 16 or 32 queries; scores, probabilities and the result stay in its registers (the
+// probabilities' fragments are the scores' own). Keys and values come in chunks through shared memory, two at
+// a time; the softmax is online, in base 2.
 #pragma once
 
 #include "ops/cuda/device.h"
@@ -13,8 +13,8 @@
 namespace sam2unet::ops::cuda {
 
 /// `GroupWarps` warps share a window's keys, in chunks of `Keys`: 4 warps and 64 keys, or, for windows of at
-/// most 16 queries, a warp for each window and 16 keys. With two row tiles to a warp (32 keys), what is read of
-/// keys and values serves 32 queries.
+/// most 16 queries, a warp for each window and 16 keys. With two row tiles to a warp (32 keys), what is read
+/// of keys and values serves 32 queries.
 template <Element E_, int HeadWidth, int GroupWarps, int Keys, int RowTiles>
 struct AttentionShape {
   static constexpr Element kElement = E_;
@@ -133,7 +133,9 @@ class WindowAttention {
     const int real = w_.rows * w_.columns;
     for (int k = thread_; k < Shape::kKeys; k += Shape::kGroupThreads) {
       const int key = c * Shape::kKeys + k;
-      table(c)[k] = key < real ? pixel(key / w_.columns, key % w_.columns) : key < keys_ ? kPadding : kNothing;
+      table(c)[k] = key < real    ? pixel(key / w_.columns, key % w_.columns)
+                    : key < keys_ ? kPadding
+                                  : kNothing;
     }
   }
 
@@ -213,8 +215,8 @@ class WindowAttention {
     }
   }
 
-  // One chunk: scores to probabilities, what was added before scaled to the new maximum, values added. The last
-  // chunk may hold fewer keys, and the padding's.
+  // One chunk: scores to probabilities, what was added before scaled to the new maximum, values added. The
+  // last chunk may hold fewer keys, and the padding's.
   template <bool kLast>
   S2U_DEVICE void attend(int c, float (&out)[kRowTiles][kOutTiles][4], float (&top)[kRowTiles][2],
                          float (&sum)[kRowTiles][2]) const {
@@ -311,8 +313,7 @@ class WindowAttention {
         std::uint32_t b[2];
         device::load_matrix_x2_transposed(b, row + (kOutTiles - 1) * 16);
         S2U_UNROLL
-        for (int i = 0; i < kRowTiles; ++i)
-          device::multiply_add<E>(out[i][kOutTiles - 1], a[i], b[0], b[1]);
+        for (int i = 0; i < kRowTiles; ++i) device::multiply_add<E>(out[i][kOutTiles - 1], a[i], b[0], b[1]);
       }
     }
   }
@@ -341,13 +342,13 @@ class WindowAttention {
       const int q = i / Shape::kPieces, piece = i - q * Shape::kPieces;
       const int query = first_query_ + warp_ * Shape::kWarpQueries + q;
       if (query >= queries_) continue;
-      const long long pixel = (static_cast<long long>(w_.picture) * (t_.height / t_.pool) +
-                               w_.y0 / t_.pool + query / across) *
-                                  (t_.width / t_.pool) +
-                              w_.x0 / t_.pool + query % across;
-      device::store_16(static_cast<std::uint16_t*>(t_.out) + pixel * model_width_ +
-                           head_ * Shape::kHeadWidth + piece * 8,
-                       device::load_16(rows + q * Shape::kPitch + piece * 16));
+      const long long pixel =
+          (static_cast<long long>(w_.picture) * (t_.height / t_.pool) + w_.y0 / t_.pool + query / across) *
+              (t_.width / t_.pool) +
+          w_.x0 / t_.pool + query % across;
+      device::store_16(
+          static_cast<std::uint16_t*>(t_.out) + pixel * model_width_ + head_ * Shape::kHeadWidth + piece * 8,
+          device::load_16(rows + q * Shape::kPitch + piece * 16));
     }
   }
 

@@ -8,8 +8,8 @@ namespace sam2unet::ops::cuda {
 inline constexpr float kNormEps = 1e-6F;
 
 /// 0.5 x (1 + erf(x / sqrt 2)) = x / (1 + exp(-2 g)) = 0.5 x (1 + tanh g) with g = x (a + y (b + y c)),
-/// y = min(x^2, 64): off by at most 2.5e-5. bf16 takes the tanh, which is one special function instead of two:
-/// off by 2.5e-4 |x|, an eighth of what rounding does.
+/// y = min(x^2, 64): off by at most 2.5e-5. bf16 takes the tanh, which is one special function instead of
+/// two: off by 2.5e-4 |x|, an eighth of what rounding does.
 template <Element E>
 S2U_DEVICE float gelu_of(float x) {
   const float y = device::smaller(x * x, 64.0F);

@@ -1,5 +1,5 @@
-// Products and convolutions on matrix units: one kernel, since a convolution is a product whose left rows come
-// from neighbouring pixels.
+// Products and convolutions on matrix units: one kernel, since a convolution is a product whose left rows
+// come from neighbouring pixels.
 //
 // A block makes a tile of kRows x kColumns. Chunks of 64 numbers of depth (128 bytes a row) travel to shared
 // memory by asynchronous copies, several chunks ahead. 16-byte pieces of a row lie at piece ^ (row % 8), so
@@ -12,11 +12,11 @@
 
 namespace sam2unet::ops::cuda {
 
-inline constexpr int kChunk = 64;             // numbers of depth
+inline constexpr int kChunk = 64;               // numbers of depth
 inline constexpr int kChunkBytes = 2 * kChunk;  // of a row
 
-/// kRowWarps x kColumnWarps warps share a tile of kRows x kColumns. `Split` blocks of a cluster share a tile's
-/// depth (compute capability 9.0): few rows make few tiles, which alone would leave a device idle.
+/// kRowWarps x kColumnWarps warps share a tile of kRows x kColumns. `Split` blocks of a cluster share a
+/// tile's depth (compute capability 9.0): few rows make few tiles, which alone would leave a device idle.
 template <Element E_, int Rows, int Columns, int RowWarps, int ColumnWarps, int Stages, int Split = 1>
 struct ProductShape {
   static constexpr Element kElement = E_;
@@ -31,7 +31,7 @@ struct ProductShape {
   static constexpr int kNormBytes = Rows * 8;         // (mean, rstd) of each row
   static constexpr int kColumnBytes = Columns * 8;    // (bias, sum of the weights) of each column
   static constexpr int kPipelineBytes =
-      Stages * kStageBytes > Rows * kOutPitch ? Stages * kStageBytes : Rows * kOutPitch;
+      Stages * kStageBytes > Rows* kOutPitch ? Stages* kStageBytes : Rows* kOutPitch;
   static constexpr int kNormsAt = (kPipelineBytes + 15) / 16 * 16, kColumnsAt = kNormsAt + kNormBytes;
   static constexpr int kSharedBytes = kColumnsAt + kColumnBytes;
   static constexpr int kSumBytes = Rows * Columns * 4;
@@ -111,7 +111,8 @@ class TileLoader {
     const int column = (chunk - tap * per_tap_) * kChunk + piece_ * 8;
     const bool is_there = column < t_.depth;
     const int rounded = (t_.depth + 7) / 8 * 8;
-    const auto* base = static_cast<const std::uint16_t*>(t_.weights) + (is_there ? tap * rounded + column : 0);
+    const auto* base =
+        static_cast<const std::uint16_t*>(t_.weights) + (is_there ? tap * rounded + column : 0);
     S2U_UNROLL
     for (int i = 0; i < kRight; ++i) {
       const int r = row_ + i * kStep;
@@ -177,8 +178,8 @@ S2U_DEVICE void multiply_step(const unsigned char* stage, int step,
   for (int j = 0; j + 1 < Shape::kColumnTiles; j += 2) {
     // Matrices: 8 columns of the result by depths 0-7 and 8-15, then the next 8 columns.
     std::uint32_t b[4];
-    device::load_matrix_x4(b, right + swizzled(first_column + j * 8 + lane % 8 + lane / 16 * 8,
-                                               2 * step + lane / 8 % 2));
+    device::load_matrix_x4(
+        b, right + swizzled(first_column + j * 8 + lane % 8 + lane / 16 * 8, 2 * step + lane / 8 % 2));
     S2U_UNROLL
     for (int i = 0; i < Shape::kRowTiles; ++i) {
       device::multiply_add<E>(sums[i][j], a[i], b[0], b[1]);
@@ -217,10 +218,11 @@ S2U_DEVICE void load_columns(const ProductTask& t, int first_column, float* colu
 }
 
 template <Epilogue Kind>
-inline constexpr bool kAdds = Kind == Epilogue::add || Kind == Epilogue::gelu_add || Kind == Epilogue::add_relu;
+inline constexpr bool kAdds =
+    Kind == Epilogue::add || Kind == Epilogue::gelu_add || Kind == Epilogue::add_relu;
 
-/// Two neighbouring results of one row, rounded. `Folds`: the left side was normalised by `norm`; `columns` are
-/// the first of the two's.
+/// Two neighbouring results of one row, rounded. `Folds`: the left side was normalised by `norm`; `columns`
+/// are the first of the two's.
 template <class Shape, Epilogue Kind, bool Folds>
 S2U_DEVICE std::uint32_t finish_pair(float v0, float v1, const float* columns, const float* norm,
                                      std::uint32_t residual) {
@@ -250,8 +252,7 @@ S2U_DEVICE std::uint32_t finish_pair(float v0, float v1, const float* columns, c
 /// there, without a branch, and not copied out.
 template <class Shape, Epilogue Kind, bool Folds>
 S2U_DEVICE void finish_tile(const ProductTask& t, int first_row, int first_column, int row_in_tile,
-                            int column_in_tile,
-                            const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
+                            int column_in_tile, const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
                             unsigned char* tile, const float* norms, const float* columns) {
   const int lane = device::thread_index() % 32, quad_column = column_in_tile + 2 * (lane % 4);
   S2U_UNROLL
@@ -326,13 +327,12 @@ S2U_DEVICE void store_shares(const ProductTask& t, int first_row, int row_in_til
 /// shared memory. All threads that hold sums; the pipeline's memory is free.
 template <class Shape>
 S2U_DEVICE void store_tile(const ProductTask& t, int first_row, int first_column, int row_in_tile,
-                           int column_in_tile,
-                           const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
+                           int column_in_tile, const float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4],
                            unsigned char* tile, const float* norms, const float* columns,
                            bool is_mine = true) {
   const auto finish = [&]<Epilogue Kind, bool Folds>() {
-    finish_tile<Shape, Kind, Folds>(t, first_row, first_column, row_in_tile, column_in_tile, sums, tile, norms,
-                                    columns);
+    finish_tile<Shape, Kind, Folds>(t, first_row, first_column, row_in_tile, column_in_tile, sums, tile,
+                                    norms, columns);
   };
   if (is_mine) {
     if (t.shares.values != nullptr) {
@@ -340,12 +340,24 @@ S2U_DEVICE void store_tile(const ProductTask& t, int first_row, int first_column
                                    : finish.template operator()<Epilogue::none, true>();
     } else {
       switch (t.epilogue) {
-        case Epilogue::none: finish.template operator()<Epilogue::none, false>(); break;
-        case Epilogue::gelu: finish.template operator()<Epilogue::gelu, false>(); break;
-        case Epilogue::relu: finish.template operator()<Epilogue::relu, false>(); break;
-        case Epilogue::add: finish.template operator()<Epilogue::add, false>(); break;
-        case Epilogue::gelu_add: finish.template operator()<Epilogue::gelu_add, false>(); break;
-        case Epilogue::add_relu: finish.template operator()<Epilogue::add_relu, false>(); break;
+        case Epilogue::none:
+          finish.template operator()<Epilogue::none, false>();
+          break;
+        case Epilogue::gelu:
+          finish.template operator()<Epilogue::gelu, false>();
+          break;
+        case Epilogue::relu:
+          finish.template operator()<Epilogue::relu, false>();
+          break;
+        case Epilogue::add:
+          finish.template operator()<Epilogue::add, false>();
+          break;
+        case Epilogue::gelu_add:
+          finish.template operator()<Epilogue::gelu_add, false>();
+          break;
+        case Epilogue::add_relu:
+          finish.template operator()<Epilogue::add_relu, false>();
+          break;
       }
     }
     if (t.out_shares.values != nullptr) {
@@ -368,8 +380,7 @@ S2U_DEVICE void store_tile(const ProductTask& t, int first_row, int first_column
 
 /// The sums of all blocks of a cluster, in their order, for every kSplit-th warp; whether this warp has them.
 template <class Shape>
-S2U_DEVICE bool gather_sums(unsigned char* shared,
-                            float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4]) {
+S2U_DEVICE bool gather_sums(unsigned char* shared, float (&sums)[Shape::kRowTiles][Shape::kColumnTiles][4]) {
   constexpr int kEach = Shape::kRowTiles * Shape::kColumnTiles * 4;
   const int lane = device::thread_index() % 32, warp = device::thread_index() / 32;
   float* mine = reinterpret_cast<float*>(shared) + warp * kEach * 32 + lane;

@@ -21,8 +21,8 @@ S2U_DEVICE float normalised(std::uint8_t byte, int channel) {
   return device::divide_exactly(device::divide_exactly(static_cast<float>(byte), 255.0F) - mean, deviation);
 }
 
-/// Column (ky 7 + kx) 3 + c of row (b, y, x) is the picture at (4 y + ky - 3, 4 x + kx - 3), 0 outside. A thread
-/// makes eight columns.
+/// Column (ky 7 + kx) 3 + c of row (b, y, x) is the picture at (4 y + ky - 3, 4 x + kx - 3), 0 outside. A
+/// thread makes eight columns.
 template <Element E>
 S2U_DEVICE void unfold_block(const UnfoldTask& t) {
   device::wait_for_previous();
@@ -82,8 +82,7 @@ struct BilinearTap {
 S2U_DEVICE BilinearTap bilinear_tap(int i, int in, int out, bool align_corners) {
   float source = 0;
   if (align_corners) {
-    if (out > 1)
-      source = static_cast<float>(i) * (static_cast<float>(in - 1) / static_cast<float>(out - 1));
+    if (out > 1) source = static_cast<float>(i) * (static_cast<float>(in - 1) / static_cast<float>(out - 1));
   } else {
     source = (static_cast<float>(i) + 0.5F) * (static_cast<float>(in) / static_cast<float>(out)) - 0.5F;
     source = device::larger(source, 0.0F);
@@ -102,13 +101,12 @@ S2U_DEVICE void resize_block(const ResizeTask& t) {
   const auto i = static_cast<unsigned>(item_index());
   if (i >= static_cast<unsigned>(t.batch) * t.out_height * t.out_width * groups) return;
   const unsigned pixel = i / groups, c = (i - pixel * groups) * kEach;
-  const int x = static_cast<int>(pixel % t.out_width), y = static_cast<int>(pixel / t.out_width % t.out_height);
+  const int x = static_cast<int>(pixel % t.out_width),
+            y = static_cast<int>(pixel / t.out_width % t.out_height);
   const long long picture = pixel / t.out_width / t.out_height;
   const BilinearTap v = bilinear_tap(y, t.height, t.out_height, t.align_corners != 0);
   const BilinearTap h = bilinear_tap(x, t.width, t.out_width, t.align_corners != 0);
-  const auto place = [&](int yy, int xx) {
-    return ((picture * t.height + yy) * t.width + xx) * t.pitch + c;
-  };
+  const auto place = [&](int yy, int xx) { return ((picture * t.height + yy) * t.width + xx) * t.pitch + c; };
   const long long a00 = place(v.first, h.first), a01 = place(v.first, h.second);
   const long long a10 = place(v.second, h.first), a11 = place(v.second, h.second);
   S2U_UNROLL
@@ -132,9 +130,9 @@ S2U_DEVICE void pool_block(const PoolTask& t) {
   const auto value = [&](int dy, int dx) {
     return read<E>(t.x, ((picture * t.height + 2 * y + dy) * t.width + 2 * x + dx) * t.pitch + c);
   };
-  write<E>(t.out, i,
-           device::larger(device::larger(value(0, 0), value(0, 1)),
-                          device::larger(value(1, 0), value(1, 1))));
+  write<E>(
+      t.out, i,
+      device::larger(device::larger(value(0, 0), value(0, 1)), device::larger(value(1, 0), value(1, 1))));
 }
 
 /// [rows, width] with pitches; `In` and `Out` may differ, which converts.

@@ -1,7 +1,8 @@
-// Products on Hopper with tiles that the copy engine brings (TMA). What limits such products is how fast the second
-// cache and the shared memory are read, so tiles are large: two warpgroups of 128 rows each, and the two blocks
-// of a cluster make the same columns of two neighbouring tiles, so that each fetches half of the weights, which
-// the engine writes to both. One thread starts the copies, chunks ahead of those who multiply. sm_90a alone.
+// Products on Hopper with tiles that the copy engine brings (TMA). What limits such products is how fast the
+// second cache and the shared memory are read, so tiles are large: two warpgroups of 128 rows each, and the
+// two blocks of a cluster make the same columns of two neighbouring tiles, so that each fetches half of the
+// weights, which the engine writes to both. One thread starts the copies, chunks ahead of those who multiply.
+// sm_90a alone.
 #pragma once
 
 #include <cuda.h>
@@ -53,7 +54,8 @@ S2U_DEVICE void fence_barriers() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
 S2U_DEVICE void expect_bytes(std::uint32_t barrier, int bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
 }
 S2U_DEVICE void wait(std::uint32_t barrier, int parity) {
   std::uint32_t done = 0;
@@ -76,8 +78,8 @@ S2U_DEVICE void arrive_at(std::uint32_t barrier, std::uint32_t rank) {
 /// A box of the map's at column x, row y; what lies outside is 0.
 S2U_DEVICE void load_box(std::uint32_t to, const CUtensorMap* map, int x, int y, std::uint32_t barrier) {
   asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
-          "r"(to),
+      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], "
+      "[%4];" ::"r"(to),
       "l"(map), "r"(x), "r"(y), "r"(barrier)
       : "memory");
 }
@@ -190,10 +192,9 @@ class TmaBlock {
     asm volatile("bar.sync 3, 256;" ::: "memory");  // the stages' memory becomes the tiles'
     S2U_UNROLL
     for (int i = 0; i < Shape::kTiles; ++i) {
-      store_tile<typename Shape::Tile>(t_, first_row + i * 64, first_column_,
-                                       device::thread_index() / 32 % 4 * 16, 0, sums[i],
-                                       shared_ + (group * Shape::kTiles + i) * Shape::kTileBytes,
-                                       norms + i * 128, columns);
+      store_tile<typename Shape::Tile>(
+          t_, first_row + i * 64, first_column_, device::thread_index() / 32 % 4 * 16, 0, sums[i],
+          shared_ + (group * Shape::kTiles + i) * Shape::kTileBytes, norms + i * 128, columns);
     }
   }
 

@@ -58,7 +58,8 @@ S2U_DEVICE void wgmma_block(const ProductTask& t) {
 
   float sums[1][Shape::kColumnTiles][4];
   S2U_UNROLL
-  for (int j = 0; j < Shape::kColumnTiles; ++j) sums[0][j][0] = sums[0][j][1] = sums[0][j][2] = sums[0][j][3] = 0;
+  for (int j = 0; j < Shape::kColumnTiles; ++j)
+    sums[0][j][0] = sums[0][j][1] = sums[0][j][2] = sums[0][j][3] = 0;
   const int group_offset = device::thread_index() / 128 * 64 * kChunkBytes;
   for (int c = 0; c < chunks; ++c) {
     device::wait_async<kAhead - 1>();

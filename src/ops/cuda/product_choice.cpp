@@ -1,5 +1,5 @@
-// Which of the compiled products is fastest for a shape, by a model: tiles are made in waves of as many as the
-// device holds at once, and the last wave takes as long as a full one.
+// Which of the compiled products is fastest for a shape, by a model: tiles are made in waves of as many as
+// the device holds at once, and the last wave takes as long as a full one.
 #include <algorithm>
 
 #include "ops/cuda/launch.h"
@@ -50,18 +50,19 @@ double cost(const ProductKernel& k, const DeviceLimits& d, const ProductSize& si
   const std::int64_t tiles = ((size.rows + rows - 1) / rows) * ((size.columns + k.columns - 1) / k.columns);
   const std::int64_t blocks = tiles * (is_pair ? 2 : k.split);
   const Pace pace = pace_of(k, d);
-  const double chunks =
-      static_cast<double>(size.taps) * (static_cast<double>(size.depth) / 64) / k.split;
+  const double chunks = static_cast<double>(size.taps) * (static_cast<double>(size.depth) / 64) / k.split;
   // Beside its chunks a tile costs its results' way, about as much for each number.
   const double results = 1.6e-4 * k.rows * k.columns * (k.way == ProductWay::mma ? 1.0 : 1.4);
   const double begin = is_pair ? 5.0 : k.split > 1 ? 4.5 : 3.5;
   const std::int64_t places = std::int64_t{d.multiprocessors} * pace.together;
   const std::int64_t whole = blocks / places, rest = blocks % places;
-  const double full = pace.together * (chunks * pace.crowded + 0.6 * results / pace.together + 0.15 * results);
+  const double full =
+      pace.together * (chunks * pace.crowded + 0.6 * results / pace.together + 0.15 * results);
   const double crowded =
       rest == 0 ? 0 : static_cast<double>((rest + d.multiprocessors - 1) / d.multiprocessors);
   const double last =
-      rest == 0 ? 0 : std::max(chunks * pace.alone, crowded * chunks * pace.crowded) + crowded * 0.5 * results;
+      rest == 0 ? 0
+                : std::max(chunks * pace.alone, crowded * chunks * pace.crowded) + crowded * 0.5 * results;
   return begin + static_cast<double>(whole) * full + last;
 }
 

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <new>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace sam2unet::ops::cuda {
@@ -37,10 +38,10 @@ int count_devices(const std::string& name) {
   cudaDriverGetVersion(&driver);
   cudaRuntimeGetVersion(&runtime);
   if (e == cudaErrorInsufficientDriver && driver > 0) {
-    throw UnavailableError(
-        fmt::format("device {}: NVIDIA's driver on this machine is for CUDA {}, and CUDA {} is needed; install "
-                    "a newer driver",
-                    name, version_text(driver), version_text(runtime)));
+    throw UnavailableError(fmt::format(
+        "device {}: NVIDIA's driver on this machine is for CUDA {}, and CUDA {} is needed; install "
+        "a newer driver",
+        name, version_text(driver), version_text(runtime)));
   }
   if (e == cudaErrorInsufficientDriver || e == cudaErrorNoDevice || (e == cudaSuccess && count == 0)) {
     throw UnavailableError(fmt::format(
@@ -74,7 +75,8 @@ void check(int error, const char* what) {
   if (e == cudaSuccess) return;
   cudaGetLastError();  // so that the next call does not report this one
   if (e == cudaErrorMemoryAllocation) throw std::bad_alloc();
-  throw Error(fmt::format("the GPU failed while {}: {} ({})", what, cudaGetErrorString(e), cudaGetErrorName(e)));
+  throw Error(
+      fmt::format("the GPU failed while {}: {} ({})", what, cudaGetErrorString(e), cudaGetErrorName(e)));
 }
 
 DeviceInfo find_device(const std::string& name) {
@@ -86,9 +88,9 @@ DeviceInfo find_device(const std::string& name) {
   cudaDeviceProp p{};
   check(cudaGetDeviceProperties(&p, index), "asking for a GPU's properties");
   if (p.major * 10 + p.minor < 75) {
-    throw UnavailableError(fmt::format(
-        "device {}: {} has compute capability {}.{}, and 7.5 (Turing, 2018) or newer is needed", name, p.name,
-        p.major, p.minor));
+    throw UnavailableError(
+        fmt::format("device {}: {} has compute capability {}.{}, and 7.5 (Turing, 2018) or newer is needed",
+                    name, p.name, p.major, p.minor));
   }
   return {index,
           p.name,

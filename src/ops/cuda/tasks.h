@@ -74,10 +74,10 @@ struct AttentionTask {
   const void* bias = nullptr;  // [3D] of the layer that made qkv: what a padded token is
   void* out = nullptr;
   int batch = 1, height = 0, width = 0;
-  int heads = 1, head_width = 0;           // D = heads head_width
+  int heads = 1, head_width = 0;  // D = heads head_width
   int window_height = 0, window_width = 0;
-  int pool = 1;                            // 2: queries are 2x2 maxima
-  float scale = 1;                         // log2(e) / sqrt(d)
+  int pool = 1;     // 2: queries are 2x2 maxima
+  float scale = 1;  // log2(e) / sqrt(d)
 };
 
 /// x + gelu(up gelu(down x)), and the shares of its rows (one of the whole width).
