@@ -26,6 +26,7 @@ put() { # FOLDER FILE...: stripped, where they are there
   done
 }
 put bin "$build"/bin/sam2unet "$build"/bin/sam2unet-train "$build"/bin/bench_{cuda,train,weights} "$build"/tests/ops_test
+put bin "$build"/bin/libsam2unet-step-graph.so # what records training steps lies beside their program
 [ -x "$root/bin/sam2unet" ] || { echo "device-bundle.sh: $build holds no bin/sam2unet" >&2; exit 1; }
 # Under the names by which they look for each other.
 soname() { objdump -p "$1" | awk '$1 == "SONAME" { print $2 }'; }

@@ -11,8 +11,10 @@
 
 namespace sam2unet::train {
 
+// LibTorch's kernel takes a step's numbers in float32, which float64 is not served by: 3e-9 of the golden losses.
 bool on_device(StepNumbers numbers, const at::Tensor& parameter) {
-  return numbers == StepNumbers::as_device ? !parameter.is_cpu() : numbers == StepNumbers::device;
+  const bool as_is = !parameter.is_cpu() && parameter.scalar_type() != at::kDouble;
+  return numbers == StepNumbers::as_device ? as_is : numbers == StepNumbers::device;
 }
 
 AdamW::AdamW(const std::vector<ops::ParameterSet::Entry>& parameters, const AdamWOptions& options)
