@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compiles the CUDA kernels for every architecture and holds each to what src/ops/cuda/registers.txt says of it.
 
-  scripts/cuda_compile_test.py [BUILD_FOLDER] [--jobs N] [--only FILE.cu] [--table]
+  scripts/cuda_compile_test.py [BUILD_FOLDER] [--jobs N] [--only FILE.cu] [--architectures 75,80,90]
 
 No GPU is needed, but nvcc is: on PATH, in CUDA_HOME or in /usr/local/cuda; without it the exit code is 77 (skipped).
 Fails where a kernel spills registers, uses more than its budget, is not in the table, or where ptxas says that it
@@ -31,7 +31,7 @@ def find_nvcc():
     return shutil.which("nvcc") or next((f"{h}/bin/nvcc" for h in homes if os.access(f"{h}/bin/nvcc", os.X_OK)), None)
 
 
-def jobs_of(only):
+def jobs_of(only, portable):
     """(file, architectures), the slow ones first. Files that say they are for sm_90a alone are."""
     found = []
     for path in sorted(KERNELS.glob("*.cu")):
@@ -41,7 +41,7 @@ def jobs_of(only):
         if "__global__" not in text:
             continue
         is_hopper = "sm_90a alone" in text
-        found += [(path, arch) for arch in (HOPPER if is_hopper else PORTABLE)]
+        found += [(path, arch) for arch in (HOPPER if is_hopper else portable)]
     slow = ["warpgroup_product.cu", "box_product.cu", "product.cu", "attention.cu"]
     return sorted(found, key=lambda j: slow.index(j[0].name) if j[0].name in slow else len(slow))
 
@@ -121,6 +121,7 @@ def main():
     parser.add_argument("folder", nargs="?", default=str(ROOT / "build/cuda_compile"))
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--only", help="one .cu file")
+    parser.add_argument("--architectures", default=",".join(PORTABLE), help="of the files that are not for sm_90a alone")
     options = parser.parse_args()
     nvcc = find_nvcc()
     if nvcc is None:
@@ -131,7 +132,7 @@ def main():
     budgets, rows, wrong = read_budgets(), {}, []
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        jobs = [(path, arch, pool.submit(compile_one, nvcc, folder, path, arch)) for path, arch in jobs_of(options.only)]
+        jobs = [(path, arch, pool.submit(compile_one, nvcc, folder, path, arch)) for path, arch in jobs_of(options.only, options.architectures.split(","))]
         for path, arch, job in jobs:
             try:
                 text, seconds = job.result()
