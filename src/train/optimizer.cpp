@@ -11,7 +11,8 @@
 
 namespace sam2unet::train {
 
-// LibTorch's kernel takes a step's numbers in float32, which float64 is not served by: 3e-9 of the golden losses.
+// LibTorch's kernel takes a step's numbers in float32, which float64 is not served by: 3e-9 of the golden
+// losses.
 bool on_device(StepNumbers numbers, const at::Tensor& parameter) {
   const bool as_is = !parameter.is_cpu() && parameter.scalar_type() != at::kDouble;
   return numbers == StepNumbers::as_device ? as_is : numbers == StepNumbers::device;
