@@ -21,6 +21,9 @@ struct BenchOptions {
   int rounds = 20;  ///< that count
   int warm_up = 2;
   SegmenterOptions run;
+  /// So many threads run batches at the same time, each all the rounds, so that what is copied for one goes
+  /// beside what is computed for another. 1 on the device "cpu", all of which one pass uses.
+  int streams = 1;
 };
 
 /// Time of a part of the network and of each kind of operation in it.
@@ -45,7 +48,7 @@ struct BenchResult {
   Precision precision = Precision::f32;
   InputSize size;
   int batch = 1, threads = 1;
-  std::vector<double> ms;    ///< of each round, a batch; sorted
+  std::vector<double> ms;    ///< of each round of each stream, a batch; sorted
   double gflop = 0.0;        ///< operations of a batch without padding, a multiply-add as two, in 1e9
   double peak_gflops = 0.0;  ///< of the precision's fastest instruction on all threads, measured between the
                              ///< rounds; 0 on other devices than "cpu", as is what follows from it
@@ -53,10 +56,15 @@ struct BenchResult {
   double peak_rss_mb = 0.0;  ///< of the process, the weights' reading included
   std::vector<BenchStage> stages;  ///< of the fastest round, on "cpu"
   std::vector<BenchEvent> events;
+  int streams = 1;
+  double total_s = 0.0;  ///< from the begin of the first round that counts to the end of the last; 0 on "cpu"
 
   /// The value that `share` of the rounds do not exceed, 0 to 1.
   SAM2UNET_API double percentile(double share) const;
-  double images_per_s() const { return 1e3 * batch / percentile(0.5); }
+  /// Of one stream by the median round, of several by what they did together.
+  double images_per_s() const {
+    return streams == 1 ? 1e3 * batch / percentile(0.5) : static_cast<double>(ms.size()) * batch / total_s;
+  }
   double achieved_gflops() const { return gflop / ms.front() * 1e3; }
   double ratio_to_floor() const { return floor_ms > 0.0 ? ms.front() / floor_ms : 0.0; }
 };

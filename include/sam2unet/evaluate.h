@@ -49,6 +49,9 @@ struct EvaluateOptions {
   NameAffix prediction_affix, truth_affix, picture_affix;
   /// Called now and then, by one thread at a time, with the number of pictures done.
   std::function<void(std::size_t done, std::size_t total)> progress;
+  /// For a predictor that gathers batches: so many more threads may be in it, beside `threads` that decode
+  /// and score.
+  int predicting = 0;
 };
 
 /// A value of a data set or a picture. `key` spells its place in the JSON: "S", "fm.max", "mirror.IoU".

@@ -23,7 +23,7 @@ enum class Precision {
   f32,        ///< on every device, and nothing less
   bf16,       ///< on every device
   int8,       ///< on the device cpu: weights by the output channel, activations by the token
-  tf32,       ///< on a GPU: float32 of which products see 10 bits behind the point
+  tf32,       ///< on the device cuda-torch: float32 of which products see 10 bits behind the point
   f16,        ///< on the device cuda
 };
 /// "automatic", "f32", "bf16", "int8", "tf32", "f16"
@@ -187,6 +187,7 @@ struct SegmenterInfo {
   int batch = 1;           ///< how many pictures at once are fastest on the device
   std::string config;      ///< JSON of the network's configuration
   std::string arithmetic;  ///< what multiplies, in words: "bf16 by AVX512-BF16"
+  int in_flight = 1;       ///< how many threads that segment batches at the same time keep the device busy
 };
 
 /// Owns packed weights. Movable, not copyable; `segment` may be called from several threads at once.

@@ -191,7 +191,7 @@ class Segmenter:
         weights: a path (safetensors, .pth, .pt), a file's bytes, or None: the default model.
         device: "cpu"; "cuda" and "cuda:N" need the CUDA backend beside the library, "cuda-torch", "cuda-torch:N" and
             "torch-cpu" the training component.
-        precision: "automatic" (f32 on the CPU, bf16 on a GPU), "f32", "bf16", "int8" (on the CPU), "tf32" (on a GPU) or
+        precision: "automatic" (f32 on the CPU, bf16 on a GPU), "f32", "bf16", "int8" (on the CPU), "tf32" (on cuda-torch) or
             "f16" (on "cuda").
         threads: for one picture; 0: all cores, or as many as OMP_NUM_THREADS says.
 

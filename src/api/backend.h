@@ -74,6 +74,7 @@ struct BackendInfo {
   Precision precision = Precision::f32;
   int batch = 1;           ///< how many pictures at once the device is best given
   std::string arithmetic;  ///< what multiplies, in words
+  int in_flight = 1;       ///< how many passes begun at the same time keep the device busy
 };
 
 class Backend {

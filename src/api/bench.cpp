@@ -4,11 +4,15 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <barrier>
 #include <cmath>
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "api/device.h"
@@ -133,6 +137,77 @@ void measure_low(model::WeightSource& source, const model::Config& config, const
       o, net, options, [&](int n) { return ops::lowp::peak_gops(numerics, n); }, out);
 }
 
+// A batch as the backend gets it from Segmenter, with pixels that are not all alike.
+std::vector<Image> pictures_of(const BenchOptions& options) {
+  std::vector<Image> out(static_cast<std::size_t>(options.batch));
+  std::uint32_t state = 1;
+  for (Image& picture : out) {
+    picture = Image(options.size.width, options.size.height, 3);
+    for (std::uint8_t& p : picture.pixels) {
+      state = state * 1664525U + 1013904223U;
+      p = static_cast<std::uint8_t>(state >> 24U);
+    }
+  }
+  return out;
+}
+
+// Threads that run a backend at the same time. All have warmed up before the first round that counts.
+class Streams {
+ public:
+  Streams(const api::Backend& backend, const BenchOptions& options)
+      : backend_(backend), options_(options), ready_(options.streams) {}
+
+  void run(BenchResult& out) {
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 1; i < options_.streams; ++i) threads.emplace_back([this] { run_one(); });
+      run_one();
+    }
+    if (failure_) std::rethrow_exception(failure_);
+    out.ms = std::move(ms_);
+    out.total_s = ms_between(begin_, end_) * 1e-3;
+  }
+
+ private:
+  void run_one() {
+    bool is_waited_for = true;
+    try {
+      const std::vector<Image> pictures = pictures_of(options_);
+      const std::vector<ImageView> views(pictures.begin(), pictures.end());
+      for (int i = 0; i < options_.warm_up; ++i) pass(views);
+      is_waited_for = false;
+      ready_.arrive_and_wait();
+      const auto begin = Clock::now();
+      std::vector<double> ms;
+      for (int i = 0; i < options_.rounds; ++i) ms.push_back(pass(views));
+      add(begin, Clock::now(), ms);
+    } catch (...) {
+      if (is_waited_for) ready_.arrive_and_drop();
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+    }
+  }
+  double pass(const std::vector<ImageView>& views) const {
+    const auto begin = Clock::now();
+    backend_.run(api::BackendInput(views), [](const api::Logits&) {});
+    return ms_between(begin, Clock::now());
+  }
+  void add(Clock::time_point begin, Clock::time_point end, const std::vector<double>& ms) {
+    const std::lock_guard lock(mutex_);
+    if (ms_.empty() || begin < begin_) begin_ = begin;
+    if (ms_.empty() || end > end_) end_ = end;
+    ms_.insert(ms_.end(), ms.begin(), ms.end());
+  }
+
+  const api::Backend& backend_;
+  const BenchOptions& options_;
+  std::barrier<> ready_;
+  std::mutex mutex_;  // of what follows
+  std::vector<double> ms_;
+  Clock::time_point begin_, end_;
+  std::exception_ptr failure_;
+};
+
 // Another device: from outside, as a whole.
 void measure_device(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
                     BenchResult& out) {
@@ -141,13 +216,7 @@ void measure_device(model::WeightSource& source, const model::Config& config, co
   out.device = info.device;
   out.precision = info.precision;
   out.arithmetic = info.arithmetic;
-  const ops::Extent input{options.batch, options.size.height, options.size.width, 3};
-  const std::vector<float> values(static_cast<std::size_t>(input.numel()), 0.25F);
-  for (int i = 0; i < options.warm_up + options.rounds; ++i) {
-    const auto begin = Clock::now();
-    backend->run(api::BackendInput(input, values), [](const api::Logits&) {});
-    if (i >= options.warm_up) out.ms.push_back(ms_between(begin, Clock::now()));
-  }
+  Streams(*backend, options).run(out);
 }
 
 void check(const BenchOptions& o) {
@@ -160,6 +229,12 @@ void check(const BenchOptions& o) {
     throw UsageError(fmt::format("{} rounds to warm up: must be 0 to 1000", o.warm_up));
   if (o.run.threads < 0 || o.run.threads > 1024)
     throw UsageError(fmt::format("{} threads: must be 0 (all cores) to 1024", o.run.threads));
+  if (o.streams < 1 || o.streams > 64)
+    throw UsageError(fmt::format("{} streams: must be 1 to 64", o.streams));
+  if (o.streams > 1 && api::parse_device(o.run.device).kind == api::DeviceKind::cpu) {
+    throw UsageError(fmt::format(
+        "{} streams: on the device cpu one pass uses all cores, so it is timed with one stream", o.streams));
+  }
 }
 
 }  // namespace
@@ -195,6 +270,7 @@ BenchResult bench(const BenchOptions& asked) {
   out.device = options.run.device;
   out.size = options.size;
   out.batch = options.batch;
+  out.streams = options.streams;
   const api::DeviceKind device = api::parse_device(options.run.device).kind;
   out.precision = api::precision_on(device, options.run.precision);
   out.gflop = gflop_of(config, {options.batch, options.size.height, options.size.width, 3});

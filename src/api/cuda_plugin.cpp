@@ -22,6 +22,10 @@ bool has_cuda_plugin() {
   return is_installed(kFile);
 }
 
+std::string missing_cuda_plugin() {
+  return missing(kFile);
+}
+
 const CudaPluginEntry& cuda_plugin(const std::string& purpose) {
   // Nothing is run in its place: whoever asked for it would not know what was measured.
   static const CudaPluginEntry& entry = *static_cast<const CudaPluginEntry*>(load_plugin(

@@ -13,7 +13,7 @@ namespace sam2unet::api {
 namespace {
 
 constexpr std::array kCpu = {Precision::f32, Precision::bf16, Precision::int8};
-constexpr std::array kCuda = {Precision::bf16, Precision::f32, Precision::tf32, Precision::f16};
+constexpr std::array kCuda = {Precision::bf16, Precision::f32, Precision::f16};
 constexpr std::array kCudaTorch = {Precision::bf16, Precision::f32, Precision::tf32};
 constexpr std::array kTorchCpu = {Precision::f32, Precision::bf16};
 

@@ -36,12 +36,16 @@ bool is_installed(const PluginFile& plugin) {
   return std::filesystem::exists(path_of(plugin), ignored);
 }
 
+std::string missing(const PluginFile& plugin) {
+  if (is_installed(plugin)) return {};
+  return fmt::format("needs {}, which is not installed ({} is missing); {}", plugin.component,
+                     path_of(plugin).string(), plugin.how_to_build);
+}
+
 const void* load_plugin(const PluginFile& plugin, const std::string& purpose, const std::string& otherwise) {
   const auto file = path_of(plugin);
-  if (!is_installed(plugin)) {
-    throw UnavailableError(fmt::format("{} needs {}, which is not installed ({} is missing); {}{}", purpose,
-                                       plugin.component, file.string(), plugin.how_to_build, otherwise));
-  }
+  if (const std::string problem = missing(plugin); !problem.empty())
+    throw UnavailableError(fmt::format("{} {}{}", purpose, problem, otherwise));
   void* library = ::dlopen(file.c_str(), flags_for(plugin));
   if (library == nullptr) {
     throw UnavailableError(fmt::format("{} needs {}, which cannot be loaded: {}; {}", purpose,

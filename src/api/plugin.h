@@ -21,6 +21,8 @@ struct PluginFile {
 /// Where it lies if it is installed: beside this library.
 std::filesystem::path path_of(const PluginFile& plugin);
 bool is_installed(const PluginFile& plugin);
+/// Why it cannot be used and what to do, told without loading it; empty where it is installed.
+std::string missing(const PluginFile& plugin);
 /// Its entry; it stays loaded. UnavailableError that begins with `purpose` if it is not installed, not
 /// loadable or of another version; `otherwise` is then added where it is not installed.
 const void* load_plugin(const PluginFile& plugin, const std::string& purpose,

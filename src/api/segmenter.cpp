@@ -146,6 +146,7 @@ Segmenter::Impl::Impl(model::CheckpointWeights weights, const SegmenterOptions& 
   info.channels = config.out_channels;
   info.batch = b.batch;
   info.arithmetic = b.arithmetic;
+  info.in_flight = b.in_flight;
   info.config = config.to_json();
   if (const auto trained = weights.trained_size()) info.size = InputSize::of(trained->width, trained->height);
   if (const std::string fit = metadata_of(weights, model::kFitKey); !fit.empty()) info.fit = parse_fit(fit);
@@ -181,22 +182,40 @@ void Segmenter::Impl::compute(std::span<const ImageView> pictures, const Segment
   const Fit fit = options.fit.value_or(info.fit);
   Workspaces::Lease work(workspaces);
   if (work->inputs.size() < pictures.size()) work->inputs.resize(pictures.size());
-  std::vector<ImageView> inputs;
-  inputs.reserve(pictures.size());
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
+  // Of a batch several pictures at a time: one after the other they would take longer than a GPU's pass.
+  const auto for_some = [&](const auto& visit) {
+    ops::parallel_rows(pictures.size() == 1 ? 1 : threads(), static_cast<std::int64_t>(pictures.size()),
+                       [&](std::int64_t first, std::int64_t last) {
+                         visit(static_cast<std::size_t>(first), static_cast<std::size_t>(last));
+                       });
+  };
+  std::vector<ImageView> inputs(pictures.size());
+  const auto prepare = [&](api::Preparer& preparer, std::size_t i) {
     Image& input = work->inputs[i];
-    work->preparer.prepare(pictures[i], api::place(pictures[i], size, fit), options.pillow, input);
-    inputs.push_back(input);
+    preparer.prepare(pictures[i], api::place(pictures[i], size, fit), options.pillow, input);
+    inputs[i] = input;
     results[i] = blank(pictures[i], options);
+  };
+  if (pictures.size() == 1) {
+    prepare(work->preparer, 0);
+  } else {
+    for_some([&](std::size_t first, std::size_t last) {
+      Workspaces::Lease own(workspaces);
+      for (std::size_t i = first; i < last; ++i) prepare(own->preparer, i);
+    });
   }
   backend->run(api::BackendInput(inputs), [&](const api::Logits& logits) {
     const std::size_t each = logits.values.size() / pictures.size();
-    for (std::size_t i = 0; i < pictures.size(); ++i) {
-      results[i].logits =
-          api::to_planes(logits.values.subspan(i * each, each), static_cast<std::size_t>(info.channels));
-    }
+    for_some([&](std::size_t first, std::size_t last) {
+      for (std::size_t i = first; i < last; ++i) {
+        results[i].logits =
+            api::to_planes(logits.values.subspan(i * each, each), static_cast<std::size_t>(info.channels));
+      }
+    });
   });
-  for (const Segmentation& r : results) api::check_finite(r.logits);
+  for_some([&](std::size_t first, std::size_t last) {
+    for (std::size_t i = first; i < last; ++i) api::check_finite(results[i].logits);
+  });
 }
 
 Segmentation Segmenter::Impl::blank(const ImageView& picture, const SegmentOptions& options) const {
@@ -463,77 +482,6 @@ std::vector<float> Segmenter::forward(std::span<const float> values, int count, 
   }
   api::check_finite(out);
   return out;
-}
-
-std::span<const float> Segmentation::map(int channel) const {
-  const std::size_t pixels = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-  if (channel < 0 || channel >= channels)
-    throw UsageError(fmt::format("class {} of a result with {}", channel, channels));
-  if (probabilities.size() != pixels * static_cast<std::size_t>(channels))
-    throw UsageError("this result was made without probabilities");
-  return std::span(probabilities).subspan(pixels * static_cast<std::size_t>(channel), pixels);
-}
-
-Image Segmentation::to_gray(int channel) const {
-  const std::span<const float> values = map(channel);
-  Image out(width, height, 1);
-  // test.py:43 casts to uint8, which truncates; a plain map is rounded.
-  const float half = official ? 0.0F : 0.5F;
-  std::transform(values.begin(), values.end(), out.pixels.begin(), [half](float p) {
-    // Not of NaN, whose cast means nothing: a map that a caller filled may hold it.
-    return p > 0.0F ? static_cast<std::uint8_t>(std::min(p * 255.0F + half, 255.0F)) : std::uint8_t{0};
-  });
-  return out;
-}
-
-Image Segmentation::to_ids() const {
-  Image out(width, height, 1);
-  if (!ids.empty()) {
-    out.pixels = ids;
-    return out;
-  }
-  const std::size_t pixels = out.pixels.size();
-  const std::span<const float> first = map(0);
-  for (std::size_t i = 0; i < pixels; ++i) {
-    if (channels == 1) {
-      out.pixels[i] = first[i] >= 0.5F ? 1 : 0;
-      continue;
-    }
-    std::size_t best = 0;
-    for (std::size_t k = 1; k < static_cast<std::size_t>(channels); ++k)
-      if (probabilities[k * pixels + i] > probabilities[best * pixels + i]) best = k;
-    out.pixels[i] = static_cast<std::uint8_t>(best);
-  }
-  return out;
-}
-
-std::string_view name_of(Precision precision) {
-  switch (precision) {
-    case Precision::automatic:
-      return "automatic";
-    case Precision::f32:
-      return "f32";
-    case Precision::bf16:
-      return "bf16";
-    case Precision::int8:
-      return "int8";
-    case Precision::tf32:
-      return "tf32";
-    case Precision::f16:
-      return "f16";
-  }
-  return "?";
-}
-
-std::string_view name_of(Fit fit) {
-  return fit == Fit::letterbox ? "letterbox" : "squash";
-}
-
-Fit parse_fit(std::string_view name) {
-  for (const Fit fit : {Fit::squash, Fit::letterbox}) {
-    if (name == name_of(fit)) return fit;
-  }
-  throw UsageError(fmt::format("unknown fit '{}'; use squash or letterbox", name));
 }
 
 std::filesystem::path default_model_path() {

@@ -24,6 +24,10 @@ bool has_torch_plugin() {
   return is_installed(kFile);
 }
 
+std::string missing_torch_plugin() {
+  return missing(kFile);
+}
+
 TorchPlugin& torch_plugin(const std::string& purpose) {
   // Tried again if it throws.
   static TorchPlugin& plugin = *static_cast<const TorchPluginEntry*>(load_plugin(kFile, purpose))->instance();

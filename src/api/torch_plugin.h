@@ -36,6 +36,8 @@ struct TorchPluginEntry {
 inline constexpr const char* kTorchPluginEntry = "sam2unet_torch_plugin";
 
 bool has_torch_plugin();
+/// As `missing` of api/plugin.h.
+std::string missing_torch_plugin();
 /// Loads it. UnavailableError that begins with `purpose` if it is not installed, not loadable or of another
 /// version.
 TorchPlugin& torch_plugin(const std::string& purpose);

@@ -35,6 +35,7 @@ nlohmann::json to_json(const BenchResult& r) {
           {"size", {r.size.height, r.size.width}},
           {"batch", r.batch},
           {"threads", r.threads},
+          {"streams", r.streams},
           {"rounds", r.ms.size()},
           {"latency_ms",
            {{"min", r.ms.front()},
@@ -68,7 +69,10 @@ nlohmann::json to_trace(const BenchResult& r) {
 
 void print(const BenchResult& r) {
   fmt::print("variant     {}, {}x{}, batch {}\n", r.variant, r.size.height, r.size.width, r.batch);
-  fmt::print("computes    {} on {}, {} threads\n", r.arithmetic, r.device, r.threads);
+  // How many threads of the processor there are says nothing of another device.
+  fmt::print("computes    {} on {}, {}\n", r.arithmetic, r.device,
+             r.device == "cpu" ? fmt::format("{} threads", r.threads)
+                               : fmt::format("{} {}", r.streams, r.streams == 1 ? "stream" : "streams"));
   fmt::print("latency     min {:.1f}  median {:.1f}  p90 {:.1f}  p99 {:.1f} ms\n", r.ms.front(),
              r.percentile(0.5), r.percentile(0.9), r.percentile(0.99));
   fmt::print("pictures/s  {:.2f}\n", r.images_per_s());
@@ -120,6 +124,11 @@ void add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 100000).description(""))
       ->type_name("N")
       ->capture_default_str();
+  c->add_option("--streams", a->options.streams,
+                "threads that give the device batches at the same time; 1 on the device cpu")
+      ->check(CLI::Range(1, 64).description(""))
+      ->type_name("N")
+      ->capture_default_str();
   c->add_option("-j,--threads", a->options.run.threads, "threads (0: all cores, or OMP_NUM_THREADS)")
       ->check(CLI::Range(0, 1024));
   add_device_options(*c, a->options.run.device, a->options.run.precision);
@@ -131,7 +140,9 @@ void add_bench(CLI::App& app) {
   c->footer(
       "The floor is the network's own operations, without padding, at the peak that the precision's fastest "
       "instruction reaches between the rounds.\n"
-      "Example: sam2unet bench --variant l --precision bf16 --json -");
+      "Examples:\n"
+      "  sam2unet bench --variant l --precision bf16 --json -\n"
+      "  sam2unet bench --variant l --device cuda --batch 64 --streams 2 -n 30 --json l.json");
   c->callback([a] { run(*a); });
 }
 

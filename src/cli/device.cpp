@@ -16,12 +16,16 @@ void add_device_options(CLI::App& command, std::string& device, Precision& preci
                                                {"int8", Precision::int8},      {"tf32", Precision::tf32},
                                                {"f16", Precision::f16},        {"fp16", Precision::f16}};
   command
-      .add_option(
-          "--precision", precision,
-          "auto (fp32, on a GPU bf16), fp32, bf16, int8 (on the device cpu), tf32 (on a GPU), fp16 (on the "
-          "device cuda)")
+      .add_option("--precision", precision,
+                  "auto (fp32, on a GPU bf16), fp32, bf16, int8 (on the device cpu), tf32 (on the device "
+                  "cuda-torch), "
+                  "fp16 (on the device cuda)")
       ->transform(CLI::CheckedTransformer(names).description(""))
       ->default_str("auto");
+}
+
+std::string words_of(const SegmenterInfo& info) {
+  return "computes " + info.arithmetic + " on " + info.device;
 }
 
 void add_batch_options(CLI::App& command, int& batch, std::string& fit) {

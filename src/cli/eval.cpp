@@ -61,9 +61,7 @@ void run(EvalArguments& a) {
   std::shared_ptr<EvalModel> model;
   if (a.predictions.empty()) {
     model = std::make_shared<EvalModel>(a);
-    // A batch fills only where so many threads wait for it, while another decodes and scores.
-    if (model->batch() > 1)
-      a.options.threads = std::max(a.options.threads, static_cast<int>(model->batch()) + 1);
+    a.options.predicting = model->waiting();
   }
   if (!a.classes.empty() || (model && model->classes())) {
     run_class_eval(a, model);

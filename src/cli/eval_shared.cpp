@@ -91,6 +91,13 @@ Image EvalModel::predict(const ImageView& picture, Way way) {
   return classes_ ? result.to_ids() : result.to_gray();
 }
 
+// Where the network runs on the processor, nobody decodes or scores faster by more threads than a batch
+// needs.
+int EvalModel::waiting() const {
+  if (segmenter_.info().in_flight > 1) return static_cast<int>(asked_->waiting_for_full());
+  return batch_ > 1 ? static_cast<int>(batch_) : 0;
+}
+
 double EvalModel::cost_factor() const {
   const auto each = [](const Batcher& b) {
     return b.pictures() == 0 ? 0.0 : b.seconds() / static_cast<double>(b.pictures());

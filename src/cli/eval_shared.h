@@ -53,7 +53,8 @@ class EvalModel {
   explicit EvalModel(const EvalArguments& a);
   /// A map, or ids of classes.
   Image predict(const ImageView& picture, Way way);
-  std::size_t batch() const { return batch_; }
+  /// How many threads beside those that decode and score must wait for predictions, so that batches fill.
+  int waiting() const;
   /// The classes to score; nullptr of one foreground.
   const std::shared_ptr<const ClassTable>& classes() const { return classes_; }
   /// Whether there is anything to compare.

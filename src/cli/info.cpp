@@ -1,10 +1,13 @@
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "commands.h"
 #include "sam2unet/classes.h"
+#include "sam2unet/devices.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/version.h"
 #include "sam2unet/weights.h"
 
 namespace sam2unet::cli {
@@ -12,8 +15,54 @@ namespace {
 
 struct Arguments {
   std::string file;
-  bool json = false, tensors = false;
+  bool json = false, tensors = false, tries = false;
 };
+
+// Without a file: what this installation is.
+
+std::string precisions_of(const DeviceInfo& device) {
+  std::string out;
+  for (const Precision p : device.precisions) out += (out.empty() ? "" : ", ") + std::string(name_of(p));
+  return out;
+}
+
+void print_installation(const std::vector<DeviceInfo>& all, bool tried) {
+  std::printf("version     %s\n", version());
+  for (const DeviceInfo& d : all) {
+    std::printf("%-11s %s: %s\n", d.name.c_str(), d.description.c_str(), precisions_of(d).c_str());
+    if (!d.usable())
+      std::printf("            not usable: %s\n", d.problem.c_str());
+    else if (tried)
+      std::printf("            works: %s\n", d.arithmetic.c_str());
+  }
+  if (!tried)
+    std::printf(
+        "Nothing was loaded to tell this; --try makes each device ready, and tells whether it works.\n");
+}
+
+nlohmann::json to_json(const std::vector<DeviceInfo>& all, bool tried) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const DeviceInfo& d : all) {
+    nlohmann::json precisions = nlohmann::json::array();
+    for (const Precision p : d.precisions) precisions.push_back(name_of(p));
+    out.push_back({{"name", d.name},
+                   {"description", d.description},
+                   {"precisions", std::move(precisions)},
+                   {"usable", d.usable()},
+                   {"problem", d.problem},
+                   {"arithmetic", d.arithmetic}});
+  }
+  return {{"version", version()}, {"tried", tried}, {"devices", std::move(out)}};
+}
+
+void tell_installation(const Arguments& a) {
+  if (a.tensors) throw UsageError("--tensors: of which FILE?");
+  const auto all = devices(a.tries ? DeviceSearch::tried : DeviceSearch::installed);
+  if (a.json)
+    std::printf("%s\n", to_json(all, a.tries).dump(2).c_str());
+  else
+    print_installation(all, a.tries);
+}
 
 void print_some(const char* what, const std::vector<std::string>& names) {
   constexpr std::size_t kMax = 10;
@@ -38,6 +87,11 @@ std::string classes_of(const WeightsInfo& i) {
 }
 
 void run(const Arguments& a) {
+  if (a.file.empty()) {
+    tell_installation(a);
+    return;
+  }
+  if (a.tries) throw UsageError("--try is of the devices, and goes without a FILE");
   const WeightsInfo i = inspect_weights(a.file);
   if (a.json) {
     std::printf("%s\n", to_json(i).c_str());
@@ -83,12 +137,19 @@ void run(const Arguments& a) {
 }  // namespace
 
 void add_info(CLI::App& app) {
-  auto* c = app.add_subcommand("info", "Say what a weight file holds and what it can be used for");
+  auto* c = app.add_subcommand(
+      "info",
+      "Say what a weight file holds and what it can be used for, or what this installation computes on");
   auto a = std::make_shared<Arguments>();
-  c->add_option("FILE", a->file, "safetensors, .pth or .pt")->required();
+  c->add_option("FILE", a->file, "safetensors, .pth or .pt; without it, the devices that are installed");
   c->add_flag("--json", a->json, "everything, as JSON");
   c->add_flag("--tensors", a->tensors, "list every tensor");
-  c->footer("Example: sam2unet info SAM2-UNet-COD.pth");
+  c->add_flag("--try", a->tries,
+              "without FILE: make each device ready too, which loads its libraries and the GPU's driver");
+  c->footer(
+      "Examples:\n"
+      "  sam2unet info SAM2-UNet-COD.pth\n"
+      "  sam2unet info --try                                     which devices work here, and why not");
   c->callback([a] { run(*a); });
 }
 

@@ -3,148 +3,104 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <system_error>
 #include <thread>
+#include <utility>
 
-#include "sam2unet/cores.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::cli {
 namespace {
 
-// Few, because a picture of 20,000 pixels a side takes gigabytes.
-constexpr std::size_t kWaiting = 2;
+// What a picture is taken for before any was decoded: 5 megapixels.
+constexpr std::size_t kUsualBytes = std::size_t{16} << 20;
 
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+// Of the exception that is being handled, what became of the picture. An error of the library's own names the
+// file where the file is what is wrong.
+Outcome failed(const Input& input, bool names_itself, double seconds) {
+  std::string error;
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    error = "not enough memory for " + input.name() + "; make it smaller first";
+  } catch (const Error& e) {
+    error = names_itself ? e.what() : input.name() + ": " + e.what();
+  } catch (const std::exception& e) {
+    error = input.name() + ": " + e.what();
   }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-std::string no_memory_for(const Input& input) {
-  return "not enough memory for " + input.name() + "; make it smaller first";
+  return {error, {}, {}, seconds};
 }
 
 }  // namespace
 
-Pipeline::Pipeline(std::vector<Input> inputs, Stages stages, std::size_t batch)
+Pipeline::Pipeline(std::vector<Input> inputs, Stages stages, std::size_t workers, Room room)
     : inputs_(std::move(inputs)),
       stages_(std::move(stages)),
-      batch_(batch),
-      decoded_(std::max(kWaiting, batch)),
-      segmented_(kWaiting) {}
+      workers_(std::min(std::max<std::size_t>(workers, 1), std::max<std::size_t>(inputs_.size(), 1))),
+      room_(room) {}
 
 void Pipeline::run() {
-  const auto cores = static_cast<unsigned>(available_cores());
-  const std::size_t workers =
-      std::min<std::size_t>({std::max(1U, cores / 2), 4, std::max<std::size_t>(inputs_.size(), 1)});
-  std::vector<std::thread> decoders;
-  std::vector<std::thread> writers;
-  for (std::size_t i = 0; i < workers; ++i) {
-    decoders.emplace_back([this] { decode_all(); });
-    writers.emplace_back([this] { deliver_all(); });
+  stages_.expect(static_cast<int>(workers_));  // before the first comes
+  {
+    std::vector<std::jthread> crew;
+    for (std::size_t i = 0; i < workers_; ++i) {
+      try {
+        crew.emplace_back([this] { work(); });
+      } catch (const std::system_error&) {  // the system allows no more threads: fewer do
+        stages_.expect(-static_cast<int>(workers_ - i));
+        if (crew.empty()) throw;
+        break;
+      }
+    }
   }
-  std::thread closer([&] {  // the queue of decoded pictures ends when the last decoder does
-    for (auto& t : decoders) t.join();
-    decoded_.close();
-  });
-  segment_all();
-  closer.join();
-  segmented_.close();
-  for (auto& t : writers) t.join();
   if (failure_) std::rethrow_exception(failure_);
 }
 
-void Pipeline::decode_all() {
-  while (!stopped()) {
-    const std::size_t index = next_.fetch_add(1);
-    if (index >= inputs_.size()) return;
-    const Stopwatch watch;
-    Item item{index, {}};
-    item.picture.input = std::move(inputs_[index]);
-    try {
-      stages_.decode(item.picture);
-    } catch (const Error& e) {
-      finish(index, {e.what(), {}, {}, watch.seconds()});
-      continue;
-    } catch (const std::bad_alloc&) {
-      finish(index, {no_memory_for(item.picture.input), {}, {}, watch.seconds()});
-      continue;
-    } catch (const std::exception& e) {
-      finish(index, {item.picture.input.name() + ": " + e.what(), {}, {}, watch.seconds()});
-      continue;
+void Pipeline::work() {
+  bool has_more = true;
+  while (has_more && !stopped()) {
+    enter();
+    const std::size_t index = stopped() ? inputs_.size() : next_.fetch_add(1);
+    has_more = index < inputs_.size();
+    std::size_t bytes = 0;
+    if (has_more) {
+      if (auto outcome = outcome_of(index, bytes)) finish(index, std::move(*outcome));
+    } else {
+      take(0);
     }
-    item.picture.input.bytes = {};
-    item.picture.seconds = watch.seconds();
-    if (!decoded_.push(std::move(item))) return;
+    leave(bytes);
   }
+  stages_.expect(-1);
 }
 
-// Waits for a whole batch, unless no more will come.
-std::vector<Pipeline::Item> Pipeline::pop_batch() {
-  std::vector<Item> items;
-  while (items.size() < batch_) {
-    auto item = decoded_.pop();
-    if (!item) break;
-    items.push_back(std::move(*item));
-  }
-  return items;
-}
-
-void Pipeline::segment_all() {
-  for (auto items = pop_batch(); !items.empty(); items = pop_batch()) {
-    if (items.size() == 1 || !segment_together(items)) {
-      for (Item& item : items) segment_alone(item);
-    }
-    for (Item& item : items) {
-      if (item.picture.result.width > 0 && !segmented_.push(std::move(item))) return;
-    }
-  }
-}
-
-// False if some picture failed: which one is told by trying each.
-bool Pipeline::segment_together(std::vector<Item>& items) {
+// None if the run ends with this picture. `bytes` is what it took of the room.
+std::optional<Outcome> Pipeline::outcome_of(std::size_t index, std::size_t& bytes) {
+  Picture picture;
+  picture.input = std::move(inputs_[index]);
+  const auto start = std::chrono::steady_clock::now();
+  const auto spent = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
   try {
-    segment(items);
-    return true;
-  } catch (const std::exception&) {
-    return false;
+    stages_.decode(picture);
+  } catch (...) {
+    take(0);
+    return failed(picture.input, /*names_itself=*/true, spent());
   }
-}
-
-// A picture that fails is reported, and has no result.
-void Pipeline::segment_alone(Item& item) {
+  picture.seconds = spent();
+  picture.input.bytes = {};
+  bytes = picture.pixels.pixels.size();
+  take(bytes);
   try {
-    segment({&item, 1});
-    return;
-  } catch (const std::bad_alloc&) {
-    finish(item.index, {no_memory_for(item.picture.input), {}, {}, item.picture.seconds});
-  } catch (const std::exception& e) {
-    finish(item.index, {item.picture.input.name() + ": " + e.what(), {}, {}, item.picture.seconds});
+    stages_.segment(picture);
+  } catch (...) {
+    return failed(picture.input, /*names_itself=*/false, picture.seconds);
   }
-  item.picture.result.width = 0;
-}
-
-void Pipeline::segment(std::span<Item> items) {
-  const Stopwatch watch;
-  std::vector<Picture*> pictures;
-  for (Item& item : items) pictures.push_back(&item.picture);
-  stages_.segment(pictures);
-  for (Item& item : items) item.picture.seconds += watch.seconds() / static_cast<double>(items.size());
-}
-
-void Pipeline::deliver_all() {
-  while (auto item = segmented_.pop()) {
-    try {
-      finish(item->index, stages_.deliver(item->picture, item->index));
-    } catch (...) {
-      const std::lock_guard lock(mutex_);
-      if (!failure_) failure_ = std::current_exception();
-      abort();
-    }
+  try {
+    return stages_.deliver(picture, index);
+  } catch (...) {
+    abort(std::current_exception());
+    return std::nullopt;
   }
 }
 
@@ -156,17 +112,55 @@ void Pipeline::finish(std::size_t index, Outcome outcome) {
       stages_.report(it->second);
     } catch (...) {
       failure_ = std::current_exception();
-      abort();
+      stop();
     }
     waiting_.erase(it);
     ++reported_;
   }
 }
 
-void Pipeline::abort() {
+void Pipeline::abort(std::exception_ptr failure) {
+  const std::lock_guard lock(mutex_);
+  if (!failure_) failure_ = std::move(failure);
   stop();
-  decoded_.close();
-  segmented_.close();
+}
+
+// With the mutex of the room held: whether one more fits, taken for as large as those before.
+bool Pipeline::has_room() const {
+  const std::size_t each = seen_ == 0 ? kUsualBytes : seen_bytes_ / seen_;
+  return underway_ < room_.few || bytes_ + (undecoded_ + 1) * each < room_.bytes;
+}
+
+// Who waits for room does not come to the network meanwhile: what gathers there must not wait for it.
+void Pipeline::enter() {
+  std::unique_lock lock(room_mutex_);
+  if (!has_room()) {
+    stages_.expect(-1);
+    room_changed_.wait(lock, [&] { return has_room(); });
+    stages_.expect(1);
+  }
+  ++underway_;
+  ++undecoded_;
+}
+
+void Pipeline::take(std::size_t bytes) {
+  {
+    const std::lock_guard lock(room_mutex_);
+    --undecoded_;
+    bytes_ += bytes;
+    seen_bytes_ += bytes;
+    if (bytes > 0) ++seen_;
+  }
+  room_changed_.notify_all();
+}
+
+void Pipeline::leave(std::size_t bytes) {
+  {
+    const std::lock_guard lock(room_mutex_);
+    --underway_;
+    bytes_ -= bytes;
+  }
+  room_changed_.notify_all();
 }
 
 }  // namespace sam2unet::cli

@@ -13,11 +13,11 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include "batcher.h"
 #include "class_choice.h"
 #include "commands.h"
 #include "device.h"
@@ -25,6 +25,7 @@
 #include "passes.h"
 #include "pipeline.h"
 #include "progress.h"
+#include "sam2unet/cores.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/files.h"
 #include "sam2unet/models.h"
@@ -116,18 +117,18 @@ class Prediction {
     const fs::path weights = args_.weights.empty() ? default_model_path() : fs::path(args_.weights);
     const Segmenter segmenter(weights, {args_.threads, args_.device, args_.precision});
     for (const std::string& note : segmenter.notes()) fmt::print(stderr, "sam2unet: note: {}\n", note);
-    if (args_.verbose) fmt::print(stderr, "sam2unet: computes {}\n", segmenter.info().arithmetic);
+    if (args_.verbose) fmt::print(stderr, "sam2unet: {}\n", words_of(segmenter.info()));
     settle_classes(segmenter);
     if (!args_.manifest.empty()) manifest_.emplace(args_.manifest, check_model({{}, weights}).sha256);
     if (args_.resume && !leave_out_done()) return;
     if (target_.is_tar) tar_.emplace(target_.folder);
     total_ = work_->size();
     Progress progress(total_, "pictures");
-    const int batch = args_.batch == 0 ? segmenter.info().batch : args_.batch;
-    options_.batch = batch;
-    Pipeline pipeline(
-        work_->take_pictures(), stages(segmenter, progress),
-        options_.tiles ? 1 : static_cast<std::size_t>(batch));  // a picture's tiles fill batches
+    options_.batch = args_.batch == 0 ? segmenter.info().batch : args_.batch;
+    const int together = options_.tiles ? 1 : options_.batch;  // a picture's tiles fill batches
+    Batcher batcher(segmenter, options_, static_cast<std::size_t>(together));
+    Pipeline pipeline(work_->take_pictures(), stages(segmenter, batcher, progress),
+                      batcher.waiting_for_full() + others_beside(segmenter));
     {
       const Interruptible guard(pipeline);
       pipeline.run();
@@ -170,18 +171,27 @@ class Prediction {
     return false;
   }
 
-  Stages stages(const Segmenter& segmenter, Progress& progress) {
+  // How many threads work on pictures while others wait for the network. Where that runs on the processor it
+  // needs the cores itself, and tiles are for pictures of which a few fill the memory.
+  std::size_t others_beside(const Segmenter& segmenter) const {
+    const int cores = available_cores();
+    const bool is_elsewhere = segmenter.info().in_flight > 1 && !options_.tiles;
+    return static_cast<std::size_t>(is_elsewhere ? cores : 2 * std::clamp(cores / 2, 1, 4));
+  }
+
+  Stages stages(const Segmenter& segmenter, Batcher& batcher, Progress& progress) {
     return {
         [this](Picture& picture) { decode(picture); },
-        [this, &segmenter, &progress](std::span<Picture* const> pictures) {
+        [this, &segmenter, &batcher, &progress](Picture& picture) {
           if (options_.tiles) {
-            for (Picture* p : pictures) segment_tiles(segmenter, progress, *p);
+            batcher.run([&] { segment_tiles(segmenter, progress, picture); }, &picture.seconds);
           } else {
-            segment(segmenter, pictures);
+            picture.result = batcher.segment(picture.pixels, &picture.seconds);
           }
         },
         [this](Picture& p, std::size_t index) { return deliver(p, work_->slot(index)); },
         [this, &progress](const Outcome& outcome) { report(outcome, progress); },
+        [&batcher](int callers) { batcher.expect(callers); },
     };
   }
 
@@ -200,13 +210,6 @@ class Prediction {
     if (!info.deep) return;
     const std::lock_guard lock(mutex_);
     deep_.push_back(input.name());
-  }
-
-  void segment(const Segmenter& segmenter, std::span<Picture* const> pictures) const {
-    std::vector<ImageView> views;
-    for (const Picture* p : pictures) views.push_back(p->pixels);
-    auto results = segmenter.segment(views, options_);
-    for (std::size_t i = 0; i < pictures.size(); ++i) pictures[i]->result = std::move(results[i]);
   }
 
   // Of a picture of any size: what is kept is a byte or two per pixel.

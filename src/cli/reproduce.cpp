@@ -6,11 +6,11 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "batcher.h"
 #include "commands.h"
 #include "device.h"
 #include "outputs.h"
@@ -109,22 +109,36 @@ void print_jobs(const std::vector<Job>& jobs) {
 }
 
 // The reference's test.py: 352x352, no EXIF, maps stretched and cut to 8 bits.
-Predictor official(const std::shared_ptr<Segmenter>& segmenter) {
-  auto mutex = std::make_shared<std::mutex>();
-  return [segmenter, mutex](const ImageView& picture) {
+class Official {
+ public:
+  Official(const fs::path& weights, const SegmenterOptions& options)
+      : segmenter_(weights, options),
+        batcher_(segmenter_, as_test_py(), static_cast<std::size_t>(segmenter_.info().batch)) {}
+
+  Image predict(const ImageView& picture) { return batcher_.segment(picture).to_gray(); }
+  /// How many threads beside those that decode and score must wait for predictions, so that batches fill.
+  int waiting() const {
+    return segmenter_.info().in_flight > 1 ? static_cast<int>(batcher_.waiting_for_full()) : 0;
+  }
+
+ private:
+  static SegmentOptions as_test_py() {
     SegmentOptions options;
     options.size = InputSize::square(352);
     options.official = true;
-    const std::lock_guard lock(*mutex);
-    return segmenter->segment(picture, options).to_gray();
-  };
-}
+    return options;
+  }
 
-Reproduction reproduce(const Job& job, const Predictor& predictor, int threads) {
+  Segmenter segmenter_;
+  Batcher batcher_;
+};
+
+Reproduction reproduce(const Job& job, const std::shared_ptr<Official>& model, int threads) {
   EvaluateOptions options;
   options.name = job.folder.dataset;
   options.pictures = job.folder.images;
   options.threads = threads;
+  options.predicting = model->waiting();
   options.resamples = 0;
   options.apply_exif_orientation = false;
   options.classic_only = job.folder.task == "cod" || job.folder.task == "sod";
@@ -135,6 +149,7 @@ Reproduction reproduce(const Job& job, const Predictor& predictor, int threads) 
     progress->advance(done - last);
     last = done;
   };
+  const Predictor predictor = [model](const ImageView& picture) { return model->predict(picture); };
   Evaluation e = evaluate(predictor, job.folder.truths, options);
   if (progress) progress->finish();
   for (const std::string& w : e.warnings)
@@ -189,9 +204,9 @@ void run(const Arguments& a) {
   for (std::size_t i = 0; i < jobs.size(); ++i) by_weights[jobs[i].weights].push_back(i);
   std::vector<Reproduction> all(jobs.size());
   for (const auto& [weights, indices] : by_weights) {
-    const Predictor predictor =
-        official(std::make_shared<Segmenter>(weights, SegmenterOptions{a.threads, a.device, a.precision}));
-    for (const std::size_t i : indices) all[i] = reproduce(jobs[i], predictor, a.threads);
+    const auto model =
+        std::make_shared<Official>(weights, SegmenterOptions{a.threads, a.device, a.precision});
+    for (const std::size_t i : indices) all[i] = reproduce(jobs[i], model, a.threads);
   }
   if (a.json != "-" && a.html != "-") print_result(all, a.tolerance);
   if (!a.json.empty()) write_result(a.json, to_json(all, a.tolerance));

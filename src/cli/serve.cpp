@@ -12,6 +12,7 @@
 #include "commands.h"
 #include "device.h"
 #include "progress.h"
+#include "sam2unet/cores.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/segmenter.h"
 #include "serve/guard.h"
@@ -119,6 +120,7 @@ void run(Arguments& a) {
     };
   }
   o.say = [](const std::string& line) { fmt::print(stderr, "sam2unet: {}\n", line); };
+  if (a.device.starts_with("cuda")) o.workers = available_cores();
   o.open = serve::open_segmenters({a.threads, a.device, a.precision});
   o.handle_signals = true;
   std::signal(SIGPIPE, SIG_IGN);

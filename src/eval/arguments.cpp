@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 void check(const EvaluateOptions& o) {
   if (o.resamples < 0 || o.resamples > 1000000) throw UsageError("resamples must lie between 0 and 1000000");
   if (o.threads < 0 || o.threads > 1024) throw UsageError("threads must lie between 0 and 1024");
+  if (o.predicting < 0 || o.predicting > 4096) throw UsageError("predicting must lie between 0 and 4096");
 }
 
 int threads_of(const EvaluateOptions& o) {

@@ -32,7 +32,8 @@ struct Outcome {
 };
 
 Outcome score(const Task& task, const Predictor* predictor, const ClassTable& table, bool upright,
-              metrics::ClassConfusion& confusion) {
+              eval::Turns& turns, metrics::ClassConfusion& confusion) {
+  eval::Turns::Turn turn(turns);
   Outcome out;
   fs::path current = task.truth;
   try {
@@ -40,8 +41,9 @@ Outcome score(const Task& task, const Predictor* predictor, const ClassTable& ta
     Image prediction;
     if (task.prediction.empty()) {
       current = task.picture;
-      prediction =
-          (*predictor)(read_image(task.picture, {.mode = ColorMode::rgb, .apply_exif_orientation = upright}));
+      const Image picture =
+          read_image(task.picture, {.mode = ColorMode::rgb, .apply_exif_orientation = upright});
+      prediction = turn.leave_for([&] { return (*predictor)(picture); });
     } else {
       current = task.prediction;
       prediction = read_class_mask(task.prediction, table);
@@ -164,10 +166,12 @@ ClassEvaluation evaluate(const fs::path& folder, const Predictor* predictor, con
   std::vector<Outcome> outcomes(tasks.size());
   metrics::ClassConfusion total(table.size());
   std::mutex mutex;
-  eval::for_each_index(tasks.size(), eval::threads_of(options), options.progress, [&] {
+  eval::Turns turns(eval::threads_of(options));
+  const int workers = eval::threads_of(options) + options.predicting;
+  eval::for_each_index(tasks.size(), workers, options.progress, [&] {
     return [&](std::size_t i) {
       metrics::ClassConfusion confusion(table.size());
-      outcomes[i] = score(tasks[i], predictor, table, options.apply_exif_orientation, confusion);
+      outcomes[i] = score(tasks[i], predictor, table, options.apply_exif_orientation, turns, confusion);
       if (!outcomes[i].scored) return;
       const std::lock_guard lock(mutex);
       total.add(confusion);

@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <span>
+#include <utility>
 
 #include "data/mask_check.h"
 #include "data/pairing.h"
@@ -87,10 +90,37 @@ metrics::MetricSet set_of(const EvaluateOptions& o) {
   return set;
 }
 
-// Reads, predicts where that is asked for, resizes and scores one picture. Every worker has its own scorer,
-// so that while one decodes another scores.
-Outcome score(const Task& task, const Predictor* predictor, bool upright, metrics::Scorer& scorer,
-              metrics::ImageScores& record) {
+// A scorer for each thread that scores at a time: they keep memory as large as the pictures.
+class Scorers {
+ public:
+  explicit Scorers(const metrics::MetricSet& set) : set_(set) {}
+  metrics::ImageScores score(const Image& prediction, const Image& truth, const ImageView* picture) {
+    std::unique_ptr<metrics::Scorer> own = take();
+    metrics::ImageScores scores = own->score(prediction, truth, picture);
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(own));
+    return scores;
+  }
+
+ private:
+  std::unique_ptr<metrics::Scorer> take() {
+    const std::lock_guard lock(mutex_);
+    if (idle_.empty()) return std::make_unique<metrics::Scorer>(set_);
+    auto own = std::move(idle_.back());
+    idle_.pop_back();
+    return own;
+  }
+
+  const metrics::MetricSet set_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<metrics::Scorer>> idle_;
+};
+
+// Reads, predicts where that is asked for, resizes and scores one picture; while one thread decodes another
+// scores.
+Outcome score(const Task& task, const Predictor* predictor, bool upright, eval::Turns& turns,
+              Scorers& scorers, metrics::ImageScores& record) {
+  eval::Turns::Turn turn(turns);
   Outcome out;
   fs::path current;
   try {
@@ -105,7 +135,7 @@ Outcome score(const Task& task, const Predictor* predictor, bool upright, metric
     }
     Image prediction;
     if (task.prediction.empty()) {
-      prediction = (*predictor)(picture);
+      prediction = turn.leave_for([&] { return (*predictor)(picture); });
     } else {
       current = task.prediction;
       prediction = read(task.prediction, ColorMode::gray, upright);
@@ -118,7 +148,7 @@ Outcome score(const Task& task, const Predictor* predictor, bool upright, metric
     }
     const bool fits = picture.width == truth.width && picture.height == truth.height;
     const ImageView view = picture;
-    record = scorer.score(prediction, truth, fits ? &view : nullptr);
+    record = scorers.score(prediction, truth, fits ? &view : nullptr);
     out.scored = true;
   } catch (const std::exception& e) {
     out.error = e.what();
@@ -136,9 +166,12 @@ struct Scored {
 
 Scored score_all(const std::vector<Task>& tasks, const Predictor* predictor, const EvaluateOptions& options) {
   Scored out{std::vector<metrics::ImageScores>(tasks.size()), std::vector<Outcome>(tasks.size())};
-  eval::for_each_index(tasks.size(), threads_of(options), options.progress, [&] {
-    return [&, scorer = metrics::Scorer(set_of(options))](std::size_t i) mutable {
-      out.outcomes[i] = score(tasks[i], predictor, options.apply_exif_orientation, scorer, out.records[i]);
+  eval::Turns turns(threads_of(options));
+  Scorers scorers(set_of(options));
+  eval::for_each_index(tasks.size(), threads_of(options) + options.predicting, options.progress, [&] {
+    return [&](std::size_t i) {
+      out.outcomes[i] =
+          score(tasks[i], predictor, options.apply_exif_orientation, turns, scorers, out.records[i]);
     };
   });
   return out;

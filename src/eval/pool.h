@@ -7,6 +7,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -45,5 +46,38 @@ void for_each_index(std::size_t count, int threads,
   }
   if (stop) std::rethrow_exception(stop);
 }
+
+/// Of more threads, as many as work at a time; the others wait for a turn, or are in a predictor.
+class Turns {
+ public:
+  explicit Turns(int threads) : free_(std::max(1, threads)) {}
+
+  class Turn {
+   public:
+    explicit Turn(Turns& all) : all_(all) { all_.free_.acquire(); }
+    ~Turn() { all_.free_.release(); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    /// `f()`, which waits for something else: another thread has the turn meanwhile.
+    template <class F>
+    auto leave_for(const F& f) {
+      const Back back{all_};
+      return f();
+    }
+
+   private:
+    struct Back {
+      explicit Back(Turns& turns) : all(turns) { all.free_.release(); }
+      ~Back() { all.free_.acquire(); }
+      Back(const Back&) = delete;
+      Back& operator=(const Back&) = delete;
+      Turns& all;
+    };
+    Turns& all_;
+  };
+
+ private:
+  std::counting_semaphore<> free_;
+};
 
 }  // namespace sam2unet::eval

@@ -115,6 +115,7 @@ api::BackendInfo TorchBackend::info() const {
   api::BackendInfo info;
   info.device = device_.is_cuda() ? "cuda-torch:" + std::to_string(device_.index()) : "torch-cpu";
   info.batch = device_.is_cuda() ? kGpuBatch : 1;
+  info.in_flight = device_.is_cuda() ? 2 : 1;  // one waits here, ready, while the other one's pass runs
   info.precision = type_ == at::kBFloat16 ? Precision::bf16 : tf32_ ? Precision::tf32 : Precision::f32;
   info.arithmetic = type_ == at::kBFloat16 ? "bf16 by LibTorch"
                     : tf32_                ? "tf32 by LibTorch"

@@ -49,13 +49,21 @@ std::vector<Ticket> Batcher::take_compatible(std::size_t most) {
   return out;
 }
 
+// With the mutex held: nobody else gathers, and the oldest picture's device is not busy yet.
+bool Batcher::may_begin() const {
+  if (gathering_) return false;
+  if (waiting_.empty()) return closed_;
+  return computing_ < std::max(1, waiting_.front().ticket.task->model->network->info().in_flight);
+}
+
 std::vector<Ticket> Batcher::gather() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return closed_ || !waiting_.empty(); });
+  changed_.wait(lock, [&] { return may_begin(); });
   if (waiting_.empty()) return {};
+  gathering_ = true;
   const std::size_t most = batch_of(*waiting_.front().ticket.task);
   const auto latest = waiting_.front().since + delay_;
-  // Only this thread takes pictures out, so the front one stays.
+  // One thread at a time takes pictures out, so the front one stays.
   const auto is_full = [&] {
     const Task& first = *waiting_.front().ticket.task;
     const auto fitting = std::count_if(waiting_.begin(), waiting_.end(),
@@ -64,6 +72,8 @@ std::vector<Ticket> Batcher::gather() {
   };
   if (most > 1) changed_.wait_until(lock, latest, is_full);
   std::vector<Ticket> out = take_compatible(most);
+  gathering_ = false;
+  ++computing_;
   lock.unlock();
   changed_.notify_all();
   return out;
@@ -80,9 +90,13 @@ void Batcher::run() {
       t.piece().problem = Problem{499, Refusal::abandoned, "the client left", {}};
       finish(t);
     }
-    if (wanted.empty()) continue;
-    compute(wanted);
+    if (!wanted.empty()) compute(wanted);
     for (Ticket& t : wanted) computed_(std::move(t));
+    {
+      const std::lock_guard lock(mutex_);
+      --computing_;
+    }
+    changed_.notify_all();
   }
 }
 

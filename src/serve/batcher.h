@@ -21,7 +21,8 @@ class Batcher {
 
   /// Waits for room, so that only a few pictures are decoded ahead of the network.
   void put(Ticket ticket);
-  /// Runs the network until the batcher is closed and empty; in a thread of its own.
+  /// Runs the network until the batcher is closed and empty; in threads of its own, of which as many have a
+  /// batch at a time as keep the device busy.
   void run();
   void close();
 
@@ -32,6 +33,7 @@ class Batcher {
   };
 
   std::size_t batch_of(const Task& task) const;
+  bool may_begin() const;
   /// The oldest picture and those that can go with it; nothing once closed and empty.
   std::vector<Ticket> gather();
   std::vector<Ticket> take_compatible(std::size_t most);
@@ -46,7 +48,8 @@ class Batcher {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Waiting> waiting_;
-  bool closed_ = false;
+  int computing_ = 0;  // batches
+  bool gathering_ = false, closed_ = false;
 };
 
 }  // namespace sam2unet::serve

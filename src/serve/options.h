@@ -70,6 +70,9 @@ struct Options {
   std::size_t queue = 64;  ///< --queue, requests that wait
   int batch = 0;           ///< --batch, pictures the network sees at once; 0 is the device's
   Milliseconds batch_delay{5};
+  /// Threads that decode, and as many that encode. 0: half of the cores, at most 4, where the network needs
+  /// them.
+  int workers = 0;
   Milliseconds deadline{30'000};
   Milliseconds drain_time{30'000};  ///< --drain-timeout
   std::filesystem::path token_file;

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kBodies = 4096;  // bounded by the budget of bytes and by connections already
 constexpr std::size_t kComputed = 2;   // results of large pictures take gigabytes
+constexpr int kMostInFlight = 4;       // batches; how many there are at a time is the device's matter
 
 double& seconds_of(const Ticket& ticket, Stage stage) {
   return ticket.piece().seconds.at(static_cast<std::size_t>(stage));
@@ -34,12 +35,12 @@ Workshop::Workshop(const Options& options, Metrics& metrics)
                [this](Ticket t) { computed_.put(std::move(t)); }),
       bodies_(kBodies),
       computed_(kComputed) {
-  const auto workers = static_cast<std::size_t>(std::clamp(available_cores() / 2, 1, 4));
-  for (std::size_t i = 0; i < workers; ++i) {
+  const int workers = options.workers > 0 ? options.workers : std::clamp(available_cores() / 2, 1, 4);
+  for (int i = 0; i < workers; ++i) {
     decoders_.emplace_back([this] { decode_all(); });
     encoders_.emplace_back([this] { encode_all(); });
   }
-  network_ = std::thread([this] { batcher_.run(); });
+  for (int i = 0; i < kMostInFlight; ++i) network_.emplace_back([this] { batcher_.run(); });
   preparer_ = std::thread([this] {
     while (auto f = bodies_.take()) (*f)();
   });
@@ -53,7 +54,7 @@ void Workshop::stop() {
   queue_.drop_all();
   for (auto& t : decoders_) t.join();
   batcher_.close();
-  network_.join();
+  for (auto& t : network_) t.join();
   computed_.close();
   for (auto& t : encoders_) t.join();
 }

@@ -1,5 +1,6 @@
-// The threads that turn waiting pictures into results: a few decode, one runs the network (which uses all
-// cores by itself), a few encode. As in `predict`, they work on different pictures at the same time.
+// The threads that turn waiting pictures into results: some decode, one runs the network (several where the
+// device takes several batches at a time), some encode. As in `predict`, they work on different pictures at
+// the same time.
 #pragma once
 
 #include <functional>
@@ -40,8 +41,8 @@ class Workshop {
   Batcher batcher_;
   Handover<std::function<void()>> bodies_;
   Handover<Ticket> computed_;
-  std::vector<std::thread> decoders_, encoders_;
-  std::thread network_, preparer_;
+  std::vector<std::thread> decoders_, encoders_, network_;
+  std::thread preparer_;
 };
 
 }  // namespace sam2unet::serve

@@ -84,7 +84,9 @@ TEST_F(Bench, WrongUsageIsTold) {
                                                     {"--batch", "0"},
                                                     {"--rounds", "0"},
                                                     {"--precision", "fp8"},
-                                                    {"--precision", "int8", "--device", "torch-cpu"}};
+                                                    {"--precision", "int8", "--device", "torch-cpu"},
+                                                    {"--streams", "2"},
+                                                    {"--streams", "0"}};
   for (auto arguments : wrong) {
     arguments.insert(arguments.begin(), "bench");
     const auto done = sam2unet(arguments);

@@ -142,6 +142,28 @@ TEST_F(ServeLoad, PicturesOfDifferentClientsGoTogether) {
   EXPECT_EQ(gate->batches()[0].size(), 4U);
 }
 
+// As many as the device says, and no more, though six wait.
+TEST_F(ServeLoad, BatchesAreInFlightTogetherWhereThatKeepsTheDeviceBusy) {
+  options = half_options(gate, 2, 2);
+  options.batch_delay = serve::Milliseconds(20'000);
+  Running s(options, gate);
+  s.wait_for("ready");
+  std::vector<Client> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.emplace_back(s.port());
+    clients.back().send(request("POST", "/v1/segment", "", png(10 + i, 6)));
+  }
+  gate->wait_for(2);
+  EXPECT_TRUE(gate->batches().empty());  // both stand at the gate
+  gate->let(1);
+  gate->wait_for(3);
+  gate->open();
+  for (Client& c : clients) EXPECT_EQ(c.read().status, 200);
+  const auto batches = gate->batches();
+  ASSERT_EQ(batches.size(), 3U);
+  for (const auto& b : batches) EXPECT_EQ(b.size(), 2U);
+}
+
 TEST_F(ServeLoad, OtherOptionsAreAnotherBatch) {
   options = half_options(gate, 4);
   options.batch_delay = serve::Milliseconds(200);

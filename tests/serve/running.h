@@ -65,8 +65,10 @@ class Gate {
 /// Its map is 1 in the left half and 0 in the right one.
 class HalfNetwork final : public serve::Network {
  public:
-  explicit HalfNetwork(std::shared_ptr<Gate> gate, int batch = 1) : gate_(std::move(gate)) {
+  explicit HalfNetwork(std::shared_ptr<Gate> gate, int batch = 1, int in_flight = 1)
+      : gate_(std::move(gate)) {
     info_.batch = batch;
+    info_.in_flight = in_flight;
     info_.variant = "t";
     info_.device = "cpu";
   }
@@ -105,11 +107,11 @@ inline std::string png(int width = 8, int height = 6) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-inline serve::Options half_options(const std::shared_ptr<Gate>& gate, int batch = 1) {
+inline serve::Options half_options(const std::shared_ptr<Gate>& gate, int batch = 1, int in_flight = 1) {
   serve::Options o;
   o.port = 0;
   o.models = {{"half", "half.safetensors"}};
-  o.open = [gate, batch](const serve::ModelFile&) { return std::make_unique<HalfNetwork>(gate, batch); };
+  o.open = [=](const serve::ModelFile&) { return std::make_unique<HalfNetwork>(gate, batch, in_flight); };
   return o;
 }
 

@@ -2,7 +2,8 @@
 // names of devices and how busy it is kept are tested where there is none. It has one "GPU".
 //
 // The environment says what it does: SAM2UNET_FAKE_LOG a file that gets a line of JSON for each pass,
-// SAM2UNET_FAKE_MS how long a pass takes, SAM2UNET_FAKE_BATCH how many pictures it says are best.
+// SAM2UNET_FAKE_MS how long a pass takes, SAM2UNET_FAKE_BATCH how many pictures it says are best,
+// SAM2UNET_FAKE_IN_FLIGHT how many passes at a time.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -67,7 +68,7 @@ class FakeBackend final : public api::Backend {
   }
   api::BackendInfo info() const override {
     return {"cuda:0", precision_, number_of("SAM2UNET_FAKE_BATCH", 8),
-            std::string(word_of(precision_)) + " by a stand-in"};
+            std::string(word_of(precision_)) + " by a stand-in", number_of("SAM2UNET_FAKE_IN_FLIGHT", 2)};
   }
 
  private:
