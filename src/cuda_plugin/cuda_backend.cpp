@@ -196,8 +196,13 @@ api::BackendInfo CudaBackend::info() const {
   const std::string arithmetic = element_ == Element::f32    ? "f32"
                                  : element_ == Element::bf16 ? "bf16 on matrix units"
                                                              : "f16 on matrix units";
-  return {fmt::format("cuda:{}", device_.index), precision_of(element_), batch,
-          fmt::format("{}, {}", arithmetic, device_.name)};
+  api::BackendInfo info;
+  info.device = fmt::format("cuda:{}", device_.index);
+  info.precision = precision_of(element_);
+  info.batch = batch;
+  info.arithmetic = fmt::format("{}, {}", arithmetic, device_.name);
+  info.in_flight = 2;  // copies of one beside the other's computing
+  return info;
 }
 
 }  // namespace sam2unet::cuda_plugin
