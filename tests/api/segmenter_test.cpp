@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <limits>
 #include <span>
 #include <thread>
@@ -130,17 +131,32 @@ TEST(Segmenter, ManyThreadsGetTheSameBits) {
 
 // oneDNN's primitives compute wrongly with fewer threads than they were made for, and a parallel region
 // inside another, or one that may be made smaller, gets fewer.
-TEST(Segmenter, TheSameBitsInAProgramsOwnParallelRegions) {
+// Largest difference, of the range.
+double difference(const std::vector<float>& got, const std::vector<float>& want) {
+  if (got.size() != want.size()) return INFINITY;
+  const auto [low, high] = std::minmax_element(want.begin(), want.end());
+  double worst = 0.0;
+  for (std::size_t i = 0; i < want.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(got[i]) - static_cast<double>(want[i])));
+  return worst / static_cast<double>(*high - *low);
+}
+
+// Inside a region each caller has one thread left, and with it the bits of one thread. Where oneDNN divides a
+// product's sums among threads (AVX2), those of two are others, within float32's rounding.
+TEST(Segmenter, TheBitsOfOneThreadInAProgramsOwnParallelRegions) {
+  constexpr double kRounding = 1e-5;
   SegmentOptions options;
   options.size = InputSize::of(96, 64);
   const Image picture = gradient(20, 30, 3);
-  const auto want = shared_segmenter().segment(picture, options).logits;
+  const auto usual = shared_segmenter().segment(picture, options).logits;
+  const auto of_one = Segmenter(default_model_path(), {.threads = 1}).segment(picture, options).logits;
+  EXPECT_LT(difference(of_one, usual), kRounding);
   std::atomic<int> wrong{0};
 #pragma omp parallel num_threads(2)
-  if (shared_segmenter().segment(picture, options).logits != want) ++wrong;
+  if (shared_segmenter().segment(picture, options).logits != of_one) ++wrong;
   EXPECT_EQ(wrong, 0);
   omp_set_dynamic(1);
-  EXPECT_EQ(shared_segmenter().segment(picture, options).logits, want);
+  EXPECT_LT(difference(shared_segmenter().segment(picture, options).logits, usual), kRounding);
   omp_set_dynamic(0);
 }
 
