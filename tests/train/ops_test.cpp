@@ -172,7 +172,8 @@ TEST_P(TorchConformance, ConvBnTrains) {
   const double tolerance = GetParam().compute == at::kBFloat16 ? 1e-2 : GetParam().tolerance;
   EXPECT_LT(relative_error(mean, at::tensor(moved.mean, at::kDouble)), tolerance);
   EXPECT_LT(relative_error(variance, at::tensor(moved.variance, at::kDouble)), tolerance);
-  EXPECT_EQ(set.find("b.num_batches_tracked")->item<std::int64_t>(), 1);
+  // Counted by outcomes, on the host (TrainableNetwork::count_batches).
+  EXPECT_EQ(set.find("b.num_batches_tracked")->item<std::int64_t>(), 0);
 }
 
 // The fan is one BatchNorm; its five parts' statistics are the named buffers.

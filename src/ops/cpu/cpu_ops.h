@@ -59,6 +59,7 @@ class CpuOps : public Compositions<CpuOps> {
     return product(x, w, Epilogue::add, std::move(residual));
   }
   Tensor linear_gelu_add(const Tensor& x, const Weights::Linear& w, Tensor residual) {
+    if (!has_product(Epilogue::gelu_add)) return add(std::move(residual), linear_gelu(x, w));
     return product(x, w, Epilogue::gelu_add, std::move(residual));
   }
   Tensor conv_bn_relu(const Tensor& x, const Weights::ConvBn& w) {

@@ -1,6 +1,8 @@
 #include "ops/cpu/onednn.h"
 
+#include <array>
 #include <atomic>
+#include <string>
 
 #include "ops/cpu/threads.h"
 
@@ -135,6 +137,18 @@ void PreparedPrimitive::run(const dnnl::stream& stream, const float* src, float*
   dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), stream.get(),
                                                  static_cast<int>(arguments_.size()), arguments_.data()),
                           "a oneDNN primitive failed");
+}
+
+bool has_product(Epilogue epilogue) {
+  static const std::array<bool, 6> has = [] {
+    std::array<bool, 6> all{};
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const std::string name = linear_desc(484, 32, 96, static_cast<Epilogue>(i)).impl_info_str();
+      all[i] = !name.starts_with("ref");
+    }
+    return all;
+  }();
+  return has[static_cast<std::size_t>(epilogue)];
 }
 
 }  // namespace sam2unet::ops

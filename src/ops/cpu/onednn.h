@@ -24,6 +24,9 @@ enum class Epilogue {
 };
 
 dnnl::primitive_attr attributes_of(Epilogue epilogue);
+/// Whether this processor has more than oneDNN's plain loops for a linear layer with it: those for AVX2 take
+/// no sum behind an activation (adapters ran at a hundredth of their speed).
+bool has_product(Epilogue epilogue);
 
 /// [rows,K] x [K,N] + bias; weights in the layout oneDNN likes best.
 dnnl::matmul::primitive_desc linear_desc(std::int64_t rows, int in, int out, Epilogue epilogue);
