@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -129,7 +128,7 @@ void TorchBackend::run(const api::BackendInput& input, const api::UseLogits& use
   ops::with_own_errors([&] {
     const c10::InferenceMode no_autograd;
     const c10::DeviceGuard guard(device_);
-    ops::set_float32_numerics(/*tf32=*/false);
+    ops::set_float32_numerics(tf32_);  // before `recording`, whose graph keeps the kernels that were chosen
     if (threads_ > 0) at::set_num_threads(threads_);
     Recording& p = recording(input.extent());
     input.write(p.host_input.data_ptr<float>());

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "emulated/ops/cuda/start.h"
+#include "ops/cuda/kernels_math.h"
 
 namespace sam2unet::ops::cuda::test {
 
