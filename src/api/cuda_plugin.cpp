@@ -18,10 +18,6 @@ constexpr PluginFile kFile = {
 
 }  // namespace
 
-bool has_cuda_plugin() {
-  return is_installed(kFile);
-}
-
 std::string missing_cuda_plugin() {
   return missing(kFile);
 }

@@ -22,7 +22,6 @@ struct CudaPluginEntry {
 };
 inline constexpr const char* kCudaPluginEntry = "sam2unet_cuda_plugin";
 
-bool has_cuda_plugin();
 /// As `missing` of api/plugin.h.
 std::string missing_cuda_plugin();
 /// Loads it. UnavailableError that begins with `purpose` if it is not installed, not loadable or of another

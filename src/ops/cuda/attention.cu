@@ -38,16 +38,10 @@ void launch(const Launcher& l, const AttentionTask& t) {
 template <Element E, int HeadWidth>
 void launch_width(const Launcher& l, const AttentionTask& t) {
   const int queries = (t.window_height / t.pool) * (t.window_width / t.pool);
-  // Of 128 queries; with fewer blocks more of them are the better use of a device.
-  const long long blocks =
-      static_cast<long long>(t.batch) * t.heads * (t.height / t.pool) * (t.width / t.pool) / 128;
   if (queries <= 16) {
-    launch<AttentionShape<E, HeadWidth, 1, 16, 1>>(l, t);
-  } else if (queries > 64 && blocks >= 4 * l.device.multiprocessors &&
-             l.device.shared_bytes >= AttentionShape<E, HeadWidth, 4, 32, 2>::kSharedBytes) {
-    launch<AttentionShape<E, HeadWidth, 4, 32, 2>>(l, t);
+    launch<AttentionShape<E, HeadWidth, 1, 16>>(l, t);
   } else {
-    launch<AttentionShape<E, HeadWidth, 4, 64, 1>>(l, t);
+    launch<AttentionShape<E, HeadWidth, 4, 64>>(l, t);
   }
 }
 

@@ -19,6 +19,17 @@ int checked(std::int64_t n) {
   return static_cast<int>(n);
 }
 
+// Of a task that reads pixels of some channels.
+template <class Task>
+void set_input(Task& t, const CudaTensor& x) {
+  t.x = x.data;
+  t.batch = static_cast<int>(x.shape.b);
+  t.height = static_cast<int>(x.shape.h);
+  t.width = static_cast<int>(x.shape.w);
+  t.channels = static_cast<int>(x.shape.c);
+  t.pitch = checked(x.pitch);
+}
+
 std::size_t bytes_of(const Extent& e, Element element) {
   return static_cast<std::size_t>(e.numel()) * static_cast<std::size_t>(bytes_of(element));
 }
@@ -75,6 +86,9 @@ CudaTensor CudaOps::copy(const Tensor& x, Element element) {
 
 CudaTensor CudaOps::dense(const Tensor& x) {
   return x.is_dense() ? x : copy(x, x.element);
+}
+CudaTensor CudaOps::in_one_place(const Tensor& x) {
+  return x.parts.empty() && x.norm == nullptr ? x : dense(x);
 }
 CudaTensor CudaOps::to_float(const Tensor& x) {
   return x.is_dense() && x.element == Element::f32 ? x : copy(x, Element::f32);
@@ -313,17 +327,12 @@ CudaTensor CudaOps::window_attention(const Tensor& qkv, const Weights::Linear& w
 }
 
 CudaTensor CudaOps::max_pool_2x2(const Tensor& input) {
-  const Tensor x = input.parts.empty() && input.norm == nullptr ? input : dense(input);
+  const Tensor x = in_one_place(input);
   const Extent e = x.shape;
   Tensor y = make({e.b, e.h / 2, e.w / 2, e.c}, x.element);
   PoolTask t;
-  t.x = x.data;
+  set_input(t, x);
   t.out = y.data;
-  t.batch = static_cast<int>(e.b);
-  t.height = static_cast<int>(e.h);
-  t.width = static_cast<int>(e.w);
-  t.channels = static_cast<int>(e.c);
-  t.pitch = checked(x.pitch);
   launch_pool(launcher_, x.element, t);
   return y;
 }
@@ -346,7 +355,7 @@ CudaTensor CudaOps::concat_all(std::initializer_list<const Tensor*> parts) {
   y.element = parts.begin()[0]->element;
   for (const Tensor* p : parts) {
     y.shape.c += p->shape.c;
-    y.parts.push_back(p->parts.empty() && p->norm == nullptr ? *p : dense(*p));
+    y.parts.push_back(in_one_place(*p));
     if (p->element != y.element) y.parts.back() = copy(*p, y.element);
   }
   const std::int64_t width = y.parts.front().shape.c;
@@ -357,17 +366,11 @@ CudaTensor CudaOps::concat_all(std::initializer_list<const Tensor*> parts) {
 
 CudaTensor CudaOps::upsample(const Tensor& input, std::int64_t height, std::int64_t width,
                              bool align_corners) {
-  const Tensor x = input.parts.empty() && input.norm == nullptr ? input : dense(input);
-  const Extent e = x.shape;
-  Tensor y = make({e.b, height, width, e.c}, x.element);
+  const Tensor x = in_one_place(input);
+  Tensor y = make({x.shape.b, height, width, x.shape.c}, x.element);
   ResizeTask t;
-  t.x = x.data;
+  set_input(t, x);
   t.out = y.data;
-  t.batch = static_cast<int>(e.b);
-  t.height = static_cast<int>(e.h);
-  t.width = static_cast<int>(e.w);
-  t.channels = static_cast<int>(e.c);
-  t.pitch = checked(x.pitch);
   t.out_height = static_cast<int>(height);
   t.out_width = static_cast<int>(width);
   t.align_corners = align_corners ? 1 : 0;

@@ -94,6 +94,8 @@ class CudaOps : public Compositions<CudaOps> {
                  Shares shares = Shares::none);
   /// The left side of a product as the task wants it; returns what has to live until it has started.
   Tensor set_left(const Tensor& x, const Weights::Product& w, bool on_matrix_units, ProductTask& task);
+  /// Without parts or norm; it may be some channels of another.
+  Tensor in_one_place(const Tensor& x);
   Tensor with_shares(Tensor x);
   Tensor norm_rows(const Tensor& x, const Weights::Norm& w);
   Tensor copy(const Tensor& x, Element element);

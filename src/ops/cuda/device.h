@@ -265,17 +265,6 @@ S2U_DEVICE float multiply_then_add(float a, float b, float c) {
   return fmaf(a, b, c);
 }
 
-/// 16 bytes at once; the address is a multiple of 16.
-struct alignas(16) Bytes16 {
-  std::uint32_t v[4];
-};
-struct alignas(8) Bytes8 {
-  std::uint32_t v[2];
-};
-/// 8 bytes at once; the address is a multiple of 8.
-struct alignas(8) Floats2 {
-  float x, y;
-};
 S2U_DEVICE Floats2 load_floats_2(const float* p) {
   const float2 v = *reinterpret_cast<const float2*>(p);
   return {v.x, v.y};
@@ -283,10 +272,6 @@ S2U_DEVICE Floats2 load_floats_2(const float* p) {
 S2U_DEVICE Bytes16 load_16(const void* p) {
   const uint4 v = *static_cast<const uint4*>(p);
   return {{v.x, v.y, v.z, v.w}};
-}
-S2U_DEVICE Bytes8 load_8(const void* p) {
-  const uint2 v = *static_cast<const uint2*>(p);
-  return {{v.x, v.y}};
 }
 S2U_DEVICE void store_16(void* p, const Bytes16& b) {
   *static_cast<uint4*>(p) = make_uint4(b.v[0], b.v[1], b.v[2], b.v[3]);

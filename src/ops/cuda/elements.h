@@ -54,4 +54,16 @@ inline float from_bits(std::uint16_t v, Element e) {
   return e == Element::f16 ? from_f16(v) : from_bf16(v);
 }
 
+namespace device {
+
+/// What is read or written at once; the address is a multiple of its size.
+struct alignas(16) Bytes16 {
+  std::uint32_t v[4];
+};
+struct alignas(8) Floats2 {
+  float x, y;
+};
+
+}  // namespace device
+
 }  // namespace sam2unet::ops::cuda

@@ -2,9 +2,9 @@
 // qkv, and no window is ever copied or padded. The n tokens by which a window reaches past the picture are
 // one more key, the layer's bias, with log n added to its score: the same softmax.
 //
-// A warp holds 16 or 32 queries; scores, probabilities and the result stay in its registers (the
-// probabilities' fragments are the scores' own). Keys and values come in chunks through shared memory, two at
-// a time; the softmax is online, in base 2.
+// A warp holds 16 queries; scores, probabilities and the result stay in its registers (the probabilities'
+// fragments are the scores' own). Keys and values come in chunks through shared memory, two at a time; the
+// softmax is online, in base 2.
 #pragma once
 
 #include "ops/cuda/device.h"
@@ -13,15 +13,13 @@
 namespace sam2unet::ops::cuda {
 
 /// `GroupWarps` warps share a window's keys, in chunks of `Keys`: 4 warps and 64 keys, or, for windows of at
-/// most 16 queries, a warp for each window and 16 keys. With two row tiles to a warp (32 keys), what is read
-/// of keys and values serves 32 queries.
-template <Element E_, int HeadWidth, int GroupWarps, int Keys, int RowTiles>
+/// most 16 queries, a warp for each window and 16 keys.
+template <Element E_, int HeadWidth, int GroupWarps, int Keys>
 struct AttentionShape {
   static constexpr Element kElement = E_;
   static constexpr int kHeadWidth = HeadWidth, kGroupWarps = GroupWarps, kKeys = Keys;
   static constexpr int kWarps = 4, kThreads = 128;
-  static constexpr int kRowTiles = RowTiles, kWarpQueries = 16 * RowTiles;
-  static constexpr int kGroups = kWarps / GroupWarps, kQueries = kWarpQueries * GroupWarps;
+  static constexpr int kGroups = kWarps / GroupWarps, kQueries = 16 * GroupWarps;
   static constexpr int kGroupThreads = 32 * GroupWarps;
   static constexpr int kPieces = HeadWidth / 8;          // of 16 bytes
   static constexpr int kPitch = (kPieces | 1) * 16;      // odd in pieces: no bank conflicts
@@ -75,10 +73,8 @@ class WindowAttention {
     barrier();
     load_keys(0);
     load_queries();
-    float out[kRowTiles][kOutTiles][4] = {};
-    float top[kRowTiles][2], sum[kRowTiles][2] = {};  // of the scores before they are scaled
-    S2U_UNROLL
-    for (int i = 0; i < kRowTiles; ++i) top[i][0] = top[i][1] = kLow;
+    float out[kOutTiles][4] = {};
+    float top[2] = {kLow, kLow}, sum[2] = {0, 0};  // of the scores before they are scaled
     for (int c = 0; c < chunks; ++c) {
       device::wait_async<0>();
       barrier();  // chunk c is there for all, and all have read chunk c - 1
@@ -97,7 +93,6 @@ class WindowAttention {
  private:
   static constexpr Element E = Shape::kElement;
   static constexpr int kScoreTiles = Shape::kKeys / 8, kOutTiles = Shape::kPieces;
-  static constexpr int kRowTiles = Shape::kRowTiles;
   static constexpr int kFullSteps = Shape::kHeadWidth / 16;
   static constexpr bool kHalfStep = Shape::kHeadWidth % 16 != 0;
 
@@ -177,18 +172,18 @@ class WindowAttention {
   }
 
   S2U_DEVICE void read_queries() {
+    const unsigned char* rows = shared_ + warp_ * 16 * Shape::kPitch;
     S2U_UNROLL
-    for (int i = 0; i < kRowTiles; ++i) {
-      const unsigned char* rows =
-          shared_ + (warp_ * Shape::kWarpQueries + i * 16 + lane_ % 16) * Shape::kPitch;
-      S2U_UNROLL
-      for (int s = 0; s < kFullSteps; ++s) device::load_matrix_x4(q_[i][s], rows + 32 * s + lane_ / 16 * 16);
-      if constexpr (kHalfStep) device::load_matrix_x2(q_half_[i], rows + 32 * kFullSteps);
+    for (int s = 0; s < kFullSteps; ++s) {
+      device::load_matrix_x4(q_[s], rows + lane_ % 16 * Shape::kPitch + 32 * s + lane_ / 16 * 16);
+    }
+    if constexpr (kHalfStep) {
+      device::load_matrix_x2(q_half_, rows + lane_ % 16 * Shape::kPitch + 32 * kFullSteps);
     }
   }
 
   // s = q k^T of a chunk, eight keys to a tile.
-  S2U_DEVICE void score(const unsigned char* keys, int tiles, float (&s)[kRowTiles][kScoreTiles][4]) const {
+  S2U_DEVICE void score(const unsigned char* keys, int tiles, float (&s)[kScoreTiles][4]) const {
     S2U_UNROLL
     for (int j = 0; j < kScoreTiles; j += 2) {
       if (j >= tiles) continue;
@@ -197,20 +192,14 @@ class WindowAttention {
       for (int k = 0; k < kFullSteps; ++k) {
         std::uint32_t b[4];
         device::load_matrix_x4(b, row + 32 * k + lane_ / 8 % 2 * 16);
-        S2U_UNROLL
-        for (int i = 0; i < kRowTiles; ++i) {
-          device::multiply_add<E>(s[i][j], q_[i][k], b[0], b[1]);
-          device::multiply_add<E>(s[i][j + 1], q_[i][k], b[2], b[3]);
-        }
+        device::multiply_add<E>(s[j], q_[k], b[0], b[1]);
+        device::multiply_add<E>(s[j + 1], q_[k], b[2], b[3]);
       }
       if constexpr (kHalfStep) {
         std::uint32_t b[2];
         device::load_matrix_x2(b, keys + (j * 8 + lane_ % 16) * Shape::kPitch + 32 * kFullSteps);
-        S2U_UNROLL
-        for (int i = 0; i < kRowTiles; ++i) {
-          device::multiply_add_k8<E>(s[i][j], q_half_[i][0], q_half_[i][1], b[0]);
-          device::multiply_add_k8<E>(s[i][j + 1], q_half_[i][0], q_half_[i][1], b[1]);
-        }
+        device::multiply_add_k8<E>(s[j], q_half_[0], q_half_[1], b[0]);
+        device::multiply_add_k8<E>(s[j + 1], q_half_[0], q_half_[1], b[1]);
       }
     }
   }
@@ -218,24 +207,13 @@ class WindowAttention {
   // One chunk: scores to probabilities, what was added before scaled to the new maximum, values added. The
   // last chunk may hold fewer keys, and the padding's.
   template <bool kLast>
-  S2U_DEVICE void attend(int c, float (&out)[kRowTiles][kOutTiles][4], float (&top)[kRowTiles][2],
-                         float (&sum)[kRowTiles][2]) const {
+  S2U_DEVICE void attend(int c, float (&out)[kOutTiles][4], float (&top)[2], float (&sum)[2]) const {
     const int here = kLast ? keys_ - c * Shape::kKeys : Shape::kKeys;
     const int tiles = (here + 15) / 16 * 2;
     const unsigned char* keys = chunk_memory(c);
-    float s[kRowTiles][kScoreTiles][4] = {};
+    float s[kScoreTiles][4] = {};
     score(keys, tiles, s);
-    S2U_UNROLL
-    for (int i = 0; i < kRowTiles; ++i) {
-      if constexpr (kLast) mask(s[i], here);
-      soften(s[i], out[i], top[i], sum[i]);
-    }
-    add_values(keys + Shape::kKeys * Shape::kPitch, tiles, s, out);
-  }
-
-  // Scores of 16 queries to 2^(score - maximum), the sums and the result so far scaled to the new maximum.
-  S2U_DEVICE void soften(float (&s)[kScoreTiles][4], float (&out)[kOutTiles][4], float (&top)[2],
-                         float (&sum)[2]) const {
+    if constexpr (kLast) mask(s, here);
     float larger[2] = {top[0], top[1]};
     S2U_UNROLL
     for (int j = 0; j < kScoreTiles; ++j) {
@@ -265,6 +243,7 @@ class WindowAttention {
         sum[e / 2] += s[j][e];
       }
     }
+    add_values(keys + Shape::kKeys * Shape::kPitch, tiles, s, out);
   }
 
   // Of the last chunk: `here` keys, the last of which is the padding's where there is any.
@@ -283,64 +262,50 @@ class WindowAttention {
   }
 
   // out += p v; the scores' fragments of two tiles are the left side's of sixteen keys.
-  S2U_DEVICE void add_values(const unsigned char* values, int tiles,
-                             const float (&p)[kRowTiles][kScoreTiles][4],
-                             float (&out)[kRowTiles][kOutTiles][4]) const {
+  S2U_DEVICE void add_values(const unsigned char* values, int tiles, const float (&p)[kScoreTiles][4],
+                             float (&out)[kOutTiles][4]) const {
     S2U_UNROLL
     for (int k = 0; k < Shape::kKeys / 16; ++k) {
       if (2 * k >= tiles) continue;
-      std::uint32_t a[kRowTiles][4];
-      S2U_UNROLL
-      for (int i = 0; i < kRowTiles; ++i) {
-        S2U_UNROLL
-        for (int e = 0; e < 4; ++e) {
-          const float* pair = &p[i][2 * k + e / 2][2 * (e % 2)];
-          a[i][e] = device::pack2<E>(pair[0], pair[1]);
-        }
-      }
+      const std::uint32_t a[4] = {device::pack2<E>(p[2 * k][0], p[2 * k][1]),
+                                  device::pack2<E>(p[2 * k][2], p[2 * k][3]),
+                                  device::pack2<E>(p[2 * k + 1][0], p[2 * k + 1][1]),
+                                  device::pack2<E>(p[2 * k + 1][2], p[2 * k + 1][3])};
       const unsigned char* row = values + (k * 16 + lane_ % 16) * Shape::kPitch;
       S2U_UNROLL
       for (int j = 0; j + 1 < kOutTiles; j += 2) {
         std::uint32_t b[4];
         device::load_matrix_x4_transposed(b, row + (j + lane_ / 16) * 16);
-        S2U_UNROLL
-        for (int i = 0; i < kRowTiles; ++i) {
-          device::multiply_add<E>(out[i][j], a[i], b[0], b[1]);
-          device::multiply_add<E>(out[i][j + 1], a[i], b[2], b[3]);
-        }
+        device::multiply_add<E>(out[j], a, b[0], b[1]);
+        device::multiply_add<E>(out[j + 1], a, b[2], b[3]);
       }
       if constexpr (kOutTiles % 2 != 0) {
         std::uint32_t b[2];
         device::load_matrix_x2_transposed(b, row + (kOutTiles - 1) * 16);
-        S2U_UNROLL
-        for (int i = 0; i < kRowTiles; ++i) device::multiply_add<E>(out[i][kOutTiles - 1], a[i], b[0], b[1]);
+        device::multiply_add<E>(out[kOutTiles - 1], a, b[0], b[1]);
       }
     }
   }
 
   // By way of the queries' memory, where each warp's rows are its own.
-  S2U_DEVICE void store(const float (&out)[kRowTiles][kOutTiles][4], const float (&sum)[kRowTiles][2]) const {
-    unsigned char* rows = shared_ + warp_ * Shape::kWarpQueries * Shape::kPitch;
+  S2U_DEVICE void store(const float (&out)[kOutTiles][4], float (&sum)[2]) const {
+    unsigned char* rows = shared_ + warp_ * 16 * Shape::kPitch;
     S2U_UNROLL
-    for (int i = 0; i < kRowTiles; ++i) {
+    for (int h = 0; h < 2; ++h) {
+      float total = sum[h] + device::shuffle_xor(sum[h], 1);
+      total += device::shuffle_xor(total, 2);
+      const float scale = device::divide(1.0F, total);
       S2U_UNROLL
-      for (int h = 0; h < 2; ++h) {
-        float total = sum[i][h] + device::shuffle_xor(sum[i][h], 1);
-        total += device::shuffle_xor(total, 2);
-        const float scale = device::divide(1.0F, total);
-        unsigned char* row = rows + (i * 16 + lane_ / 4 + 8 * h) * Shape::kPitch + 4 * (lane_ % 4);
-        S2U_UNROLL
-        for (int j = 0; j < kOutTiles; ++j) {
-          *reinterpret_cast<std::uint32_t*>(row + 16 * j) =
-              device::pack2<E>(out[i][j][2 * h] * scale, out[i][j][2 * h + 1] * scale);
-        }
+      for (int j = 0; j < kOutTiles; ++j) {
+        *reinterpret_cast<std::uint32_t*>(rows + (lane_ / 4 + 8 * h) * Shape::kPitch + 16 * j +
+                                          4 * (lane_ % 4)) =
+            device::pack2<E>(out[j][2 * h] * scale, out[j][2 * h + 1] * scale);
       }
     }
     device::sync_warp();
     const int across = w_.columns / t_.pool;
-    for (int i = lane_; i < Shape::kWarpQueries * Shape::kPieces; i += 32) {
-      const int q = i / Shape::kPieces, piece = i - q * Shape::kPieces;
-      const int query = first_query_ + warp_ * Shape::kWarpQueries + q;
+    for (int i = lane_; i < 16 * Shape::kPieces; i += 32) {
+      const int q = i / Shape::kPieces, piece = i - q * Shape::kPieces, query = first_query_ + warp_ * 16 + q;
       if (query >= queries_) continue;
       const long long pixel =
           (static_cast<long long>(w_.picture) * (t_.height / t_.pool) + w_.y0 / t_.pool + query / across) *
@@ -356,7 +321,7 @@ class WindowAttention {
   const Window& w_;
   const int model_width_, head_, first_query_, queries_, keys_, thread_, lane_, warp_;
   unsigned char* shared_;
-  std::uint32_t q_[kRowTiles][kFullSteps > 0 ? kFullSteps : 1][4], q_half_[kRowTiles][2];
+  std::uint32_t q_[kFullSteps > 0 ? kFullSteps : 1][4], q_half_[2];
 };
 
 /// grid: (windows / groups, heads, query tiles of the largest window).

@@ -25,28 +25,6 @@ std::string describe(const Case& c, Element e) {
          ", window " + std::to_string(c.window) + ", pool " + std::to_string(c.pool);
 }
 
-/// Numbers of any format, between NaN.
-struct Memory {
-  Floats floats{0};
-  Halves halves{0};
-  Element e;
-  Memory(const std::vector<float>& v, Element e_) : e(e_) {
-    if (e == Element::f32) {
-      floats = Floats(v);
-    } else {
-      halves = rounded(v, e);
-    }
-  }
-  void* data() { return e == Element::f32 ? static_cast<void*>(floats.data()) : halves.data(); }
-  bool is_intact() const { return floats.is_intact() && halves.is_intact(); }
-  std::vector<float> values() const {
-    if (e == Element::f32) return floats.values();
-    std::vector<float> v;
-    for (const std::uint16_t h : halves.values()) v.push_back(from_bits(h, e));
-    return v;
-  }
-};
-
 /// Against the meaning of the operation (ops/plain), which attends to the zero tokens of a padded window.
 void check(const Case& c, Element e) {
   SCOPED_TRACE(describe(c, e));

@@ -181,15 +181,6 @@ inline float multiply_then_add(float a, float b, float c) {
   return std::fma(a, b, c);
 }
 
-struct alignas(16) Bytes16 {
-  std::uint32_t v[4];
-};
-struct alignas(8) Bytes8 {
-  std::uint32_t v[2];
-};
-struct alignas(8) Floats2 {
-  float x, y;
-};
 inline Floats2 load_floats_2(const float* p) {
   detail::read(p, 8, 8);
   return {p[0], p[1]};
@@ -198,12 +189,6 @@ inline Bytes16 load_16(const void* p) {
   detail::read(p, 16, 16);
   Bytes16 b;
   std::memcpy(&b, p, 16);
-  return b;
-}
-inline Bytes8 load_8(const void* p) {
-  detail::read(p, 8, 8);
-  Bytes8 b;
-  std::memcpy(&b, p, 8);
   return b;
 }
 inline void store_16(void* p, const Bytes16& b) {

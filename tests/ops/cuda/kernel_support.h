@@ -77,6 +77,32 @@ inline std::vector<float> as_rounded(std::vector<float> v, Element e) {
   return v;
 }
 
+/// Numbers of any format with a pitch, between NaN.
+struct Memory {
+  Floats floats{0};
+  Halves halves{0};
+  Element e;
+  Memory(const std::vector<float>& v, Element e_, std::size_t width, std::size_t pitch) : e(e_) {
+    if (e != Element::f32) {
+      halves = rounded(v, e, width, pitch);
+      return;
+    }
+    floats = Floats(v.size() / width * pitch);
+    for (std::size_t i = 0; i < v.size(); i++) floats[i / width * pitch + i % width] = v[i];
+  }
+  Memory(const std::vector<float>& v, Element e_) : Memory(v, e_, v.size(), v.size()) {}
+  Memory(std::size_t n, Element e_)
+      : floats(e_ == Element::f32 ? n : 0), halves(e_ == Element::f32 ? 0 : n), e(e_) {}
+  void* data() { return e == Element::f32 ? static_cast<void*>(floats.data()) : halves.data(); }
+  bool is_intact() const { return floats.is_intact() && halves.is_intact(); }
+  std::vector<float> values() const {
+    if (e == Element::f32) return floats.values();
+    std::vector<float> v;
+    for (const std::uint16_t h : halves.values()) v.push_back(from_bits(h, e));
+    return v;
+  }
+};
+
 /// Against the sums in double precision of rounded inputs, relative to their range.
 inline double tolerance(Element e) {
   return e == Element::bf16 ? 4e-3 : e == Element::f16 ? 6e-4 : 2e-6;

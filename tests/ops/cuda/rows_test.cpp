@@ -21,31 +21,6 @@ std::size_t z(std::int64_t i) {
 constexpr Element both[] = {Element::bf16, Element::f16};
 constexpr Element all[] = {Element::f32, Element::bf16, Element::f16};
 
-/// Numbers of any format with a pitch, between NaN.
-struct Memory {
-  Floats floats{0};
-  Halves halves{0};
-  Element e;
-  Memory(const std::vector<float>& v, Element e_, std::size_t width, std::size_t pitch) : e(e_) {
-    if (e != Element::f32) {
-      halves = rounded(v, e, width, pitch);
-      return;
-    }
-    floats = Floats(v.size() / width * pitch);
-    for (std::size_t i = 0; i < v.size(); i++) floats[i / width * pitch + i % width] = v[i];
-  }
-  Memory(std::size_t n, Element e_)
-      : floats(e_ == Element::f32 ? n : 0), halves(e_ == Element::f32 ? 0 : n), e(e_) {}
-  void* data() { return e == Element::f32 ? static_cast<void*>(floats.data()) : halves.data(); }
-  bool is_intact() const { return floats.is_intact() && halves.is_intact(); }
-  std::vector<float> values() const {
-    if (e == Element::f32) return floats.values();
-    std::vector<float> v;
-    for (const std::uint16_t h : halves.values()) v.push_back(from_bits(h, e));
-    return v;
-  }
-};
-
 /// Half a unit in the last place of the format, relative.
 double rounding(Element e) {
   return e == Element::bf16 ? 0.00391 : e == Element::f16 ? 0.000489 : 1e-6;
