@@ -18,9 +18,9 @@
 #include <tuple>
 #include <vector>
 
+#include "model/gflop.h"
 #include "model/network.h"
 #include "model/weight_source.h"
-#include "ops/counting_ops.h"
 #include "ops/cuda/cuda_ops.h"
 #include "ops/timed_ops.h"
 
@@ -214,14 +214,6 @@ void time_products(Stream& stream, const DeviceInfo& device, const Choice& choic
   }
 }
 
-double gflop_of(const model::Config& config, const ops::Extent& input) {
-  ops::CountingWeights weights;
-  ops::CountingOps counter;
-  const auto net = model::Network<ops::CountingWeights>::make(weights, config);
-  model::sam2unet(counter, net, ops::Counted{input});
-  return 2e-9 * counter.multiply_adds();
-}
-
 void profile(CudaOps& o, const model::Network<CudaWeights>& net, const CudaTensor& image) {
   std::vector<ops::Timing> timings;
   std::map<std::string, std::map<std::string, std::pair<double, int>>> table;
@@ -270,7 +262,7 @@ void forward(const Choice& choice, const DeviceInfo& device, const model::Config
   o.finish();
   profile(o, net, image);
   const double s = time_of(o.stream(), 1, 0.5, [&] { model::sam2unet(o, net, image); });
-  const double gflop = gflop_of(config, input);
+  const double gflop = model::network_gflop(config, input);
   std::printf("%s batch %d: %.3f ms, %.1f pictures/s, %.0f TFLOP/s%s; memory %.2f GB, weights %.2f GB\n",
               choice.variant.c_str(), choice.batch, 1e3 * s, choice.batch / s, 1e-3 * gflop / s,
               best > 0 ? fmt::format(", {:.2f} of the best product", 1e-3 * gflop / s / best).c_str() : "",

@@ -17,23 +17,15 @@
 #include <string>
 #include <vector>
 
+#include "model/gflop.h"
 #include "model/network.h"
 #include "model/weight_source.h"
-#include "ops/counting_ops.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/lowp/peak.h"
 
 namespace {
 
 using namespace sam2unet;
-
-double floor_gflop(const model::Config& config, int size) {
-  ops::CountingWeights weights;
-  ops::CountingOps counter;
-  const auto net = model::Network<ops::CountingWeights>::make(weights, config);
-  model::sam2unet(counter, net, ops::Counted{{1, size, size, 3}});
-  return 2e-9 * counter.multiply_adds();
-}
 
 double peak_gflops(int threads) {
   double best = 0.0;
@@ -59,7 +51,7 @@ void run(const std::string& variant, int size, int threads, int pictures, int ba
   }
   const double peak = std::max(before, peak_gflops(threads));
   std::sort(ms.begin(), ms.end());
-  const double median = ms[ms.size() / 2], gflop = batch * floor_gflop(config, size),
+  const double median = ms[ms.size() / 2], gflop = batch * model::network_gflop(config, {1, size, size, 3}),
                floor_ms = gflop / peak * 1e3;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);

@@ -18,8 +18,8 @@
 #include "api/device.h"
 #include "api/make_backend.h"
 #include "model/checkpoint.h"
+#include "model/gflop.h"
 #include "model/network.h"
-#include "ops/counting_ops.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/cpu/threads.h"
 #include "ops/lowp/low_ops.h"
@@ -35,14 +35,6 @@ using ops::Timing;
 
 double ms_between(Clock::time_point a, Clock::time_point b) {
   return std::chrono::duration<double, std::milli>(b - a).count();
-}
-
-double gflop_of(const model::Config& config, const ops::Extent& input) {
-  ops::CountingWeights weights;
-  ops::CountingOps counter;
-  const auto net = model::Network<ops::CountingWeights>::make(weights, config);
-  model::sam2unet(counter, net, ops::Counted{input});
-  return 2e-9 * counter.multiply_adds();
 }
 
 // When a part of the network ended, and how many operations had been timed by then.
@@ -273,7 +265,7 @@ BenchResult bench(const BenchOptions& asked) {
   out.streams = options.streams;
   const api::DeviceKind device = api::parse_device(options.run.device).kind;
   out.precision = api::precision_on(device, options.run.precision);
-  out.gflop = gflop_of(config, {options.batch, options.size.height, options.size.width, 3});
+  out.gflop = model::network_gflop(config, {options.batch, options.size.height, options.size.width, 3});
   if (device != api::DeviceKind::cpu)
     measure_device(*source, config, options, out);
   else if (out.precision == Precision::f32)

@@ -25,4 +25,16 @@ std::vector<float> fold_batch_norm(WeightSource& source, const std::string& bn, 
   return bias;
 }
 
+FoldedFan fold_fan(WeightSource& source, std::span<const std::string> names, int in, int out) {
+  FoldedFan fan;
+  for (const std::string& name : names) {
+    const auto values = source.get(name + ".conv.weight", {out, in, 1, 1});
+    std::vector<float> weight(values.begin(), values.end());
+    const auto bias = fold_batch_norm(source, name + ".bn", out, weight);
+    fan.weight.insert(fan.weight.end(), weight.begin(), weight.end());
+    fan.bias.insert(fan.bias.end(), bias.begin(), bias.end());
+  }
+  return fan;
+}
+
 }  // namespace sam2unet::model

@@ -1,6 +1,7 @@
 // BatchNorm after a convolution is the convolution with other weights.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,5 +13,11 @@ namespace sam2unet::model {
 /// and returns the bias [out].
 std::vector<float> fold_batch_norm(WeightSource& source, const std::string& bn, int out,
                                    std::vector<float>& weight);
+
+/// 1x1 convolutions over one input, each with its BatchNorm folded in, as one.
+struct FoldedFan {
+  std::vector<float> weight, bias;  // [names out, in], [names out]
+};
+FoldedFan fold_fan(WeightSource& source, std::span<const std::string> names, int in, int out);
 
 }  // namespace sam2unet::model

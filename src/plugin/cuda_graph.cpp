@@ -1,10 +1,12 @@
 #include "plugin/cuda_graph.h"
 
-#include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <memory>
+#include <optional>
+
+#include "ops/torch/captured_graph.h"
 
 namespace sam2unet::plugin {
 namespace {
@@ -20,30 +22,14 @@ class Recorded final : public CudaGraph {
       const c10::cuda::CUDAStreamGuard guard(stream);
       for (int i = 0; i < 3; ++i) work();
       stream.synchronize();
-      // Other threads may go on using the device meanwhile.
-      graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);
-      try {
-        work();
-      } catch (...) {
-        end_quietly();
-        throw;
-      }
-      graph_.capture_end();
+      graph_.emplace(c10::MempoolId_t{0, 0}, work);
     }
     stream.synchronize();
   }
-  void replay() override { graph_.replay(); }
+  void replay() override { graph_->replay(); }
 
  private:
-  // A stream that records cannot be used for anything else.
-  void end_quietly() {
-    try {
-      graph_.capture_end();
-    } catch (...) {
-    }
-  }
-
-  at::cuda::CUDAGraph graph_;
+  std::optional<ops::CapturedGraph> graph_;
 };
 
 }  // namespace

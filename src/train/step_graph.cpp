@@ -1,8 +1,8 @@
 // libsam2unet-step-graph.so: recorder.h by CUDA graphs.
-#include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include "ops/torch/captured_graph.h"
 #include "train/recorder.h"
 
 namespace sam2unet::train {
@@ -10,29 +10,11 @@ namespace {
 
 class Graph final : public Recording {
  public:
-  explicit Graph(c10::MempoolId_t pool, const std::function<void()>& work) {
-    // Other threads may go on using the device meanwhile: the loader's pin memory.
-    graph_.capture_begin(pool, cudaStreamCaptureModeThreadLocal);
-    try {
-      work();
-    } catch (...) {
-      end_quietly();
-      throw;
-    }
-    graph_.capture_end();
-  }
+  Graph(c10::MempoolId_t pool, const std::function<void()>& work) : graph_(pool, work) {}
   void replay() override { graph_.replay(); }
 
  private:
-  // A stream that records cannot be used for anything else.
-  void end_quietly() {
-    try {
-      graph_.capture_end();
-    } catch (...) {
-    }
-  }
-
-  at::cuda::CUDAGraph graph_;
+  ops::CapturedGraph graph_;
 };
 
 class CudaRecorder final : public Recorder {

@@ -155,13 +155,7 @@ CudaWeights::ConvBn CudaWeights::conv_bn(const std::string& conv, const std::str
 }
 
 CudaWeights::ConvBnFan CudaWeights::conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out) {
-  std::vector<float> rows, bias;  // [5 N, K], [5 N]
-  for (const auto& name : names) {
-    auto weight = read(name + ".conv.weight", {out, in, 1, 1});
-    const auto b = model::fold_batch_norm(source_, name + ".bn", out, weight);
-    rows.insert(rows.end(), weight.begin(), weight.end());
-    bias.insert(bias.end(), b.begin(), b.end());
-  }
+  const auto [rows, bias] = model::fold_fan(source_, names, in, out);  // [5 N, K], [5 N]
   return {pack(rows, bias, in, kFan * out, {}, false)};
 }
 

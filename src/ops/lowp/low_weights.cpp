@@ -170,13 +170,7 @@ LowWeights::ConvBn LowWeights::conv_bn(const std::string& conv, const std::strin
 }
 
 LowWeights::ConvBnFan LowWeights::conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out) {
-  std::vector<float> rows, bias;  // [5 N, K], [5 N]
-  for (const auto& name : names) {
-    auto weight = read(name + ".conv.weight", {out, in, 1, 1});
-    const auto b = model::fold_batch_norm(source_, name + ".bn", out, weight);
-    rows.insert(rows.end(), weight.begin(), weight.end());
-    bias.insert(bias.end(), b.begin(), b.end());
-  }
+  auto [rows, bias] = model::fold_fan(source_, names, in, out);  // [5 N, K], [5 N]
   // It reads the residual stream as it is, in which a few channels are far larger than the others: their
   // weights rounded move every map (on 40 Kvasir pictures the MAE by 0.0013 in bf16, by 0.0054 in int8). It
   // is 2 % of the operations.
