@@ -22,8 +22,6 @@ constexpr int kMaxSessions = 3;
 
 Element element_of(const SegmenterOptions& options, const ops::cuda::DeviceInfo& device) {
   switch (options.precision) {
-    case Precision::automatic:
-      return device.limits.major >= 8 ? Element::bf16 : Element::f16;
     case Precision::f32:
       return Element::f32;
     case Precision::f16:
