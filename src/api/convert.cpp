@@ -64,14 +64,14 @@ void check_input(const Input& in, const ConvertOptions& options) {
                                    r.missing.front()));
   }
   if (options.task_only && !options.trunk.empty()) {
-    throw UsageError("--task-only and --trunk exclude each other");
+    throw UsageError("a task-only file has no trunk: it cannot be asked for together with one");
   }
   if (options.task_only && r.contents == Contents::trunk) {
     throw WeightsError(fmt::format(
-        "{}: a SAM2 trunk has no adapters, RFB, decoder or heads to keep with --task-only", where));
+        "{}: a SAM2 trunk has no adapters, RFB, decoder or heads that a task-only file could keep", where));
   }
   if (!options.trunk.empty() && r.contents == Contents::trunk) {
-    throw WeightsError(fmt::format("{}: is a trunk itself; --trunk completes a task-only file", where));
+    throw WeightsError(fmt::format("{}: is a trunk itself; one completes a task-only file", where));
   }
 }
 
@@ -209,8 +209,8 @@ std::vector<std::string> notes_for(const Input& in, OutFormat format, const Conv
   }
   if (format == OutFormat::torch && options.task_only) {
     notes.emplace_back(
-        "a PyTorch file cannot carry the sample of its trunk by which --trunk refuses a wrong one; a "
-        ".safetensors does");
+        "a PyTorch file cannot carry the sample of its trunk by which a wrong one is refused; a .safetensors "
+        "does");
   }
   if (format == OutFormat::torch && in.config().out_channels > 1) {
     notes.emplace_back("a PyTorch file cannot carry the classes' names and colours; a .safetensors does");

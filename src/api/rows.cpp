@@ -39,8 +39,8 @@ void decide_of_one(float p, std::uint8_t& id, float& confidence) {
 }  // namespace
 
 Taps::Taps(const Placement& p)
-    : vertical(ops::kernels::bilinear_taps(p.height, p.picture_height, /*align_corners=*/false)),
-      horizontal(ops::kernels::bilinear_taps(p.width, p.picture_width, /*align_corners=*/false)) {}
+    : vertical(ops::kernels::bilinear_taps(p.height, p.picture_height, ops::Corners::unaligned)),
+      horizontal(ops::kernels::bilinear_taps(p.width, p.picture_width, ops::Corners::unaligned)) {}
 
 RowResizer::RowResizer(const float* plane, const Placement& p, std::span<const BilinearTap> rows,
                        std::span<const BilinearTap> columns)

@@ -249,9 +249,9 @@ std::string why_not_usable(const formats::TensorFile& file, const Recognition& r
           join_first(r.missing));
     case Contents::task_only:
       return fmt::format(
-          "a task-only file without the frozen trunk; join them with "
-          "`sam2unet convert {} OUT --trunk SAM2.pt` (missing: {})",
-          where, join_first(r.missing));
+          "a task-only file without the frozen trunk; converting it together with a SAM2 trunk makes a full "
+          "SAM2-UNet (missing: {})",
+          join_first(r.missing));
     case Contents::partial:
       if (!r.config) {
         return "the width and depth of this network belong to no published variant (t, s, b+, l); "

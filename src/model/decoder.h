@@ -33,7 +33,7 @@ template <ops::Ops O>
 typename O::Tensor head(O& o, const typename O::Tensor& x, const typename O::Weights::Linear& w, int scale) {
   auto logits = o.linear(x, w);  // [B,h,w,K]
   const ops::Extent e = o.extent(logits);
-  return o.upsample(logits, e.h * scale, e.w * scale, /*align_corners=*/false);  // [B,H,W,K]
+  return o.upsample(logits, e.h * scale, e.w * scale, ops::Corners::unaligned);  // [B,H,W,K]
 }
 
 }  // namespace sam2unet::model

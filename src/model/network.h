@@ -119,7 +119,7 @@ Maps<typename O::Tensor> sam2unet(O& o, const Network<typename O::Weights>& net,
   if (net.up4) {
     // No stage is as large as what `up4` makes, so the first one's skip is upsampled for it.
     const ops::Extent e = o.extent(*skip[0]);
-    d = join(d, o.upsample(*skip[0], 2 * e.h, 2 * e.w, /*align_corners=*/true), *net.up4);  // [B,H/2,W/2,D]
+    d = join(d, o.upsample(*skip[0], 2 * e.h, 2 * e.w, ops::Corners::aligned), *net.up4);  // [B,H/2,W/2,D]
     trace("up", 4, d);
     scale = 2;
   }

@@ -39,7 +39,7 @@ class Compositions {
   template <class Tensor>
   Tensor upsample_behind(const Tensor& skip, const Tensor& x) {
     const Extent to = self().extent(skip);
-    return self().concat(skip, self().upsample(x, to.h, to.w, /*align_corners=*/true));
+    return self().concat(skip, self().upsample(x, to.h, to.w, Corners::aligned));
   }
   template <class Tensor, class Linear>
   Tensor adapt(Tensor x, const Linear& down, const Linear& up) {

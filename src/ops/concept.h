@@ -36,6 +36,12 @@ struct Kernel {
   int pad_w() const { return dilation * (w - 1) / 2; }
 };
 
+/// What a bilinear resize puts upon each other: PyTorch's `align_corners`.
+enum class Corners {
+  unaligned,  ///< the pictures' edges
+  aligned,    ///< the centres of the outermost pixels
+};
+
 /// Five 1x1 convolutions over the same input, which a backend may run as one.
 inline constexpr int kFan = 5;
 
@@ -102,7 +108,7 @@ concept Ops = WeightMaker<typename O::Weights> &&
   { o.concat(x, x) } -> std::same_as<typename O::Tensor>;
   { o.concat(x, x, x, x) } -> std::same_as<typename O::Tensor>;
   // [B,h,w,C] -> [B,H,W,C]: bilinear
-  { o.upsample(x, std::int64_t{1}, std::int64_t{1}, true) } -> std::same_as<typename O::Tensor>;
+  { o.upsample(x, std::int64_t{1}, std::int64_t{1}, Corners::aligned) } -> std::same_as<typename O::Tensor>;
 
   // Fused; ops/compositions.h has each in terms of the above.
   { o.linear_gelu(x, linear) } -> std::same_as<typename O::Tensor>;                    // gelu(linear x)

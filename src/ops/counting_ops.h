@@ -78,7 +78,7 @@ class CountingOps : public Compositions<CountingOps> {
     ((out.extent.c += more.extent.c), ...);
     return out;
   }
-  Tensor upsample(const Tensor& x, std::int64_t h, std::int64_t w, bool) {
+  Tensor upsample(const Tensor& x, std::int64_t h, std::int64_t w, Corners) {
     return {{x.extent.b, h, w, x.extent.c}};
   }
 

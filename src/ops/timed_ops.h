@@ -95,8 +95,8 @@ class TimedOps {
   Tensor concat(const Tensor& first, const More&... more) {
     return timed(Kind::joining, [&] { return o_.concat(first, more...); });
   }
-  Tensor upsample(const Tensor& x, std::int64_t h, std::int64_t w, bool align_corners) {
-    return timed(Kind::upsampling, [&] { return o_.upsample(x, h, w, align_corners); });
+  Tensor upsample(const Tensor& x, std::int64_t h, std::int64_t w, Corners corners) {
+    return timed(Kind::upsampling, [&] { return o_.upsample(x, h, w, corners); });
   }
   Tensor linear_gelu(const Tensor& x, const typename Weights::Linear& w) {
     return timed(Kind::linear, [&] { return o_.linear_gelu(x, w); });

@@ -23,10 +23,14 @@ at::Tensor InputMaker::image(const at::Tensor& pixels) const {
   return pixels.to(at::kFloat).div_(most_).sub_(mean_).div_(deviation_);
 }
 
-at::Tensor InputMaker::mask(const at::Tensor& pixels, bool are_ids) const {
+at::Tensor InputMaker::mask(const at::Tensor& pixels) const {
   if (pixels.scalar_type() != at::kByte) return pixels;
-  const at::Tensor values = pixels.to(at::kFloat);
-  return are_ids ? values : values.div(most_);
+  return pixels.to(at::kFloat).div_(most_);
+}
+
+at::Tensor InputMaker::ids(const at::Tensor& pixels) const {
+  if (pixels.scalar_type() != at::kByte) return pixels;
+  return pixels.to(at::kFloat);
 }
 
 }  // namespace sam2unet::train

@@ -14,8 +14,10 @@ class InputMaker {
   /// [B,S,S,3] bytes -> (v / 255 - mean) / deviation in float32, the bits of image::normalise_rgb. Anything
   /// but bytes is given back as it is.
   at::Tensor image(const at::Tensor& pixels) const;
-  /// [B,S,S,1] bytes -> v / 255, or ids as they are, in float32.
-  at::Tensor mask(const at::Tensor& pixels, bool are_ids) const;
+  /// [B,S,S,1] bytes -> v / 255 in float32.
+  at::Tensor mask(const at::Tensor& pixels) const;
+  /// [B,S,S,1] bytes -> ids as they are, in float32.
+  at::Tensor ids(const at::Tensor& pixels) const;
 
  private:
   at::Tensor most_, mean_, deviation_;  // [], [3], [3]

@@ -261,7 +261,7 @@ int main(int argc, char** argv) {
     flush_stdout();
     return code;
   } catch (const LostProcess& e) {
-    if (!e.is_reported()) fmt::print(stderr, "sam2unet train: {}\n", e.what());
+    if (e.told() == LostProcess::Told::by_this) fmt::print(stderr, "sam2unet train: {}\n", e.what());
     // The broken group's threads may still wait for what will not come.
     std::fflush(nullptr);
     std::_Exit(1);

@@ -177,7 +177,7 @@ c10::intrusive_ptr<c10d::Backend> nccl(const Place& place, const c10::intrusive_
 void wait_for(c10d::Store& store, const std::string& key, milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (!store.check({key})) {
-    if (store.check({kLeaving})) throw LostProcess("another process ended", /*is_reported=*/true);
+    if (store.check({kLeaving})) throw LostProcess("another process ended", LostProcess::Told::by_other);
     if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("no answer within the timeout");
     std::this_thread::sleep_for(milliseconds(20));
   }
@@ -238,7 +238,7 @@ void Group::lost(const std::string& reason) {
   const std::string tail =
       fmt::format("; the last checkpoint is kept, --resume goes on from it ({})", in_short(reason));
   std::vector<std::string> missing;
-  if (!leave()) throw LostProcess(head + "another process ended" + tail, true);
+  if (!leave()) throw LostProcess(head + "another process ended" + tail, LostProcess::Told::by_other);
   try {
     // Those that live notice too; they are given a moment to say so.
     const auto deadline = std::chrono::steady_clock::now() + seconds(4);
@@ -256,7 +256,8 @@ void Group::lost(const std::string& reason) {
   }
   const std::string who =
       missing.empty() ? "the connection to another process" : fmt::format("{}", fmt::join(missing, ", "));
-  throw LostProcess(head + who + (missing.size() > 1 ? " were lost" : " was lost") + tail, false);
+  throw LostProcess(head + who + (missing.size() > 1 ? " were lost" : " was lost") + tail,
+                    LostProcess::Told::by_this);
 }
 
 bool Group::leave() noexcept {

@@ -46,12 +46,15 @@ std::string gpu_name(const std::string& device, const Place& place, int visible)
 /// Another process was lost, or ended on its own.
 class LostProcess : public Error {
  public:
-  LostProcess(const std::string& what, bool is_reported) : Error(what), is_reported_(is_reported) {}
-  /// Another process says why; this one need not.
-  bool is_reported() const { return is_reported_; }
+  enum class Told {
+    by_this,   ///< nobody else says why
+    by_other,  ///< another process says why; this one need not
+  };
+  LostProcess(const std::string& what, Told told) : Error(what), told_(told) {}
+  Told told() const { return told_; }
 
  private:
-  bool is_reported_;
+  Told told_;
 };
 
 /// The processes of a run. With one alone, every operation leaves its argument as it is. Collective: all

@@ -270,7 +270,7 @@ Planned PlanOps::concat_all(const std::vector<Planned>& parts) {
   return out;
 }
 
-Planned PlanOps::upsample(const Planned& x, std::int64_t height, std::int64_t width, bool) {
+Planned PlanOps::upsample(const Planned& x, std::int64_t height, std::int64_t width, ops::Corners) {
   const Planned out = fresh({x.extent.b, height, width, x.extent.c}, x.variable->wants_gradient);
   record(out, {x}, {});
   return out;

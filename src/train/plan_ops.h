@@ -153,7 +153,7 @@ class PlanOps : public ops::Compositions<PlanOps> {
   Tensor concat(const Tensor& first, const More&... more) {
     return concat_all({first, more...});
   }
-  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
+  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, ops::Corners corners);
 
   /// Where recompute is on, only the inputs are kept, and the part runs again before its backward pass.
   template <class F, class... Inputs>

@@ -144,8 +144,8 @@ void TrainingStep::work(const at::Tensor& image, const at::Tensor& mask, int siz
   const bool are_ids = options_.loss.kind == LossKind::ce_dice;
   const at::Tensor before = flat(statistics_);
   optimizer_.zero_grad();
-  const at::Tensor input = at_size(input_.image(image), size).to(options_.type),  // [B,size,size,3]
-      truth = mask_at_size(input_.mask(mask, are_ids), size);                     // [B,size,size,1]
+  const at::Tensor input = at_size(input_.image(image), size).to(options_.type),   // [B,size,size,3]
+      truth = mask_at_size(are_ids ? input_.ids(mask) : input_.mask(mask), size);  // [B,size,size,1]
   compute_gradients(input, truth, total);
   const c10::NoGradGuard no_gradients;
   const at::Tensor norm = clip_gradients(optimizer_.slots(), options_.clip);

@@ -356,7 +356,8 @@ class Run {
   }
 
   [[noreturn]] void refuse(const Started& step, const char* what, double value, int rank) const {
-    if (rank != group_.rank()) throw LostProcess("another process's loss is no number", true);
+    if (rank != group_.rank())
+      throw LostProcess("another process's loss is no number", LostProcess::Told::by_other);
     std::vector<std::string> names;
     for (const auto i : step.members) names.push_back(pairs().train[i].image.filename().string());
     throw Error(fmt::format(
@@ -573,7 +574,7 @@ RunResult run(const Settings& settings, Begin begin, const Listener& listener) {
   } catch (const LostProcess&) {
     throw;
   } catch (const std::exception& e) {
-    if (!group.leave()) throw LostProcess(e.what(), /*is_reported=*/true);
+    if (!group.leave()) throw LostProcess(e.what(), LostProcess::Told::by_other);
     throw;
   }
 }

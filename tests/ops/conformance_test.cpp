@@ -336,14 +336,14 @@ TEST_P(Conformance, Concat) {
 
 TEST_P(Conformance, Upsample) {
   with([&](auto& o, auto& weights) {
-    for (const bool align : {false, true}) {
+    for (const Corners corners : {Corners::unaligned, Corners::aligned}) {
       for (const Extent e :
            {Extent{1, 1, 1, 1}, Extent{2, 3, 5, 1}, Extent{1, 11, 11, 64}, Extent{1, 2, 7, 19}}) {
         const auto x = plain_input("x", e);
-        EXPECT_LT(relative_error(o, o.upsample(to(o, x), 2 * e.h, 2 * e.w, align),
-                                 plain.upsample(x, 2 * e.h, 2 * e.w, align)),
+        EXPECT_LT(relative_error(o, o.upsample(to(o, x), 2 * e.h, 2 * e.w, corners),
+                                 plain.upsample(x, 2 * e.h, 2 * e.w, corners)),
                   tolerance(1e-6));
-        EXPECT_LT(relative_error(o, o.upsample(to(o, x), 37, 5, align), plain.upsample(x, 37, 5, align)),
+        EXPECT_LT(relative_error(o, o.upsample(to(o, x), 37, 5, corners), plain.upsample(x, 37, 5, corners)),
                   tolerance(1e-6));
       }
     }

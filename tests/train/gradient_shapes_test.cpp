@@ -40,8 +40,8 @@ TEST_F(Gradient, AddPositionCutTile) {
 TEST_F(Gradient, UpsampleBothWays) {
   const auto x = variable("x", {2, 3, 5, 2});
   check([&] {
-    return o.upsample(x, 7, 11, true) * o.upsample(x, 7, 11, false) +
-           o.upsample(o.upsample(x, 1, 1, true), 7, 11, false);
+    return o.upsample(x, 7, 11, ops::Corners::aligned) * o.upsample(x, 7, 11, ops::Corners::unaligned) +
+           o.upsample(o.upsample(x, 1, 1, ops::Corners::aligned), 7, 11, ops::Corners::unaligned);
   });
 }
 

@@ -37,7 +37,7 @@ TEST_F(Gradient, ReluPoolConcatUpsample) {
 
 TEST_F(Gradient, MaxPoolAndUpsample) {
   const auto x = variable("x", {2, 4, 6, 3});
-  check([&] { return o.upsample(o.max_pool_2x2(x), 5, 7, false); });
+  check([&] { return o.upsample(o.max_pool_2x2(x), 5, 7, ops::Corners::unaligned); });
 }
 
 TEST_F(Gradient, WindowAttentionCutWindows) {
@@ -115,7 +115,10 @@ TEST_F(Gradient, MomentsOfTwoProcessesAreThoseOfAll) {
 TEST_F(Gradient, DeterministicResizes) {
   const auto x = variable("x", {2, 4, 6, 3});
   const auto w = make.position("t", 3, {5, 7}, 4);
-  const auto f = [&] { return o.upsample(o.add_position(x, w), 7, 9, true) * o.upsample(x, 7, 9, false); };
+  const auto f = [&] {
+    return o.upsample(o.add_position(x, w), 7, 9, ops::Corners::aligned) *
+           o.upsample(x, 7, 9, ops::Corners::unaligned);
+  };
   const at::Tensor plain = f().detach();
   o.deterministic = true;
   EXPECT_LT(test::relative_error(f().detach(), plain), 1e-12);

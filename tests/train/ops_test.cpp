@@ -83,9 +83,9 @@ TEST_P(TorchConformance, WindowAttention) {
 TEST_P(TorchConformance, PoolAndUpsample) {
   const auto x = plain_input("x", {2, 6, 10, 19});
   expect_close(torch.max_pool_2x2(input(x)), plain.max_pool_2x2(x));
-  for (const bool align : {true, false}) {
+  for (const Corners corners : {Corners::aligned, Corners::unaligned}) {
     for (const auto& [h, w] : {std::pair{12, 20}, {24, 40}, {7, 11}, {1, 1}}) {
-      expect_close(torch.upsample(input(x), h, w, align), plain.upsample(x, h, w, align));
+      expect_close(torch.upsample(input(x), h, w, corners), plain.upsample(x, h, w, corners));
     }
   }
 }

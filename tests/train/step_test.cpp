@@ -319,8 +319,8 @@ TEST(Input, BytesBecomeWhatTheLoaderWrites) {
   const at::Tensor pixels = at::from_blob(bytes.data(), {1, 16, 16, 3}, at::kByte),
                    gray = at::from_blob(levels.data(), {1, 16, 16, 1}, at::kByte);
   EXPECT_TRUE(at::equal(maker.image(pixels), at::from_blob(image.data(), {1, 16, 16, 3}, at::kFloat)));
-  EXPECT_TRUE(at::equal(maker.mask(gray, false), at::from_blob(mask.data(), {1, 16, 16, 1}, at::kFloat)));
-  EXPECT_TRUE(at::equal(maker.mask(gray, true), gray.to(at::kFloat)));
+  EXPECT_TRUE(at::equal(maker.mask(gray), at::from_blob(mask.data(), {1, 16, 16, 1}, at::kFloat)));
+  EXPECT_TRUE(at::equal(maker.ids(gray), gray.to(at::kFloat)));
 }
 
 }  // namespace

@@ -6,11 +6,11 @@ namespace sam2unet::ops::kernels {
 
 // torch.nn.functional.interpolate(mode="bilinear"), aten/src/ATen/native/UpSample.h:
 // area_pixel_compute_source_index
-std::vector<BilinearTap> bilinear_taps(std::int64_t in, std::int64_t out, bool align_corners) {
+std::vector<BilinearTap> bilinear_taps(std::int64_t in, std::int64_t out, Corners corners) {
   std::vector<BilinearTap> taps(static_cast<std::size_t>(out));
   for (std::int64_t i = 0; i < out; ++i) {
     double source = 0.0;
-    if (align_corners) {
+    if (corners == Corners::aligned) {
       if (out > 1)
         source = static_cast<double>(i) * static_cast<double>(in - 1) / static_cast<double>(out - 1);
     } else {

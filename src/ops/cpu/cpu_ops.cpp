@@ -181,17 +181,17 @@ CpuTensor CpuOps::concat_all(std::initializer_list<const Tensor*> parts) {
   return out;
 }
 
-const std::vector<kernels::BilinearTap>& CpuOps::taps(Index in, Index out, bool align_corners) {
-  const TapsKey key{in, out, align_corners ? 1 : 0};
+const std::vector<kernels::BilinearTap>& CpuOps::taps(Index in, Index out, Corners corners) {
+  const TapsKey key{in, out, static_cast<std::int64_t>(corners)};
   if (const auto it = taps_.find(key); it != taps_.end()) return it->second;
-  return taps_.emplace(key, kernels::bilinear_taps(in, out, align_corners)).first->second;
+  return taps_.emplace(key, kernels::bilinear_taps(in, out, corners)).first->second;
 }
 
-void CpuOps::upsample_into(const Tensor& x, Index height, Index width, bool align_corners, float* out,
+void CpuOps::upsample_into(const Tensor& x, Index height, Index width, Corners corners, float* out,
                            Index stride) {
   const Extent e = x.extent();
-  const auto& vertical = taps(e.h, height, align_corners);
-  const auto& horizontal = taps(e.w, width, align_corners);
+  const auto& vertical = taps(e.h, height, corners);
+  const auto& horizontal = taps(e.w, width, corners);
   parallel_for(threads_, e.b * height, [&](Index row, int) {
     const auto& t = vertical[static_cast<std::size_t>(row % height)];
     const float* image = x.data() + row / height * e.h * e.w * e.c;
@@ -200,9 +200,9 @@ void CpuOps::upsample_into(const Tensor& x, Index height, Index width, bool alig
   });
 }
 
-CpuTensor CpuOps::upsample(const Tensor& x, Index height, Index width, bool align_corners) {
+CpuTensor CpuOps::upsample(const Tensor& x, Index height, Index width, Corners corners) {
   Tensor y = make({x.extent().b, height, width, x.extent().c});
-  upsample_into(x, height, width, align_corners, y.data(), x.extent().c);
+  upsample_into(x, height, width, corners, y.data(), x.extent().c);
   return y;
 }
 
@@ -215,7 +215,7 @@ CpuTensor CpuOps::upsample_behind(const Tensor& skip, const Tensor& x) {
       std::memcpy(y.data() + m * c, skip.data() + m * e.c, static_cast<std::size_t>(e.c) * sizeof(float));
     }
   });
-  upsample_into(x, e.h, e.w, /*align_corners=*/true, y.data() + e.c, c);
+  upsample_into(x, e.h, e.w, Corners::aligned, y.data() + e.c, c);
   return y;
 }
 

@@ -51,7 +51,7 @@ class CpuOps : public Compositions<CpuOps> {
   Tensor concat(const Tensor& first, const More&... more) {
     return concat_all({&first, &more...});
   }
-  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
+  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, Corners corners);
 
   // Done better than composed: the epilogue works on registers.
   Tensor linear_gelu(const Tensor& x, const Weights::Linear& w) { return product(x, w, Epilogue::gelu); }
@@ -90,8 +90,8 @@ class CpuOps : public Compositions<CpuOps> {
   Tensor convolve(const Tensor& x, const Weights::ConvBn& w, Epilogue epilogue, Tensor out);
   Tensor eltwise(Tensor x, dnnl::algorithm algorithm);
   Tensor concat_all(std::initializer_list<const Tensor*> parts);
-  const std::vector<kernels::BilinearTap>& taps(std::int64_t in, std::int64_t out, bool align_corners);
-  void upsample_into(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners, float* out,
+  const std::vector<kernels::BilinearTap>& taps(std::int64_t in, std::int64_t out, Corners corners);
+  void upsample_into(const Tensor& x, std::int64_t height, std::int64_t width, Corners corners, float* out,
                      std::int64_t stride);
   const std::vector<float>& position_table(const Weights::Position& w, std::int64_t height,
                                            std::int64_t width);

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "ops/concept.h"
+
 namespace sam2unet::ops::kernels {
 
 /// y[i] = (x[i] - mean) / sqrt(variance + 1e-6) * gamma + beta for `rows` rows of `c` channels.
@@ -25,7 +27,7 @@ struct BilinearTap {
 };
 
 /// Where each of `out` positions along an axis of `in` lies, as torch.nn.functional.interpolate places them.
-std::vector<BilinearTap> bilinear_taps(std::int64_t in, std::int64_t out, bool align_corners);
+std::vector<BilinearTap> bilinear_taps(std::int64_t in, std::int64_t out, Corners corners);
 
 /// One output row of a bilinear resize; `above` and `below` are input rows [.., c], `stride` floats from one
 /// output pixel to the next.

@@ -364,8 +364,7 @@ CudaTensor CudaOps::concat_all(std::initializer_list<const Tensor*> parts) {
   return is_even ? y : dense(y);
 }
 
-CudaTensor CudaOps::upsample(const Tensor& input, std::int64_t height, std::int64_t width,
-                             bool align_corners) {
+CudaTensor CudaOps::upsample(const Tensor& input, std::int64_t height, std::int64_t width, Corners corners) {
   const Tensor x = in_one_place(input);
   Tensor y = make({x.shape.b, height, width, x.shape.c}, x.element);
   ResizeTask t;
@@ -373,7 +372,7 @@ CudaTensor CudaOps::upsample(const Tensor& input, std::int64_t height, std::int6
   t.out = y.data;
   t.out_height = static_cast<int>(height);
   t.out_width = static_cast<int>(width);
-  t.align_corners = align_corners ? 1 : 0;
+  t.align_corners = corners == Corners::aligned ? 1 : 0;
   launch_resize(launcher_, x.element, t);
   return y;
 }

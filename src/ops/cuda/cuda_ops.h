@@ -61,7 +61,7 @@ class CudaOps : public Compositions<CudaOps> {
   Tensor concat(const Tensor& first, const More&... more) {
     return concat_all({&first, &more...});
   }
-  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
+  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, Corners corners);
 
   // Done better than composed.
   Tensor linear_gelu(const Tensor& x, const Weights::Linear& w) { return product(x, w, Epilogue::gelu); }

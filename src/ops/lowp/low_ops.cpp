@@ -155,18 +155,18 @@ LowTensor LowOps::concat_all(std::initializer_list<const Tensor*> parts) {
   return all;
 }
 
-const std::vector<kernels::BilinearTap>& LowOps::taps(Index in, Index out, bool align_corners) {
-  const TapsKey key{in, out, align_corners ? 1 : 0};
+const std::vector<kernels::BilinearTap>& LowOps::taps(Index in, Index out, Corners corners) {
+  const TapsKey key{in, out, static_cast<std::int64_t>(corners)};
   if (const auto it = taps_.find(key); it != taps_.end()) return it->second;
-  return taps_.emplace(key, kernels::bilinear_taps(in, out, align_corners)).first->second;
+  return taps_.emplace(key, kernels::bilinear_taps(in, out, corners)).first->second;
 }
 
-LowTensor LowOps::upsample(const Tensor& x, Index height, Index width, bool align_corners) {
-  if (x.parts() != 1) return upsample(converted(x, x.type()), height, width, align_corners);
+LowTensor LowOps::upsample(const Tensor& x, Index height, Index width, Corners corners) {
+  if (x.parts() != 1) return upsample(converted(x, x.type()), height, width, corners);
   const Extent e = x.extent();
   Tensor y = make({e.b, height, width, e.c}, x.type());
-  const auto& vertical = taps(e.h, height, align_corners);
-  const auto& horizontal = taps(e.w, width, align_corners);
+  const auto& vertical = taps(e.h, height, corners);
+  const auto& horizontal = taps(e.w, width, corners);
   const bool is_map = e.c == 1 && x.type() == Element::f32 && x.is_dense();
   parallel_rows(threads_, e.b * height, [&](Index first, Index last) {
     for (Index row = first; row < last; ++row) {

@@ -85,7 +85,7 @@ class LowOps : public Compositions<LowOps> {
   Tensor concat(const Tensor& first, const More&... more) {
     return concat_all({&first, &more...});
   }
-  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
+  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, Corners corners);
 
   Tensor linear_gelu(const Tensor& x, const Weights::Linear& w) { return product(x, w, Finish::gelu, {}); }
   Tensor linear_add(const Tensor& x, const Weights::Linear& w, Tensor residual) {
@@ -110,7 +110,7 @@ class LowOps : public Compositions<LowOps> {
   /// `x`, or a copy that may be written over, in float32.
   Tensor writable(Tensor x);
   Tensor concat_all(std::initializer_list<const Tensor*> parts);
-  const std::vector<kernels::BilinearTap>& taps(std::int64_t in, std::int64_t out, bool align_corners);
+  const std::vector<kernels::BilinearTap>& taps(std::int64_t in, std::int64_t out, Corners corners);
 
   Tensor product(const Tensor& x, const Matrix& w, Finish finish, Tensor added);
   Tensor convolve(const Tensor& x, const Matrix& w, Finish finish, Tensor added);

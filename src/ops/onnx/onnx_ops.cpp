@@ -215,17 +215,18 @@ OnnxTensor OnnxOps::concat_all(const std::vector<Tensor>& parts) {
 }
 
 // By whole factors, since the result's size would have to name the batch.
-OnnxTensor OnnxOps::upsample(const Tensor& x, Index height, Index width, bool align_corners) {
+OnnxTensor OnnxOps::upsample(const Tensor& x, Index height, Index width, Corners corners) {
   const Extent e = x.extent;
   if (height % e.h != 0 || width % e.w != 0)
     throw Error("an upsampling by no whole factor cannot be recorded");
   const Value scales =
       graph_.floats({1.0F, 1.0F, static_cast<float>(height / e.h), static_cast<float>(width / e.w)}, {4});
-  return keep_planes({1, height, width, e.c},
-                     graph_.node("Resize", {planes(x), Value{}, scales},
-                                 {{"mode", std::string("linear")},
-                                  {"coordinate_transformation_mode",
-                                   std::string(align_corners ? "align_corners" : "half_pixel")}}));
+  return keep_planes(
+      {1, height, width, e.c},
+      graph_.node("Resize", {planes(x), Value{}, scales},
+                  {{"mode", std::string("linear")},
+                   {"coordinate_transformation_mode",
+                    std::string(corners == Corners::aligned ? "align_corners" : "half_pixel")}}));
 }
 
 }  // namespace sam2unet::ops

@@ -54,7 +54,7 @@ class OnnxOps : public Compositions<OnnxOps> {
   Tensor concat(const Tensor& first, const More&... more) {
     return concat_all({first, more...});
   }
-  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
+  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, Corners corners);
 
  private:
   /// A product that is recorded when its result is asked for; attention may want it without the bias.

@@ -26,9 +26,9 @@ struct Tap {
 };
 
 // torch.nn.functional.interpolate(mode="bilinear"): the two source positions of an output position.
-Tap bilinear_tap(Index out, Index in_size, Index out_size, bool align_corners) {
+Tap bilinear_tap(Index out, Index in_size, Index out_size, Corners corners) {
   double source = 0.0;
-  if (align_corners) {
+  if (corners == Corners::aligned) {
     if (out_size > 1)
       source =
           static_cast<double>(out) * static_cast<double>(in_size - 1) / static_cast<double>(out_size - 1);
@@ -231,13 +231,13 @@ PlainTensor PlainOps::concat_all(const std::vector<const Tensor*>& parts) {
   return y;
 }
 
-PlainTensor PlainOps::upsample(const Tensor& x, Index height, Index width, bool align_corners) {
+PlainTensor PlainOps::upsample(const Tensor& x, Index height, Index width, Corners corners) {
   const Extent e = x.extent;
   Tensor y({e.b, height, width, e.c});
   for (Index oy = 0; oy < height; ++oy) {
-    const Tap v = bilinear_tap(oy, e.h, height, align_corners);
+    const Tap v = bilinear_tap(oy, e.h, height, corners);
     for (Index ox = 0; ox < width; ++ox) {
-      const Tap h = bilinear_tap(ox, e.w, width, align_corners);
+      const Tap h = bilinear_tap(ox, e.w, width, corners);
       for (Index b = 0; b < e.b; ++b)
         for (Index c = 0; c < e.c; ++c) {
           const double top =

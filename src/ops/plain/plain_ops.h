@@ -95,7 +95,7 @@ class PlainOps : public Compositions<PlainOps> {
   Tensor concat(const Tensor& first, const More&... more) {
     return concat_all({&first, &more...});
   }
-  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
+  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, Corners corners);
 
  private:
   static Tensor concat_all(const std::vector<const Tensor*>& parts);

@@ -259,12 +259,12 @@ at::Tensor TorchOps::concat_all(const std::vector<Tensor>& parts) {
   return at::cat(parts, 3);
 }
 
-at::Tensor TorchOps::upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners) {
-  if (!deterministic) return picture(at::upsample_bilinear2d(planes(x), {height, width}, align_corners));
-  return picture(
-      resize_by_products(planes(x), height, width, [align_corners](const Tensor& unit, std::int64_t n) {
-        return at::upsample_bilinear2d(unit, {n, 1}, align_corners);
-      }));
+at::Tensor TorchOps::upsample(const Tensor& x, std::int64_t height, std::int64_t width, Corners corners) {
+  if (!deterministic)
+    return picture(at::upsample_bilinear2d(planes(x), {height, width}, corners == Corners::aligned));
+  return picture(resize_by_products(planes(x), height, width, [corners](const Tensor& unit, std::int64_t n) {
+    return at::upsample_bilinear2d(unit, {n, 1}, corners == Corners::aligned);
+  }));
 }
 
 }  // namespace sam2unet::ops

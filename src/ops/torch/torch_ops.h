@@ -63,7 +63,7 @@ class TorchOps : public Compositions<TorchOps> {
     };
     return recomputed(part, again, {inputs...});
   }
-  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, bool align_corners);
+  Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, Corners corners);
 
  private:
   // True as long as it lives.

@@ -151,7 +151,7 @@ TEST(RowKernels, NormsAndTheirShares) {
 }
 
 void check_resize(Element e, int channels, int height, int width, int out_height, int out_width,
-                  bool corners) {
+                  Corners corners) {
   SCOPED_TRACE(std::to_string(channels) + " channels, " + std::to_string(height) + " x " +
                std::to_string(width) + " to " + std::to_string(out_height) + " x " +
                std::to_string(out_width));
@@ -171,7 +171,7 @@ void check_resize(Element e, int channels, int height, int width, int out_height
   t.pitch = channels + 8;
   t.out_height = out_height;
   t.out_width = out_width;
-  t.align_corners = corners ? 1 : 0;
+  t.align_corners = corners == Corners::aligned ? 1 : 0;
   launch_resize(launcher(), e, t);
   EXPECT_TRUE(out.is_intact());
   // A place in float32 is off by some units of its last place, which for f32 is more than of a sum.
@@ -180,7 +180,7 @@ void check_resize(Element e, int channels, int height, int width, int out_height
 
 TEST(RowKernels, Resizes) {
   for (const Element e : all) {
-    for (const bool corners : {false, true}) {
+    for (const Corners corners : {Corners::unaligned, Corners::aligned}) {
       check_resize(e, 64, 3, 5, 6, 10, corners);
       check_resize(e, 1, 11, 7, 44, 28, corners);
       check_resize(e, 5, 4, 4, 9, 13, corners);
