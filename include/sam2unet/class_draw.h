@@ -53,9 +53,5 @@ struct RegionOptions {
 SAM2UNET_API std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const float> confidence,
                                                     std::span<const int> shown,
                                                     const RegionOptions& options = {});
-/// The same with the confidence in 255ths, a gray picture.
-SAM2UNET_API std::vector<ClassRegion> class_regions(const ImageView& ids, const ImageView& confidence,
-                                                    std::span<const int> shown,
-                                                    const RegionOptions& options = {});
 
 }  // namespace sam2unet

@@ -9,6 +9,7 @@
 #include "sam2unet/color.h"
 #include "sam2unet/export.h"
 #include "sam2unet/image.h"
+#include "sam2unet/png_stream.h"
 
 namespace sam2unet {
 
@@ -48,6 +49,15 @@ struct CutoutOptions {
 /// it is RGBA, as the alpha channel. UsageError if sizes or channels do not fit.
 SAM2UNET_API Image cut_out(const ImageView& picture, const ImageView& alpha,
                            const CutoutOptions& options = {});
+
+/// Multiplies the alpha of an RGBA picture's rows from `first` on with `alpha` (gray, as wide): a cut-out
+/// whose map comes in bands, in the picture's own memory. UsageError if it does not fit.
+SAM2UNET_API void multiply_alpha(Image& rgba, int first, const ImageView& alpha);
+
+/// The PNG of an RGBA picture whose alpha is the cut-out's already, with edges as the options say: the same
+/// bytes as of `cut_out`, in memory for some rows. UsageError if it is not RGBA.
+SAM2UNET_API void write_cutout_png(const ImageView& cutout, const CutoutOptions& options,
+                                   std::span<const std::byte> color_profile, const ByteSink& sink);
 
 /// Pixels x .. x + width - 1, y .. y + height - 1.
 struct Box {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string_view>
 
@@ -24,5 +25,25 @@ class SAM2UNET_API NameError : public FileError {
 /// behind then.
 SAM2UNET_API void write_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 SAM2UNET_API void write_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// The same of bytes that come one after the other.
+class SAM2UNET_API AtomicWriter {
+ public:
+  /// FileError, NameError where the file cannot be.
+  explicit AtomicWriter(const std::filesystem::path& path);
+  /// Without `commit` nothing is left behind.
+  ~AtomicWriter();
+  AtomicWriter(AtomicWriter&&) noexcept;
+  AtomicWriter& operator=(AtomicWriter&&) noexcept;
+  AtomicWriter(const AtomicWriter&) = delete;
+  AtomicWriter& operator=(const AtomicWriter&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void commit();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace sam2unet

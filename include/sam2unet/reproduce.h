@@ -55,6 +55,7 @@ struct Reproduction {
   Evaluation evaluation;
   const PublishedResult* published = nullptr;
   std::vector<ReproducedValue> values;  ///< of the task's columns, those that are published
+  std::string passes;  ///< the tiles and variants it was predicted with, in words; empty: as test.py does
 };
 
 /// Compares with the published row of the data set.

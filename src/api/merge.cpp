@@ -10,7 +10,7 @@ namespace {
 
 // Bands of a picture whose rows of tiles are all kept, and of one where a band less is a row of tiles less to
 // compute twice.
-constexpr std::size_t kBandBytes = std::size_t{8} << 20, kLargeBandBytes = std::size_t{64} << 20;
+constexpr std::size_t kBandBytes = std::size_t{8} << 20, kLargeBandBytes = std::size_t{32} << 20;
 // A tile's outermost pixel of the network, and the half up to the next one, lean on pixels outside.
 constexpr double kMargin = 1.5;
 

@@ -29,7 +29,7 @@ struct MergeOptions {
   double context = 0.0;  ///< the whole picture's part of the logits
   Activation activation = Activation::none;
   int threads = 1;
-  std::size_t budget = std::size_t{192} << 20;  ///< bytes of tiles' logits
+  std::size_t budget = std::size_t{96} << 20;  ///< bytes of tiles' logits
   TileStore::Progress progress = {};
 };
 

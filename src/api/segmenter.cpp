@@ -164,7 +164,7 @@ void Segmenter::Impl::check(std::span<const ImageView> pictures, const SegmentOp
     const InputSize scaled = api::input_of(v, size);
     config.check_input(scaled.height, scaled.width);
   }
-  if (options.tiles) api::tile_size(*options.tiles, 1, 1, size);  // says what cannot be meant
+  if (options.tiles) api::check_tiles(*options.tiles);
   if (options.official && (options.tiles || !options.augmentation.empty()))
     throw UsageError("the reference's test.py has neither tiles nor augmentation");
   if (options.official && info.channels != 1) {

@@ -62,7 +62,7 @@ TileAxis make_tile_axis(int length, int side, double overlap) {
   return axis;
 }
 
-std::pair<int, int> tile_size(const TileOptions& o, int width, int height, const InputSize& input) {
+void check_tiles(const TileOptions& o) {
   constexpr int kLeast = 32, kLargest = 1 << 24;
   if (o.side != 0 && (o.side < kLeast || o.side > kLargest))
     throw UsageError(
@@ -71,6 +71,10 @@ std::pair<int, int> tile_size(const TileOptions& o, int width, int height, const
     throw UsageError(fmt::format("an overlap of {}: must be 0 to {}", o.overlap, kMaxOverlap));
   if (!(o.context >= 0.0 && o.context <= 1.0))
     throw UsageError(fmt::format("a context's weight of {}: must be 0 to 1", o.context));
+}
+
+std::pair<int, int> tile_size(const TileOptions& o, int width, int height, const InputSize& input) {
+  check_tiles(o);
   const int longer_input = std::max(input.width, input.height);
   const int half = std::max(width, height) / 2 + std::max(width, height) % 2;
   const int side = o.side != 0 ? o.side : std::max(half, longer_input);

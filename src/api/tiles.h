@@ -42,7 +42,9 @@ struct TileGrid {
   }
 };
 
-/// Width and height of a tile for a picture. UsageError for options that cannot be meant.
+/// UsageError for options that cannot be meant.
+void check_tiles(const TileOptions& options);
+/// Width and height of a tile for a picture, with the same check.
 std::pair<int, int> tile_size(const TileOptions& options, int width, int height, const InputSize& input);
 
 /// How much pixels first to last of tile `index` count along this axis: a Gaussian around its middle whose

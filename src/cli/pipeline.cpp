@@ -92,7 +92,7 @@ std::optional<Outcome> Pipeline::outcome_of(std::size_t index, std::size_t& byte
   bytes = picture.pixels.pixels.size();
   take(bytes);
   try {
-    stages_.segment(picture);
+    stages_.segment(picture, index);
   } catch (...) {
     return failed(picture.input, /*names_itself=*/false, picture.seconds);
   }

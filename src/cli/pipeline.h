@@ -28,11 +28,12 @@ struct Outcome {
 
 /// All but `report` are called in several threads, of one picture one after the other.
 struct Stages {
-  std::function<void(Picture&)> decode;   // of its input, all but the result
-  std::function<void(Picture&)> segment;  // its result; waits for the network, and for pictures to go with
-  std::function<Outcome(Picture&, std::size_t)> deliver;  // the index of the input
-  std::function<void(const Outcome&)> report;             // one at a time, in the order of the inputs
-  std::function<void(int)> expect;  // so many more (or fewer) threads may come to `segment`
+  std::function<void(Picture&)> decode;  // of its input, all but the result
+  // Its result; waits for the network, and for pictures to go with. With the index of the input.
+  std::function<void(Picture&, std::size_t)> segment;
+  std::function<Outcome(Picture&, std::size_t)> deliver;
+  std::function<void(const Outcome&)> report;  // one at a time, in the order of the inputs
+  std::function<void(int)> expect;             // so many more (or fewer) threads may come to `segment`
 };
 
 /// How many pictures may be underway: `few` of any size, more as long as all take less than `bytes`. What is

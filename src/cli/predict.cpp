@@ -182,9 +182,10 @@ class Prediction {
   Stages stages(const Segmenter& segmenter, Batcher& batcher, Progress& progress) {
     return {
         [this](Picture& picture) { decode(picture); },
-        [this, &segmenter, &batcher, &progress](Picture& picture) {
-          if (options_.tiles) {
-            batcher.run([&] { segment_tiles(segmenter, progress, picture); }, &picture.seconds);
+        [this, &segmenter, &batcher, &progress](Picture& picture, std::size_t index) {
+          if (comes_in_bands(picture)) {
+            batcher.run([&] { segment_in_bands(segmenter, progress, picture, work_->slot(index)); },
+                        &picture.seconds);
           } else {
             picture.result = batcher.segment(picture.pixels, &picture.seconds);
           }
@@ -212,26 +213,76 @@ class Prediction {
     deep_.push_back(input.name());
   }
 
-  // Of a picture of any size: what is kept is a byte or two per pixel.
-  void segment_tiles(const Segmenter& segmenter, Progress& progress, Picture& picture) const {
+  // A map of floats of a picture this large is more than a hundred megabytes.
+  bool comes_in_bands(const Picture& picture) const {
+    constexpr std::size_t kLargePixels = std::size_t{1} << 24;
+    const auto width = static_cast<std::size_t>(picture.pixels.width);
+    return options_.tiles || width * static_cast<std::size_t>(picture.pixels.height) >= kLargePixels;
+  }
+
+  // Results of a picture of any size leave as its bands come.
+  void segment_in_bands(const Segmenter& segmenter, Progress& progress, Picture& picture,
+                        const Slot& slot) const {
     SegmentOptions options = options_;
-    options.tiles->progress = [&](std::size_t done, std::size_t total) {
-      if (total > 1) progress.within(done, total, "tiles");
-    };
-    picture.canvas =
-        results::segment_to_canvas(segmenter, picture.pixels, options,
-                                   {args_.results.saves, args_.results.threshold, args_.results.instances,
-                                    args_.results.table.get(), args_.results.shown});
+    if (options.tiles) {
+      options.tiles->progress = [&](std::size_t done, std::size_t total) {
+        if (total > 1) progress.within(done, total, "tiles");
+      };
+    }
     picture.result.width = picture.pixels.width;
     picture.result.height = picture.pixels.height;
-    picture.result.channels = segmenter.info().channels;
+    picture.banded = std::make_unique<BandedResults>();
+    BandedResults& banded = *picture.banded;
+    try {
+      open_results(picture, slot);
+      segmenter.segment_in_bands(picture.pixels, options,
+                                 [&](const SegmentationBand& band) { banded.results->add(band); });
+    } catch (const FileError&) {  // of writing: nothing else here opens files
+      banded.failure = std::current_exception();
+    }
     const auto& saves = args_.results.saves;
-    const bool is_shown = std::any_of(saves.begin(), saves.end(),
-                                      [](Save s) { return s == Save::overlay || s == Save::cutout; });
-    if (!is_shown) picture.pixels = {};
+    if (std::find(saves.begin(), saves.end(), Save::cutout) == saves.end()) picture.pixels = {};
 #ifdef __GLIBC__
-    ::malloc_trim(0);  // what the bands and tiles took goes back before results are encoded
+    ::malloc_trim(0);  // what the bands and tiles took goes back before the last results are made
 #endif
+  }
+
+  // Where the bands' results go: to their files, but for a tar and standard output, which take them in turn.
+  void open_results(Picture& picture, const Slot& slot) const {
+    BandedResults& banded = *picture.banded;
+    const std::size_t kinds = args_.results.saves.size();
+    banded.files.resize(kinds);
+    banded.bytes.resize(kinds);
+    if (!target_.to_stdout && !target_.is_tar) {
+      if (!slot.stem.parent_path().empty()) make_folder(slot.stem.parent_path());
+      for (std::size_t i = 0; i < kinds; ++i)
+        banded.files[i].emplace(work_->file(slot, args_.results.saves[i]));
+    }
+    const bool has_alpha = picture.pixels.channels == 4;
+    const auto parts = options_.tiles ? results::PartConfidence::of_8_bits : results::PartConfidence::exact;
+    banded.results.emplace(
+        results::BandedPicture{picture.input.name(), picture.pixels, has_alpha ? &picture.pixels : nullptr,
+                               args_.results.table ? args_.results.table->size() : 1, parts},
+        args_.results, [&](Save save) -> ByteSink {
+          const auto& saves = args_.results.saves;
+          const auto i =
+              static_cast<std::size_t>(std::find(saves.begin(), saves.end(), save) - saves.begin());
+          if (banded.files[i]) return [&file = *banded.files[i]](auto bytes) { file.write(bytes); };
+          return [&out = banded.bytes[i]](auto bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); };
+        });
+  }
+
+  // What is left to do for results in bands. Throws what writing them threw.
+  static void finish_bands(Picture& p) {
+    if (p.banded->failure) std::rethrow_exception(p.banded->failure);
+    p.banded->results->finish(p.seconds, p.color_profile);
+  }
+
+  // Of the result of that number among those that are saved.
+  std::vector<std::byte> encode_result(Picture& p, std::size_t i) const {
+    if (p.banded) return std::move(p.banded->bytes[i]);
+    return results::encode_result({p.input.name(), p.pixels, p.color_profile, p.result, p.seconds},
+                                  args_.results, args_.results.saves[i]);
   }
 
   Outcome deliver(Picture& p, const Slot& slot) {
@@ -246,8 +297,10 @@ class Prediction {
   // For the tar, which `report` writes in the order of the inputs.
   Outcome pack(Picture& p, const Slot& slot) const {
     Outcome out;
-    for (const Save save : args_.results.saves) {
-      out.files.push_back({file_of(slot.key, save).string(), encode_result(p, args_.results, save)});
+    if (p.banded) finish_bands(p);
+    for (std::size_t i = 0; i < args_.results.saves.size(); ++i) {
+      const Save save = args_.results.saves[i];
+      out.files.push_back({file_of(slot.key, save).string(), encode_result(p, i)});
       out.line += file_of(slot.stem, save).string() + "\n";
     }
     out.note = note(p, out.line);
@@ -256,7 +309,8 @@ class Prediction {
   }
 
   Outcome encode(Picture& p) const {
-    const auto bytes = encode_result(p, args_.results, args_.results.saves[0]);
+    if (p.banded) finish_bands(p);
+    const auto bytes = encode_result(p, 0);
     return {{}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, note(p, {})};
   }
 
@@ -264,9 +318,13 @@ class Prediction {
     std::string files;
     try {
       if (!slot.stem.parent_path().empty()) make_folder(slot.stem.parent_path());
-      for (const Save save : args_.results.saves) {
-        const fs::path file = work_->file(slot, save);
-        write_atomically(file, encode_result(p, args_.results, save));
+      if (p.banded) finish_bands(p);
+      for (std::size_t i = 0; i < args_.results.saves.size(); ++i) {
+        const fs::path file = work_->file(slot, args_.results.saves[i]);
+        if (p.banded)
+          p.banded->files[i]->commit();
+        else
+          write_atomically(file, encode_result(p, i));
         files += file.string() + "\n";
       }
     } catch (const NameError& e) {  // what is wrong with the disk ends the run, this does not

@@ -14,6 +14,7 @@
 #include "commands.h"
 #include "device.h"
 #include "outputs.h"
+#include "passes.h"
 #include "progress.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/reproduce.h"
@@ -30,6 +31,7 @@ struct Arguments {
   std::vector<std::string> only;
   std::string html, json, device = "cpu";
   Precision precision = Precision::automatic;
+  PassArguments passes;
   double tolerance = 0.002;
   int threads = 0;
   bool lists = false;
@@ -108,12 +110,22 @@ void print_jobs(const std::vector<Job>& jobs) {
   print_table(rows);
 }
 
-// The reference's test.py: 352x352, no EXIF, maps stretched and cut to 8 bits.
+// The reference's test.py: 352x352, no EXIF, maps stretched and cut to 8 bits. It has no tiles and no
+// variants: with those, maps are as `predict` writes them.
+SegmentOptions as_test_py(const PassArguments& passes) {
+  SegmentOptions options;
+  options.size = InputSize::square(352);
+  options.official = !passes.any();
+  apply(passes, options);
+  return options;
+}
+
 class Official {
  public:
-  Official(const fs::path& weights, const SegmenterOptions& options)
+  Official(const fs::path& weights, const SegmenterOptions& options, const SegmentOptions& how)
       : segmenter_(weights, options),
-        batcher_(segmenter_, as_test_py(), static_cast<std::size_t>(segmenter_.info().batch)) {}
+        // The passes of one picture fill batches.
+        batcher_(segmenter_, how, how.official ? static_cast<std::size_t>(segmenter_.info().batch) : 1) {}
 
   Image predict(const ImageView& picture) { return batcher_.segment(picture).to_gray(); }
   /// How many threads beside those that decode and score must wait for predictions, so that batches fill.
@@ -122,13 +134,6 @@ class Official {
   }
 
  private:
-  static SegmentOptions as_test_py() {
-    SegmentOptions options;
-    options.size = InputSize::square(352);
-    options.official = true;
-    return options;
-  }
-
   Segmenter segmenter_;
   Batcher batcher_;
 };
@@ -195,18 +200,25 @@ void print_result(const std::vector<Reproduction>& all, double tolerance) {
 
 void run(const Arguments& a) {
   check_result_files({a.json, a.html});
+  const SegmentOptions how = as_test_py(a.passes);  // what cannot be meant is said before hours of work
   const std::vector<Job> jobs = jobs_of(a);
   if (a.lists) {
     print_jobs(jobs);
     return;
   }
+  if (a.passes.any())
+    note("with " + describe(a.passes) +
+         " maps are not the reference's test.py's: neither stretched nor truncated");
   std::map<fs::path, std::vector<std::size_t>> by_weights;  // each file is loaded once
   for (std::size_t i = 0; i < jobs.size(); ++i) by_weights[jobs[i].weights].push_back(i);
   std::vector<Reproduction> all(jobs.size());
   for (const auto& [weights, indices] : by_weights) {
     const auto model =
-        std::make_shared<Official>(weights, SegmenterOptions{a.threads, a.device, a.precision});
-    for (const std::size_t i : indices) all[i] = reproduce(jobs[i], model, a.threads);
+        std::make_shared<Official>(weights, SegmenterOptions{a.threads, a.device, a.precision}, how);
+    for (const std::size_t i : indices) {
+      all[i] = reproduce(jobs[i], model, a.threads);
+      all[i].passes = describe(a.passes);
+    }
   }
   if (a.json != "-" && a.html != "-") print_result(all, a.tolerance);
   if (!a.json.empty()) write_result(a.json, to_json(all, a.tolerance));
@@ -241,8 +253,10 @@ void add_reproduce(CLI::App& app) {
   c->add_option("--html", a->html, "write a page to FILE")->type_name("FILE");
   c->add_option("-j,--threads", a->threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
   add_device_options(*c, a->device, a->precision);
+  add_pass_options(*c, a->passes);
   c->footer(
-      "Predicts as the reference's test.py and scores by each field's protocol. Exit code 1 if a published "
+      "Predicts as the reference's test.py (but with --tile or --tta, which it has not) and scores by each "
+      "field's protocol. Exit code 1 if a published "
       "value is "
       "off by more than the tolerance, or a picture could not be scored. The polyp sets' published values "
       "are "

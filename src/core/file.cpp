@@ -185,6 +185,23 @@ void write_atomically(const std::filesystem::path& path, std::string_view text) 
   write_file(path, text);
 }
 
+struct AtomicWriter::Impl {
+  AtomicFile file;
+};
+
+AtomicWriter::AtomicWriter(const std::filesystem::path& path) : impl_(new Impl{AtomicFile(path)}) {}
+AtomicWriter::~AtomicWriter() = default;
+AtomicWriter::AtomicWriter(AtomicWriter&&) noexcept = default;
+AtomicWriter& AtomicWriter::operator=(AtomicWriter&&) noexcept = default;
+
+void AtomicWriter::write(std::span<const std::byte> bytes) {
+  impl_->file.write(bytes);
+}
+
+void AtomicWriter::commit() {
+  impl_->file.commit();
+}
+
 std::vector<std::byte> read_file(const std::filesystem::path& path) {
   std::vector<std::byte> out;
   read_file(path, out);

@@ -5,11 +5,16 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <limits>
+#include <utility>
 
-#include "image/outlines.h"
-#include "image/png_rows.h"
+#include "image/label_runs.h"
+#include "image/overlay_rows.h"
 #include "sam2unet/class_masks.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/overlay_stream.h"
+#include "sam2unet/region_stream.h"
 
 namespace sam2unet {
 namespace {
@@ -41,20 +46,16 @@ bool on_border(const ImageView& ids, int x, int y) {
          (y > 0 && ids.row(y - 1)[x] != id) || (y + 1 < ids.height && ids.row(y + 1)[x] != id);
 }
 
-// Grows while pixels are added.
+// Box, area and mean of the confidence over pixels that come in reading order.
 struct Growing {
-  int left = 0, right = -1, top = 0, bottom = -1;
+  int left = std::numeric_limits<int>::max(), right = -1, top = 0, bottom = -1;
   std::int64_t area = 0;
   double sum = 0;
   void add(int x, int y, float confidence) {
-    if (area++ == 0) {
-      left = right = x;
-      top = bottom = y;
-    }
+    if (area++ == 0) top = y;
     left = std::min(left, x);
     right = std::max(right, x);
-    top = std::min(top, y);
-    bottom = std::max(bottom, y);
+    bottom = y;
     sum += confidence;
   }
   MaskSummary summary() const {
@@ -63,42 +64,15 @@ struct Growing {
   }
 };
 
-// Values that belong to the pixels, in reading order.
-struct FloatConfidence {
-  std::span<const float> values;
-  float operator()(int, int, std::size_t i) const { return values[i]; }
-};
-struct GrayConfidence {
-  const ImageView& values;
-  float operator()(int x, int y, std::size_t) const { return static_cast<float>(values.row(y)[x]) / 255.0F; }
-};
+// The confidence of row `y`'s pixels.
+using ConfidenceOf = std::function<const float*(int y)>;
 
-// The outlines of what `inside(x, y)` says, looked for in the box alone.
-template <class Inside>
-std::vector<Polygon> polygons_in(const Box& box, double tolerance, const Inside& inside) {
-  if (box.width == 0) return {};
-  Image mask(box.width, box.height, 1);
-  for (int y = 0; y < box.height; ++y) {
-    for (int x = 0; x < box.width; ++x) mask.row(y)[x] = inside(box.x + x, box.y + y) ? 255 : 0;
-  }
-  std::vector<Polygon> out = mask_polygons(mask, tolerance);
-  const auto move = [&](Ring& ring) {
-    for (Point& p : ring) p = {p.x + box.x, p.y + box.y};
-  };
-  for (Polygon& polygon : out) {
-    move(polygon.outer);
-    for (Ring& hole : polygon.holes) move(hole);
-  }
-  return out;
-}
-
-template <class Confidence>
-std::vector<ClassRegion> whole_classes(const ImageView& ids, const Confidence& confidence,
+std::vector<ClassRegion> whole_classes(const ImageView& ids, const ConfidenceOf& confidence,
                                        std::span<const int> shown, double tolerance) {
   std::array<Growing, 256> all{};
-  std::size_t i = 0;
   for (int y = 0; y < ids.height; ++y) {
-    for (int x = 0; x < ids.width; ++x) all[ids.row(y)[x]].add(x, y, confidence(x, y, i++));
+    const float* values = confidence(y);
+    for (int x = 0; x < ids.width; ++x) all[ids.row(y)[x]].add(x, y, values[x]);
   }
   std::vector<ClassRegion> out;
   for (const int id : shown) {
@@ -109,47 +83,28 @@ std::vector<ClassRegion> whole_classes(const ImageView& ids, const Confidence& c
   return out;
 }
 
-// Connected parts by filling them one after the other: `part` holds each pixel's number, -1 before.
-template <class Confidence>
-std::vector<ClassRegion> connected_parts(const ImageView& ids, const Confidence& confidence,
+std::vector<ClassRegion> connected_parts(const ImageView& ids, const ConfidenceOf& confidence,
                                          std::span<const int> shown, double tolerance) {
   const std::array<bool, 256> wanted = set_of(shown);
-  const auto width = static_cast<std::size_t>(ids.width);
-  std::vector<std::int32_t> part(width * static_cast<std::size_t>(ids.height), -1);
-  std::vector<std::size_t> waiting;
+  image::LabelRuns runs(ids.width, ids.height, wanted);
+  for (int y = 0; y < ids.height; ++y) runs.add(ids.row(y), confidence(y));
   std::vector<ClassRegion> out;
-  for (std::size_t first = 0; first < part.size(); ++first) {
-    const auto id_at = [&](std::size_t i) { return ids.row(static_cast<int>(i / width))[i % width]; };
-    const std::uint8_t id = id_at(first);
-    if (part[first] >= 0 || !wanted[id]) continue;
-    const auto number = static_cast<std::int32_t>(out.size());
-    Growing g;
-    const auto reach = [&](std::size_t i) {
-      if (part[i] >= 0 || id_at(i) != id) return;
-      part[i] = number;
-      waiting.push_back(i);
-    };
-    for (reach(first); !waiting.empty();) {
-      const std::size_t i = waiting.back();
-      waiting.pop_back();
-      const std::size_t x = i % width;
-      const int px = static_cast<int>(x), py = static_cast<int>(i / width);
-      g.add(px, py, confidence(px, py, i));
-      if (x > 0) reach(i - 1);
-      if (x + 1 < width) reach(i + 1);
-      if (i >= width) reach(i - width);
-      if (i + width < part.size()) reach(i + width);
-    }
-    out.push_back({id, g.summary(), {}});
-    out.back().polygons = polygons_in(out.back().summary.box, tolerance, [&](int column, int row) {
-      return part[static_cast<std::size_t>(row) * width + static_cast<std::size_t>(column)] == number;
+  for (int id = 0; id < 256; ++id) {
+    if (!wanted[static_cast<std::size_t>(id)]) continue;
+    runs.visit(static_cast<std::uint8_t>(id), tolerance, [&](const MaskSummary& summary, Polygon&& polygon) {
+      out.push_back({id, summary, {}});
+      out.back().polygons.push_back(std::move(polygon));
     });
   }
+  // Reading order of first pixels: the first corner is the right end of the upper edge that begins there.
+  std::sort(out.begin(), out.end(), [](const ClassRegion& a, const ClassRegion& b) {
+    const Point p = a.polygons[0].outer[0], q = b.polygons[0].outer[0];
+    return std::pair(p.y, p.x) < std::pair(q.y, q.x);
+  });
   return out;
 }
 
-template <class Confidence>
-std::vector<ClassRegion> regions(const ImageView& ids, const Confidence& confidence,
+std::vector<ClassRegion> regions(const ImageView& ids, const ConfidenceOf& confidence,
                                  std::span<const int> shown, const RegionOptions& options) {
   return options.kind == RegionKind::classes ? whole_classes(ids, confidence, shown, options.tolerance)
                                              : connected_parts(ids, confidence, shown, options.tolerance);
@@ -167,9 +122,17 @@ void check_overlay(const ImageView& picture, const ImageView& ids, const Overlay
   }
 }
 
-int outline_of(const OverlayOptions& options, const ImageView& ids) {
-  if (options.outline >= 0) return options.outline;
-  return std::max(1, (std::min(ids.width, ids.height) + 150) / 300);  // as draw_overlay
+image::OverlayRows class_overlay_rows(const ImageView& picture, const ClassTable& table,
+                                      std::span<const int> shown, const OverlayOptions& options,
+                                      ByteSink sink) {
+  OverlayOptions how = options;
+  how.outline = image::outline_of(options, picture);
+  return {picture, how.outline + 1,
+          [how, table, ids = std::vector<int>(shown.begin(), shown.end())](const ImageView& pixels,
+                                                                           const ImageView& rows) {
+            return draw_class_overlay(pixels, rows, table, ids, how);
+          },
+          std::move(sink)};
 }
 
 }  // namespace
@@ -205,7 +168,7 @@ Image draw_class_overlay(const ImageView& picture, const ImageView& ids, const C
       }
     }
   }
-  const int thickness = outline_of(options, ids);
+  const int thickness = image::outline_of(options, ids);
   const int before = (thickness - 1) / 2, after = thickness / 2;
   for (int y = 0; y < ids.height && thickness > 0; ++y) {
     for (int x = 0; x < ids.width; ++x) {
@@ -228,20 +191,40 @@ std::vector<std::byte> encode_class_overlay_png(const ImageView& picture, const 
                                                 const ClassTable& table, std::span<const int> shown,
                                                 const OverlayOptions& options) {
   check_overlay(picture, ids, options);
-  OverlayOptions how = options;
-  how.outline = outline_of(options, ids);
-  return image::encode_drawn_png(ids.width, ids.height, [&](int first, int last) {
-    const image::RowRange rows = image::with_halo(first, last, how.outline + 1, ids.height);
-    return image::without_halo(
-        draw_class_overlay(image::rows_of(picture, rows), image::rows_of(ids, rows), table, shown, how), rows,
-        last - first);
-  });
+  image::OverlayRows rows = class_overlay_rows(picture, table, shown, options, {});
+  rows.add(ids);
+  return rows.finish();
+}
+
+struct OverlayStream::Impl {
+  image::OverlayRows rows;
+};
+
+OverlayStream::OverlayStream(const ImageView& picture, const OverlayOptions& options, ByteSink sink)
+    : impl_(new Impl{image::overlay_rows(picture, options, std::move(sink))}) {}
+OverlayStream::OverlayStream(const ImageView& picture, const ClassTable& table, std::span<const int> shown,
+                             const OverlayOptions& options, ByteSink sink)
+    : impl_(new Impl{class_overlay_rows(picture, table, shown, options, std::move(sink))}) {}
+OverlayStream::~OverlayStream() = default;
+OverlayStream::OverlayStream(OverlayStream&&) noexcept = default;
+OverlayStream& OverlayStream::operator=(OverlayStream&&) noexcept = default;
+
+void OverlayStream::add(const ImageView& rows) {
+  impl_->rows.add(rows);
+}
+
+void OverlayStream::finish() {
+  impl_->rows.finish();
 }
 
 std::vector<Polygon> class_polygons(const ImageView& ids, int id, double tolerance) {
   check_ids(ids);
-  const std::array<bool, 256> values = set_of(std::span(&id, 1));
-  return image::outlines(ids, values, tolerance);
+  image::LabelRuns runs(ids.width, ids.height, set_of(std::span(&id, 1)));
+  for (int y = 0; y < ids.height; ++y) runs.add(ids.row(y), nullptr);
+  std::vector<Polygon> out;
+  runs.visit(static_cast<std::uint8_t>(id), tolerance,
+             [&](const MaskSummary&, Polygon&& polygon) { out.push_back(std::move(polygon)); });
+  return out;
 }
 
 std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const float> confidence,
@@ -252,19 +235,48 @@ std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const flo
     throw UsageError(fmt::format("{} values of confidence do not fit ids of {} x {} pixels",
                                  confidence.size(), ids.width, ids.height));
   }
-  return regions(ids, FloatConfidence{confidence}, shown, options);
+  const auto row = [&](int y) { return confidence.data() + static_cast<std::ptrdiff_t>(y) * ids.width; };
+  return regions(ids, row, shown, options);
 }
 
-std::vector<ClassRegion> class_regions(const ImageView& ids, const ImageView& confidence,
-                                       std::span<const int> shown, const RegionOptions& options) {
+struct RegionStream::Impl {
+  image::LabelRuns runs;
+};
+
+RegionStream::RegionStream(int width, int height, std::span<const int> shown) {
+  if (width < 1 || height < 1) throw UsageError("an empty picture has no regions");
+  impl_.reset(new Impl{image::LabelRuns(width, height, set_of(shown))});
+}
+RegionStream::~RegionStream() = default;
+RegionStream::RegionStream(RegionStream&&) noexcept = default;
+RegionStream& RegionStream::operator=(RegionStream&&) noexcept = default;
+
+void RegionStream::add(const ImageView& ids, std::span<const float> confidence) {
+  image::LabelRuns& runs = impl_->runs;
   check_ids(ids);
-  check_ids(confidence);
-  set_of(shown);
-  if (confidence.width != ids.width || confidence.height != ids.height) {
-    throw UsageError(fmt::format("a confidence of {} x {} pixels does not fit ids of {} x {}",
-                                 confidence.width, confidence.height, ids.width, ids.height));
+  const auto width = static_cast<std::size_t>(runs.width());
+  if (ids.width != runs.width() || ids.height > runs.height() - runs.rows() ||
+      (!confidence.empty() && confidence.size() != width * static_cast<std::size_t>(ids.height))) {
+    throw UsageError(fmt::format("{} rows of {} pixels do not go on these regions, which have {} of {} left",
+                                 ids.height, ids.width, runs.height() - runs.rows(), runs.width()));
   }
-  return regions(ids, GrayConfidence{confidence}, shown, options);
+  for (int y = 0; y < ids.height; ++y) {
+    const float* values =
+        confidence.empty() ? nullptr : confidence.data() + static_cast<std::size_t>(y) * width;
+    runs.add(ids.row(y), values);
+  }
+}
+
+void RegionStream::visit(int id, double tolerance, const std::function<void(const ClassRegion&)>& use) const {
+  const image::LabelRuns& runs = impl_->runs;
+  if (runs.rows() != runs.height())
+    throw UsageError(fmt::format("{} rows of these regions are missing", runs.height() - runs.rows()));
+  if (id < 0 || id > 255) throw UsageError(fmt::format("{} is no id of a class", id));
+  runs.visit(static_cast<std::uint8_t>(id), tolerance, [&](const MaskSummary& summary, Polygon&& polygon) {
+    ClassRegion region{id, summary, {}};
+    region.polygons.push_back(std::move(polygon));
+    use(region);
+  });
 }
 
 }  // namespace sam2unet

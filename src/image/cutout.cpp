@@ -1,60 +1,27 @@
 // Cut-outs: the picture with a map as its alpha.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "image/pixels.h"
 #include "sam2unet/draw.h"
+#include "sam2unet/errors.h"
+#include "sam2unet/png_stream.h"
 
 namespace sam2unet {
 namespace {
 
-// A plane of the picture's size.
-using Plane = std::vector<float>;
-
-// The sum over a square of 2 r + 1 pixels, at the edges over what is there, by running sums.
-void sum_rows(Plane& plane, int width, int height, int radius) {
-  std::vector<float> line(static_cast<std::size_t>(width));
-  for (int y = 0; y < height; ++y) {
-    float* row = plane.data() + static_cast<std::ptrdiff_t>(y) * width;
-    double sum = 0;
-    for (int x = 0; x < std::min(radius, width); ++x) sum += row[x];
-    for (int x = 0; x < width; ++x) {
-      if (x + radius < width) sum += row[x + radius];
-      if (x - radius - 1 >= 0) sum -= row[x - radius - 1];
-      line[static_cast<std::size_t>(x)] = static_cast<float>(sum);
-    }
-    std::copy(line.begin(), line.end(), row);
-  }
-}
-
-// The same down the columns, a row at a time; rows that were replaced are kept as long as they are in the
-// sums.
-void sum_columns(Plane& plane, int width, int height, int radius) {
-  const auto w = static_cast<std::size_t>(width);
-  const auto row = [&](int y) { return plane.data() + static_cast<std::ptrdiff_t>(y) * width; };
-  std::vector<double> sum(w);
-  std::vector<float> kept(w * static_cast<std::size_t>(radius + 1));
-  const auto old = [&](int y) { return kept.data() + static_cast<std::ptrdiff_t>(y % (radius + 1)) * width; };
-  for (int y = 0; y < std::min(radius, height); ++y) {
-    for (std::size_t x = 0; x < w; ++x) sum[x] += row(y)[x];
-  }
-  for (int y = 0; y < height; ++y) {
-    if (y + radius < height) {
-      for (std::size_t x = 0; x < w; ++x) sum[x] += row(y + radius)[x];
-    }
-    if (y - radius - 1 >= 0) {
-      for (std::size_t x = 0; x < w; ++x) sum[x] -= old(y - radius - 1)[x];
-    }
-    std::copy(row(y), row(y) + width, old(y));
-    for (std::size_t x = 0; x < w; ++x) row(y)[x] = static_cast<float>(sum[x]);
-  }
-}
-
-void box_sum(Plane& plane, int width, int height, int radius) {
-  sum_rows(plane, width, height, radius);
-  sum_columns(plane, width, height, radius);
-}
+// Weights of foreground and background, then both colours times their weights: what of each pixel goes into
+// the sums.
+constexpr std::size_t kWeights = 2, kValues = kWeights + 6;
+using Line = std::vector<float>;  // kValues for each pixel of a row
 
 // How much a pixel tells of the foreground (of the background: of 1 - alpha). The fourth power, so that in
 // soft edges the solid parts decide.
@@ -62,67 +29,191 @@ float weight(float alpha) {
   return alpha * alpha * alpha * alpha;
 }
 
-struct Pass {
-  int radius = 0;
-  Plane foreground, background;  // sums of the weights
+struct Weights {
+  float alpha = 0, foreground = 0, background = 0;
+};
+const std::array<Weights, 256>& weights() {
+  static const auto table = [] {
+    std::array<Weights, 256> out;
+    for (std::size_t v = 0; v < out.size(); ++v) {
+      const float a = static_cast<float>(v) / 255.0F;
+      out.at(v) = {a, weight(a), weight(1.0F - a)};
+    }
+    return out;
+  }();
+  return table;
+}
+
+// Sums over a square of 2 r + 1 pixels, at the edges over what is there, by running sums: along the rows,
+// then down the columns. Row by row, so that no plane of the picture's size is needed.
+class BoxSums {
+ public:
+  using Source = std::function<void(Line& values)>;  // of one row after the other, from the first on
+
+  BoxSums(int width, int height, int radius, const std::function<Source()>& make_source)
+      : width_(width),
+        height_(height),
+        radius_(radius),
+        entering_(make_source()),
+        values_(size()),
+        line_(size()),
+        sum_(size()),
+        out_(size()) {
+    // A row that leaves the sums is what it was when it entered: kept where that is little, else made again.
+    constexpr std::size_t kKept = std::size_t{16} << 20;
+    const auto rows = static_cast<std::size_t>(std::min(2 * radius + 2, height));
+    if (rows * size() * sizeof(float) <= kKept)
+      kept_.resize(rows);
+    else
+      leaving_ = make_source();
+    for (int y = 0; y < std::min(radius_, height_); ++y) enter(y);
+  }
+
+  /// Of the next row.
+  const Line& next() {
+    if (y_ + radius_ < height_) enter(y_ + radius_);
+    if (y_ - radius_ - 1 >= 0) leave(y_ - radius_ - 1);
+    std::transform(sum_.begin(), sum_.end(), out_.begin(), [](double s) { return static_cast<float>(s); });
+    ++y_;
+    return out_;
+  }
+
+ private:
+  std::size_t size() const { return static_cast<std::size_t>(width_) * kValues; }
+
+  void make_line(const Source& source, Line& line) {
+    source(values_);
+    std::array<double, kValues> sum{};
+    const auto at = [&](Line& of, int x) { return of.data() + static_cast<std::ptrdiff_t>(x) * kValues; };
+    const auto add = [&](int x) {
+      for (std::size_t i = 0; i < kValues; ++i) sum[i] += at(values_, x)[i];
+    };
+    for (int x = 0; x < std::min(radius_, width_); ++x) add(x);
+    for (int x = 0; x < width_; ++x) {
+      if (x + radius_ < width_) add(x + radius_);
+      if (x - radius_ - 1 >= 0)
+        for (std::size_t i = 0; i < kValues; ++i) sum[i] -= at(values_, x - radius_ - 1)[i];
+      for (std::size_t i = 0; i < kValues; ++i) at(line, x)[i] = static_cast<float>(sum[i]);
+    }
+  }
+
+  void enter(int y) {
+    make_line(entering_, line_);
+    for (std::size_t i = 0; i < size(); ++i) sum_[i] += line_[i];
+    if (!kept_.empty()) kept_[static_cast<std::size_t>(y) % kept_.size()] = line_;
+  }
+  void leave(int y) {
+    if (kept_.empty()) make_line(leaving_, line_);
+    const Line& line = kept_.empty() ? line_ : kept_[static_cast<std::size_t>(y) % kept_.size()];
+    for (std::size_t i = 0; i < size(); ++i) sum_[i] -= line[i];
+  }
+
+  const int width_, height_, radius_;
+  int y_ = 0;
+  Source entering_, leaving_;
+  std::vector<Line> kept_;
+  Line values_, line_;
+  std::vector<double> sum_;
+  Line out_;
 };
 
-// One pass of "Approximate Fast Foreground Colour Estimation" (Forte, ICIP 2021), whose formulas are
+// Colours where the alpha is not opaque: those of the foreground, with nothing of what was behind it. Two
+// passes of "Approximate Fast Foreground Colour Estimation" (Forte, ICIP 2021), whose formulas are
 //   F^ = blur(F w(a)) / blur(w(a)),  B^ = blur(B w(1 - a)) / blur(w(1 - a)),  F = F^ + a (I - a F^ - (1 - a)
 //   B^)
 // with w(a) = a there, a^4 here. Where a is 1, F is I; where it is 0, F is what the foreground nearby looks
-// like. `f` and `b` are planes of colour `c`; both are replaced by the estimate.
-void estimate(const Image& rgba, int c, const Pass& pass, Plane& f, Plane& b) {
-  const std::uint8_t* const bytes = rgba.pixels.data();
-  const auto alpha_at = [&](std::size_t i) { return static_cast<float>(bytes[4 * i + 3]) / 255.0F; };
-  for (std::size_t i = 0; i < f.size(); ++i) {
-    f[i] *= weight(alpha_at(i));
-    b[i] *= weight(1.0F - alpha_at(i));
-  }
-  box_sum(f, rgba.width, rgba.height, pass.radius);
-  box_sum(b, rgba.width, rgba.height, pass.radius);
-  constexpr float kNone = 1e-4F;
-  for (std::size_t i = 0; i < f.size(); ++i) {
-    const float a = alpha_at(i), level = bytes[4 * i + static_cast<std::size_t>(c)];
-    const float mean_f = pass.foreground[i] > kNone ? f[i] / pass.foreground[i] : level;
-    const float mean_b = pass.background[i] > kNone ? b[i] / pass.background[i] : level;
-    f[i] = std::clamp(mean_f + a * (level - a * mean_f - (1.0F - a) * mean_b), 0.0F, 255.0F);
-    b[i] = std::clamp(mean_b, 0.0F, 255.0F);
-  }
-}
+// like.
+class Cleaner {
+ public:
+  // `rgba` must stay as it is.
+  explicit Cleaner(const ImageView& rgba)
+      : rgba_(rgba), sums_(rgba.width, rgba.height, radius(15), [this] { return second_source(); }) {}
 
-// Colours of `rgba` where it is not opaque: those of the foreground, with nothing of what was behind it.
-void clean(Image& rgba) {
-  const auto pixels = static_cast<std::size_t>(rgba.width) * static_cast<std::size_t>(rgba.height);
-  std::uint8_t* const bytes = rgba.pixels.data();
+  /// The next row, from the first on: RGBA.
+  void next(std::uint8_t* out) {
+    const Line& sums = sums_.next();
+    const std::uint8_t* from = rgba_.row(y_++);
+    for (int x = 0; x < rgba_.width; ++x, from += 4, out += 4) {
+      const Estimate e = estimate(from, sums.data() + static_cast<std::ptrdiff_t>(x) * kValues);
+      for (std::size_t c = 0; c < 3; ++c) {
+        out[c] = from[c];
+        if (from[3] == 0)
+          out[c] = 0;
+        else if (from[3] != 255)
+          out[c] = static_cast<std::uint8_t>(e.foreground[c] + 0.5F);
+      }
+      out[3] = from[3];
+    }
+  }
+
+ private:
+  struct Estimate {
+    std::array<float, 3> foreground, background;
+  };
+
   // A wide pass finds the colours, a narrow one follows the edge, both in proportion to the picture.
-  const int side = std::max(rgba.width, rgba.height);
-  std::array<Pass, 2> passes;
-  passes[0].radius = std::max(2, side * 90 / 1000);
-  passes[1].radius = std::max(1, side * 15 / 1000);
-  for (Pass& pass : passes) {
-    pass.foreground.resize(pixels);
-    pass.background.resize(pixels);
-    for (std::size_t i = 0; i < pixels; ++i) {
-      const float a = static_cast<float>(bytes[4 * i + 3]) / 255.0F;
-      pass.foreground[i] = weight(a);
-      pass.background[i] = weight(1.0F - a);
-    }
-    box_sum(pass.foreground, rgba.width, rgba.height, pass.radius);
-    box_sum(pass.background, rgba.width, rgba.height, pass.radius);
+  int radius(int thousandths) const {
+    const auto side = static_cast<std::int64_t>(std::max(rgba_.width, rgba_.height));
+    return std::max(thousandths > 50 ? 2 : 1, static_cast<int>(side * thousandths / 1000));
   }
-  for (int c = 0; c < 3; ++c) {
-    Plane f(pixels), b(pixels);
-    for (std::size_t i = 0; i < pixels; ++i) f[i] = b[i] = bytes[4 * i + static_cast<std::size_t>(c)];
-    for (const Pass& pass : passes) estimate(rgba, c, pass, f, b);
-    for (std::size_t i = 0; i < pixels; ++i) {
-      std::uint8_t* p = bytes + 4 * i;
-      if (p[3] == 0)
-        p[c] = 0;
-      else if (p[3] != 255)
-        p[c] = static_cast<std::uint8_t>(f[i] + 0.5F);
+
+  static Estimate estimate(const std::uint8_t* pixel, const float* sums) {
+    constexpr float kNone = 1e-4F;
+    const float a = weights()[pixel[3]].alpha;
+    Estimate e{};
+    for (std::size_t c = 0; c < 3; ++c) {
+      const float level = pixel[c];
+      const float mean_f = sums[0] > kNone ? sums[kWeights + c] / sums[0] : level;
+      const float mean_b = sums[1] > kNone ? sums[kWeights + 3 + c] / sums[1] : level;
+      e.foreground[c] = std::clamp(mean_f + a * (level - a * mean_f - (1.0F - a) * mean_b), 0.0F, 255.0F);
+      e.background[c] = std::clamp(mean_b, 0.0F, 255.0F);
+    }
+    return e;
+  }
+
+  static void weigh(const std::uint8_t* pixel, const Estimate& colors, float* values) {
+    const Weights& w = weights()[pixel[3]];
+    values[0] = w.foreground;
+    values[1] = w.background;
+    for (std::size_t c = 0; c < 3; ++c) {
+      values[kWeights + c] = colors.foreground[c] * w.foreground;
+      values[kWeights + 3 + c] = colors.background[c] * w.background;
     }
   }
+
+  // The picture itself is the first guess of both colours.
+  BoxSums::Source first_source() const {
+    return [this, y = 0](Line& values) mutable {
+      const std::uint8_t* p = rgba_.row(y++);
+      for (int x = 0; x < rgba_.width; ++x, p += 4) {
+        Estimate guess{};
+        for (std::size_t c = 0; c < 3; ++c) guess.foreground[c] = guess.background[c] = p[c];
+        weigh(p, guess, values.data() + static_cast<std::ptrdiff_t>(x) * kValues);
+      }
+    };
+  }
+
+  BoxSums::Source second_source() const {
+    const auto sums =
+        std::make_shared<BoxSums>(rgba_.width, rgba_.height, radius(90), [this] { return first_source(); });
+    return [this, sums, y = 0](Line& values) mutable {
+      const Line& of_row = sums->next();
+      const std::uint8_t* p = rgba_.row(y++);
+      for (int x = 0; x < rgba_.width; ++x, p += 4) {
+        const auto at = static_cast<std::ptrdiff_t>(x) * static_cast<std::ptrdiff_t>(kValues);
+        weigh(p, estimate(p, of_row.data() + at), values.data() + at);
+      }
+    };
+  }
+
+  const ImageView rgba_;
+  BoxSums sums_;
+  int y_ = 0;
+};
+
+void check_rgba(const ImageView& rgba) {
+  if (rgba.data == nullptr || rgba.channels != 4 || rgba.width < 1 || rgba.height < 1)
+    throw UsageError("a cut-out is an RGBA picture of at least one pixel");
 }
 
 }  // namespace
@@ -135,12 +226,45 @@ Image cut_out(const ImageView& picture, const ImageView& alpha, const CutoutOpti
     std::uint8_t* to = out.row(y);
     for (int x = 0; x < picture.width; ++x, from += picture.channels, to += 4) {
       for (int c = 0; c < 3; ++c) to[c] = from[picture.channels == 1 ? 0 : c];
-      to[3] = picture.channels == 4 ? static_cast<std::uint8_t>(image::muldiv255(from[3], alpha.row(y)[x]))
-                                    : alpha.row(y)[x];
+      to[3] = picture.channels == 4 ? from[3] : 255;
     }
   }
-  if (options.clean_edges) clean(out);
-  return out;
+  multiply_alpha(out, 0, alpha);
+  if (!options.clean_edges) return out;
+  Image cleaned(out.width, out.height, 4);
+  Cleaner cleaner(out);
+  for (int y = 0; y < out.height; ++y) cleaner.next(cleaned.row(y));
+  return cleaned;
+}
+
+void multiply_alpha(Image& rgba, int first, const ImageView& alpha) {
+  check_rgba(rgba);
+  if (first < 0 || alpha.channels != 1 || alpha.width != rgba.width || alpha.height > rgba.height - first)
+    throw UsageError(fmt::format("an alpha of {} x {} pixels does not fit rows from {} on of {} x {}",
+                                 alpha.width, alpha.height, first, rgba.width, rgba.height));
+  for (int y = 0; y < alpha.height; ++y) {
+    std::uint8_t* to = rgba.row(first + y) + 3;
+    for (int x = 0; x < rgba.width; ++x, to += 4)
+      *to = static_cast<std::uint8_t>(image::muldiv255(*to, alpha.row(y)[x]));
+  }
+}
+
+void write_cutout_png(const ImageView& cutout, const CutoutOptions& options,
+                      std::span<const std::byte> color_profile, const ByteSink& sink) {
+  check_rgba(cutout);
+  PngStream png(cutout.width, cutout.height, 4,
+                {.palette = {}, .color_profile = color_profile, .sink = sink});
+  if (!options.clean_edges) {
+    png.add(cutout);
+  } else {
+    Cleaner cleaner(cutout);
+    Image row(cutout.width, 1, 4);
+    for (int y = 0; y < cutout.height; ++y) {
+      cleaner.next(row.row(0));
+      png.add(row);
+    }
+  }
+  png.finish();
 }
 
 }  // namespace sam2unet

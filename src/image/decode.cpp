@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "core/file.h"
@@ -21,6 +22,20 @@ namespace sam2unet {
 PictureTooLargeError::~PictureTooLargeError() = default;
 
 namespace image {
+
+void Behind::reach(const std::uint8_t* next) {
+  constexpr std::size_t kStep = std::size_t{4} << 20;
+  if (file_ == nullptr) return;
+  const auto at = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(next) - file_->bytes().data());
+  if (at < released_ + kStep) return;
+  file_->release(file_->bytes().subspan(released_, at - released_));
+  released_ = at;
+}
+
+void Behind::rewind() {
+  if (file_ != nullptr) file_->release(file_->bytes());
+  released_ = 0;
+}
 
 void fail(const Source& source, std::string_view reason) {
   throw ImageError(fmt::format("cannot decode {}: {}", source.name, reason));
@@ -148,27 +163,37 @@ std::string_view name_of(ImageFormat format) {
   return "?";
 }
 
+int image::channels_of(ColorMode mode, int channels) {
+  const bool one_channel = mode == ColorMode::gray || (mode == ColorMode::ids && channels == 1);
+  return one_channel ? 1 : mode == ColorMode::rgba ? 4 : 3;
+}
+
+void image::convert_pixels(const std::uint8_t* from, std::ptrdiff_t count, int channels, std::uint8_t* to,
+                           int wanted) {
+  const std::uint8_t* const end = from + count * channels;
+  if (wanted == channels) {
+    std::copy(from, end, to);
+  } else if (wanted == 1) {
+    for (; from != end; from += channels) *to++ = luma(from);
+  } else {
+    for (; from != end; from += channels, to += wanted) {
+      to[0] = from[0];
+      to[1] = from[channels == 1 ? 0 : 1];
+      to[2] = from[channels == 1 ? 0 : 2];
+      if (wanted == 4) to[3] = 255;
+    }
+  }
+}
+
 Image convert_color(Image image, ColorMode mode) {
   const int c = image.channels;
-  const bool one_channel = mode == ColorMode::gray || (mode == ColorMode::ids && c == 1);
-  const int wanted = one_channel ? 1 : mode == ColorMode::rgba ? 4 : 3;
+  const int wanted = image::channels_of(mode, c);
   if (c == wanted) return image;
   if (c != 1 && c != 3 && c != 4)
     throw UsageError(fmt::format("a picture has 1, 3 or 4 channels, not {}", c));
   Image out(image.width, image.height, wanted);
-  const std::uint8_t* from = image.pixels.data();
-  std::uint8_t* to = out.pixels.data();
-  const std::uint8_t* const end = from + image.pixels.size();
-  if (wanted == 1) {
-    for (; from != end; from += c) *to++ = image::luma(from);
-  } else {
-    for (; from != end; from += c, to += wanted) {
-      to[0] = from[0];
-      to[1] = from[c == 1 ? 0 : 1];
-      to[2] = from[c == 1 ? 0 : 2];
-      if (wanted == 4) to[3] = 255;
-    }
-  }
+  const auto pixels = static_cast<std::ptrdiff_t>(image.width) * image.height;
+  image::convert_pixels(image.pixels.data(), pixels, c, out.pixels.data(), wanted);
   return out;
 }
 
@@ -189,14 +214,17 @@ Bytes rgb_profile(Bytes profile) {
 namespace {
 
 Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std::string_view name,
-             ImageInfo* info, Image* spare) {
+             ImageInfo* info, Image* spare, Behind* behind = nullptr) {
   const Source source{{reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},
                       name,
                       options.max_pixels,
                       spare,
                       options.mode == ColorMode::ids,
                       options.mode == ColorMode::rgba,
-                      options.keep_color_profile};
+                      options.keep_color_profile,
+                      options.mode,
+                      options.apply_exif_orientation,
+                      behind};
   if (bytes.empty()) fail(source, "the file is empty");
   const Format* format = find_format(source.bytes);
   if (format == nullptr) {
@@ -209,11 +237,13 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
   try {
     Decoded decoded = format->decode(source);
     if (info != nullptr) {
-      *info = {format->format,  decoded.orientation, decoded.image.channels == 1 && !decoded.palette,
+      const int stored = decoded.placed != 0 ? decoded.placed : decoded.image.channels;
+      *info = {format->format,  decoded.orientation, stored == 1 && !decoded.palette,
                decoded.palette, decoded.alpha,       decoded.deep};
       const auto profile = std::as_bytes(rgb_profile(decoded.profile));
       info->color_profile.assign(profile.begin(), profile.end());
     }
+    if (decoded.placed != 0) return std::move(decoded.image);
     // Pillow's TIFF reader turns the picture while loading, asked or not.
     if (options.apply_exif_orientation || format->format == ImageFormat::tiff) {
       decoded.image = apply_orientation(std::move(decoded.image), decoded.orientation);
@@ -240,7 +270,15 @@ Image decode_image(std::span<const std::byte> bytes, const DecodeOptions& option
 }
 
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options, ImageInfo* info) {
-  return decode_image(read_file(path), options, path.string(), info);
+  // A large file is mapped, and leaves memory as it is decoded. One of this size can be no pipe, and a
+  // smaller one is read, so that somebody who cuts it off meanwhile makes an error of it and not a signal.
+  constexpr std::uintmax_t kMapped = std::uintmax_t{32} << 20;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error) || std::filesystem::file_size(path, error) < kMapped)
+    return decode_image(read_file(path), options, path.string(), info);
+  const MappedFile file(path);
+  image::Behind behind(file);
+  return image::decode(file.bytes(), options, path.string(), info, nullptr, &behind);
 }
 
 bool has_image_extension(const std::filesystem::path& path) {

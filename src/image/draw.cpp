@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "image/overlay_rows.h"
 #include "image/pixels.h"
-#include "image/png_rows.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
@@ -22,6 +23,22 @@ void check_pair(const ImageView& picture, const ImageView& mask) {
     throw UsageError(fmt::format("a mask of {} x {} pixels does not fit a picture of {} x {}", mask.width,
                                  mask.height, picture.width, picture.height));
   }
+}
+
+int outline_of(const OverlayOptions& options, const ImageView& picture) {
+  constexpr int kPixelsPerThickness = 300;
+  if (options.outline >= 0) return options.outline;
+  return std::max(1,
+                  (std::min(picture.width, picture.height) + kPixelsPerThickness / 2) / kPixelsPerThickness);
+}
+
+OverlayRows overlay_rows(const ImageView& picture, const OverlayOptions& options, ByteSink sink) {
+  OverlayOptions how = options;
+  how.outline = outline_of(options, picture);
+  // A line reaches so far from its pixel, and the pixel's neighbours decide whether it is on the line.
+  return {picture, how.outline + 1,
+          [how](const ImageView& pixels, const ImageView& mask) { return draw_overlay(pixels, mask, how); },
+          std::move(sink)};
 }
 
 }  // namespace image
@@ -75,13 +92,6 @@ void draw_outline(Image& image, const ImageView& mask, int thickness, const Colo
   }
 }
 
-int outline_of(const OverlayOptions& options, const ImageView& picture) {
-  constexpr int kPixelsPerThickness = 300;
-  if (options.outline >= 0) return options.outline;
-  return std::max(1,
-                  (std::min(picture.width, picture.height) + kPixelsPerThickness / 2) / kPixelsPerThickness);
-}
-
 }  // namespace
 
 Image threshold_map(std::span<const float> map, int width, int height, double threshold) {
@@ -109,7 +119,7 @@ Image draw_overlay(const ImageView& picture, const ImageView& mask, const Overla
       }
     }
   }
-  const int thickness = outline_of(options, picture);
+  const int thickness = image::outline_of(options, picture);
   if (thickness > 0) draw_outline(out, mask, thickness, options.color);
   return out;
 }
@@ -117,14 +127,9 @@ Image draw_overlay(const ImageView& picture, const ImageView& mask, const Overla
 std::vector<std::byte> encode_overlay_png(const ImageView& picture, const ImageView& mask,
                                           const OverlayOptions& options) {
   image::check_pair(picture, mask);
-  OverlayOptions how = options;
-  how.outline = outline_of(options, picture);
-  return image::encode_drawn_png(picture.width, picture.height, [&](int first, int last) {
-    // A line reaches so far from its pixel, and the pixel's neighbours decide whether it is on the line.
-    const image::RowRange rows = image::with_halo(first, last, how.outline + 1, picture.height);
-    return image::without_halo(draw_overlay(image::rows_of(picture, rows), image::rows_of(mask, rows), how),
-                               rows, last - first);
-  });
+  image::OverlayRows rows = image::overlay_rows(picture, options, {});
+  rows.add(mask);
+  return rows.finish();
 }
 
 MaskSummary summarize_map(std::span<const float> map, int width, int height, double threshold) {

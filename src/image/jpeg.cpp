@@ -14,6 +14,7 @@
 #include "image/guarded.h"
 #include "image/orientation.h"
 #include "image/pixels.h"
+#include "image/row_writer.h"
 
 namespace sam2unet::image {
 namespace {
@@ -149,22 +150,27 @@ Decoded decode_jpeg(const Source& source) {
   if (!guarded(reader.on_error, [&] { started = jpeg_start_decompress(&info) != FALSE; })) damaged();
   if (!started) fail_truncated(source, 0, height);
 
-  Decoded out{blank(source, width, height, info.num_components == 1 ? 1 : 3), orientation(info)};
+  const int channels = info.num_components == 1 ? 1 : 3;
+  Decoded out{{}, orientation(info)};
   if (source.wants_profile && info.num_components == 3) out.profile = color_profile(reader);
+  RowWriter writer(source, width, height, channels, out.orientation);
   std::vector<std::uint8_t> cmyk(info.num_components == 4 ? static_cast<std::size_t>(width) * 4 : 0);
   for (int y = 0; y < height; ++y) {
-    JSAMPROW row = cmyk.empty() ? out.image.row(y) : cmyk.data();
+    JSAMPROW row = cmyk.empty() ? writer.row(y) : cmyk.data();
     JDIMENSION rows = 0;
     if (!guarded(reader.on_error, [&] { rows = jpeg_read_scanlines(&info, &row, 1); })) damaged();
     if (rows != 1) fail_truncated(source, y, height);
-    if (cmyk.empty()) continue;
+    if (source.behind != nullptr) source.behind->reach(info.src->next_input_byte);
     // Pillow's "CMYK;I": four components are taken to be inverted, as Adobe's programs write them.
-    for (int x = 0; x < width; ++x) {
+    for (int x = 0; x < width && !cmyk.empty(); ++x) {
       std::uint8_t* p = cmyk.data() + static_cast<std::ptrdiff_t>(x) * 4;
       for (int i = 0; i < 4; ++i) p[i] = static_cast<std::uint8_t>(~p[i]);
-      cmyk_to_rgb(p, out.image.row(y) + static_cast<std::ptrdiff_t>(x) * 3);
+      cmyk_to_rgb(p, writer.row(y) + static_cast<std::ptrdiff_t>(x) * 3);
     }
+    writer.done(y);
   }
+  out.image = writer.take();
+  out.placed = channels;
   return out;
 }
 

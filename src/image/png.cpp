@@ -18,7 +18,7 @@
 #include "image/decoders.h"
 #include "image/guarded.h"
 #include "image/orientation.h"
-#include "image/png_rows.h"
+#include "image/row_writer.h"
 #include "sam2unet/draw.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/png_stream.h"
@@ -31,10 +31,11 @@ struct Reader {
   png_structp png = nullptr;
   png_infop info = nullptr;
   Bytes left;
+  Behind* behind = nullptr;
   std::jmp_buf on_error = {};
   std::array<char, 160> message = {};
 
-  explicit Reader(Bytes bytes) : left(bytes) {
+  explicit Reader(const Source& source) : left(source.bytes), behind(source.behind) {
     png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, on_error_message,
                                  [](png_structp, png_const_charp) {});
     if (png != nullptr) info = png_create_info_struct(png);
@@ -54,6 +55,7 @@ struct Reader {
     if (count > reader.left.size()) png_error(png, "the file ends early; get a whole copy of it");
     std::memcpy(to, reader.left.data(), count);
     reader.left = reader.left.subspan(count);
+    if (reader.behind != nullptr) reader.behind->reach(reader.left.data());
   }
 };
 
@@ -141,7 +143,8 @@ std::vector<std::uint8_t> read_profile(std::string_view text) {
 }
 
 // Own walk over the chunks: the ones wanted may also stand after the picture, where libpng need not go.
-Metadata read_metadata(Bytes file, bool wants_profile) {
+Metadata read_metadata(const Source& source) {
+  const Bytes file = source.bytes;
   Metadata found;
   std::size_t at = 8;
   while (file.size() - at >= 12) {
@@ -153,9 +156,10 @@ Metadata read_metadata(Bytes file, bool wants_profile) {
       found.exif.assign(data + 8, data + 8 + length);
     else if (type.ends_with("Xt") || type.ends_with("XT"))
       read_text(type, {data + 8, length}, found);
-    else if (type == "iCCP" && wants_profile)
+    else if (type == "iCCP" && source.wants_profile)
       found.profile = read_profile({data + 8, length});
     at += length + 12;
+    if (source.behind != nullptr) source.behind->reach(file.data() + at);
   }
   return found;
 }
@@ -182,12 +186,58 @@ void set_transforms(png_structp png, int color, int depth, const Source& source,
   }
 }
 
+[[noreturn]] void fail_damaged(const Source& source, const Reader& reader) {
+  fail(source, fmt::format("the PNG is damaged ({})", reader.message.data()));
+}
+
+struct RowLayout {
+  int width = 0, height = 0;
+  int passes = 1;
+  std::size_t row_bytes = 0;
+  bool gray16 = false;
+};
+
+// Pillow's I;16 to L: values above 255 are 255.
+void clip16(const Source& source, const std::uint8_t* wide, int width, std::uint8_t* row) {
+  for (int x = 0; x < width; ++x, wide += 2) {
+    if (source.ids && wide[0] != 0) fail_large_id(source, wide[0] << 8 | wide[1]);
+    row[x] = wide[0] != 0 ? 255 : wide[1];
+  }
+}
+
+void read_rows(Reader& reader, const Source& source, const RowLayout& rows, RowWriter& writer) {
+  // Interlaced rows are filled in over several passes, so all of them stay until the end.
+  const bool in_place = !rows.gray16 && (rows.passes == 1 || writer.is_direct());
+  const bool keeps_all = !in_place && rows.passes > 1;
+  std::vector<std::uint8_t> kept(
+      in_place ? 0 : rows.row_bytes * (keeps_all ? static_cast<std::size_t>(rows.height) : 1));
+  const auto kept_row = [&](int y) {
+    return kept.data() + (keeps_all ? static_cast<std::size_t>(y) * rows.row_bytes : 0);
+  };
+  for (int pass = 0; pass < rows.passes; ++pass) {
+    const bool is_last = pass + 1 == rows.passes;
+    for (int y = 0; y < rows.height; ++y) {
+      std::uint8_t* to = in_place ? writer.row(y) : kept_row(y);
+      if (!guarded(reader.on_error, [&] { png_read_row(reader.png, to, nullptr); }))
+        fail_damaged(source, reader);
+      if (!is_last) continue;
+      if (rows.gray16)
+        clip16(source, to, rows.width, writer.row(y));
+      else if (!in_place)
+        std::copy_n(to, rows.row_bytes, writer.row(y));
+      writer.done(y);
+    }
+  }
+}
+
 }  // namespace
 
 Decoded decode_png(const Source& source) {
-  Reader reader(source.bytes);
+  Metadata metadata = read_metadata(source);
+  if (source.behind != nullptr) source.behind->rewind();
+  Reader reader(source);
   png_structp png = reader.png;
-  const auto damaged = [&] { fail(source, fmt::format("the PNG is damaged ({})", reader.message.data())); };
+  const auto damaged = [&] { fail_damaged(source, reader); };
   const bool header_read = guarded(reader.on_error, [&] {
     png_set_read_fn(png, &reader, Reader::read);
     // Sizes are checked below, with a better message. Colour profiles and texts do not matter here: Pillow
@@ -224,31 +274,12 @@ Decoded decode_png(const Source& source) {
     fail(source, "the PNG is of a kind that is not supported; convert it to 8-bit RGB");
   }
 
-  // Interlaced rows are filled in over several passes, so all of them stay until the end.
-  Metadata metadata = read_metadata(source.bytes, source.wants_profile);
-  Decoded out{blank(source, width, height, channels),
-              orientation(metadata),
-              color == PNG_COLOR_TYPE_PALETTE,
-              alpha,
-              gray16,
-              std::move(metadata.profile)};
-  std::vector<std::uint8_t> wide(gray16 ? row_bytes * static_cast<std::size_t>(height) : 0);
-  int y = 0;
-  const bool rows_read = guarded(reader.on_error, [&] {
-    for (int pass = 0; pass < passes; ++pass) {
-      for (y = 0; y < height; ++y) {
-        png_read_row(png, gray16 ? wide.data() + static_cast<std::size_t>(y) * row_bytes : out.image.row(y),
-                     nullptr);
-      }
-    }
-  });
-  if (!rows_read) damaged();
-  if (gray16) {  // Pillow's I;16 to L: values above 255 are 255
-    for (std::size_t i = 0; i < out.image.pixels.size(); ++i) {
-      if (source.ids && wide[2 * i] != 0) fail_large_id(source, wide[2 * i] << 8 | wide[2 * i + 1]);
-      out.image.pixels[i] = wide[2 * i] != 0 ? 255 : wide[2 * i + 1];
-    }
-  }
+  Decoded out{{},     orientation(metadata),      color == PNG_COLOR_TYPE_PALETTE, alpha,
+              gray16, std::move(metadata.profile)};
+  RowWriter writer(source, width, height, channels, out.orientation);
+  read_rows(reader, source, {width, height, passes, row_bytes, gray16}, writer);
+  out.image = writer.take();
+  out.placed = channels;
   return out;
 }
 
@@ -309,26 +340,36 @@ struct Rows {
 class Encoder {
  public:
   Encoder(int width, int height, int color, std::span<const png_color> palette,
-          std::span<const std::byte> color_profile)
-      : width_(width), height_(height) {
+          std::span<const std::byte> color_profile, ByteSink sink = {})
+      : width_(width), height_(height), sink_(std::move(sink)) {
     const image::Bytes profile = image::rgb_profile(
         {reinterpret_cast<const std::uint8_t*>(color_profile.data()), color_profile.size()});
-    writer_.height = height;
+    writer_.height = sink_ ? 0 : height;  // of which what is written is guessed
     check(image::guarded(writer_.on_error, [&] { begin(color, palette, profile); }));
   }
   void write(const std::uint8_t* row) {
     check(image::guarded(writer_.on_error, [&] { png_write_row(writer_.png, row); }));
     ++writer_.row;
+    pass_on(kPassedOn);
   }
   bool is_whole() const { return writer_.row == static_cast<std::size_t>(height_); }
   std::vector<std::byte> finish() {
     check(image::guarded(writer_.on_error, [&] { png_write_end(writer_.png, nullptr); }));
+    pass_on(1);
     return std::move(writer_.out);
   }
   int width() const { return width_; }
   int rows_left() const { return height_ - static_cast<int>(writer_.row); }
 
  private:
+  static constexpr std::size_t kPassedOn = std::size_t{1} << 18;
+
+  // Here, and not where libpng writes: what a sink throws must not pass through C.
+  void pass_on(std::size_t least) {
+    if (!sink_ || writer_.out.size() < least) return;
+    sink_(writer_.out);
+    writer_.out.clear();
+  }
   void begin(int color, std::span<const png_color> palette, const image::Bytes& profile) {
     png_structp png = writer_.png;
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
@@ -352,6 +393,7 @@ class Encoder {
   }
 
   int width_, height_;
+  ByteSink sink_;
   image::Writer writer_;
 };
 
@@ -401,24 +443,6 @@ Rows rows_of(const ImageView& image) {
 
 }  // namespace
 
-std::vector<std::byte> image::encode_drawn_png(int width, int height,
-                                               const std::function<Image(int first, int last)>& draw) {
-  constexpr std::size_t kBandBytes = std::size_t{8} << 20;
-  const int rows = static_cast<int>(std::clamp<std::size_t>(
-      kBandBytes / (static_cast<std::size_t>(width) * 3), 1, static_cast<std::size_t>(height)));
-  Image band;
-  int first = 0;
-  const auto row = [&](int y) -> const std::uint8_t* {
-    if (y % rows == 0) {
-      first = y;
-      band = {};
-      band = draw(y, std::min(y + rows, height));
-    }
-    return band.row(y - first);
-  };
-  return encode({width, height, row}, PNG_COLOR_TYPE_RGB, {}, {});
-}
-
 std::vector<std::byte> encode_mask_png(const ImageView& mask) {
   if (mask.channels != 1) throw UsageError(fmt::format("a mask has 1 channel, not {}", mask.channels));
   Rows rows = rows_of(mask);
@@ -429,23 +453,6 @@ std::vector<std::byte> encode_mask_png(const ImageView& mask) {
     return static_cast<const std::uint8_t*>(row.data());
   };
   return encode(rows, PNG_COLOR_TYPE_GRAY, {}, {});
-}
-
-image::RowRange image::with_halo(int first, int last, int halo, int height) {
-  const int above = std::min(first, halo);
-  return {first - above, std::min(last + halo, height), above};
-}
-
-ImageView image::rows_of(const ImageView& image, const RowRange& rows) {
-  return {image.row(rows.first), image.width, rows.last - rows.first, image.channels, image.stride};
-}
-
-Image image::without_halo(Image drawn, const RowRange& rows, int count) {
-  const std::ptrdiff_t bytes = static_cast<std::ptrdiff_t>(drawn.width) * drawn.channels;
-  drawn.pixels.erase(drawn.pixels.begin(), drawn.pixels.begin() + rows.skipped * bytes);
-  drawn.height = count;
-  drawn.pixels.resize(static_cast<std::size_t>(count * bytes));
-  return drawn;
 }
 
 std::vector<std::byte> encode_png(const ImageView& image, std::span<const std::byte> color_profile) {
@@ -469,15 +476,18 @@ struct PngStream::Impl {
   std::size_t colors = 0;  // of the palette
 };
 
-PngStream::PngStream(int width, int height, int channels, std::span<const Color> palette) {
+PngStream::PngStream(int width, int height, int channels, const PngStreamOptions& options) {
   if (width <= 0 || height <= 0) throw UsageError("an empty picture has no PNG");
-  if (palette.empty()) {
-    impl_.reset(new Impl{Encoder(width, height, color_type_of(channels), {}, {}), channels, 0});
+  if (options.palette.empty()) {
+    const auto profile = channels == 1 ? std::span<const std::byte>() : options.color_profile;
+    impl_.reset(
+        new Impl{Encoder(width, height, color_type_of(channels), {}, profile, options.sink), channels, 0});
     return;
   }
   if (channels != 1) throw UsageError(fmt::format("a picture of indices has 1 channel, not {}", channels));
-  const auto colors = checked_palette(palette);
-  impl_.reset(new Impl{Encoder(width, height, PNG_COLOR_TYPE_PALETTE, colors, {}), 1, colors.size()});
+  const auto colors = checked_palette(options.palette);
+  impl_.reset(
+      new Impl{Encoder(width, height, PNG_COLOR_TYPE_PALETTE, colors, {}, options.sink), 1, colors.size()});
 }
 PngStream::~PngStream() = default;
 PngStream::PngStream(PngStream&&) noexcept = default;

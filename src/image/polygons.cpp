@@ -1,107 +1,16 @@
-// Outlines of a mask by following the edges between pixels inside and outside.
+// Outlines of connected parts by following the edges between pixels inside and outside.
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <numeric>
 #include <utility>
 
-#include "image/outlines.h"
+#include "image/label_runs.h"
 #include "sam2unet/draw.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet {
 namespace {
 
-// A gray picture and which of its values lie inside.
-struct Mask {
-  const ImageView& view;
-  const image::InsideValues& values;
-  int width = view.width, height = view.height;
-
-  bool has(const std::uint8_t value) const { return values[value]; }
-};
-
-bool inside(const Mask& mask, int x, int y) {
-  return x >= 0 && y >= 0 && x < mask.width && y < mask.height && mask.has(mask.view.row(y)[x]);
-}
-
-// Which connected part a pixel belongs to, kept as runs of pixels, so that large pictures cost little.
-class Parts {
- public:
-  explicit Parts(const Mask& mask) {
-    std::size_t above = 0;
-    for (int y = 0; y < mask.height; ++y) {
-      const std::size_t first = runs_.size();
-      rows_.push_back(first);
-      const std::uint8_t* row = mask.view.row(y);
-      for (int x = 0; x < mask.width; ++x) {
-        if (!mask.has(row[x])) continue;
-        const int begin = x;
-        while (x < mask.width && mask.has(row[x])) ++x;
-        runs_.push_back({begin, x});
-        parents_.push_back(parents_.size());
-      }
-      join(above, first);
-      above = first;
-    }
-    rows_.push_back(runs_.size());
-  }
-
-  std::size_t of(int x, int y) {
-    const auto begin = runs_.begin() + static_cast<std::ptrdiff_t>(rows_[static_cast<std::size_t>(y)]);
-    const auto end = runs_.begin() + static_cast<std::ptrdiff_t>(rows_[static_cast<std::size_t>(y) + 1]);
-    const auto run = std::upper_bound(begin, end, x, [](int v, const Run& r) { return v < r.end; });
-    return root(static_cast<std::size_t>(run - runs_.begin()));
-  }
-
- private:
-  struct Run {
-    int begin;
-    int end;
-  };
-
-  // Joins the runs of the row that begins at `above` with those from `first` on where they share a side.
-  void join(std::size_t above, std::size_t first) {
-    std::size_t a = above;
-    std::size_t b = first;
-    while (a < first && b < runs_.size()) {
-      if (runs_[a].begin < runs_[b].end && runs_[b].begin < runs_[a].end) {
-        const std::size_t ra = root(a);
-        const std::size_t rb = root(b);
-        parents_[std::max(ra, rb)] = std::min(ra, rb);
-      }
-      if (runs_[a].end < runs_[b].end)
-        ++a;
-      else
-        ++b;
-    }
-  }
-
-  std::size_t root(std::size_t i) {
-    while (parents_[i] != i) i = parents_[i] = parents_[parents_[i]];
-    return i;
-  }
-
-  std::vector<Run> runs_;
-  std::vector<std::size_t> rows_;  // index of each row's first run
-  std::vector<std::size_t> parents_;
-};
-
 enum Direction { east, south, west, north };
-
-// The pixel ahead to the right (side 1) or left (side 0) of somebody at corner (x, y).
-bool ahead(const Mask& mask, Point at, Direction d, int side) {
-  switch (d) {
-    case east:
-      return inside(mask, at.x, at.y - (side == 1 ? 0 : 1));
-    case south:
-      return inside(mask, at.x - (side == 1 ? 1 : 0), at.y);
-    case west:
-      return inside(mask, at.x - 1, at.y - (side == 1 ? 1 : 0));
-    default:
-      return inside(mask, at.x - (side == 1 ? 0 : 1), at.y - 1);
-  }
-}
 
 Point step(Point at, Direction d) {
   switch (d) {
@@ -114,40 +23,6 @@ Point step(Point at, Direction d) {
     default:
       return {at.x, at.y - 1};
   }
-}
-
-// Walks with the mask on the right hand, from the upper left corner of `start`'s pixel to the east, until it
-// is back. Pixels that touch at a corner only are kept apart. `seen` marks the pixels whose upper edge was
-// walked.
-Ring follow(const Mask& mask, Point start, std::vector<bool>& seen) {
-  Ring ring;
-  Point at = start;
-  Direction d = east;
-  do {
-    if (d == east)
-      seen[static_cast<std::size_t>(at.y) * static_cast<std::size_t>(mask.width) +
-           static_cast<std::size_t>(at.x)] = true;
-    at = step(at, d);
-    Direction next = d;
-    if (!ahead(mask, at, d, 1))
-      next = static_cast<Direction>((d + 1) % 4);
-    else if (ahead(mask, at, d, 0))
-      next = static_cast<Direction>((d + 3) % 4);
-    if (next != d) ring.push_back(at);
-    d = next;
-  } while (at != start || d != east);
-  return ring;
-}
-
-// Twice the area; positive for rings that run clockwise on the screen.
-std::int64_t doubled_area(const Ring& ring) {
-  std::int64_t sum = 0;
-  for (std::size_t i = 0; i < ring.size(); ++i) {
-    const Point& a = ring[i];
-    const Point& b = ring[(i + 1) % ring.size()];
-    sum += static_cast<std::int64_t>(a.x) * b.y - static_cast<std::int64_t>(b.x) * a.y;
-  }
-  return sum;
 }
 
 // Of whole numbers below 2^24, so that the sum of the squares is exact. Not std::hypot: glibc 2.35 gave it a
@@ -165,7 +40,7 @@ double distance_to_line(const Point& p, const Point& a, const Point& b) {
 }
 
 // Douglas-Peucker between the first point and the one farthest from it.
-Ring simplified(const Ring& ring, double tolerance) {
+Ring simplified(Ring ring, double tolerance) {
   if (tolerance <= 0.0 || ring.size() <= 4) return ring;
   const std::size_t n = ring.size();
   std::size_t far = 0;
@@ -206,39 +81,140 @@ Ring simplified(const Ring& ring, double tolerance) {
 
 }  // namespace
 
-std::vector<Polygon> mask_polygons(const ImageView& mask, double tolerance) {
-  image::InsideValues values{};
-  std::fill(values.begin() + 128, values.end(), true);
-  return image::outlines(mask, values, tolerance);
-}
+// Finds the rings of one label. Pixels that touch at a corner only are kept apart.
+class image::LabelRuns::Tracer {
+ public:
+  Tracer(const LabelRuns& map, std::uint8_t label)
+      : map_(map),
+        label_(label),
+        seen_(static_cast<std::size_t>(map.width_) * static_cast<std::size_t>(map.height_), false) {}
 
-std::vector<Polygon> image::outlines(const ImageView& gray, const InsideValues& values, double tolerance) {
-  if (gray.channels != 1)
-    throw UsageError("the outlines of a picture with more than one channel are not defined");
-  if (gray.data == nullptr || gray.width <= 0 || gray.height <= 0) return {};
-  const Mask mask{gray, values};
-  Parts parts(mask);
-  std::vector<bool> seen(static_cast<std::size_t>(mask.width) * static_cast<std::size_t>(mask.height), false);
-  std::vector<Polygon> out;
-  std::map<std::size_t, std::size_t> polygon_of;  // part -> index in `out`
-  for (int y = 0; y < mask.height; ++y) {
-    for (int x = 0; x < mask.width; ++x) {
-      if (!inside(mask, x, y) || inside(mask, x, y - 1)) continue;
-      if (seen[static_cast<std::size_t>(y) * static_cast<std::size_t>(mask.width) +
-               static_cast<std::size_t>(x)])
-        continue;
-      Ring ring = follow(mask, {x, y}, seen);
-      // The outer ring of a part holds its topmost pixels, so it is met before the part's holes.
-      const auto [it, first] = polygon_of.try_emplace(parts.of(x, y), out.size());
-      const bool outer = doubled_area(ring) > 0;
-      if (first) out.emplace_back();
-      Polygon& polygon = out[it->second];
-      if (outer)
-        polygon.outer = simplified(ring, tolerance);
-      else
-        polygon.holes.push_back(simplified(ring, tolerance));
+  struct Start {
+    std::uint32_t part = 0;
+    Point at;
+  };
+  // One for each ring, by part; in reading order, so that of each part the outer one is the first: it holds
+  // the part's topmost pixels.
+  std::vector<Start> starts() {
+    std::vector<Start> out;
+    for (int y = 0; y < map_.height_; ++y) {
+      for (std::size_t run = map_.first_run(y); run < map_.first_run(y + 1); ++run)
+        if (map_.runs_[run].label == label_) add_starts(run, y, out);
+    }
+    std::stable_sort(out.begin(), out.end(), [](const Start& a, const Start& b) { return a.part < b.part; });
+    seen_ = {};
+    return out;
+  }
+
+  // Walks with the part on the right hand, from the upper left corner of `start`'s pixel to the east, until
+  // it is back. `at_corner` is told each corner, and whether an upper edge begins there.
+  template <class AtCorner>
+  void follow(Point start, const AtCorner& at_corner) const {
+    Point at = start;
+    Direction d = east;
+    do {
+      at = step(at, d);
+      Direction next = d;
+      if (!ahead(at, d, 1))
+        next = static_cast<Direction>((d + 1) % 4);
+      else if (ahead(at, d, 0))
+        next = static_cast<Direction>((d + 3) % 4);
+      if (next != d) at_corner(at, next == east);
+      d = next;
+    } while (at != start || d != east);
+  }
+
+ private:
+  bool inside(int x, int y) const {
+    return x >= 0 && y >= 0 && x < map_.width_ && y < map_.height_ &&
+           map_.runs_[map_.run_at(x, y)].label == label_;
+  }
+
+  // The pixel ahead to the right (side 1) or left (side 0) of somebody at corner (x, y).
+  bool ahead(Point at, Direction d, int side) const {
+    switch (d) {
+      case east:
+        return inside(at.x, at.y - (side == 1 ? 0 : 1));
+      case south:
+        return inside(at.x - (side == 1 ? 1 : 0), at.y);
+      case west:
+        return inside(at.x - 1, at.y - (side == 1 ? 1 : 0));
+      default:
+        return inside(at.x - (side == 1 ? 0 : 1), at.y - 1);
     }
   }
+
+  std::vector<bool>::reference seen(Point at) {
+    return seen_[static_cast<std::size_t>(at.y) * static_cast<std::size_t>(map_.width_) +
+                 static_cast<std::size_t>(at.x)];
+  }
+
+  // Of the upper edges of a run, which are where what lies above is outside, those of rings not met yet.
+  void add_starts(std::size_t run, int y, std::vector<Start>& out) {
+    const int end = map_.end_of(run, y);
+    int x = static_cast<int>(map_.runs_[run].begin);
+    std::size_t above = y > 0 ? map_.run_at(x, y - 1) : 0;
+    const auto is_covered = [&] { return y > 0 && map_.runs_[above].label == label_; };
+    const auto end_above = [&] { return y > 0 ? map_.end_of(above, y - 1) : map_.width_; };
+    while (x < end) {
+      if (is_covered()) {
+        x = end_above();
+        ++above;
+        continue;
+      }
+      if (!seen({x, y})) {
+        seen({x, y}) = true;
+        follow({x, y}, [&](Point at, bool begins_upper_edge) {
+          if (begins_upper_edge) seen(at) = true;
+        });
+        out.push_back({map_.parts_[map_.runs_[run].part].parent, {x, y}});
+      }
+      while (x < end && !is_covered()) {
+        x = end_above();
+        ++above;
+      }
+    }
+  }
+
+  const LabelRuns& map_;
+  const std::uint8_t label_;
+  std::vector<bool> seen_;  // the first pixels of upper edges that were walked
+};
+
+void image::LabelRuns::visit(std::uint8_t label, double tolerance, const UsePart& use) const {
+  Tracer tracer(*this, label);
+  const auto starts = tracer.starts();
+  for (std::size_t i = 0; i < starts.size();) {
+    const std::uint32_t part = starts[i].part;
+    Polygon polygon;
+    for (bool outer = true; i < starts.size() && starts[i].part == part; ++i, outer = false) {
+      Ring ring;
+      tracer.follow(starts[i].at, [&](Point at, bool) { ring.push_back(at); });
+      ring = simplified(std::move(ring), tolerance);
+      if (outer)
+        polygon.outer = std::move(ring);
+      else
+        polygon.holes.push_back(std::move(ring));
+    }
+    use(parts_[part].summary(), std::move(polygon));
+  }
+}
+
+std::vector<Polygon> mask_polygons(const ImageView& mask, double tolerance) {
+  if (mask.channels != 1)
+    throw UsageError("the outlines of a picture with more than one channel are not defined");
+  if (mask.data == nullptr || mask.width <= 0 || mask.height <= 0) return {};
+  image::WantedLabels wanted{};
+  wanted[1] = true;
+  image::LabelRuns runs(mask.width, mask.height, wanted);
+  std::vector<std::uint8_t> row(static_cast<std::size_t>(mask.width));
+  for (int y = 0; y < mask.height; ++y) {
+    std::transform(mask.row(y), mask.row(y) + mask.width, row.begin(),
+                   [](std::uint8_t v) { return static_cast<std::uint8_t>(v >= 128 ? 1 : 0); });
+    runs.add(row.data(), nullptr);
+  }
+  std::vector<Polygon> out;
+  runs.visit(1, tolerance, [&](const MaskSummary&, Polygon&& p) { out.push_back(std::move(p)); });
   return out;
 }
 

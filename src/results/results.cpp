@@ -2,85 +2,14 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 
-#include "results/canvas.h"
-#include "results/class_results.h"
-#include "results/json_parts.h"
+#include "results/band_results.h"
 #include "sam2unet/class_draw.h"
 #include "sam2unet/draw.h"
+#include "sam2unet/errors.h"
 
 namespace sam2unet::results {
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-// The map in 8 bits, the mask (128 and more) and its measures: those that are there, or made of the
-// probabilities.
-class Foreground {
- public:
-  Foreground(const Subject& picture, const ResultOptions& options) : picture_(picture), options_(options) {}
-
-  ImageView gray() {
-    if (picture_.canvas) return picture_.canvas->gray;
-    gray_ = picture_.result.to_gray();
-    return gray_;
-  }
-  ImageView mask() {
-    if (picture_.canvas) return picture_.canvas->inside();
-    const Segmentation& r = picture_.result;
-    mask_ = threshold_map(r.map(), r.width, r.height, options_.threshold);
-    return mask_;
-  }
-  MaskSummary summary() const {
-    if (picture_.canvas) return picture_.canvas->summary;
-    const Segmentation& r = picture_.result;
-    return summarize_map(r.map(), r.width, r.height, options_.threshold);
-  }
-  std::vector<ClassRegion> instances() {
-    Image ids(picture_.result.width, picture_.result.height, 1);
-    const ImageView inside = mask();
-    for (int y = 0; y < ids.height; ++y) {
-      std::transform(inside.row(y), inside.row(y) + ids.width, ids.row(y),
-                     [](std::uint8_t v) { return static_cast<std::uint8_t>(v >= 128 ? 1 : 0); });
-    }
-    constexpr std::array kForeground = {1};
-    const RegionOptions how{.kind = RegionKind::instances, .tolerance = options_.simplify};
-    if (picture_.canvas) return class_regions(ids, ImageView(picture_.canvas->gray), kForeground, how);
-    return class_regions(ids, picture_.result.map(), kForeground, how);
-  }
-
- private:
-  const Subject& picture_;
-  const ResultOptions& options_;
-  Image gray_, mask_;
-};
-
-std::string describe(const Subject& picture, const ResultOptions& options) {
-  Foreground foreground(picture, options);
-  const Segmentation& r = picture.result;
-  const double pixels = static_cast<double>(r.width) * r.height;
-  Json json;
-  json["input"] = picture.name;
-  json["width"] = r.width;
-  json["height"] = r.height;
-  json["official"] = options.official;
-  json["threshold"] = options.threshold;
-  json.update(summary_json(foreground.summary(), pixels));
-  json["polygons"] = polygons_json(mask_polygons(foreground.mask(), options.simplify));
-  if (options.instances) {
-    Json parts = Json::array();
-    for (const ClassRegion& part : foreground.instances()) parts.push_back(region_json(part, pixels));
-    json["instances"] = std::move(parts);
-  }
-  json["seconds"] = std::round(picture.seconds * 1e4) / 1e4;
-  // A path need not be UTF-8, but JSON must be.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
-}  // namespace
 
 std::string_view name_of(Save save) {
   switch (save) {
@@ -121,25 +50,32 @@ DecodeOptions decode_options(std::span<const Save> saves, bool official) {
           .keep_color_profile = cutout};
 }
 
+namespace {
+
+// The cut-out's alpha.
+Image alpha_of(const Segmentation& result, const ResultOptions& options) {
+  return result.channels > 1 ? class_mask(result.to_ids(), options.shown) : result.to_gray();
+}
+
+}  // namespace
+
 std::vector<std::byte> encode_result(const Subject& picture, const ResultOptions& options, Save save) {
-  if (picture.canvas && save == Save::map) return std::move(picture.canvas->map_png);
-  if (picture.canvas && save == Save::mask) return std::move(picture.canvas->mask_png);
-  if (picture.result.channels > 1) return encode_class_result(picture, options, save);
-  Foreground foreground(picture, options);
-  switch (save) {
-    case Save::map:
-      return encode_png(foreground.gray());
-    case Save::mask:
-      return encode_mask_png(foreground.mask());
-    case Save::overlay:
-      return encode_overlay_png(picture.pixels, foreground.mask());
-    case Save::cutout:
-      return encode_png(cut_out(picture.pixels, foreground.gray(), {.clean_edges = options.clean_edges}),
-                        picture.color_profile);
-    case Save::json:
-      return bytes_of(describe(picture, options));
+  const Segmentation& r = picture.result;
+  if (r.channels > 1 && r.ids.empty()) throw UsageError("the result holds no ids of classes");
+  if (save == Save::cutout) {
+    return encode_png(cut_out(picture.pixels, alpha_of(r, options), {.clean_edges = options.clean_edges}),
+                      picture.color_profile);
   }
-  return {};
+  std::vector<std::byte> out;
+  ResultOptions one = options;
+  one.saves = {save};
+  BandResults results(
+      {picture.name, picture.pixels, nullptr, r.channels, PartConfidence::exact}, one, [&](Save) {
+        return [&](std::span<const std::byte> bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); };
+      });
+  results.add({0, r.height, r.width, r.channels, r.probabilities, r.ids, r.confidence});
+  results.finish(picture.seconds, {});
+  return out;
 }
 
 }  // namespace sam2unet::results

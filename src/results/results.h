@@ -42,16 +42,13 @@ struct ResultOptions {
   bool instances = false;  ///< the JSON tells connected parts too
 };
 
-struct Canvas;
-
-/// One segmented picture. Refers to memory of the caller's.
+/// One segmented picture; of several classes the result holds ids. Refers to memory of the caller's.
 struct Subject {
   std::string name;                          // as the JSON says it
   const Image& pixels;                       // RGB, or RGBA for a cut-out
   std::span<const std::byte> color_profile;  // ICC, for a cut-out
   const Segmentation& result;
-  double seconds = 0.0;      // spent on it so far
-  Canvas* canvas = nullptr;  // where the result holds no values; what it has encoded is moved from
+  double seconds = 0.0;  // spent on it so far
 };
 
 /// The bytes of one kind of result: a PNG or a JSON object on one line.

@@ -276,7 +276,7 @@ TEST(Tiles, BandsAreBoundedToo) {
       const auto rows = static_cast<std::size_t>(merged.band_rows(row));
       EXPECT_GE(rows, 1u);
       EXPECT_LE(rows, 20000u);
-      EXPECT_TRUE(rows == 1 || rows * row <= (budget == 0 ? std::size_t{64} << 20 : std::size_t{8} << 20));
+      EXPECT_TRUE(rows == 1 || rows * row <= (budget == 0 ? std::size_t{32} << 20 : std::size_t{8} << 20));
     }
   }
 }

@@ -74,6 +74,34 @@ TEST_F(ReproduceTest, ListPredictsNothing) {
   EXPECT_THAT(r.out, AllOf(HasSubstr("data/TestDataset/CAMO/Imgs"), HasSubstr("SAM2-UNet-COD.safetensors")));
 }
 
+TEST_F(ReproduceTest, TilesAndAugmentationAreThoseOfEval) {
+  const auto values = [&](std::vector<std::string> how) {
+    how.insert(how.begin(), {"--weights", "weights", "--json", "o.json", "--tolerance", "1"});
+    const Finished r = reproduce(how);
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_EQ(r.err.find("neither stretched nor truncated") != std::string::npos, how.size() > 6u) << r.err;
+    const auto bytes = read_file(dir / "o.json");
+    return nlohmann::json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()))
+        .at("datasets")
+        .at(0)
+        .at("values");
+  };
+  const auto plain = values({});
+  EXPECT_NE(values({"--tile", "32", "--overlap", "0.5", "--tile-context", "0.5"}), plain);
+  EXPECT_NE(values({"--tta", "hflip"}), plain);
+  const std::pair<std::vector<std::string>, const char*> wrong[] = {
+      {{"--tile", "x"}, "--tile x: give the side"},
+      {{"--overlap", "0.5"}, "add --tile"},
+      {{"--tta", "flip"}, "--tta flip: unknown augmentation"},
+  };
+  for (auto [arguments, says] : wrong) {
+    arguments.insert(arguments.begin(), {"--weights", "weights"});
+    const Finished r = reproduce(arguments);
+    EXPECT_EQ(r.exit_code, 2) << says;
+    EXPECT_THAT(r.err, HasSubstr(says));
+  }
+}
+
 TEST_F(ReproduceTest, WhatIsWrongIsSaidFirst) {
   EXPECT_THAT(reproduce({"--weights", "none"}).err, HasSubstr("none: no such file or folder"));
   EXPECT_THAT(reproduce({"--weights", "data"}).err, HasSubstr("holds no .pth"));

@@ -1,12 +1,14 @@
 // `predict` and `eval` with tiles and test-time augmentation, and with weights of several classes.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "formats/tensor_file.h"
 #include "predict_fixture.h"
 #include "sam2unet/classes.h"
+#include "sam2unet/png_stream.h"
 
 namespace sam2unet::test {
 namespace {
@@ -163,6 +165,55 @@ TEST_F(Tiles, HelpSaysThatTilesChangeTheScale) {
   }
   EXPECT_THAT(text,
               AllOf(HasSubstr("tiles alone change their scale"), HasSubstr("--tta"), HasSubstr("--overlap")));
+}
+
+// What results of a large picture take beside it. Half a byte per pixel would show, as every kind once had
+// one or two of them.
+class LargePicture : public Tiles {
+ protected:
+  static constexpr int kSide = 6144;
+  LargePicture() {
+    PngStream png(kSide, kSide, 3);
+    Image rows(kSide, 64, 3);
+    for (int first = 0; first < kSide; first += rows.height) {
+      for (int y = 0; y < rows.height; ++y) {
+        for (int x = 0; x < kSide; ++x) {
+          const bool inside = std::hypot(x - kSide / 2, first + y - kSide / 3) < kSide / 4.0;
+          std::fill_n(rows.row(y) + 3 * x, 3, static_cast<std::uint8_t>(inside ? 230 : 20 + x * 80 / kSide));
+        }
+      }
+      png.add(rows);
+    }
+    write_file(dir / "large.png", png.finish());
+    put_picture("small.png", 64, 64);
+  }
+  // Beside the decoded picture, of `channels` bytes per pixel, and what a small picture takes.
+  double bytes_per_pixel(const std::string& weights, int channels,
+                         const std::vector<std::string>& arguments) {
+    const std::vector<std::string> all =
+        with({"predict", "--weights", weights, "--size", "64", "-j", "2", "-o", "out"}, arguments);
+    const Finished small = predict_plain(with(all, {"small.png"})),
+                   large = predict_plain(with(all, {"large.png"}));
+    EXPECT_EQ(small.exit_code, 0) << small.err;
+    EXPECT_EQ(large.exit_code, 0) << large.err;
+    constexpr double kPixels = double{kSide} * kSide;
+    return static_cast<double>(large.peak_bytes - small.peak_bytes) / kPixels - channels;
+  }
+};
+
+TEST_F(LargePicture, ResultsTakeLessThanABytePerPixel) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's memory is not the program's";
+#endif
+  const std::vector<std::string> kinds{"--save", "map,mask,overlay,json", "--instances"};
+  // Bands of 8 MB, their overlay and what is made of them: a third of a byte at this size, less at larger
+  // ones.
+  constexpr double kBand = 32e6 / (double{kSide} * kSide);
+  for (const char* weights : {"tiny.safetensors", "three.safetensors"}) {
+    EXPECT_LT(bytes_per_pixel(weights, 3, with(kinds, {"--tile", "3000"})), kBand) << weights;
+    EXPECT_LT(bytes_per_pixel(weights, 3, kinds), kBand) << weights;
+    EXPECT_LT(bytes_per_pixel(weights, 4, {"--save", "cutout"}), kBand + 0.5) << weights;
+  }
 }
 
 // Pictures and ground truths to evaluate on.

@@ -3,10 +3,17 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <random>
+#include <span>
+#include <vector>
 
 #include "sam2unet/errors.h"
+#include "sam2unet/overlay_stream.h"
+#include "sam2unet/region_stream.h"
+#include "support/pictures.h"
 
 namespace sam2unet {
 namespace {
@@ -153,26 +160,61 @@ TEST(ClassDraw, AnOverlayEncodedInBandsIsTheWhole) {
   EXPECT_THROW(encode_class_overlay_png(picture, Image(2, 3, 1), table), UsageError);
 }
 
-TEST(ClassRegions, ConfidenceMayBeAPictureOf8Bits) {
-  const Image ids = ids_of({{0, 1, 1, 0, 2}, {1, 0, 1, 0, 2}});
-  Image gray(5, 2, 1);
-  std::vector<float> confidence;
-  for (std::size_t i = 0; i < gray.pixels.size(); ++i) {
-    gray.pixels[i] = static_cast<std::uint8_t>(25 * i);
-    confidence.push_back(static_cast<float>(gray.pixels[i]) / 255.0F);
+TEST(ClassRegions, AndOverlaysOfBandsAreThoseOfTheWhole) {
+  const int width = 97, height = 140;
+  Image ids(width, height, 1);
+  std::vector<float> confidence(ids.pixels.size());
+  std::uint32_t random = 7;
+  for (std::size_t i = 0; i < ids.pixels.size(); ++i) {
+    random = random * 1664525 + 1013904223;
+    const bool is_noise = i > ids.pixels.size() / 2;  // blocks with holes above, single pixels below
+    const int x = static_cast<int>(i) % width, y = static_cast<int>(i) / width;
+    ids.pixels[i] = static_cast<std::uint8_t>(is_noise                   ? random >> 30
+                                              : (x / 9 + y / 7) % 3 == 0 ? 1
+                                              : x % 11 == 5              ? 2
+                                                                         : 3);
+    confidence[i] = 0.5F + static_cast<float>(random >> 9) / static_cast<float>(1 << 24);
   }
-  const std::vector<int> shown{1, 2};
-  for (const RegionKind kind : {RegionKind::classes, RegionKind::instances}) {
-    const auto want = class_regions(ids, confidence, shown, {.kind = kind});
-    const auto got = class_regions(ids, ImageView(gray), shown, {.kind = kind});
-    ASSERT_EQ(got.size(), want.size());
-    for (std::size_t i = 0; i < want.size(); ++i) {
-      EXPECT_EQ(got[i].id, want[i].id);
-      EXPECT_EQ(got[i].summary.area, want[i].summary.area);
-      EXPECT_EQ(got[i].summary.mean_confidence, want[i].summary.mean_confidence);
+  const Image picture = test::picture(width, height, 3);
+  const ClassTable table = default_class_table(4);
+  const std::vector<int> shown{1, 3};
+  for (const int rows : {1, 13, height}) {
+    RegionStream stream(width, height, shown);
+    std::vector<std::byte> png;
+    OverlayStream overlay(picture, table, shown, {},
+                          [&](auto bytes) { png.insert(png.end(), bytes.begin(), bytes.end()); });
+    EXPECT_THROW(stream.visit(1, 0.0, [](const ClassRegion&) {}), UsageError);
+    for (int y = 0; y < height; y += rows) {
+      const int n = std::min(rows, height - y);
+      const ImageView band(ids.row(y), width, n, 1);
+      stream.add(band,
+                 std::span(confidence)
+                     .subspan(static_cast<std::size_t>(y) * width, static_cast<std::size_t>(n) * width));
+      overlay.add(band);
+    }
+    overlay.finish();
+    EXPECT_EQ(png, encode_png(draw_class_overlay(picture, ids, table, shown)));
+    EXPECT_THROW(stream.add(ids), UsageError);
+    for (const int id : shown) {
+      const auto want = class_regions(ids, confidence, std::span(&id, 1), {.kind = RegionKind::instances});
+      const auto outlines = class_polygons(ids, id);
+      ASSERT_EQ(outlines.size(), want.size());
+      std::size_t i = 0;
+      stream.visit(id, 0.0, [&](const ClassRegion& part) {
+        ASSERT_LT(i, want.size());
+        EXPECT_EQ(part.summary.area, want[i].summary.area);
+        EXPECT_EQ(part.summary.box.x, want[i].summary.box.x);
+        EXPECT_EQ(part.summary.box.height, want[i].summary.box.height);
+        EXPECT_EQ(part.summary.mean_confidence, want[i].summary.mean_confidence);
+        EXPECT_EQ(part.polygons[0].outer, want[i].polygons[0].outer);
+        EXPECT_EQ(part.polygons[0].holes, want[i].polygons[0].holes);
+        EXPECT_EQ(part.polygons[0].outer, outlines[i].outer);
+        ++i;
+      });
+      EXPECT_EQ(i, want.size());
+      EXPECT_GT(i, 20u);
     }
   }
-  EXPECT_THROW((void)class_regions(ids, ImageView(Image(2, 2, 1)), shown), UsageError);
 }
 
 }  // namespace

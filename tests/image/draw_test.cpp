@@ -269,5 +269,80 @@ TEST(Overlay, EncodedInBandsIsTheWhole) {
   EXPECT_THROW(encode_overlay_png(Image(3, 3, 3), Image(2, 3, 1)), UsageError);
 }
 
+// Sums over a square of 2 r + 1 pixels by an integral image.
+std::vector<double> box_sums(const std::vector<double>& plane, int width, int height, int r) {
+  const auto at = [&](int x, int y) {
+    return static_cast<std::size_t>(y) * static_cast<std::size_t>(width + 1) + static_cast<std::size_t>(x);
+  };
+  std::vector<double> all(at(0, height + 1), 0.0), out(plane.size());
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      all[at(x + 1, y + 1)] = plane[static_cast<std::size_t>(y * width + x)] + all[at(x, y + 1)] +
+                              all[at(x + 1, y)] - all[at(x, y)];
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const int x0 = std::max(x - r, 0), x1 = std::min(x + r + 1, width);
+      const int y0 = std::max(y - r, 0), y1 = std::min(y + r + 1, height);
+      out[static_cast<std::size_t>(y * width + x)] =
+          all[at(x1, y1)] - all[at(x0, y1)] - all[at(x1, y0)] + all[at(x0, y0)];
+    }
+  }
+  return out;
+}
+
+// The first colour of a clean cut-out, by the formulas of the paper on whole planes.
+std::vector<double> cleaned_red(const Image& rgba) {
+  const std::size_t n = rgba.pixels.size() / 4;
+  std::vector<double> f(n), b(n), wf(n), wb(n), a(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    a[i] = rgba.pixels[4 * i + 3] / 255.0;
+    f[i] = b[i] = rgba.pixels[4 * i];
+    wf[i] = std::pow(a[i], 4);
+    wb[i] = std::pow(1 - a[i], 4);
+  }
+  const int side = std::max(rgba.width, rgba.height);
+  for (const int r : {side * 90 / 1000, side * 15 / 1000}) {
+    const auto sums = [&](std::vector<double> of, const std::vector<double>& weights) {
+      for (std::size_t i = 0; i < n; ++i) of[i] *= weights[i];
+      return box_sums(of, rgba.width, rgba.height, r);
+    };
+    const std::vector<double> one(n, 1.0), ff = sums(f, wf), bb = sums(b, wb), sf = sums(one, wf),
+                                           sb = sums(one, wb);
+    for (std::size_t i = 0; i < n; ++i) {
+      const double level = rgba.pixels[4 * i], mf = sf[i] > 1e-4 ? ff[i] / sf[i] : level;
+      const double mb = sb[i] > 1e-4 ? bb[i] / sb[i] : level;
+      f[i] = std::clamp(mf + a[i] * (level - a[i] * mf - (1 - a[i]) * mb), 0.0, 255.0);
+      b[i] = std::clamp(mb, 0.0, 255.0);
+    }
+  }
+  return f;
+}
+
+// So wide that rows that leave the sums are made again, and so narrow that they are kept.
+TEST(CutOut, RowByRowIsThePlanesFormula) {
+  for (const int width : {1800, 90}) {
+    const int height = 400;
+    const Image picture = test::picture(width, height, 3);
+    Image alpha(width, height, 1);
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x)
+        alpha.row(y)[x] = static_cast<std::uint8_t>(std::clamp(
+            128.0 + 2.0 * (0.3 * width - std::hypot(x - 0.4 * width, 2.0 * (y - 180))), 0.0, 255.0));
+    const Image plain = cut_out(picture, alpha, {.clean_edges = false}), clean = cut_out(picture, alpha);
+    const std::vector<double> want = cleaned_red(plain);
+    std::size_t soft = 0;
+    for (std::size_t i = 0; i < want.size(); ++i) {
+      const int a = plain.pixels[4 * i + 3];
+      const double level = a == 0 ? 0.0 : a == 255 ? plain.pixels[4 * i] : want[i];
+      ASSERT_NEAR(clean.pixels[4 * i], level, 0.51) << i;
+      soft += a > 0 && a < 255 ? 1 : 0;
+    }
+    EXPECT_GT(soft, 1000u);
+    std::vector<std::byte> png;
+    write_cutout_png(plain, {}, {}, [&](auto bytes) { png.insert(png.end(), bytes.begin(), bytes.end()); });
+    EXPECT_EQ(png, encode_png(clean));
+  }
+}
+
 }  // namespace
 }  // namespace sam2unet

@@ -60,18 +60,41 @@ TEST(PngStream, IsTheWholePicturesPng) {
   const std::vector<Color> palette{{1, 2, 3}, {4, 5, 6}, {7, 8, 9}};
   Image ids(20, 10, 1);
   for (std::size_t i = 0; i < ids.pixels.size(); ++i) ids.pixels[i] = static_cast<std::uint8_t>(i % 3);
-  PngStream stream(20, 10, 1, palette);
+  PngStream stream(20, 10, 1, {.palette = palette});
   stream.add(ids);
   EXPECT_EQ(stream.finish(), encode_indexed_png(ids, palette));
+}
+
+TEST(PngStream, ASinkTakesTheBytesAsTheyCome) {
+  const Image picture = test::picture(400, 900, 3);
+  std::vector<std::byte> all;
+  std::size_t calls = 0, most = 0;
+  const auto take = [&](std::span<const std::byte> bytes) {
+    ++calls;
+    most = std::max(most, bytes.size());
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  };
+  PngStream stream(400, 900, 3, {.palette = {}, .color_profile = {}, .sink = take});
+  stream.add(picture);
+  EXPECT_TRUE(stream.finish().empty());
+  EXPECT_EQ(all, encode_png(picture));
+  EXPECT_GT(calls, 3u);
+  EXPECT_LT(most, all.size() / 2);
+  // What the sink throws comes out, and not through libpng.
+  PngStream full(400, 900, 3, {.palette = {}, .color_profile = {}, .sink = [](std::span<const std::byte>) {
+                                 throw FileError("the disk is full");
+                               }});
+  EXPECT_THROW(full.add(picture), FileError);
 }
 
 TEST(PngStream, RefusesWhatDoesNotFit) {
   EXPECT_THROW(PngStream(0, 5, 1), UsageError);
   EXPECT_THROW(PngStream(5, 5, 2), UsageError);
   const std::vector<Color> palette{{1, 2, 3}};
-  EXPECT_THROW(PngStream(5, 5, 3, palette), UsageError);
-  EXPECT_THROW(PngStream(5, 5, 1, std::vector<Color>(257)), UsageError);
-  PngStream stream(5, 3, 1, palette);
+  EXPECT_THROW(PngStream(5, 5, 3, {.palette = palette}), UsageError);
+  const std::vector<Color> many(257);
+  EXPECT_THROW(PngStream(5, 5, 1, {.palette = many}), UsageError);
+  PngStream stream(5, 3, 1, {.palette = palette});
   EXPECT_THROW(stream.add(Image(4, 1, 1)), UsageError);
   EXPECT_THROW(stream.add(Image(5, 1, 3)), UsageError);
   EXPECT_THROW(stream.add(Image(5, 4, 1)), UsageError);

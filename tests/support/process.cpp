@@ -115,8 +115,10 @@ Finished run(const std::filesystem::path& program, const std::vector<std::string
   exchange(options, child, in, out, err, result);
   close_end(in.write);
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  rusage usage = {};
+  while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
   }
+  result.peak_bytes = std::int64_t{usage.ru_maxrss} * 1024;
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }

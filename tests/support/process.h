@@ -13,6 +13,7 @@ struct Finished {
   int exit_code = -1;  // 128 + signal if one ended it
   std::string out;
   std::string err;
+  std::int64_t peak_bytes = 0;  // the most memory that was resident
 };
 
 struct RunOptions {

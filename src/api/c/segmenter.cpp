@@ -7,6 +7,7 @@
 #include "api/c/handles.h"
 #include "api/c/results.h"
 #include "api/c/values.h"
+#include "api/tiles.h"
 #include "capi/planes.h"
 
 using namespace sam2unet;
@@ -241,16 +242,12 @@ s2u_status* s2u_segment_options_set_tiles(s2u_segment_options* options, int32_t 
                                           double context) {
   return guarded([&] {
     s2u_segment_options& o = live(options, "the options");
-    if (side < 0)
-      throw UsageError("tiles of " + std::to_string(side) + " pixels: must be 0 (chosen) or more");
-    if (!(overlap >= 0.0 && overlap <= 0.9))
-      throw UsageError("an overlap of " + std::to_string(overlap) + ": must be 0 to 0.9");
-    if (!(context >= 0.0 && context <= 1.0))
-      throw UsageError("a context of " + std::to_string(context) + ": must be 0 to 1");
-    o.value.tiles.emplace();
-    o.value.tiles->side = side;
-    o.value.tiles->overlap = overlap;
-    o.value.tiles->context = context;
+    TileOptions tiles;
+    tiles.side = side;
+    tiles.overlap = overlap;
+    tiles.context = context;
+    api::check_tiles(tiles);
+    o.value.tiles = std::move(tiles);
   });
 }
 
