@@ -61,8 +61,8 @@ void LabelRuns::add(const std::uint8_t* labels, const float* confidence) {
   std::size_t above = y > 0 ? first_run(y - 1) : 0;
   for (int begin = 0, end = 0; begin < width_; begin = end) {
     const std::uint8_t label = labels[begin];
-    end = static_cast<int>(std::find_if(labels + begin, labels + width_, [&](std::uint8_t l) { return l != label; }) -
-                           labels);
+    end = static_cast<int>(
+        std::find_if(labels + begin, labels + width_, [&](std::uint8_t l) { return l != label; }) - labels);
     Run run{static_cast<std::uint32_t>(begin), label, kNone};
     if (wanted_[label]) {
       run.part = part_of(label, begin, end, above);

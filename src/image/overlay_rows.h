@@ -28,11 +28,12 @@ class OverlayRows {
   int halo_;
   Draw draw_;
   PngStream png_;
-  Image kept_;              // labels from row `first_` on
+  Image kept_;                // labels from row `first_` on
   int first_ = 0, done_ = 0;  // rows drawn
 };
 
-/// The thickness of the line around a mask or a class, that suits the picture where the options leave it open.
+/// The thickness of the line around a mask or a class, that suits the picture where the options leave it
+/// open.
 int outline_of(const OverlayOptions& options, const ImageView& picture);
 /// Of a mask, as draw_overlay.
 OverlayRows overlay_rows(const ImageView& picture, const OverlayOptions& options, ByteSink sink);

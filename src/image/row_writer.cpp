@@ -45,8 +45,8 @@ RowWriter::RowWriter(const Source& source, int width, int height, int channels, 
   if (orientation_ == 1 && wanted == channels) return;
   line_.resize(pixels * static_cast<std::size_t>(channels));
   if (orientation_ == 1) return;
-  // Rows that become columns are placed some at a time: one by one, each of their pixels would be another cache
-  // line. A stride of its own, since that of a picture may be a multiple of the cache's.
+  // Rows that become columns are placed some at a time: one by one, each of their pixels would be another
+  // cache line. A stride of its own, since that of a picture may be a multiple of the cache's.
   constexpr std::size_t kPadding = 64;
   strip_rows_ = swaps ? 64 : 1;
   stride_ = pixels * static_cast<std::size_t>(wanted) + kPadding;
@@ -60,8 +60,8 @@ void RowWriter::done(int y) {
     return;
   }
   const int in_strip = y % strip_rows_;
-  convert_pixels(line_.data(), width_, channels_, strip_.data() + static_cast<std::size_t>(in_strip) * stride_,
-                 out_.channels);
+  convert_pixels(line_.data(), width_, channels_,
+                 strip_.data() + static_cast<std::size_t>(in_strip) * stride_, out_.channels);
   if (in_strip + 1 == strip_rows_ || y + 1 == height_) place(y - in_strip, in_strip + 1);
 }
 

@@ -1,5 +1,5 @@
-// Decoded rows on their way into the picture that was asked for: its channels, and upright. A second copy of a
-// picture of 2^28 pixels would be a gigabyte.
+// Decoded rows on their way into the picture that was asked for: its channels, and upright. A second copy of
+// a picture of 2^28 pixels would be a gigabyte.
 #pragma once
 
 #include <cstddef>

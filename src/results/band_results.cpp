@@ -72,7 +72,8 @@ struct BandResults::Impl {
       case Save::json:
         json = std::move(sink);
         summing.resize(several ? static_cast<std::size_t>(picture.channels) : 1);
-        regions.emplace(width, height, several ? std::span<const int>(options.shown) : std::span(kForeground));
+        regions.emplace(width, height,
+                        several ? std::span<const int>(options.shown) : std::span(kForeground));
         break;
     }
   }
@@ -106,7 +107,8 @@ struct BandResults::Impl {
   void add(const SegmentationBand& band) {
     constexpr std::size_t kPixels = std::size_t{1} << 20;
     const auto w = static_cast<std::size_t>(band.width);
-    const int step = static_cast<int>(std::clamp<std::size_t>(kPixels / w, 1, static_cast<std::size_t>(band.rows)));
+    const int step =
+        static_cast<int>(std::clamp<std::size_t>(kPixels / w, 1, static_cast<std::size_t>(band.rows)));
     for (int y = 0; y < band.rows; y += step) {
       const auto first = static_cast<std::size_t>(y) * w;
       const int n = std::min(step, band.rows - y);
@@ -153,11 +155,12 @@ struct BandResults::Impl {
     if (several) {
       regions->add(ImageView(band.ids.data(), band.width, band.rows, 1), confidence);
     } else {
-      regions->add(made(band,
-                        [&](std::size_t k) {
-                          return static_cast<std::uint8_t>(band.probabilities[k] >= options.threshold ? 1 : 0);
-                        }),
-                   confidence);
+      regions->add(
+          made(band,
+               [&](std::size_t k) {
+                 return static_cast<std::uint8_t>(band.probabilities[k] >= options.threshold ? 1 : 0);
+               }),
+          confidence);
     }
   }
 
@@ -165,7 +168,8 @@ struct BandResults::Impl {
     if (map) map->finish();
     if (mask) mask->finish();
     if (overlay) overlay->finish();
-    if (cutout) write_cutout_png(*picture.cutout, {.clean_edges = options.clean_edges}, color_profile, cutout);
+    if (cutout)
+      write_cutout_png(*picture.cutout, {.clean_edges = options.clean_edges}, color_profile, cutout);
     if (json) describe(seconds);
   }
 

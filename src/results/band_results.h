@@ -22,15 +22,15 @@ enum class PartConfidence {
 };
 
 struct BandedPicture {
-  std::string name;          ///< as the JSON says it
-  ImageView pixels;          ///< RGB or RGBA
-  Image* cutout = nullptr;   ///< for a cut-out: the same in RGBA, whose alpha becomes the result's meanwhile
-  int channels = 1;          ///< K
+  std::string name;         ///< as the JSON says it
+  ImageView pixels;         ///< RGB or RGBA
+  Image* cutout = nullptr;  ///< for a cut-out: the same in RGBA, whose alpha becomes the result's meanwhile
+  int channels = 1;         ///< K
   PartConfidence parts = PartConfidence::exact;
 };
 
-/// The bytes are those of `encode_result`. Memory beside the picture: some rows, and of JSON the runs of equal
-/// ids in the rows.
+/// The bytes are those of `encode_result`. Memory beside the picture: some rows, and of JSON the runs of
+/// equal ids in the rows.
 class BandResults {
  public:
   using OpenSink = std::function<ByteSink(Save)>;
@@ -43,8 +43,8 @@ class BandResults {
   BandResults(const BandResults&) = delete;
   BandResults& operator=(const BandResults&) = delete;
 
-  /// The next band, from top to bottom. May be called while the picture is segmented: the network does not see
-  /// its alpha, which is all that changes here.
+  /// The next band, from top to bottom. May be called while the picture is segmented: the network does not
+  /// see its alpha, which is all that changes here.
   void add(const SegmentationBand& band);
   /// All bands were there. Only a cut-out still needs the picture's pixels.
   void finish(double seconds, std::span<const std::byte> color_profile);

@@ -1,5 +1,5 @@
-// The results' JSON as text that is passed on as it is made: a tree of a large picture's corners would take ten
-// times their memory.
+// The results' JSON as text that is passed on as it is made: a tree of a large picture's corners would take
+// ten times their memory.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -11,8 +11,8 @@
 
 namespace sam2unet::results {
 
-/// Writes one line. Objects and lists are opened and closed by hand; commas between members are set where they
-/// belong.
+/// Writes one line. Objects and lists are opened and closed by hand; commas between members are set where
+/// they belong.
 class JsonText {
  public:
   explicit JsonText(ByteSink sink) : sink_(std::move(sink)) {}

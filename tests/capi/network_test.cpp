@@ -246,7 +246,7 @@ TEST_F(CNetwork, OptionsAreCheckedWhenTheyAreSet) {
   REFUSED(s2u_segment_options_set_size(small, -32, 32), S2U_INVALID_ARGUMENT, "multiples of 32");
   REFUSED(s2u_segment_options_set_batch(small, 257), S2U_INVALID_ARGUMENT, "256");
   REFUSED(s2u_segment_options_set_fit(small, 3), S2U_INVALID_ARGUMENT, "fit 3");
-  REFUSED(s2u_segment_options_set_tiles(small, -1, 0.25, 0), S2U_INVALID_ARGUMENT, "tiles of -1");
+  REFUSED(s2u_segment_options_set_tiles(small, -1, 0.25, 0), S2U_INVALID_ARGUMENT, "a tile of -1 pixels");
   REFUSED(s2u_segment_options_set_tiles(small, 64, 1.0, 0), S2U_INVALID_ARGUMENT, "0 to 0.9");
   REFUSED(s2u_segment_options_set_tiles(small, 64, 0.25, std::nan("")), S2U_INVALID_ARGUMENT, "0 to 1");
   REFUSED(s2u_segment_options_set_augmentation(small, "hflop"), S2U_INVALID_ARGUMENT, "hflop");
