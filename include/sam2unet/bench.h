@@ -12,8 +12,8 @@
 namespace sam2unet {
 
 struct BenchOptions {
-  /// "t", "s", "b+" or "l" with weights that are a function of their names; or a file of weights. One of
-  /// them.
+  /// "t", "s", "b+" or "l" with weights that are a function of their names; or a file of weights (or
+  /// a model's name). One of them.
   std::string variant;
   std::filesystem::path weights;
   InputSize size = InputSize::square(0);  ///< 0: what the weights were trained at, else 352

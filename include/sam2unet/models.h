@@ -42,9 +42,13 @@ struct InstalledModel {
 /// All weight files in the folders. A file placed by hand is known by its SHA-256, whatever its name, or
 /// where none is published by its published name.
 SAM2UNET_API std::vector<InstalledModel> installed_models();
-/// The file of a model, known or not. FileError that says which folders were looked in, the file's name, its
-/// SHA-256 and where to get it.
+/// The file of a model, known or not, by the model's name or the file's. FileError that says which folders
+/// were looked in, and of a known one the file's name, its SHA-256 and how to get it, else the known names.
 SAM2UNET_API std::filesystem::path model_path(const std::string& name);
+/// The file that is meant where weights are asked for, as everything in this library does that takes a weight
+/// file: a path that exists, or has a folder in it, is taken as it is; any other is the name of a model.
+/// FileError as model_path's.
+SAM2UNET_API std::filesystem::path find_weights(const std::filesystem::path& named);
 
 enum class ModelState {
   sound,    ///< its SHA-256 is the published one, or the one it was added with

@@ -109,8 +109,9 @@ S2U_API s2u_status* s2u_segmenter_options_set_device(s2u_segmenter_options* opti
 /* S2U_PRECISION_AUTOMATIC */
 S2U_API s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options, int32_t precision);
 
-/* Reads safetensors or PyTorch .pth/.pt; a path of NULL is the default model. S2U_FILE_ERROR,
- * S2U_FORMAT_ERROR, S2U_WEIGHTS_ERROR, S2U_UNAVAILABLE that says what is missing for the device. */
+/* Reads safetensors or PyTorch .pth/.pt, by path or by a model's name (`sam2unet models list`; what exists,
+ * or has a '/' in it, is a path); NULL is the default model. S2U_FILE_ERROR, S2U_FORMAT_ERROR,
+ * S2U_WEIGHTS_ERROR, S2U_UNAVAILABLE that says what is missing for the device. */
 S2U_API s2u_status* s2u_segmenter_new(const char* weights, const s2u_segmenter_options* options,
                                       s2u_segmenter** out);
 /* The same of a file's bytes, which are needed during the call only. `name` stands in messages. */
@@ -263,6 +264,8 @@ S2U_API s2u_status* s2u_regions_get(const s2u_regions* regions, size_t index, s2
 S2U_API const s2u_polygons* s2u_regions_polygons(const s2u_regions* regions, size_t index);
 
 /* Weight files */
+
+/* Where a file is read here, a model's name will do too. */
 
 /* What a file holds and what it can be used for, as the JSON of `sam2unet info --json`. S2U_FILE_ERROR,
  * S2U_FORMAT_ERROR. */

@@ -193,8 +193,8 @@ struct SegmenterInfo {
 /// Owns packed weights. Movable, not copyable; `segment` may be called from several threads at once.
 class SAM2UNET_API Segmenter {
  public:
-  /// Reads safetensors or PyTorch .pth/.pt. FileError, FormatError, or WeightsError naming the tensor;
-  /// UnavailableError that says what is missing for `device`.
+  /// Reads safetensors or PyTorch .pth/.pt, by path or by a model's name (models.h). FileError, FormatError,
+  /// or WeightsError naming the tensor; UnavailableError that says what is missing for `device`.
   explicit Segmenter(const std::filesystem::path& weights, const SegmenterOptions& options = {});
   /// The same of a file's bytes, which are needed during the call only. `name` stands in messages.
   Segmenter(std::span<const std::byte> weights, const std::string& name,

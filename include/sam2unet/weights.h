@@ -40,7 +40,8 @@ struct WeightsInfo {
   std::vector<std::string> not_finite;   ///< tensors that hold NaN or infinity, or a negative variance
 };
 
-/// Reads the file once, its numbers too. FileError or FormatError.
+/// Reads the file once, its numbers too. It may be told by a model's name (models.h), here and below.
+/// FileError or FormatError.
 SAM2UNET_API WeightsInfo inspect_weights(const std::filesystem::path& file);
 /// An object with the members' names; `config` is an object too, or null. Bytes of names that are no UTF-8
 /// are replaced.

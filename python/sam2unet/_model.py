@@ -1,9 +1,11 @@
-"""Where the default model lies."""
+"""Where weights lie: the default model of a package of its own, the others as the library finds them."""
 from __future__ import annotations
 
 import importlib.util
 import os
-from typing import Optional
+from typing import Optional, Union
+
+_NAME = "sam2unet-t-duts"
 
 
 def default_model() -> Optional[str]:
@@ -18,3 +20,12 @@ def default_model() -> Optional[str]:
         if os.path.exists(path):
             return path
     return None
+
+
+def weights_file(weights: Union[str, "os.PathLike[str]", None]) -> Optional[bytes]:
+    """What the library is told: a path or the name of a model, None for its own default model."""
+    is_default = weights is None or (weights == _NAME and not os.path.exists(_NAME))
+    found = default_model() if is_default else weights
+    if found is None:
+        found = weights
+    return None if found is None else os.fsencode(found)

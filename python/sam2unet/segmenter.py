@@ -12,7 +12,7 @@ import numpy as np
 
 from sam2unet import _network
 from sam2unet._library import FileError, check
-from sam2unet._model import default_model
+from sam2unet._model import weights_file
 from sam2unet._planes import U8, Plane, address, fill, plane
 from sam2unet.pictures import Picture, open_picture
 
@@ -188,7 +188,8 @@ class Segmenter:
     of fork() (a worker of a DataLoader) may go on using it, on one thread; pickled it opens its weights again.
 
     Args:
-        weights: a path (safetensors, .pth, .pt), a file's bytes, or None: the default model.
+        weights: a path (safetensors, .pth, .pt), the name of a model (``sam2unet models list``; what exists, or has a "/" in
+            it, is a path), a file's bytes, or None: the default model.
         device: "cpu"; "cuda" and "cuda:N" need the CUDA backend beside the library, "cuda-torch", "cuda-torch:N" and
             "torch-cpu" the training component.
         precision: "automatic" (f32 on the CPU, bf16 on a GPU), "f32", "bf16", "int8" (on the CPU), "tf32" (on cuda-torch) or
@@ -219,9 +220,9 @@ class Segmenter:
 
     @staticmethod
     def _opened(weights, options):
-        path = default_model() if weights is None else os.fspath(weights)
+        path = weights_file(weights)
         try:
-            return _network.make("segmenter", "s2u_segmenter_new", None if path is None else os.fsencode(path), options)
+            return _network.make("segmenter", "s2u_segmenter_new", path, options)
         except FileError as error:
             if path is not None or os.environ.get("SAM2UNET_MODEL"):
                 raise

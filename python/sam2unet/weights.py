@@ -15,6 +15,7 @@ import numpy as np
 
 from sam2unet import _network
 from sam2unet._library import check
+from sam2unet._model import weights_file
 from sam2unet._planes import address
 
 Path = Union[str, "os.PathLike[str]"]
@@ -30,7 +31,7 @@ def info(path: Path) -> dict:
     Raises:
         FileError, FormatError: the file cannot be read.
     """
-    return json.loads(_network.text("s2u_weights_info", os.fsencode(path)))
+    return json.loads(_network.text("s2u_weights_info", weights_file(path)))
 
 
 def convert(source: Path, target: Path, *, precision: str = "keep", task_only: bool = False,
@@ -50,9 +51,9 @@ def convert(source: Path, target: Path, *, precision: str = "keep", task_only: b
         WeightsError: wrong variant, nothing of a SAM2-UNet in it, a value that the precision cannot hold, a wrong trunk.
         ValueError: options that exclude each other.
     """
-    options = _network.options("convert", task_only=int(bool(task_only)), trunk=os.fsencode(trunk or ""),
+    options = _network.options("convert", task_only=int(bool(task_only)), trunk=weights_file(trunk) if trunk else b"",
                                precision=_network.chosen(_network.WEIGHTS_PRECISIONS, precision, "precision"))
-    return _network.text("s2u_weights_convert", os.fsencode(source), os.fsencode(target), options).splitlines()
+    return _network.text("s2u_weights_convert", weights_file(source), os.fsencode(target), options).splitlines()
 
 
 def load(path: Path) -> Dict[str, np.ndarray]:
@@ -63,7 +64,7 @@ def load(path: Path) -> Dict[str, np.ndarray]:
         FileError, FormatError: the file cannot be read.
     """
     lib = _network.lib
-    opened = _network.make("tensors", "s2u_tensors_open", os.fsencode(path))
+    opened = _network.make("tensors", "s2u_tensors_open", weights_file(path))
     out = {}
     for i in range(lib.s2u_tensors_count(opened)):
         t = _network.Tensor(struct_size=ctypes.sizeof(_network.Tensor))
@@ -79,7 +80,7 @@ def load(path: Path) -> Dict[str, np.ndarray]:
 def metadata(path: Path) -> Dict[str, str]:
     """Metadata of a safetensors file: "config", "classes", "input_size" ...; empty for PyTorch's formats."""
     lib = _network.lib
-    opened = _network.make("tensors", "s2u_tensors_open", os.fsencode(path))
+    opened = _network.make("tensors", "s2u_tensors_open", weights_file(path))
     return {lib.s2u_tensors_metadata_key(opened, i).decode(): lib.s2u_tensors_metadata_value(opened, i).decode()
             for i in range(lib.s2u_tensors_metadata_count(opened))}
 

@@ -26,6 +26,7 @@
 #include "ops/lowp/peak.h"
 #include "ops/timed_ops.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/models.h"
 
 namespace sam2unet {
 namespace {
@@ -245,7 +246,8 @@ BenchResult bench(const BenchOptions& asked) {
   std::unique_ptr<model::WeightSource> source;
   model::Config config;
   if (options.variant.empty()) {
-    auto file = std::make_unique<model::CheckpointWeights>(formats::TensorFile::open(options.weights));
+    auto file =
+        std::make_unique<model::CheckpointWeights>(formats::TensorFile::open(find_weights(options.weights)));
     config = file->config();
     if (const auto size = file->trained_size()) trained = InputSize::of(size->width, size->height);
     source = std::move(file);

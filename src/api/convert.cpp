@@ -11,6 +11,7 @@
 #include "model/checkpoint.h"
 #include "model/metadata.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/models.h"
 #include "sam2unet/weights.h"
 
 namespace sam2unet {
@@ -231,21 +232,22 @@ std::vector<std::string> notes_for(const Input& in, OutFormat format, const Conv
 
 }  // namespace
 
-std::vector<std::string> convert_weights(const std::filesystem::path& in_path,
-                                         const std::filesystem::path& out, const ConvertOptions& options) {
+std::vector<std::string> convert_weights(const std::filesystem::path& named, const std::filesystem::path& out,
+                                         const ConvertOptions& options) {
   const OutFormat format = format_of(out);
   if (format == OutFormat::torch && options.precision == WeightsPrecision::int8) {
     throw UsageError(
         "int8 weights carry scales, which only .safetensors files of ours hold; use another --dtype for "
         ".pth");
   }
+  const std::filesystem::path in_path = find_weights(named), trunk_path = find_weights(options.trunk);
   check_not_input(out, in_path);
-  if (!options.trunk.empty()) check_not_input(out, options.trunk);
+  if (!trunk_path.empty()) check_not_input(out, trunk_path);
   const Input in(in_path);
   check_input(in, options);
   std::optional<Input> trunk;
-  if (!options.trunk.empty()) {
-    trunk.emplace(options.trunk);
+  if (!trunk_path.empty()) {
+    trunk.emplace(trunk_path);
     check_join(in, *trunk);
   }
   const auto sources = in.recognition.contents == Contents::trunk

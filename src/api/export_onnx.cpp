@@ -13,6 +13,7 @@
 #include "onnx/write.h"
 #include "ops/onnx/onnx_ops.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/models.h"
 #include "sam2unet/onnx.h"
 #include "sam2unet/version.h"
 
@@ -126,8 +127,9 @@ std::string_view name_of(OnnxPrecision precision) {
   return "?";
 }
 
-OnnxSummary export_onnx(const std::filesystem::path& path, const std::filesystem::path& out,
+OnnxSummary export_onnx(const std::filesystem::path& named, const std::filesystem::path& out,
                         const OnnxOptions& options) {
+  const std::filesystem::path path = find_weights(named);
   std::error_code ignored;
   if (std::filesystem::equivalent(path, out, ignored))
     throw UsageError(fmt::format("{}: is the weight file itself; choose another name", out.string()));

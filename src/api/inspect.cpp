@@ -10,6 +10,7 @@
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
 #include "model/finite.h"
+#include "sam2unet/models.h"
 #include "sam2unet/weights.h"
 
 namespace sam2unet {
@@ -72,7 +73,8 @@ std::string find_wrong_numbers(const formats::TensorFile& file, std::vector<std:
 
 }  // namespace
 
-WeightsInfo inspect_weights(const std::filesystem::path& path) {
+WeightsInfo inspect_weights(const std::filesystem::path& named) {
+  const std::filesystem::path path = find_weights(named);
   auto file = formats::TensorFile::open(path);
   const auto r = model::recognise(file);
   WeightsInfo info;

@@ -1,6 +1,5 @@
 #include "sam2unet/segmenter.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "model/metadata.h"
 #include "ops/cpu/threads.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/models.h"
 
 namespace sam2unet {
 namespace {
@@ -305,7 +305,7 @@ void Segmenter::Impl::finish(const ImageView& picture, const SegmentOptions& opt
 }
 
 Segmenter::Segmenter(const std::filesystem::path& path, const SegmenterOptions& options)
-    : impl_(std::make_unique<Impl>(model::CheckpointWeights(formats::TensorFile::open(path)),
+    : impl_(std::make_unique<Impl>(model::CheckpointWeights(formats::TensorFile::open(find_weights(path))),
                                    checked(options))) {}
 Segmenter::Segmenter(std::span<const std::byte> weights, const std::string& name,
                      const SegmenterOptions& options)
@@ -485,11 +485,7 @@ std::vector<float> Segmenter::forward(std::span<const float> values, int count, 
 }
 
 std::filesystem::path default_model_path() {
-  Dl_info info{};
-  const bool is_known =
-      ::dladdr(reinterpret_cast<const void*>(&default_model_path), &info) != 0 && info.dli_fname != nullptr;
-  return find_default_model(is_known ? std::filesystem::absolute(info.dli_fname).parent_path()
-                                     : std::filesystem::path());
+  return find_default_model(own_folder());
 }
 
 }  // namespace sam2unet

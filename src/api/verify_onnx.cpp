@@ -17,6 +17,7 @@
 #include "model/int8.h"
 #include "onnx/runtime.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/models.h"
 #include "sam2unet/onnx.h"
 
 namespace sam2unet::api {
@@ -52,7 +53,7 @@ Exported read_metadata(const onnx::RuntimeSession& session, const std::string& w
 std::filesystem::path weights_for(const Exported& exported, const VerifyOptions& options,
                                   const std::string& where) {
   const bool named = !options.weights.empty();
-  const auto path = named ? options.weights : default_model_path();
+  const auto path = named ? find_weights(options.weights) : default_model_path();
   const std::string hash = sha256_of_file(path);
   if (hash == exported.weights_sha256) return path;
   const std::string wanted =

@@ -114,7 +114,7 @@ void add_bench(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   c->add_option("--variant", a->options.variant, "random weights of this variant (t without --weights)")
       ->check(CLI::IsMember({"t", "s", "b+", "l"}));
-  c->add_option("-w,--weights", a->weights, "checkpoint to time instead");
+  c->add_option("-w,--weights", a->weights, "checkpoint or name of a model to time instead");
   c->add_option("--size", a->size, "network input: N or HxW, multiples of 32 (352)");
   c->add_option("--batch", a->options.batch, "pictures the network sees at once")
       ->check(CLI::Range(1, 256).description(""))

@@ -32,7 +32,7 @@ void add_convert(CLI::App& app) {
                                                            {"f16", WeightsPrecision::f16},
                                                            {"bf16", WeightsPrecision::bf16},
                                                            {"int8", WeightsPrecision::int8}};
-  c->add_option("IN", a->in, "safetensors, .pth or .pt")->required();
+  c->add_option("IN", a->in, "safetensors, .pth or .pt, or the name of a model")->required();
   c->add_option("OUT", a->out, ".safetensors, or .pth/.pt as torch.load reads it")->required();
   c->add_option("--dtype", a->options.precision,
                 "f32, f16, bf16 or int8 (weights only, scaled per output channel); default: as they are")

@@ -130,8 +130,10 @@ void add_eval(CLI::App& app) {
   add_affix_options(*c, "gt", a->options.truth_affix);
   add_affix_options(*c, "image", a->options.picture_affix);
   add_recursive_option(*c, a->options.recursive);
-  c->add_option("-w,--weights", a->weights,
-                "checkpoint to predict with; without it, the model that comes with the program");
+  c->add_option(
+      "-w,--weights", a->weights,
+      "checkpoint to predict with, or the name of a model (`sam2unet models list`); without it, the model "
+      "that comes with the program");
   c->add_option("--size", a->size,
                 "network input when predicting: N or HxW, multiples of 32; without it, what the weights were "
                 "trained at, else 352");

@@ -11,6 +11,7 @@
 #include "sam2unet/errors.h"
 #include "size.h"
 #include "tables.h"
+#include "weights.h"
 
 namespace sam2unet::cli {
 
@@ -63,8 +64,7 @@ void check(const EvalArguments& a) {
 }
 
 EvalModel::EvalModel(const EvalArguments& a)
-    : segmenter_(a.weights.empty() ? default_model_path() : fs::path(a.weights),
-                 {a.options.threads, a.device, a.precision}),
+    : segmenter_(weights_file(a.weights), {a.options.threads, a.device, a.precision}),
       classes_(table_for(segmenter_, a.classes)),
       batch_(static_cast<std::size_t>(a.batch == 0 ? segmenter_.info().batch : a.batch)) {
   SegmentOptions options;
@@ -130,7 +130,7 @@ void print_gains(const std::vector<Gain>& gains, const std::vector<TableColumn>&
 
 std::string name_of_model(const EvalArguments& a) {
   if (!a.name.empty()) return a.name;
-  return (a.weights.empty() ? default_model_path() : fs::path(a.weights)).stem().string();
+  return weights_file(a.weights).stem().string();
 }
 
 }  // namespace sam2unet::cli

@@ -7,6 +7,7 @@
 #include "sam2unet/errors.h"
 #include "sam2unet/onnx.h"
 #include "size.h"
+#include "weights.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -24,8 +25,7 @@ void run(Arguments& a) {
   if (!has_extension(a.out, ".onnx"))
     throw UsageError(a.out + ": the extension decides the format; use .onnx");
   a.options.size = parse_size(a.size);
-  const std::string weights = a.weights.empty() ? default_model_path().string() : a.weights;
-  const OnnxSummary s = export_onnx(weights, a.out, a.options);
+  const OnnxSummary s = export_onnx(weights_file(a.weights), a.out, a.options);
   std::printf("%s: %s graph, variant %s, %dx%d, %d channel%s, %s, %zu nodes, %.1f MB\n", a.out.c_str(),
               std::string(name_of(a.options.graph)).c_str(), s.variant.c_str(), s.size.height, s.size.width,
               s.channels, s.channels == 1 ? "" : "s", std::string(name_of(a.options.precision)).c_str(),
@@ -38,9 +38,10 @@ void add_export(CLI::App& app) {
   auto* c = app.add_subcommand("export", "Write the network as ONNX, for other runtimes");
   auto a = std::make_shared<Arguments>();
   c->add_option("OUT", a->out, "the file to write, .onnx")->required();
-  c->add_option("-w,--weights", a->weights,
-                "safetensors, .pth or .pt (default: the model that comes with the program)")
-      ->type_name("FILE");
+  c->add_option(
+       "-w,--weights", a->weights,
+       "safetensors, .pth or .pt, or the name of a model (default: the model that comes with the program)")
+      ->type_name("FILE|NAME");
   const std::map<std::string, OnnxGraph> graphs{{"core", OnnxGraph::core}, {"full", OnnxGraph::full}};
   c->add_option(
        "--graph", a->options.graph,

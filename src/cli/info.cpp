@@ -7,6 +7,7 @@
 #include "sam2unet/classes.h"
 #include "sam2unet/devices.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/models.h"
 #include "sam2unet/version.h"
 #include "sam2unet/weights.h"
 
@@ -92,12 +93,13 @@ void run(const Arguments& a) {
     return;
   }
   if (a.tries) throw UsageError("--try is of the devices, and goes without a FILE");
-  const WeightsInfo i = inspect_weights(a.file);
+  const std::filesystem::path file = find_weights(a.file);
+  const WeightsInfo i = inspect_weights(file);
   if (a.json) {
     std::printf("%s\n", to_json(i).c_str());
     return;
   }
-  std::printf("file        %s\n", a.file.c_str());
+  std::printf("file        %s\n", file.c_str());
   std::printf("format      %s%s\n", i.format.c_str(),
               i.wrapper.empty() ? "" : (", tensors under \"" + i.wrapper + "\"").c_str());
   std::printf("contents    %s%s\n", i.contents.c_str(),
@@ -141,7 +143,9 @@ void add_info(CLI::App& app) {
       "info",
       "Say what a weight file holds and what it can be used for, or what this installation computes on");
   auto a = std::make_shared<Arguments>();
-  c->add_option("FILE", a->file, "safetensors, .pth or .pt; without it, the devices that are installed");
+  c->add_option(
+      "FILE", a->file,
+      "safetensors, .pth or .pt, or the name of a model; without it, the devices that are installed");
   c->add_flag("--json", a->json, "everything, as JSON");
   c->add_flag("--tensors", a->tensors, "list every tensor");
   c->add_flag("--try", a->tries,

@@ -153,10 +153,10 @@ void add_models(CLI::App& app) {
   c->add_flag("--json", a->json, "of list: everything that is known, licences too");
   c->footer(
       "Folder: SAM2UNET_MODELS, else $XDG_DATA_HOME/sam2unet/models or ~/.local/share/sam2unet/models. "
-      "Nothing is downloaded "
-      "but by fetch, and with SAM2UNET_OFFLINE=1 nothing at all.\n"
+      "Wherever a weight file is asked for, a name will do. Nothing is downloaded but by fetch, and with "
+      "SAM2UNET_OFFLINE=1 nothing at all.\n"
       "Examples: sam2unet models fetch sam2-t\n"
-      "          sam2unet predict photos/ -o out -w $(sam2unet models path sam2unet-cod)");
+      "          sam2unet predict photos/ -o out -w sam2unet-cod");
   c->callback([a] { run(*a); });
 }
 

@@ -33,6 +33,7 @@
 #include "size.h"
 #include "tar/writer.h"
 #include "target.h"
+#include "weights.h"
 #include "work_list.h"
 
 namespace sam2unet::cli {
@@ -114,7 +115,7 @@ class Prediction {
     if (inputs.pictures.empty()) throw FileError("there is nothing to segment");
     target_ = target_of(args_.output, args_.results.saves, inputs.pictures);
     name_results(std::move(inputs.pictures));
-    const fs::path weights = args_.weights.empty() ? default_model_path() : fs::path(args_.weights);
+    const fs::path weights = weights_file(args_.weights);
     const Segmenter segmenter(weights, {args_.threads, args_.device, args_.precision});
     for (const std::string& note : segmenter.notes()) fmt::print(stderr, "sam2unet: note: {}\n", note);
     if (args_.verbose) fmt::print(stderr, "sam2unet: {}\n", words_of(segmenter.info()));
@@ -480,8 +481,11 @@ void add_predict(CLI::App& app) {
        "what the picture is resized to for the network: N or HxW, multiples of 32; without it, what the "
        "weights were trained at, else 352")
       ->type_name("N|HxW");
-  c->add_option("-w,--weights", a->weights, "checkpoint; without it, the model that comes with the program")
-      ->type_name("FILE");
+  c->add_option(
+       "-w,--weights", a->weights,
+       "checkpoint, or the name of a model (`sam2unet models list`); without it, the model that comes with "
+       "the program")
+      ->type_name("FILE|NAME");
   c->add_option("--classes", a->classes,
                 "names and colours in place of those in the weights: a class file, or a number of classes")
       ->type_name("FILE|N");

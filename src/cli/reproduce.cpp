@@ -17,6 +17,7 @@
 #include "passes.h"
 #include "progress.h"
 #include "sam2unet/errors.h"
+#include "sam2unet/models.h"
 #include "sam2unet/reproduce.h"
 #include "sam2unet/segmenter.h"
 #include "tables.h"
@@ -55,7 +56,8 @@ bool is_wanted(const DatasetFolder& d, const std::vector<std::string>& only) {
 }
 
 // The weight files of a folder, or the one file.
-std::vector<fs::path> weight_files(const fs::path& path) {
+std::vector<fs::path> weight_files(const fs::path& named) {
+  const fs::path path = find_weights(named);
   if (!fs::exists(path)) throw FileError(path.string() + ": no such file or folder");
   if (!fs::is_directory(path)) return {path};
   std::vector<fs::path> files;
@@ -238,7 +240,8 @@ void add_reproduce(CLI::App& app) {
                 "folder with the test sets under their usual names, at most four levels below")
       ->required();
   c->add_option("-w,--weights", a->weights,
-                "a checkpoint, or a folder with one per task, named for it: SAM2-UNet-COD.pth, ...-SOD.pth, "
+                "a checkpoint, the name of a model, or a folder with one per task, named for it: "
+                "SAM2-UNet-COD.pth, ...-SOD.pth, "
                 "...-MAS3K.pth, ...-Polyp.pth")
       ->required();
   c->add_option("--only", a->only,

@@ -18,6 +18,7 @@
 #include "serve/guard.h"
 #include "serve/server.h"
 #include "units.h"
+#include "weights.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -36,14 +37,13 @@ struct Arguments {
 };
 
 std::vector<serve::ModelFile> models_of(const std::vector<std::string>& weights) {
-  if (weights.empty()) return {{"sam2unet", default_model_path()}};
+  if (weights.empty()) return {{"sam2unet", weights_file({})}};
   std::vector<serve::ModelFile> out;
   for (const std::string& w : weights) {
     const auto equals = w.find('=');
-    if (equals == std::string::npos || equals == 0)
-      out.push_back({out.empty() ? "sam2unet" : std::filesystem::path(w).stem().string(), w});
-    else
-      out.push_back({w.substr(0, equals), w.substr(equals + 1)});
+    const bool is_named = equals != std::string::npos && equals > 0;
+    const std::filesystem::path file = weights_file(is_named ? w.substr(equals + 1) : w);
+    out.push_back({is_named ? w.substr(0, equals) : out.empty() ? "sam2unet" : file.stem().string(), file});
   }
   return out;
 }
@@ -193,7 +193,8 @@ void add_serve(CLI::App& app) {
   auto a = std::make_shared<Arguments>();
   serve::Options& o = a->options;
   c->add_option("-w,--weights", a->weights,
-                "checkpoints with the names they are asked for by; the first is used where none is named; "
+                "checkpoints (or names of models) with the names they are asked for by; the first is used "
+                "where none is named; "
                 "without any, the model that comes with the program")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);

@@ -1,5 +1,6 @@
 #include "core/default_model.h"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -31,6 +32,17 @@ std::filesystem::path find_default_model(const std::filesystem::path& folder) {
   throw FileError(fmt::format(
       "the default model is not installed (looked for {}); name one with --weights FILE or SAM2UNET_MODEL",
       looked));
+}
+
+std::filesystem::path own_folder() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&own_folder), &info) == 0 || info.dli_fname == nullptr)
+    return {};
+  std::filesystem::path file = info.dli_fname;
+  std::error_code unknown;
+  // A program is told as it was called, and one that PATH was searched for without a folder.
+  if (!file.has_parent_path()) file = std::filesystem::read_symlink("/proc/self/exe", unknown);
+  return file.empty() ? file : std::filesystem::absolute(file).parent_path();
 }
 
 }  // namespace sam2unet

@@ -10,4 +10,7 @@ namespace sam2unet {
 /// lists where it was looked for.
 std::filesystem::path find_default_model(const std::filesystem::path& folder);
 
+/// Where the library or program lies that this is part of; empty if that cannot be told.
+std::filesystem::path own_folder();
+
 }  // namespace sam2unet

@@ -1,5 +1,4 @@
 // The models on this machine: looked for in folders, known by what they are, checked by SHA-256.
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -37,11 +36,8 @@ fs::path sum_file(const fs::path& path) {
 
 // The model that comes with the program, wherever it is installed.
 fs::path default_model() {
-  Dl_info info{};
-  if (::dladdr(reinterpret_cast<const void*>(&default_model), &info) == 0 || info.dli_fname == nullptr)
-    return {};
   try {
-    auto path = find_default_model(fs::absolute(info.dli_fname).parent_path());
+    auto path = find_default_model(own_folder());
     return fs::exists(path) ? path : fs::path();
   } catch (const FileError&) {
     return {};
@@ -62,18 +58,34 @@ std::string name_for(const fs::path& path, std::uint64_t bytes) {
   return path.stem().string();
 }
 
-std::vector<InstalledModel> models_in(const fs::path& folder) {
-  std::vector<InstalledModel> out;
+// All weight files in the folders, and the model that comes with the program.
+std::vector<fs::path> weight_files() {
+  std::vector<fs::path> all;
   std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const fs::path& path = entry.path();
-    if (!is_weight_file(path) || path.filename().string().starts_with(".") || !entry.is_regular_file(ignored))
-      continue;
-    const std::uint64_t bytes = entry.file_size(ignored);
-    out.push_back({name_for(path, bytes), path, bytes});
+  for (const auto& folder : model_folders()) {
+    std::vector<fs::path> here;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+      const bool is_hidden = entry.path().filename().string().starts_with(".");
+      if (is_weight_file(entry.path()) && !is_hidden && entry.is_regular_file(ignored))
+        here.push_back(entry.path());
+    }
+    std::sort(here.begin(), here.end());
+    all.insert(all.end(), here.begin(), here.end());
   }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
-  return out;
+  const fs::path own = default_model();
+  const auto is_own = [&](const fs::path& path) { return fs::equivalent(path, own, ignored); };
+  if (!own.empty() && std::none_of(all.begin(), all.end(), is_own)) all.push_back(own);
+  return all;
+}
+
+// Hashed only where it may be a model whose hash is known.
+bool is_called(const fs::path& path, const std::string& name) {
+  if (path.filename() == name || path.stem() == name) return true;
+  const KnownModel* known = find_known_model(name);
+  if (known == nullptr) return false;
+  if (known->sha256.empty()) return path.filename() == known->file;
+  std::error_code ignored;
+  return fs::file_size(path, ignored) == known->bytes && sha256_of_file(path) == known->sha256;
 }
 
 // The hash that `add_model` or a user put beside the file, if any.
@@ -107,31 +119,39 @@ std::vector<fs::path> model_folders() {
 
 std::vector<InstalledModel> installed_models() {
   std::vector<InstalledModel> out;
-  for (const auto& folder : model_folders())
-    for (auto& m : models_in(folder)) out.push_back(std::move(m));
-  const fs::path own = default_model();
-  const auto is_own = [&](const InstalledModel& m) {
-    std::error_code ignored;
-    return fs::equivalent(m.path, own, ignored);
-  };
-  if (!own.empty() && std::none_of(out.begin(), out.end(), is_own)) {
-    out.push_back(models::describe(own));
-  }
+  for (const auto& path : weight_files()) out.push_back(models::describe(path));
   return out;
 }
 
 fs::path model_path(const std::string& name) {
-  for (const InstalledModel& m : installed_models())
-    if (m.name == name || m.path.filename() == name) return m.path;
-  std::string looked;
+  for (const auto& path : weight_files())
+    if (is_called(path, name)) return path;
+  std::string looked, names;
   for (const auto& f : model_folders()) looked += (looked.empty() ? "" : ", ") + f.string();
   const KnownModel* known = find_known_model(name);
-  if (known == nullptr)
-    throw FileError(fmt::format("no model {} in {}, and none of that name is known", name, looked));
+  if (known == nullptr) {
+    for (const KnownModel& m : known_models()) names += (names.empty() ? "" : ", ") + m.name;
+    throw FileError(
+        fmt::format("no model {} in {}, and none of that name is known ({}); `sam2unet models add FILE` puts "
+                    "a file there",
+                    name, looked, names));
+  }
+  const std::string sum = known->sha256.empty() ? "" : fmt::format(" (SHA-256 {})", known->sha256);
   throw FileError(
-      fmt::format("model {} is not on this machine: {}{} is to lie in {}; it is at {}", name, known->file,
-                  known->sha256.empty() ? std::string() : fmt::format(" (SHA-256 {})", known->sha256), looked,
-                  known->url.empty() ? known->page : known->url));
+      fmt::format("model {} is not on this machine: {}{} is to lie in {}; {}", name, known->file, sum, looked,
+                  known->url.empty()
+                      ? fmt::format("get it from {}, then `sam2unet models add {}`", known->page, known->file)
+                      : fmt::format("`sam2unet models fetch {}` gets it from {}", name, known->url)));
+}
+
+fs::path find_weights(const fs::path& named) {
+  std::error_code ignored;
+  if (named.empty() || named.has_parent_path() || fs::exists(named, ignored)) return named;
+  try {
+    return model_path(named.string());
+  } catch (const FileError& e) {
+    throw FileError(fmt::format("{}: no such file, and {}", named.string(), e.what()));
+  }
 }
 
 ModelCheck check_model(const InstalledModel& model) {
@@ -202,7 +222,9 @@ void note_hash(const fs::path& path, const std::string& hash) {
 }
 
 InstalledModel describe(const fs::path& path) {
-  const std::uint64_t bytes = fs::file_size(path);
+  std::error_code gone;
+  const std::uint64_t size = fs::file_size(path, gone);
+  const std::uint64_t bytes = gone ? 0 : size;
   return {name_for(path, bytes), path, bytes};
 }
 

@@ -17,6 +17,7 @@
 #include "core/file.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/listing.h"
+#include "sam2unet/models.h"
 #include "train/parallel.h"
 #include "train/plan.h"
 #include "train/trainer.h"
@@ -122,10 +123,10 @@ Settings settle(const Arguments& a) {
   if (!is_stored || a.recipe->count() > 0) apply_recipe(s, a.given.recipe);
   if (!a.given.classes.empty()) apply_classes(s);
   for (const auto& o : a.overrides) o(s);
-  if (s.init == kInitDefault) {
-    std::error_code none;
-    s.init = find_default_model(std::filesystem::read_symlink("/proc/self/exe", none).parent_path()).string();
-  }
+  if (s.init == kInitDefault)
+    s.init = find_default_model(own_folder()).string();
+  else if (s.init != kInitScratch)
+    s.init = find_weights(s.init).string();
   return s;
 }
 

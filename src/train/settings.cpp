@@ -245,7 +245,9 @@ void Settings::resolve_paths(const std::filesystem::path& base) {
   for (auto* list : {&images, &masks, &val_images, &val_masks}) {
     for (auto& path : *list) resolve(path);
   }
-  if (init != kInitScratch && init != kInitDefault) resolve(init);
+  // Without a folder in it, and where there is no such file, it is the name of a model.
+  const bool is_file = std::filesystem::path(init).has_parent_path() || std::filesystem::exists(base / init);
+  if (init != kInitScratch && init != kInitDefault && is_file) resolve(init);
   const bool is_count = classes.find_first_not_of("0123456789") == std::string::npos;
   if (!is_count) resolve(classes);
   resolve(out);

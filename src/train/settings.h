@@ -90,8 +90,9 @@ struct Settings {
       "official (the reference's), finetune (on few pictures of one's own, from the default model or any "
       "SAM2-UNet) or scratch (everything learns)");
     v(group, "init", s.init,
-      "Where the weights come from: a SAM2 trunk, a SAM2-UNet, default (the model that comes with the "
-      "program) or scratch (random numbers)");
+      "Where the weights come from: a SAM2 trunk or a SAM2-UNet by its file or name (sam2-t; `sam2unet "
+      "models "
+      "list`), default (the model that comes with the program) or scratch (random numbers)");
     v(group, "variant", s.variant, "t, s, b+ or l; told from --init where that is a file");
     v(group, "network", s.network, "Configuration of a custom network as JSON");
     v(group, "freeze", s.freeze, "trunk or none");

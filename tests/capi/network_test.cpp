@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -414,6 +415,27 @@ TEST_F(CNetwork, OfBytesAndOfFilesThatAreNone) {
   REFUSED(s2u_weights_info((dir / "none.pth").c_str(), &json), S2U_FILE_ERROR, "none.pth");
   EXPECT_EQ(s, nullptr);
   EXPECT_EQ(json, nullptr);
+}
+
+TEST_F(CNetwork, ByTheNameOfAModel) {
+  open(1);
+  std::filesystem::create_directories(dir / "models");
+  std::filesystem::copy_file(file, dir / "models" / "mine.safetensors");
+  ::setenv("SAM2UNET_MODELS", (dir / "models").c_str(), 1);
+  s2u_segmenter* s = nullptr;
+  MUST(s2u_segmenter_new("mine", nullptr, &s));
+  s2u_segmenter_free(s);
+  s = nullptr;
+  s2u_text* json = nullptr;
+  MUST(s2u_weights_info("mine", &json));
+  s2u_text_free(json);
+  s2u_tensors* tensors = nullptr;
+  MUST(s2u_tensors_open("mine", &tensors));
+  s2u_tensors_free(tensors);
+  REFUSED(s2u_segmenter_new("sam2unet-cod", nullptr, &s), S2U_FILE_ERROR, "SAM2-UNet-COD.pth");
+  REFUSED(s2u_segmenter_new("mime", nullptr, &s), S2U_FILE_ERROR, "sam2unet-t-duts");
+  ::unsetenv("SAM2UNET_MODELS");
+  EXPECT_EQ(s, nullptr);
 }
 
 TEST_F(CNetwork, SeveralThreadsAtOnce) {

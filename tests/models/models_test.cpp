@@ -83,6 +83,37 @@ TEST_F(Models, OneThatIsMissingIsNamedWithWhereToGetIt) {
   EXPECT_THAT(message_of<FileError>([] { model_path("none"); }), HasSubstr("none of that name is known"));
 }
 
+TEST_F(Models, WeightsAreFoundByPathOrName) {
+  const auto m = add_model(dir_ / "tiny.safetensors");
+  EXPECT_EQ(find_weights("tiny"), m.path);
+  EXPECT_EQ(find_weights("tiny.safetensors"), m.path);
+  EXPECT_EQ(find_weights(""), "");
+  // With a folder in it, it is a path, whether it exists or not.
+  EXPECT_EQ(find_weights(dir_ / "tiny"), dir_ / "tiny");
+  EXPECT_EQ(find_weights("./tiny"), "./tiny");
+  // A file of the working directory comes before a model.
+  const fs::path before = fs::current_path();
+  fs::current_path(dir_.path());
+  write_file("tiny", std::string_view("mine"));
+  EXPECT_EQ(find_weights("tiny"), "tiny");
+  fs::current_path(before);
+  EXPECT_EQ(find_weights("tiny"), m.path);
+}
+
+TEST_F(Models, WeightsThatAreNowhereAreToldWithWhatToDo) {
+  const auto unknown = message_of<FileError>([] { find_weights("sam2-unet-cod"); });
+  for (const char* told :
+       {"sam2-unet-cod: no such file", "sam2unet-cod", "sam2-t", "sam2.1-l", "`sam2unet models add FILE`"})
+    EXPECT_THAT(unknown, HasSubstr(told));
+  EXPECT_THAT(unknown, HasSubstr((dir_ / "models").string()));
+  const auto missing = message_of<FileError>([] { find_weights("sam2-t"); });
+  EXPECT_THAT(missing, HasSubstr("sam2_hiera_tiny.pt is to lie in " + (dir_ / "models").string()));
+  EXPECT_THAT(missing, HasSubstr("`sam2unet models fetch sam2-t`"));
+  EXPECT_THAT(message_of<FileError>([] { find_weights("sam2unet-cod"); }),
+              HasSubstr("`sam2unet models add SAM2-UNet-COD.pth`"));
+  for (const auto& message : {unknown, missing}) EXPECT_THAT(message, testing::Not(HasSubstr("\n")));
+}
+
 TEST_F(Models, AddingCopiesChecksAndNotesTheHash) {
   const auto m = add_model(dir_ / "tiny.safetensors");
   EXPECT_EQ(m.name, "tiny");

@@ -3,6 +3,7 @@ weights as arrays. Weights are made of the default model's, so nothing else is n
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import threading
 import time
 import unittest
 import warnings
+from unittest import mock
 
 import numpy as np
 
@@ -313,6 +315,24 @@ class Together(Case):
             sam2unet.Segmenter(MODEL, device="abacus")
         with self.assertRaises(Exception):
             sam2unet.Segmenter(5)
+
+
+    def test_by_the_name_of_a_model(self):
+        models = self.path("models")
+        os.mkdir(models)
+        shutil.copy(MODEL, os.path.join(models, "mine.safetensors"))
+        with mock.patch.dict(os.environ, SAM2UNET_MODELS=models):
+            by_name = sam2unet.Segmenter("mine")
+            again = pickle.loads(pickle.dumps(by_name))
+            self.assertEqual(sam2unet.weights.info("mine")["contents"], sam2unet.weights.info(MODEL)["contents"])
+            self.assertEqual(sam2unet.weights.metadata("mine"), sam2unet.weights.metadata(MODEL))
+            with self.assertRaisesRegex(sam2unet.FileError, "SAM2-UNet-COD.pth.*models add"):
+                sam2unet.Segmenter("sam2unet-cod")
+            with self.assertRaisesRegex(sam2unet.FileError, "no such file.*sam2unet-t-duts"):
+                sam2unet.Segmenter("nmie")
+        want = sam2unet.Segmenter(MODEL)(CAT, size=SMALL).map
+        for segmenter in (by_name, again, sam2unet.Segmenter("sam2unet-t-duts")):
+            np.testing.assert_array_equal(segmenter(CAT, size=SMALL).map, want)
 
 
 class Weights(Case):

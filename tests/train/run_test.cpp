@@ -270,6 +270,29 @@ TEST_F(Training, FinetuneStartsFromTheDefaultModel) {
                     HasSubstr("\nepoch 2/2: batch 2/2 "), HasSubstr(" left\n"), Not(HasSubstr("\r"))));
 }
 
+// A file that is not there may be a model by its name; `--plan` reads the start and nothing else.
+TEST_F(Training, StartsFromTheNameOfAModel) {
+  settings.epochs = 1;
+  train();
+  fs::create_directories(dir / "models");
+  fs::copy_file(fs::path(settings.out) / "last.safetensors", dir / "models" / "mine.safetensors");
+  const auto plan = [&](const std::string& init) {
+    return std::system(
+        fmt::format("cd '{}' && SAM2UNET_MODELS=models {}/sam2unet-train --init {} --plan --memory 4G "
+                    ">'{}' 2>&1",
+                    dir.path().string(), S2U_BIN_DIR, init, (dir / "said").string())
+            .c_str());
+  };
+  const auto said = [&] {
+    const auto bytes = read_file(dir / "said");
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  EXPECT_EQ(plan("mine"), 0) << said();
+  EXPECT_THAT(said(), HasSubstr("--init models/mine.safetensors"));
+  EXPECT_NE(plan("sam2-t"), 0);
+  EXPECT_THAT(said(), AllOf(HasSubstr("sam2-t: no such file"), HasSubstr("sam2unet models fetch sam2-t")));
+}
+
 // Fresh adapters near identity have weights of deviation .02; nothing else differs.
 TEST(StartWeights, AdaptersNearIdentity) {
   const auto config = test::nano_config();
@@ -303,6 +326,18 @@ init = "default"
   EXPECT_THAT(s.masks, ::testing::ElementsAre("/somewhere/GT", "/abs/GT"));
   EXPECT_EQ(s.init, "default");
   EXPECT_EQ(s.out, "run");  // not named, so not beside the file
+}
+
+// A file beside the configuration comes before a model of its name.
+TEST(TrainingConfiguration, InitIsAFileBesideItOrTheNameOfAModel) {
+  const test::TempDir dir;
+  const auto init = [&](const std::string& text) {
+    return Settings::from_toml("init = \"" + text + "\"\n", dir.path()).init;
+  };
+  EXPECT_EQ(init("sam2-t"), "sam2-t");
+  EXPECT_EQ(init("w/none.pth"), (dir / "w/none.pth").string());
+  write_file(dir / "sam2-t", std::string_view("a file"));
+  EXPECT_EQ(init("sam2-t"), (dir / "sam2-t").string());
 }
 
 // A file that names a recipe and little else means the recipe's values.

@@ -12,6 +12,7 @@
 #include "api/c/handles.h"
 #include "core/tensor.h"
 #include "formats/tensor_file.h"
+#include "sam2unet/models.h"
 #include "sam2unet/sam2unet.h"
 
 using namespace sam2unet;
@@ -69,7 +70,7 @@ extern "C" {
 s2u_status* s2u_tensors_open(const char* path, s2u_tensors** out) {
   return guarded([&] {
     need(out, "where the tensors go");
-    auto file = formats::TensorFile::open(text_of(path, "the path"));
+    auto file = formats::TensorFile::open(find_weights(text_of(path, "the path")));
     std::vector<std::pair<std::string, std::string>> metadata(file.metadata().begin(), file.metadata().end());
     hand_out(std::make_unique<s2u_tensors>(s2u_tensors{std::move(file), std::move(metadata)}), out);
   });
