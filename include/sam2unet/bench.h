@@ -22,7 +22,8 @@ struct BenchOptions {
   int warm_up = 2;
   SegmenterOptions run;
   /// So many threads run batches at the same time, each all the rounds, so that what is copied for one goes
-  /// beside what is computed for another. 1 on the device "cpu", all of which one pass uses.
+  /// beside what is computed for another. On the device "cpu" they share the threads, and more than one
+  /// are timed as a whole, without stages and floor.
   int streams = 1;
 };
 
@@ -57,7 +58,9 @@ struct BenchResult {
   std::vector<BenchStage> stages;  ///< of the fastest round, on "cpu"
   std::vector<BenchEvent> events;
   int streams = 1;
-  double total_s = 0.0;  ///< from the begin of the first round that counts to the end of the last; 0 on "cpu"
+  std::string choice;    ///< as SegmenterInfo has it
+  double total_s = 0.0;  ///< from the begin of the first round that counts to the end of the last; 0 of one
+                         ///< stream on "cpu"
 
   /// The value that `share` of the rounds do not exceed, 0 to 1.
   SAM2UNET_API double percentile(double share) const;

@@ -18,7 +18,7 @@ enum class DeviceSearch {
 struct DeviceInfo {
   std::string name;  ///< as SegmenterOptions::device takes it: "cpu", "cuda", "cuda-torch", "torch-cpu"
   std::string description;
-  std::vector<Precision> precisions;  ///< that it computes in; the first is what `automatic` means there
+  std::vector<Precision> precisions;  ///< that it computes in; the first is what `standard` means there
   std::string problem;     ///< why it cannot be used and what to do; empty where nothing is known against it
   std::string arithmetic;  ///< where it was tried and works: what multiplies, in words
 

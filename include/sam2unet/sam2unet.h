@@ -84,12 +84,13 @@ S2U_API s2u_status* s2u_resize_pillow(const s2u_plane* picture, int32_t width, i
 typedef struct s2u_segmenter s2u_segmenter;
 
 typedef enum s2u_precision {
-  S2U_PRECISION_AUTOMATIC = 0, /* f32 on the CPU, bf16 on a GPU */
+  S2U_PRECISION_AUTOMATIC = 0, /* on the CPU the fastest here that the weights' precision gates allow */
   S2U_PRECISION_F32 = 1,
   S2U_PRECISION_BF16 = 2,
-  S2U_PRECISION_INT8 = 3, /* on the CPU */
-  S2U_PRECISION_TF32 = 4, /* on a GPU */
-  S2U_PRECISION_F16 = 5   /* on the device "cuda" */
+  S2U_PRECISION_INT8 = 3,    /* on the CPU */
+  S2U_PRECISION_TF32 = 4,    /* on a GPU */
+  S2U_PRECISION_F16 = 5,     /* on the device "cuda" */
+  S2U_PRECISION_STANDARD = 6 /* f32 on the CPU, bf16 on a GPU */
 } s2u_precision;
 
 typedef enum s2u_fit {
@@ -106,7 +107,7 @@ S2U_API s2u_status* s2u_segmenter_options_set_threads(s2u_segmenter_options* opt
 /* "cpu"; "cuda" and "cuda:N" need the CUDA backend beside the library, "cuda-torch", "cuda-torch:N" and
  * "torch-cpu" the training component. */
 S2U_API s2u_status* s2u_segmenter_options_set_device(s2u_segmenter_options* options, const char* device);
-/* S2U_PRECISION_AUTOMATIC */
+/* S2U_PRECISION_STANDARD */
 S2U_API s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options, int32_t precision);
 
 /* Reads safetensors or PyTorch .pth/.pt, by path or by a model's name (`sam2unet models list`; what exists,
@@ -127,7 +128,7 @@ typedef struct s2u_segmenter_info {
   int32_t width, height; /* what the network sees unless told otherwise */
   int32_t batch;         /* how many pictures at once are fastest on the device */
   int32_t fit;           /* s2u_fit, how the weights were trained */
-  int32_t precision;     /* s2u_precision, in effect, never S2U_PRECISION_AUTOMATIC */
+  int32_t precision;     /* s2u_precision, in effect, never AUTOMATIC or STANDARD */
 } s2u_segmenter_info;
 S2U_API s2u_status* s2u_segmenter_get_info(const s2u_segmenter* segmenter, s2u_segmenter_info* out);
 

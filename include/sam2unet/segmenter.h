@@ -19,14 +19,17 @@ namespace sam2unet {
 
 /// What the network's values are computed in.
 enum class Precision {
-  automatic,  ///< f32 on the CPU, bf16 on a GPU
+  automatic,  ///< on the device cpu the fastest that this processor has instructions for and that changes
+              ///< maps of these weights by little, as their file says (ConvertOptions::measured); else as
+              ///< `standard`
   f32,        ///< on every device, and nothing less
   bf16,       ///< on every device
   int8,       ///< on the device cpu: weights by the output channel, activations by the token
   tf32,       ///< on the device cuda-torch: float32 of which products see 10 bits behind the point
   f16,        ///< on the device cuda
+  standard,   ///< f32 on the CPU, bf16 on a GPU: whatever weights are given, the same numbers
 };
-/// "automatic", "f32", "bf16", "int8", "tf32", "f16"
+/// "automatic", "f32", "bf16", "int8", "tf32", "f16", "standard"
 SAM2UNET_API std::string_view name_of(Precision precision);
 
 struct SegmenterOptions {
@@ -40,7 +43,11 @@ struct SegmenterOptions {
   /// Of products: bf16 keeps 8 significant bits of each weight, int8 one byte of each weight and 256 levels
   /// of the activations. Every processor computes both; SegmenterInfo::arithmetic says whether this one has
   /// instructions for them. UsageError where the device has no such precision.
-  Precision precision = Precision::automatic;
+  Precision precision = Precision::standard;
+  /// On the device "cpu": so many pictures that are segmented at the same time share `threads`, so that each
+  /// takes longer and all are done sooner; 1 to 64, and no more than there are threads. 0: 1 in f32, whose
+  /// last bits may hang on a pass's threads, else what is best for many pictures.
+  int streams = 1;
 };
 
 /// Width and height in pixels, in this order as in Image. Not made of two bare numbers, because others (and
@@ -180,7 +187,7 @@ using UseBand = std::function<void(const SegmentationBand&)>;
 struct SegmenterInfo {
   std::string variant;                   ///< "t", "s", "b+", "l" or "custom"
   std::string device;                    ///< "cpu", "torch-cpu", "cuda:0", "cuda-torch:0"
-  Precision precision = Precision::f32;  ///< never `automatic`
+  Precision precision = Precision::f32;  ///< in effect: never `automatic` or `standard`
   int channels = 1;                      ///< K: 1 for one foreground, else the number of classes
   InputSize size;          ///< what the weights were trained at where their file says so, else 352x352
   Fit fit = Fit::squash;   ///< how they were trained
@@ -188,6 +195,7 @@ struct SegmenterInfo {
   std::string config;      ///< JSON of the network's configuration
   std::string arithmetic;  ///< what multiplies, in words: "bf16 by AVX512-BF16"
   int in_flight = 1;       ///< how many threads that segment batches at the same time keep the device busy
+  std::string choice;      ///< where `automatic` was asked for: why it is this precision, in words
 };
 
 /// Owns packed weights. Movable, not copyable; `segment` may be called from several threads at once.

@@ -20,7 +20,7 @@ struct VerifyOptions {
   int threads = 0;  ///< 0 means all cores
   /// As SegmenterOptions say. Training is checked on "cpu" or a GPU, by LibTorch and in float64 always.
   std::string device = "cpu";
-  Precision precision = Precision::automatic;
+  Precision precision = Precision::standard;
 };
 
 /// One compared thing: a tensor of a golden file, or one aspect of a picture.

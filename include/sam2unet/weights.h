@@ -3,13 +3,24 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sam2unet/export.h"
 
 namespace sam2unet {
+
+/// What was measured of a precision on the CPU: the mean over all pixels of all pictures of the maps' change
+/// against float32 (of several classes, of the one that changes most).
+struct MeasuredPrecision {
+  std::string precision;  ///< "bf16" or "int8"
+  double change = 0.0;
+  double limit = 0.0;  ///< up to which Precision::automatic may take it
+  bool passed() const { return change <= limit; }
+};
 
 struct WeightsInfo {
   std::string format;    ///< "safetensors", "PyTorch zip", "PyTorch stream (before 1.6)"
@@ -35,9 +46,13 @@ struct WeightsInfo {
   };
   std::vector<Tensor> tensors;
   std::vector<std::string> missing, misshapen, unexpected;  ///< against the full network, with shapes
-  std::vector<std::string> left_out;     ///< tensors of a training tool or a loss, beside the network
-  std::vector<std::string> passed_over;  ///< objects beside the tensors: "omegaconf.dictconfig.DictConfig"
-  std::vector<std::string> not_finite;   ///< tensors that hold NaN or infinity, or a negative variance
+  std::vector<std::string> left_out;        ///< tensors of a training tool or a loss, beside the network
+  std::vector<std::string> passed_over;     ///< objects beside the tensors: "omegaconf.dictconfig.DictConfig"
+  std::vector<std::string> not_finite;      ///< tensors that hold NaN or infinity, or a negative variance
+  std::vector<MeasuredPrecision> measured;  ///< what the file says of lower precisions, if anything
+  int measured_pictures = 0;                ///< on so many
+  std::vector<std::string> kept_in_bf16;    ///< layers that int8 leaves in bf16: "encoder.blocks.3.block.mlp"
+  std::string measured_problem;             ///< why that does not count, in words
 };
 
 /// Reads the file once, its numbers too. It may be told by a model's name (models.h), here and below.
@@ -56,12 +71,31 @@ enum class WeightsPrecision {
          ///< only
 };
 
+/// What int8 may leave in bf16.
+enum class KeepLayers {
+  none,
+  as_needed,  ///< the layers that change the maps most, until those of some of the pictures change by little
+};
+
+struct GateOptions {
+  /// Folder or pattern of pictures like those that will be predicted. They need no masks.
+  std::filesystem::path pictures;
+  KeepLayers keep = KeepLayers::none;
+  int threads = 0;  ///< 0 means all cores
+  /// What is counted, how many of them are done, and of how many: "layers of int8", 3, 52. In the calling
+  /// thread.
+  std::function<void(const std::string& what, std::size_t done, std::size_t total)> progress = {};
+};
+
 struct ConvertOptions {
   WeightsPrecision precision = WeightsPrecision::keep;
   /// Leave the frozen trunk out: adapters, RFB, decoder and heads.
   bool task_only = false;
   /// Where the trunk of a task-only input comes from: SAM2, SAM2.1, or any SAM2-UNet of the same variant.
   std::filesystem::path trunk;
+  /// Compare bf16 and int8 with float32 on pictures, and store the result in the file: Precision::automatic
+  /// follows it. .safetensors of a whole SAM2-UNet only. Needs memory for three networks. ImageError.
+  std::optional<GateOptions> measured = {};
 };
 
 /// Writes `out`, whose extension decides the format: .safetensors, or .pth/.pt as PyTorch's `torch.load`

@@ -7,7 +7,7 @@ from ctypes import CFUNCTYPE, POINTER, byref, c_char_p, c_double, c_int32, c_int
 from sam2unet._library import check, load
 from sam2unet._planes import Plane
 
-PRECISIONS = {"automatic": 0, "f32": 1, "bf16": 2, "int8": 3, "tf32": 4, "f16": 5}
+PRECISIONS = {"automatic": 0, "f32": 1, "bf16": 2, "int8": 3, "tf32": 4, "f16": 5, "standard": 6}
 FITS = {None: 0, "squash": 1, "letterbox": 2}
 OUTPUTS = {"probabilities": 0, "ids": 1}
 PILLOWS = {12: 0, 13: 1}

@@ -192,8 +192,9 @@ class Segmenter:
             it, is a path), a file's bytes, or None: the default model.
         device: "cpu"; "cuda" and "cuda:N" need the CUDA backend beside the library, "cuda-torch", "cuda-torch:N" and
             "torch-cpu" the training component.
-        precision: "automatic" (f32 on the CPU, bf16 on a GPU), "f32", "bf16", "int8" (on the CPU), "tf32" (on cuda-torch) or
-            "f16" (on "cuda").
+        precision: "standard" (f32 on the CPU, bf16 on a GPU), "automatic" (on the CPU the fastest that the weights' stored
+            gates allow: ``sam2unet convert --gates``), "f32", "bf16", "int8" (on the CPU), "tf32" (on cuda-torch) or "f16"
+            (on "cuda").
         threads: for one picture; 0: all cores, or as many as OMP_NUM_THREADS says.
 
     Raises:
@@ -204,7 +205,7 @@ class Segmenter:
     """
 
     def __init__(self, weights: Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, None] = None, *,
-                 device: str = "cpu", precision: str = "automatic", threads: int = 0):
+                 device: str = "cpu", precision: str = "standard", threads: int = 0):
         if isinstance(weights, (bytearray, memoryview)):
             weights = bytes(weights)
         self._arguments = (weights, device, precision, threads)
@@ -256,7 +257,7 @@ class Segmenter:
 
     @property
     def precision(self) -> str:
-        """In effect: "f32", "bf16" ..., never "automatic"."""
+        """In effect: "f32", "bf16" ..., never "automatic" or "standard"."""
         return next(name for name, number in _network.PRECISIONS.items() if number == self._info.precision)
 
     @property

@@ -15,8 +15,10 @@
 #include <thread>
 #include <utility>
 
+#include "api/cpu_backend.h"
 #include "api/device.h"
 #include "api/make_backend.h"
+#include "api/precision_choice.h"
 #include "model/checkpoint.h"
 #include "model/gflop.h"
 #include "model/network.h"
@@ -120,9 +122,9 @@ void measure_f32(model::WeightSource& source, const model::Config& config, const
 }
 
 void measure_low(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
-                 BenchResult& out) {
+                 const std::vector<std::string>& kept, BenchResult& out) {
   const auto numerics = ops::lowp::best_numerics(out.precision == Precision::int8);
-  ops::lowp::LowWeights weights(source, numerics);
+  ops::lowp::LowWeights weights(source, numerics, kept);
   const auto net = model::Network<ops::lowp::LowWeights>::make(weights, config);
   ops::lowp::LowOps o(numerics, options.run.threads);
   out.arithmetic = ops::lowp::words_of(numerics);
@@ -201,14 +203,17 @@ class Streams {
   std::exception_ptr failure_;
 };
 
-// Another device: from outside, as a whole.
-void measure_device(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
-                    BenchResult& out) {
-  const auto backend = api::make_backend(source, config, options.run);
+// From outside, as a whole: another device, or several passes at a time.
+void measure_backend(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
+                     const std::vector<std::string>& kept, BenchResult& out) {
+  SegmenterOptions run = options.run;
+  run.streams = options.streams;
+  const auto backend = api::make_backend(source, config, run, kept);
   const api::BackendInfo info = backend->info();
   out.device = info.device;
   out.precision = info.precision;
   out.arithmetic = info.arithmetic;
+  if (info.device == "cpu") out.threads = api::thread_shares(run).threads;
   Streams(*backend, options).run(out);
 }
 
@@ -222,12 +227,11 @@ void check(const BenchOptions& o) {
     throw UsageError(fmt::format("{} rounds to warm up: must be 0 to 1000", o.warm_up));
   if (o.run.threads < 0 || o.run.threads > 1024)
     throw UsageError(fmt::format("{} threads: must be 0 (all cores) to 1024", o.run.threads));
-  if (o.streams < 1 || o.streams > 64)
-    throw UsageError(fmt::format("{} streams: must be 1 to 64", o.streams));
-  if (o.streams > 1 && api::parse_device(o.run.device).kind == api::DeviceKind::cpu) {
-    throw UsageError(fmt::format(
-        "{} streams: on the device cpu one pass uses all cores, so it is timed with one stream", o.streams));
-  }
+  const bool is_cpu = api::parse_device(o.run.device).kind == api::DeviceKind::cpu;
+  const int most = is_cpu ? std::min(64, ops::available_threads(o.run.threads)) : 64;
+  if (o.streams < 1 || o.streams > most)
+    throw UsageError(fmt::format("{} streams: must be 1 to {}{}", o.streams, most,
+                                 is_cpu ? ", the threads there are" : ""));
 }
 
 }  // namespace
@@ -245,10 +249,12 @@ BenchResult bench(const BenchOptions& asked) {
   InputSize trained;
   std::unique_ptr<model::WeightSource> source;
   model::Config config;
+  model::StoredGates gates;
   if (options.variant.empty()) {
     auto file =
         std::make_unique<model::CheckpointWeights>(formats::TensorFile::open(find_weights(options.weights)));
     config = file->config();
+    gates = file->gates();
     if (const auto size = file->trained_size()) trained = InputSize::of(size->width, size->height);
     source = std::move(file);
   } else {
@@ -266,14 +272,16 @@ BenchResult bench(const BenchOptions& asked) {
   out.batch = options.batch;
   out.streams = options.streams;
   const api::DeviceKind device = api::parse_device(options.run.device).kind;
-  out.precision = api::precision_on(device, options.run.precision);
+  const api::PrecisionChoice choice = api::choose_precision(device, options.run.precision, gates);
+  out.precision = options.run.precision = choice.precision;
+  out.choice = choice.why;
   out.gflop = model::network_gflop(config, {options.batch, options.size.height, options.size.width, 3});
-  if (device != api::DeviceKind::cpu)
-    measure_device(*source, config, options, out);
+  if (device != api::DeviceKind::cpu || options.streams > 1)
+    measure_backend(*source, config, options, choice.kept, out);
   else if (out.precision == Precision::f32)
     measure_f32(*source, config, options, out);
   else
-    measure_low(*source, config, options, out);
+    measure_low(*source, config, options, choice.kept, out);
   std::sort(out.ms.begin(), out.ms.end());
   if (out.peak_gflops > 0.0) out.floor_ms = out.gflop / out.peak_gflops * 1e3;
   rusage usage{};

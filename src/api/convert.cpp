@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -6,6 +7,7 @@
 #include <optional>
 #include <unordered_set>
 
+#include "api/measure_gates.h"
 #include "api/weight_conversion.h"
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
@@ -188,7 +190,39 @@ std::map<std::string, std::string> metadata_for(const Input& in, const ConvertOp
     m[kTrunkSample] = nlohmann::json(sample_trunk(in)).dump();
   }
   if (!options.trunk.empty()) m.erase(kTrunkSample);
+  const bool is_the_same =
+      options.precision == WeightsPrecision::keep && !options.task_only && options.trunk.empty();
+  if (!is_the_same || options.measured) m.erase(model::kGatesKey);
   return m;
+}
+
+// The same weights beside `out`, to be measured before that is there; gone at its end.
+class Draft {
+ public:
+  explicit Draft(const std::filesystem::path& out)
+      : path_(out.parent_path() / fmt::format(".{}.{}.safetensors", out.stem().string(), ::getpid())) {}
+  ~Draft() {
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
+  }
+  Draft(const Draft&) = delete;
+  Draft& operator=(const Draft&) = delete;
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+void check_measurable(const Input& in, OutFormat format, const ConvertOptions& options) {
+  if (!options.measured) return;
+  if (format == OutFormat::torch)
+    throw UsageError(
+        "what is measured of precisions is stored in .safetensors files; a .pth cannot carry it");
+  const bool becomes_full = in.recognition.contents == Contents::full || !options.trunk.empty();
+  if (!becomes_full || options.task_only) {
+    throw UsageError(fmt::format(
+        "{}: precisions are measured of a whole SAM2-UNet, which this does not become", in.name()));
+  }
 }
 
 // An int8 input only stays int8 where its scales can go along.
@@ -245,6 +279,7 @@ std::vector<std::string> convert_weights(const std::filesystem::path& named, con
   if (!trunk_path.empty()) check_not_input(out, trunk_path);
   const Input in(in_path);
   check_input(in, options);
+  check_measurable(in, format, options);
   std::optional<Input> trunk;
   if (!trunk_path.empty()) {
     trunk.emplace(trunk_path);
@@ -256,12 +291,18 @@ std::vector<std::string> convert_weights(const std::filesystem::path& named, con
   const auto precision = precision_for(sources, format, options.precision);
   std::vector<formats::PendingTensor> tensors;
   for (const auto& s : sources) api::append_converted(s, precision, tensors);
+  auto metadata = metadata_for(in, options);
+  if (options.measured) {
+    const Draft draft(out);
+    formats::write_safetensors(draft.path(), tensors, metadata);
+    metadata[model::kGatesKey] = api::measure_gates(draft.path(), *options.measured).to_json();
+  }
   if (format == OutFormat::torch) {
     // SAM2's and SAM2-UNet's own code look for SAM2's weights under "model".
     const bool is_sam2 = in.recognition.trunk_prefix == "image_encoder.trunk.";
     formats::write_torch_zip(out, tensors, is_sam2 ? "model" : "");
   } else {
-    formats::write_safetensors(out, tensors, metadata_for(in, options));
+    formats::write_safetensors(out, tensors, metadata);
   }
   return notes_for(in, format, options);
 }

@@ -1,5 +1,6 @@
 #include "api/cpu_backend.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -20,6 +21,8 @@ using ops::lowp::LowTensor;
 
 // One picture keeps all cores busy, so a batch only costs memory here; bench_forward compares.
 constexpr int kBatch = 1;
+// Of passes at a time, where nobody says how many: each needs memory of its own.
+constexpr int kMostStreams = 1;
 
 template <class Weights>
 model::Network<Weights> pack(Weights weights, const model::Config& config) {
@@ -81,20 +84,29 @@ class OwnBackend final : public Backend {
 
 }  // namespace
 
+ThreadShares thread_shares(const SegmenterOptions& options) {
+  const int threads = ops::available_threads(options.threads);
+  const int best = options.precision == Precision::f32 ? 1 : std::min(threads, kMostStreams);
+  const int streams = std::clamp(options.streams == 0 ? best : options.streams, 1, threads);
+  // One stream has all that there are when a picture comes, which may be fewer then.
+  return {streams, streams == 1 ? options.threads : threads / streams};
+}
+
 std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config,
-                                          int threads) {
+                                          const ThreadShares& shares) {
   return std::make_unique<OwnBackend<CpuOps>>(
-      pack(ops::CpuWeights(source), config), [](int n) { return std::make_unique<CpuOps>(n); }, threads,
-      BackendInfo{"cpu", Precision::f32, kBatch, "f32"});
+      pack(ops::CpuWeights(source), config), [](int n) { return std::make_unique<CpuOps>(n); },
+      shares.threads, BackendInfo{"cpu", Precision::f32, kBatch, "f32", shares.streams});
 }
 
 std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config,
-                                          int threads, Precision precision) {
-  const ops::lowp::Numerics numerics = ops::lowp::best_numerics(precision == Precision::int8);
+                                          const ThreadShares& shares, const ops::lowp::Numerics& numerics,
+                                          const std::vector<std::string>& kept) {
+  const Precision precision = numerics.is_int8 ? Precision::int8 : Precision::bf16;
   return std::make_unique<OwnBackend<LowOps>>(
-      pack(ops::lowp::LowWeights(source, numerics), config),
-      [numerics](int n) { return std::make_unique<LowOps>(numerics, n); }, threads,
-      BackendInfo{"cpu", precision, kBatch, ops::lowp::words_of(numerics)});
+      pack(ops::lowp::LowWeights(source, numerics, kept), config),
+      [numerics](int n) { return std::make_unique<LowOps>(numerics, n); }, shares.threads,
+      BackendInfo{"cpu", precision, kBatch, ops::lowp::words_of(numerics), shares.streams});
 }
 
 }  // namespace sam2unet::api

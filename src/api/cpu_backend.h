@@ -2,18 +2,30 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "api/backend.h"
 #include "model/config.h"
 #include "model/weight_source.h"
+#include "ops/lowp/instructions.h"
 
 namespace sam2unet::api {
 
+/// How the device cpu's threads are shared out.
+struct ThreadShares {
+  int streams = 1;  ///< passes at a time
+  int threads = 0;  ///< of each; 0 means all cores
+};
+/// `options` have a precision that is in effect.
+ThreadShares thread_shares(const SegmenterOptions& options);
+
 /// float32.
 std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config,
-                                          int threads);
-/// bfloat16 or int8, by the fastest instructions of this processor.
+                                          const ThreadShares& shares);
+/// bfloat16 or int8; `kept` as LowWeights has it.
 std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config,
-                                          int threads, Precision precision);
+                                          const ThreadShares& shares, const ops::lowp::Numerics& numerics,
+                                          const std::vector<std::string>& kept = {});
 
 }  // namespace sam2unet::api

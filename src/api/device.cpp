@@ -78,7 +78,7 @@ std::span<const Precision> precisions_of(DeviceKind kind) {
 
 Precision precision_on(DeviceKind kind, Precision wanted) {
   const auto there = precisions_of(kind);
-  if (wanted == Precision::automatic) return there.front();
+  if (wanted == Precision::automatic || wanted == Precision::standard) return there.front();
   if (std::find(there.begin(), there.end(), wanted) != there.end()) return wanted;
   std::vector<std::string_view> precisions, devices;
   for (const Precision p : there) precisions.push_back(sam2unet::name_of(p));

@@ -28,9 +28,10 @@ std::string_view name_of(DeviceKind kind);
 /// Of those names and "cuda:N", "cuda-torch:N". UsageError for any other.
 Device parse_device(const std::string& name);
 
-/// What the device can compute in; the first is what `automatic` means there.
+/// What the device can compute in; the first is what `standard` means there.
 std::span<const Precision> precisions_of(DeviceKind kind);
-/// The precision in effect, never `automatic`. UsageError that tells what there is instead.
+/// The precision in effect, never `automatic`, which is `standard` where nothing is known of the weights, or
+/// `standard`. UsageError that tells what there is instead.
 Precision precision_on(DeviceKind kind, Precision wanted);
 
 }  // namespace sam2unet::api

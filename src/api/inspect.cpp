@@ -71,6 +71,16 @@ std::string find_wrong_numbers(const formats::TensorFile& file, std::vector<std:
   return first;
 }
 
+void tell_gates(const model::StoredGates& stored, WeightsInfo& info) {
+  info.measured_problem = stored.problem;
+  if (!stored.gates) return;
+  const auto& g = *stored.gates;
+  info.measured_pictures = g.pictures;
+  info.kept_in_bf16 = g.kept;
+  if (g.bf16) info.measured.push_back({"bf16", g.bf16->change, model::kMaxChangeBf16});
+  if (g.int8) info.measured.push_back({"int8", g.int8->change, model::kMaxChangeInt8});
+}
+
 }  // namespace
 
 WeightsInfo inspect_weights(const std::filesystem::path& named) {
@@ -88,6 +98,7 @@ WeightsInfo inspect_weights(const std::filesystem::path& named) {
   info.metadata = file.metadata();
   info.missing = r.missing;
   info.misshapen = r.misshapen;
+  tell_gates(model::stored_gates(file, r), info);
   info.unexpected = r.unexpected;
   std::unordered_map<std::string, model::TensorSpec> specs;
   if (r.config) {
@@ -125,6 +136,11 @@ std::string to_json(const WeightsInfo& i) {
   nlohmann::json tensors = nlohmann::json::array();
   for (const auto& t : i.tensors)
     tensors.push_back({{"name", t.name}, {"dtype", t.dtype}, {"shape", t.shape}});
+  nlohmann::json measured = nlohmann::json::array();
+  for (const auto& m : i.measured) {
+    measured.push_back(
+        {{"precision", m.precision}, {"change", m.change}, {"limit", m.limit}, {"passed", m.passed()}});
+  }
   nlohmann::json j{{"format", i.format},
                    {"contents", i.contents},
                    {"variant", i.variant},
@@ -144,6 +160,10 @@ std::string to_json(const WeightsInfo& i) {
                    {"left_out", i.left_out},
                    {"passed_over", i.passed_over},
                    {"not_finite", i.not_finite},
+                   {"measured", std::move(measured)},
+                   {"measured_pictures", i.measured_pictures},
+                   {"kept_in_bf16", i.kept_in_bf16},
+                   {"measured_problem", i.measured_problem},
                    {"tensors", std::move(tensors)}};
   j["config"] = i.config.empty() ? nlohmann::json() : nlohmann::json::parse(i.config);
   // Names come from the file.

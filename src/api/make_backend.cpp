@@ -10,16 +10,19 @@
 namespace sam2unet::api {
 
 std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::Config& config,
-                                      const SegmenterOptions& asked) {
+                                      const SegmenterOptions& asked, const std::vector<std::string>& kept) {
   config.validate();
   const Device device = parse_device(asked.device);
   SegmenterOptions options = asked;
   options.precision = precision_on(device.kind, asked.precision);
   const std::string purpose = fmt::format("device {}", asked.device);
   switch (device.kind) {
-    case DeviceKind::cpu:
-      if (options.precision == Precision::f32) return make_cpu_backend(source, config, options.threads);
-      return make_low_backend(source, config, options.threads, options.precision);
+    case DeviceKind::cpu: {
+      const ThreadShares shares = thread_shares(options);
+      if (options.precision == Precision::f32) return make_cpu_backend(source, config, shares);
+      return make_low_backend(source, config, shares,
+                              ops::lowp::best_numerics(options.precision == Precision::int8), kept);
+    }
     case DeviceKind::cuda:
       return cuda_plugin(purpose).make_backend(source, config, options);
     case DeviceKind::cuda_torch:

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "api/backend.h"
 #include "model/config.h"
@@ -10,8 +12,10 @@
 
 namespace sam2unet::api {
 
-/// Packs all weights of `source` for `options.device`. UsageError or UnavailableError if that cannot be had.
+/// Packs all weights of `source` for `options.device`; in int8, `kept` layers stay bfloat16. UsageError or
+/// UnavailableError if that cannot be had.
 std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::Config& config,
-                                      const SegmenterOptions& options);
+                                      const SegmenterOptions& options,
+                                      const std::vector<std::string>& kept = {});
 
 }  // namespace sam2unet::api

@@ -68,6 +68,8 @@ std::string_view name_of(Precision precision) {
       return "tf32";
     case Precision::f16:
       return "f16";
+    case Precision::standard:
+      return "standard";
   }
   return "?";
 }

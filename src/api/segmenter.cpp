@@ -7,9 +7,11 @@
 #include <mutex>
 #include <utility>
 
+#include "api/cpu_backend.h"
 #include "api/make_backend.h"
 #include "api/merge.h"
 #include "api/picture.h"
+#include "api/precision_choice.h"
 #include "core/default_model.h"
 #include "model/checkpoint.h"
 #include "model/metadata.h"
@@ -128,6 +130,8 @@ std::shared_ptr<const ClassTable> classes_of(const model::CheckpointWeights& wei
 const SegmenterOptions& checked(const SegmenterOptions& options) {
   if (options.threads < 0 || options.threads > 1024)
     throw UsageError(fmt::format("{} threads: must be 0 (all cores) to 1024", options.threads));
+  if (options.streams < 0 || options.streams > 64)
+    throw UsageError(fmt::format("{} streams: must be 0 (as is best) to 64", options.streams));
   return options;
 }
 
@@ -138,7 +142,11 @@ Segmenter::Impl::Impl(model::CheckpointWeights weights, const SegmenterOptions& 
       notes(weights.notes()),
       classes(classes_of(weights)),
       wanted_threads(options.threads) {
-  backend = api::make_backend(weights, config, options);
+  const api::PrecisionChoice choice =
+      api::choose_precision(api::parse_device(options.device).kind, options.precision, weights.gates());
+  SegmenterOptions settled = options;
+  settled.precision = choice.precision;
+  backend = api::make_backend(weights, config, settled, choice.kept);
   const api::BackendInfo b = backend->info();
   info.variant = model::variant_name(config);
   info.device = b.device;
@@ -147,6 +155,8 @@ Segmenter::Impl::Impl(model::CheckpointWeights weights, const SegmenterOptions& 
   info.batch = b.batch;
   info.arithmetic = b.arithmetic;
   info.in_flight = b.in_flight;
+  info.choice = choice.why;
+  if (info.device == "cpu") wanted_threads = api::thread_shares(settled).threads;
   info.config = config.to_json();
   if (const auto trained = weights.trained_size()) info.size = InputSize::of(trained->width, trained->height);
   if (const std::string fit = metadata_of(weights, model::kFitKey); !fit.empty()) info.fit = parse_fit(fit);

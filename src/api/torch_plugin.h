@@ -19,7 +19,7 @@ class TorchPlugin {
  public:
   virtual ~TorchPlugin() = default;
   /// For the devices "cuda-torch", "cuda-torch:N" and "torch-cpu", and the precisions that those have, never
-  /// `automatic`.
+  /// `automatic` or `standard`.
   virtual std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::Config& config,
                                                 const SegmenterOptions& options) = 0;
   /// Repeats the training run of a golden file in float64; whether all checks were ok. On "cuda" too, which

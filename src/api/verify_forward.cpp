@@ -71,6 +71,7 @@ double tolerance_of(Precision precision, bool is_l) {
     case Precision::tf32:  // not measured yet: a bound, of as many bits, but sums and norms are float32
       return is_l ? 2e-2 : 5e-3;
     case Precision::automatic:  // no backend says so
+    case Precision::standard:
     case Precision::f32:
       break;
   }

@@ -32,6 +32,7 @@ nlohmann::json to_json(const BenchResult& r) {
           {"device", r.device},
           {"precision", name_of(r.precision)},
           {"arithmetic", r.arithmetic},
+          {"choice", r.choice},
           {"size", {r.size.height, r.size.width}},
           {"batch", r.batch},
           {"threads", r.threads},
@@ -71,8 +72,10 @@ void print(const BenchResult& r) {
   fmt::print("variant     {}, {}x{}, batch {}\n", r.variant, r.size.height, r.size.width, r.batch);
   // How many threads of the processor there are says nothing of another device.
   fmt::print("computes    {} on {}, {}\n", r.arithmetic, r.device,
-             r.device == "cpu" ? fmt::format("{} threads", r.threads)
-                               : fmt::format("{} {}", r.streams, r.streams == 1 ? "stream" : "streams"));
+             r.device == "cpu" && r.streams == 1 ? fmt::format("{} threads", r.threads)
+             : r.device == "cpu" ? fmt::format("{} streams of {} threads", r.streams, r.threads)
+                                 : fmt::format("{} {}", r.streams, r.streams == 1 ? "stream" : "streams"));
+  if (!r.choice.empty()) fmt::print("chosen      auto: {}\n", r.choice);
   fmt::print("latency     min {:.1f}  median {:.1f}  p90 {:.1f}  p99 {:.1f} ms\n", r.ms.front(),
              r.percentile(0.5), r.percentile(0.9), r.percentile(0.99));
   fmt::print("pictures/s  {:.2f}\n", r.images_per_s());
@@ -124,8 +127,9 @@ void add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 100000).description(""))
       ->type_name("N")
       ->capture_default_str();
-  c->add_option("--streams", a->options.streams,
-                "threads that give the device batches at the same time; 1 on the device cpu")
+  c->add_option(
+       "--streams", a->options.streams,
+       "batches that are given to the device at the same time; on the device cpu they share the threads")
       ->check(CLI::Range(1, 64).description(""))
       ->type_name("N")
       ->capture_default_str();

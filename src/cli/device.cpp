@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "sam2unet/errors.h"
+
 namespace sam2unet::cli {
 
 void add_device_options(CLI::App& command, std::string& device, Precision& precision) {
@@ -11,21 +13,42 @@ void add_device_options(CLI::App& command, std::string& device, Precision& preci
           "what computes: cpu; where the CUDA backend is installed cuda, cuda:N; with the training component "
           "cuda-torch, cuda-torch:N, torch-cpu")
       ->capture_default_str();
-  const std::map<std::string, Precision> names{{"auto", Precision::automatic}, {"f32", Precision::f32},
-                                               {"fp32", Precision::f32},       {"bf16", Precision::bf16},
-                                               {"int8", Precision::int8},      {"tf32", Precision::tf32},
-                                               {"f16", Precision::f16},        {"fp16", Precision::f16}};
+  const std::map<std::string, Precision> names{
+      {"auto", Precision::automatic}, {"f32", Precision::f32},   {"fp32", Precision::f32},
+      {"bf16", Precision::bf16},      {"int8", Precision::int8}, {"tf32", Precision::tf32},
+      {"f16", Precision::f16},        {"fp16", Precision::f16},  {"standard", Precision::standard}};
   command
-      .add_option("--precision", precision,
-                  "auto (fp32, on a GPU bf16), fp32, bf16, int8 (on the device cpu), tf32 (on the device "
-                  "cuda-torch), "
-                  "fp16 (on the device cuda)")
+      .add_option(
+          "--precision", precision,
+          "standard (fp32, on a GPU bf16), auto (on the device cpu the fastest that this processor has "
+          "instructions for and that changes the maps of these weights by little, as convert --gates "
+          "stores it; else as standard), fp32, bf16, int8 (on the device cpu), tf32 (on the device "
+          "cuda-torch), fp16 (on the device cuda)")
       ->transform(CLI::CheckedTransformer(names).description(""))
-      ->default_str("auto");
+      ->default_str("standard");
 }
 
 std::string words_of(const SegmenterInfo& info) {
-  return "computes " + info.arithmetic + " on " + info.device;
+  return "computes " + info.arithmetic + " on " + info.device +
+         (info.choice.empty() ? "" : " (auto: " + info.choice + ")");
+}
+
+void add_streams_option(CLI::App& command, std::string& streams) {
+  command
+      .add_option(
+          "--streams", streams,
+          "on the device cpu, how many pictures at a time share the threads: each takes longer, all are "
+          "done sooner; auto: 1 where the precision is fp32, whose last bits may hang on it")
+      ->type_name("N|auto")
+      ->capture_default_str();
+}
+
+int streams_of(const std::string& streams, std::size_t pictures) {
+  if (streams == "auto") return pictures < kManyPictures ? 1 : 0;
+  int number = 0;
+  if (!CLI::detail::lexical_cast(streams, number) || number < 1 || number > 64)
+    throw UsageError("--streams " + streams + ": must be auto or 1 to 64");
+  return number;
 }
 
 void add_batch_options(CLI::App& command, int& batch, std::string& fit) {

@@ -139,6 +139,7 @@ void add_eval(CLI::App& app) {
                 "trained at, else 352");
   add_device_options(*c, a->device, a->precision);
   add_batch_options(*c, a->batch, a->fit);
+  add_streams_option(*c, a->streams);
   add_pass_options(*c, a->passes);
   c->add_flag("--official", a->official, "predict as the reference's test.py");
   c->add_option("--name", a->name, "name of the method (default: the folder's or the checkpoint's)");
@@ -187,8 +188,8 @@ void add_eval(CLI::App& app) {
       "  sam2unet eval --classes road.toml --pred out --gt test/mask --html report.html\n"
       "FILE may be - for standard output; the table is then not printed.");
   c->callback([a, c] {
-    for (const char* option : {"--weights", "--size", "--official", "--device", "--precision", "--batch",
-                               "--fit", "--tile", "--overlap", "--tile-context", "--tta"})
+    for (const char* option : {"--weights", "--size", "--official", "--device", "--precision", "--streams",
+                               "--batch", "--fit", "--tile", "--overlap", "--tile-context", "--tta"})
       a->predicting_given = a->predicting_given || c->count(option) > 0;
     run(*a);
   });

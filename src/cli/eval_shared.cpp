@@ -7,6 +7,7 @@
 #include <set>
 
 #include "class_choice.h"
+#include "device.h"
 #include "outputs.h"
 #include "sam2unet/errors.h"
 #include "size.h"
@@ -64,7 +65,8 @@ void check(const EvalArguments& a) {
 }
 
 EvalModel::EvalModel(const EvalArguments& a)
-    : segmenter_(weights_file(a.weights), {a.options.threads, a.device, a.precision}),
+    : segmenter_(weights_file(a.weights), {a.options.threads, a.device, a.precision,
+                                           streams_of(a.streams, a.passes.tile.empty() ? kManyPictures : 1)}),
       classes_(table_for(segmenter_, a.classes)),
       batch_(static_cast<std::size_t>(a.batch == 0 ? segmenter_.info().batch : a.batch)) {
   SegmentOptions options;

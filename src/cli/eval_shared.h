@@ -21,7 +21,8 @@ struct EvalArguments {
   std::vector<std::string> predictions;
   std::string truths, name, weights, json, csv, dataset_csv, html, paper, classes;
   std::string protocol = "common", worst_by, empty = "paper", size, device = "cpu";
-  Precision precision = Precision::automatic;
+  Precision precision = Precision::standard;
+  std::string streams = "auto";
   int batch = 0;
   std::string fit;
   PassArguments passes;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "commands.h"
+#include "measured.h"
 #include "sam2unet/classes.h"
 #include "sam2unet/devices.h"
 #include "sam2unet/errors.h"
@@ -122,6 +123,7 @@ void run(const Arguments& a) {
   if (const auto it = i.metadata.find("fit"); it != i.metadata.end())
     std::printf("\nfit         %s", it->second.c_str());
   std::printf("\nusable for  %s\n", i.usable_for.c_str());
+  for (const std::string& line : measured_lines(i)) std::printf("%s\n", line.c_str());
   print_some("missing", i.missing);
   print_some("misshapen", i.misshapen);
   print_some("not of this network", i.unexpected);

@@ -50,7 +50,8 @@ struct Arguments {
   std::vector<std::string> class_names;
   int threads = 0;
   std::string device = "cpu";
-  Precision precision = Precision::automatic;
+  Precision precision = Precision::standard;
+  std::string streams = "auto";
   int pillow = 12;
   int batch = 0;
   std::string fit;  // empty: as the weights were trained
@@ -116,7 +117,8 @@ class Prediction {
     target_ = target_of(args_.output, args_.results.saves, inputs.pictures);
     name_results(std::move(inputs.pictures));
     const fs::path weights = weights_file(args_.weights);
-    const Segmenter segmenter(weights, {args_.threads, args_.device, args_.precision});
+    const Segmenter segmenter(weights, {args_.threads, args_.device, args_.precision,
+                                        streams_of(args_.streams, options_.tiles ? 1 : work_->size())});
     for (const std::string& note : segmenter.notes()) fmt::print(stderr, "sam2unet: note: {}\n", note);
     if (args_.verbose) fmt::print(stderr, "sam2unet: {}\n", words_of(segmenter.info()));
     settle_classes(segmenter);
@@ -176,7 +178,8 @@ class Prediction {
   // needs the cores itself, and tiles are for pictures of which a few fill the memory.
   std::size_t others_beside(const Segmenter& segmenter) const {
     const int cores = available_cores();
-    const bool is_elsewhere = segmenter.info().in_flight > 1 && !options_.tiles;
+    const SegmenterInfo& info = segmenter.info();
+    const bool is_elsewhere = info.device != "cpu" && info.in_flight > 1 && !options_.tiles;
     return static_cast<std::size_t>(is_elsewhere ? cores : 2 * std::clamp(cores / 2, 1, 4));
   }
 
@@ -500,6 +503,7 @@ void add_predict(CLI::App& app) {
       ->check(CLI::Range(0, 1024).description(""))
       ->type_name("N");
   add_device_options(*c, a->device, a->precision);
+  add_streams_option(*c, a->streams);
   add_batch_options(*c, a->batch, a->fit);
   add_pass_options(*c, a->passes);
   c->add_flag("--official", a->results.official,

@@ -31,7 +31,7 @@ struct Arguments {
   fs::path data, weights;
   std::vector<std::string> only;
   std::string html, json, device = "cpu";
-  Precision precision = Precision::automatic;
+  Precision precision = Precision::standard;
   PassArguments passes;
   double tolerance = 0.002;
   int threads = 0;

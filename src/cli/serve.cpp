@@ -27,7 +27,7 @@ struct Arguments {
   serve::Options options;
   std::vector<std::string> weights;
   std::string device = "cpu";
-  Precision precision = Precision::automatic;
+  Precision precision = Precision::standard;
   int threads = 0;
   std::string upload = "32M", in_flight = "512M", answer = "256M", header = "16K";
   std::string batch_delay = "5ms", deadline = "30s", drain = "30s";

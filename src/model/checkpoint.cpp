@@ -222,7 +222,8 @@ void read_tensor(const formats::TensorFile& file, const std::string& name, std::
     std::vector<float> scales(static_cast<std::size_t>(s->numel()));
     copy_to(*s, std::span(scales));
     const std::size_t row = scales.empty() ? 0 : out.size() / scales.size();
-    for (std::size_t i = 0; i < out.size(); ++i) out[i] *= scales[i / row];
+    for (std::size_t r = 0; r < scales.size(); ++r)
+      for (float& value : std::span(out).subspan(r * row, row)) value *= scales[r];
     check(out, 0);
   } else {
     for_each_block(*v, [&](const TensorView& block, std::size_t first) {
@@ -281,7 +282,11 @@ CheckpointWeights::CheckpointWeights(formats::TensorFile file)
 }
 
 std::vector<std::string> CheckpointWeights::notes() const {
-  return notes_of(file_, recognition_);
+  auto out = notes_of(file_, recognition_);
+  if (const std::string problem = gates().problem; !problem.empty())
+    out.push_back(fmt::format("{}: {}; `sam2unet convert --gates DIR` measures them anew",
+                              file_.path().string(), problem));
+  return out;
 }
 
 std::vector<std::string> notes_of(const formats::TensorFile& file, const Recognition& r) {

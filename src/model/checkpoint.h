@@ -9,6 +9,7 @@
 
 #include "formats/tensor_file.h"
 #include "model/config.h"
+#include "model/gates.h"
 #include "model/input_size.h"
 #include "model/tensor_table.h"
 #include "model/weight_source.h"
@@ -66,6 +67,9 @@ class CheckpointWeights : public WeightSource {
   const Config& config() const { return *recognition_.config; }
   /// What the weights were trained at, where the file says it.
   std::optional<TrainedSize> trained_size() const { return model::trained_size(file_.metadata()); }
+  /// What was measured of these weights in other precisions.
+  StoredGates gates() const { return stored_gates(file_, recognition_); }
+  std::uint64_t fingerprint() const { return model::fingerprint(file_, recognition_); }
   /// What a user may want to know of the file: tensors and objects that were passed over. One line each.
   std::vector<std::string> notes() const;
   /// A safetensors file's; keys of ours are in metadata.h.

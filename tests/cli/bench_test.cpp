@@ -85,7 +85,7 @@ TEST_F(Bench, WrongUsageIsTold) {
                                                     {"--rounds", "0"},
                                                     {"--precision", "fp8"},
                                                     {"--precision", "int8", "--device", "torch-cpu"},
-                                                    {"--streams", "2"},
+                                                    {"--streams", "3", "--threads", "2"},
                                                     {"--streams", "0"}};
   for (auto arguments : wrong) {
     arguments.insert(arguments.begin(), "bench");

@@ -40,7 +40,8 @@ class ModelNames : public PredictTest {
 };
 
 TEST_F(ModelNames, PredictIsThatOfTheFileToTheByte) {
-  EXPECT_EQ(sam2unet({"predict", "in", "-o", "path", "-w", "../tiny.safetensors", "--size", "64"}).exit_code, 0);
+  EXPECT_EQ(sam2unet({"predict", "in", "-o", "path", "-w", "../tiny.safetensors", "--size", "64"}).exit_code,
+            0);
   const Finished f =
       sam2unet({"predict", "in", "-o", "name", "-w", "named", "--size", "64", "--manifest", "m.jsonl"});
   EXPECT_EQ(f.exit_code, 0) << f.err;
@@ -54,8 +55,8 @@ TEST_F(ModelNames, EveryCommandTakesThem) {
   expect_success({"convert", "task.safetensors", "whole.safetensors", "--trunk", "named"}, "full SAM2-UNet");
   expect_success({"export", "o.onnx", "-w", "named", "--size", "64"}, "core graph");
   expect_success({"bench", "-w", "named", "--size", "64", "-n", "1"}, "memory");
-  expect_success({"eval", "-w", "named", "--size", "64", "--images", "data/CAMO/Imgs", "--gt", "data/CAMO/GT"},
-                 "named");
+  expect_success(
+      {"eval", "-w", "named", "--size", "64", "--images", "data/CAMO/Imgs", "--gt", "data/CAMO/GT"}, "named");
   expect_success({"reproduce", "--data", "data", "-w", "named", "--list"}, "models/named.safetensors");
 }
 

@@ -341,6 +341,20 @@ TEST_F(PredictTest, LinkedFoldersAreFollowed) {
   EXPECT_EQ(r.out, "out/a.png\nout/link/b.png\n");
 }
 
+TEST_F(PredictTest, StreamsAreTheSamePictures) {
+  for (int i = 0; i < 5; ++i) put_picture("in/" + std::to_string(i) + ".png", 30 + i, 20);
+  for (const std::string streams : {"1", "3"})
+    ASSERT_EQ(
+        predict({"in", "-o", streams, "-j", "3", "--precision", "int8", "--streams", streams}).exit_code, 0);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(get("1/" + std::to_string(i) + ".png"), get("3/" + std::to_string(i) + ".png"));
+  for (const std::string wrong : {"0", "65", "two", "1.5"}) {
+    const auto f = predict({"in", "-o", "out", "--streams", wrong});
+    EXPECT_EQ(f.exit_code, 2);
+    EXPECT_THAT(f.err, testing::HasSubstr("must be auto or 1 to 64"));
+  }
+}
+
 TEST_F(PredictTest, DeepPicturesAreWarnedOfOnce) {
   const auto files = test::repository_data() / "image" / "files";
   std::filesystem::create_directories(dir / "in");

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "formats/tensor_file.h"
+#include "support/pictures.h"
 #include "support/process.h"
 #include "support/shared_data.h"
 #include "support/temp_dir.h"
@@ -58,6 +59,58 @@ TEST_F(WeightsCommands, ConvertThereAndBack) {
   EXPECT_THAT(back.err, HasSubstr("note: "));  // a custom network in a .pth
   EXPECT_EQ(formats::TensorFile::open(dir_ / "whole.pth").tensors().size(),
             model::tensor_table(tiny_config()).size());
+}
+
+// Two pictures: what is measured is stored, shown, and dropped where the weights become others.
+TEST_F(WeightsCommands, GatesAreMeasuredStoredAndFollowed) {
+  std::filesystem::create_directory(dir_ / "pictures");
+  write_png(dir_ / "pictures/a.png", picture(50, 40, 3));
+  write_png(dir_ / "pictures/b.png", picture(64, 64, 1));
+  const auto told = sam2unet({"convert", "tiny.safetensors", "gated.safetensors", "--gates", "pictures"});
+  EXPECT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_THAT(told.out, HasSubstr("int8        changes maps by "));
+  EXPECT_THAT(told.out, HasSubstr("on 2 pictures"));
+  EXPECT_THAT(sam2unet({"info", "gated.safetensors"}).out, HasSubstr("bf16        changes maps by "));
+  const auto j = nlohmann::json::parse(sam2unet({"info", "gated.safetensors", "--json"}).out);
+  ASSERT_EQ(j.at("measured").size(), 2U);
+  EXPECT_GT(j.at("measured")[0].at("change"), 0.0);
+  EXPECT_LT(j.at("measured")[0].at("change"), j.at("measured")[1].at("change"));
+  EXPECT_EQ(j.at("measured_pictures"), 2);
+  // No draft is left.
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir_.path()), {}), 3);
+
+  const std::vector<std::string> predict{"predict", "pictures/a.png", "-o", "out", "--size", "64",
+                                         "-v",      "--weights"};
+  const auto with = [&](const std::string& weights, const std::vector<std::string>& more) {
+    auto arguments = predict;
+    arguments.push_back(weights);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto f = sam2unet(arguments);
+    EXPECT_EQ(f.exit_code, 0) << f.err;
+    return f.err;
+  };
+  EXPECT_THAT(with("gated.safetensors", {"--precision", "auto"}), HasSubstr("(auto: int8 "));
+  EXPECT_THAT(with("tiny.safetensors", {"--precision", "auto"}),
+              HasSubstr("computes f32 on cpu (auto: the weights carry no"));
+  EXPECT_THAT(with("gated.safetensors", {}), HasSubstr("computes f32 on cpu\n"));
+
+  EXPECT_EQ(sam2unet({"convert", "gated.safetensors", "again.safetensors"}).exit_code, 0);
+  EXPECT_THAT(sam2unet({"info", "again.safetensors"}).out, HasSubstr("on 2 pictures"));
+  EXPECT_EQ(sam2unet({"convert", "gated.safetensors", "other.safetensors", "--dtype", "bf16"}).exit_code, 0);
+  EXPECT_EQ(
+      nlohmann::json::parse(sam2unet({"info", "other.safetensors", "--json"}).out).at("measured").size(), 0U);
+}
+
+TEST_F(WeightsCommands, GatesThatCannotBeHad) {
+  std::filesystem::create_directory(dir_ / "none");
+  expect_refusal(sam2unet({"convert", "tiny.safetensors", "x.safetensors", "--gates", "none"}), 1, "none");
+  expect_refusal(sam2unet({"convert", "tiny.safetensors", "x.pth", "--gates", "none"}), 2, ".pth");
+  expect_refusal(
+      sam2unet({"convert", "tiny.safetensors", "x.safetensors", "--gates", "none", "--calibrate", "none"}), 2,
+      "--calibrate");
+  expect_refusal(sam2unet({"convert", "tiny.safetensors", "x.safetensors", "--gates", "none", "--task-only"}),
+                 2, "whole SAM2-UNet");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir_.path()), {}), 2);
 }
 
 TEST_F(WeightsCommands, HostileFilesAreOneLineAndExitCode1) {

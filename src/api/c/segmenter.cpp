@@ -44,8 +44,10 @@ std::int32_t to_c(Precision precision) {
       return S2U_PRECISION_TF32;
     case Precision::f16:
       return S2U_PRECISION_F16;
+    case Precision::standard:
+      return S2U_PRECISION_STANDARD;
   }
-  return S2U_PRECISION_AUTOMATIC;
+  return S2U_PRECISION_STANDARD;
 }
 
 void hand_out_segmenter(Segmenter segmenter, s2u_segmenter** out) {
@@ -88,7 +90,7 @@ s2u_status* s2u_segmenter_options_set_precision(s2u_segmenter_options* options, 
     live(options, "the options").value.precision =
         chosen(precision,
                {Precision::automatic, Precision::f32, Precision::bf16, Precision::int8, Precision::tf32,
-                Precision::f16},
+                Precision::f16, Precision::standard},
                "precision");
   });
 }

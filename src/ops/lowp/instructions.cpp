@@ -22,13 +22,19 @@ bool is_intel() {
 
 }  // namespace
 
-Numerics best_numerics(bool is_int8) {
+Numerics roughest_numerics(bool is_int8) {
   Numerics n;
   n.is_int8 = is_int8;
   // What restricts our other kernels (a test) restricts these too. The target stands for Ice Lake and later.
   if ((hwy::SupportedTargets() & HWY_AVX3_DL) == 0) return n;
-  if (native_tiles(Way::dot_bf16) != nullptr && !is_intel()) n.bf16 = Way::dot_bf16;
+  if (native_tiles(Way::dot_bf16) != nullptr) n.bf16 = Way::dot_bf16;
   if (native_tiles(Way::dot_int8) != nullptr) n.int8 = Way::dot_int8;
+  return n;
+}
+
+Numerics best_numerics(bool is_int8) {
+  Numerics n = roughest_numerics(is_int8);
+  if (is_intel()) n.bf16 = Way::widened;
   return n;
 }
 

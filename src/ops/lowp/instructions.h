@@ -13,6 +13,8 @@ struct Numerics {
   Way bf16 = Way::widened;  ///< of bfloat16 products
   Way int8 = Way::widened;  ///< of int8 products
 
+  /// Whether the processor has an instruction for the precision.
+  bool is_native() const { return is_int8 ? int8 == Way::dot_int8 : bf16 == Way::dot_bf16; }
   /// What activations are stored as: rounded where the products want them so.
   Element activations() const { return bf16 == Way::dot_bf16 ? Element::bf16 : Element::f32; }
 };
@@ -20,6 +22,10 @@ struct Numerics {
 /// The fastest of this processor. vdpbf16ps only where it is faster than float32 multiply-adds: Intel's cores
 /// run it at half their rate (Sapphire Rapids; measured), since they count on AMX.
 Numerics best_numerics(bool is_int8);
+
+/// The one that rounds most of what this processor can, however slow: what changes the maps little with it
+/// does so with every other.
+Numerics roughest_numerics(bool is_int8);
 
 /// What multiplies, for people; says where the processor has no instruction of its own for the precision.
 std::string words_of(const Numerics& numerics);

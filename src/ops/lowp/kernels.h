@@ -24,6 +24,9 @@ inline constexpr std::int64_t size_of(Element e) {
 
 /// How weights lie in memory.
 enum class Storage : std::uint8_t { f32, bf16, int8 };
+inline constexpr int size_of(Storage s) {
+  return s == Storage::f32 ? 4 : s == Storage::bf16 ? 2 : 1;
+}
 
 /// What multiplies.
 enum class Way : std::uint8_t {
@@ -133,6 +136,8 @@ struct Extremes {
 };
 /// Smallest and largest of the values and 0.
 Extremes extremes(const RowView& from, std::int64_t rows, std::int64_t c);
+/// Weights as they are stored, side by side; int8 are round(v / scale), of which the sum is returned.
+std::int64_t store_weights(std::span<const float> values, Storage storage, float scale, std::byte* out);
 /// In place, float32.
 void gelu_row(float* x, std::int64_t n);
 void relu_row(float* x, std::int64_t n);

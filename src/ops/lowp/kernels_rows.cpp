@@ -1,5 +1,6 @@
 // Kernels over rows of channels in float32 and bfloat16: conversions, LayerNorm, quantisation, resizing.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -202,6 +203,39 @@ void BilinearRow(const RowView& above, const RowView& below, float weight_below,
   }
 }
 
+std::int64_t StoreWeights(std::span<const float> values, Storage storage, float scale, std::byte* out) {
+  const auto n = static_cast<std::int64_t>(values.size());
+  const auto* from = reinterpret_cast<const std::byte*>(values.data());
+  if (storage != Storage::int8) {
+    const Element type = storage == Storage::f32 ? Element::f32 : Element::bf16;
+    ForRow(from, Element::f32, n,
+           [&](V v, std::int64_t i, std::size_t count) { StoreRow(v, type, out, i, count); });
+    return 0;
+  }
+  const D d;
+  const hn::RebindToSigned<D> di;
+  const hn::Rebind<std::int8_t, D> d8;
+  if (scale <= 0.0F) {
+    std::memset(out, 0, values.size());
+    return 0;
+  }
+  const V by = hn::Set(d, scale);
+  auto sums = hn::Zero(di);
+  std::array<std::int8_t, hn::MaxLanes(d)> last{};
+  ForRow(from, Element::f32, n, [&](V v, std::int64_t i, std::size_t count) {
+    const auto q = hn::NearestInt(hn::Div(v, by));
+    sums = hn::Add(sums, q);
+    const auto bytes = hn::DemoteTo(d8, q);
+    if (count == hn::Lanes(d)) {
+      hn::StoreU(bytes, d8, reinterpret_cast<std::int8_t*>(out) + i);
+    } else {
+      hn::StoreU(bytes, d8, last.data());
+      std::memcpy(out + i, last.data(), count);
+    }
+  });
+  return hn::GetLane(hn::SumOfLanes(di, sums));
+}
+
 }  // namespace sam2unet::ops::lowp::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -212,6 +246,7 @@ HWY_EXPORT(NormRows);
 HWY_EXPORT(QuantiseRows);
 HWY_EXPORT(QuantiseRowsBy);
 HWY_EXPORT(ExtremesOf);
+HWY_EXPORT(StoreWeights);
 HWY_EXPORT(GeluRow);
 HWY_EXPORT(ReluRow);
 HWY_EXPORT(MaxOfFour);
@@ -235,6 +270,9 @@ void quantise_rows_by(const RowView& from, std::int64_t rows, std::int64_t c, st
 }
 Extremes extremes(const RowView& from, std::int64_t rows, std::int64_t c) {
   return HWY_DYNAMIC_DISPATCH(ExtremesOf)(from, rows, c);
+}
+std::int64_t store_weights(std::span<const float> values, Storage storage, float scale, std::byte* out) {
+  return HWY_DYNAMIC_DISPATCH(StoreWeights)(values, storage, scale, out);
 }
 void gelu_row(float* x, std::int64_t n) {
   HWY_DYNAMIC_DISPATCH(GeluRow)(x, n);

@@ -7,61 +7,69 @@
 #include <utility>
 
 #include "model/folding.h"
+#include "ops/cpu/threads.h"
 
 namespace sam2unet::ops::lowp {
 namespace {
 
 constexpr std::size_t kSlack = 64;  // kernels read whole vectors behind a row's end
 
-std::uint16_t to_bf16(float v) {
-  std::uint32_t bits;
-  std::memcpy(&bits, &v, sizeof bits);
-  return static_cast<std::uint16_t>((bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16);
-}
-
-// weight(n, tap, k) of one column and source position.
-struct Weights {
-  std::span<const float> values;  // [N, K, h, w] as PyTorch stores them
-  int in, taps;
-  float at(int n, int tap, int k) const {
-    return values[(static_cast<std::size_t>(n) * static_cast<std::size_t>(in) + static_cast<std::size_t>(k)) *
-                      static_cast<std::size_t>(taps) +
-                  static_cast<std::size_t>(tap)];
-  }
-};
-
 // The scale that brings a column's largest weight to 127.
 float scale_of(std::span<const float> column) {
-  float most = 0.0F;
-  for (const float v : column) most = std::max(most, std::abs(v));
-  return most / 127.0F;
+  const auto* values = reinterpret_cast<const std::byte*>(column.data());
+  const Extremes e = extremes({values, 0, Element::f32}, 1, static_cast<std::int64_t>(column.size()));
+  return std::max(-e.low, e.high) / 127.0F;
 }
 
-void pack_column(Matrix& m, const Weights& w, int n) {
-  const int unit = unit_of(m.way), units = m.units(), each = m.tap_channels(), spatial = w.taps;
+// Units of a tap's channels one below the other, `stride` bytes apart; the last one may be filled in part.
+template <std::size_t kBytes>
+void scatter(const std::byte* from, std::size_t bytes, std::byte* to, std::int64_t stride) {
+  const std::size_t whole = bytes / kBytes;
+  for (std::size_t u = 0; u < whole; ++u)
+    std::memcpy(to + static_cast<std::int64_t>(u) * stride, from + u * kBytes, kBytes);
+  if (bytes % kBytes != 0)
+    std::memcpy(to + static_cast<std::int64_t>(whole) * stride, from + whole * kBytes, bytes % kBytes);
+}
+
+// A thread's memory for the channels of one column, tap and source.
+struct Scratch {
+  std::vector<float> values;
+  std::vector<std::byte> stored;
+};
+
+// `row` is a column's weights as PyTorch stores them, [K, h, w].
+void pack_column(Matrix& m, std::span<const float> row, int n, Scratch& scratch) {
+  const int unit = unit_of(m.way), units = m.units(), each = m.tap_channels(),
+            spatial = m.kernel.h * m.kernel.w;
   const int panel = n / kColumns, column = n % kColumns;
   const int width = std::min(kColumns, (m.out - panel * kColumns + kLanes - 1) / kLanes * kLanes);
-  const int size = m.storage == Storage::f32 ? 4 : m.storage == Storage::bf16 ? 2 : 1;
-  std::byte* base = m.panels.data() + std::int64_t{panel} * kColumns * m.taps() * units * unit * size;
-  const std::size_t row = static_cast<std::size_t>(m.in) * static_cast<std::size_t>(spatial);
-  const float scale =
-      m.storage == Storage::int8 ? scale_of(w.values.subspan(static_cast<std::size_t>(n) * row, row)) : 0.0F;
+  const int size = size_of(m.storage), unit_bytes = unit * size;
+  std::byte* base = m.panels.data() + std::int64_t{panel} * kColumns * m.taps() * units * unit_bytes;
+  const float scale = m.storage == Storage::int8 ? scale_of(row) : 0.0F;
+  scratch.values.resize(static_cast<std::size_t>(each));
+  scratch.stored.resize(static_cast<std::size_t>(each * size));
   std::int64_t sum = 0;
   for (int tap = 0; tap < spatial; ++tap)
-    for (int k = 0; k < m.in; ++k) {
-      const int place = tap * m.sources + k / each, u = k % each / unit, within = k % each % unit;
-      std::byte* to = base + (((std::int64_t{place} * units + u) * width + column) * unit + within) * size;
-      const float v = w.at(n, tap, k);
-      if (m.storage == Storage::f32) {
-        std::memcpy(to, &v, 4);
-      } else if (m.storage == Storage::bf16) {
-        const std::uint16_t bits = to_bf16(v);
-        std::memcpy(to, &bits, 2);
+    for (int source = 0; source < m.sources; ++source) {
+      std::span<const float> channels = row.subspan(static_cast<std::size_t>(source * each));
+      if (spatial == 1) {
+        channels = channels.first(static_cast<std::size_t>(each));
       } else {
-        const auto q = static_cast<std::int8_t>(scale > 0.0F ? std::lrintf(v / scale) : 0);
-        std::memcpy(to, &q, 1);
-        sum += q;
+        for (int k = 0; k < each; ++k)
+          scratch.values[static_cast<std::size_t>(k)] =
+              row[static_cast<std::size_t>((source * each + k) * spatial + tap)];
+        channels = scratch.values;
       }
+      sum += store_weights(channels, m.storage, scale, scratch.stored.data());
+      std::byte* to = base + (std::int64_t{tap * m.sources + source} * units * width + column) * unit_bytes;
+      const auto stride = std::int64_t{width} * unit_bytes;
+      const std::size_t bytes = scratch.stored.size();
+      if (unit_bytes == 4)
+        scatter<4>(scratch.stored.data(), bytes, to, stride);
+      else if (unit_bytes == 2)
+        scatter<2>(scratch.stored.data(), bytes, to, stride);
+      else
+        scatter<1>(scratch.stored.data(), bytes, to, stride);
     }
   if (m.storage == Storage::int8) {
     m.column_scale[static_cast<std::size_t>(n)] = scale;
@@ -92,8 +100,13 @@ Matrix pack(const Shape4& s, Storage storage, const Numerics& numerics, std::spa
     m.column_scale.resize(static_cast<std::size_t>(s.out) + kSlack);
     m.column_sum.resize(static_cast<std::size_t>(s.out) + kSlack);
   }
-  const Weights w{values, s.in, s.kernel.h * s.kernel.w};
-  for (int n = 0; n < s.out; ++n) pack_column(m, w, n);
+  const std::size_t row = static_cast<std::size_t>(s.in) * static_cast<std::size_t>(s.kernel.h * s.kernel.w);
+  // Loading is a good part of a program that segments one picture.
+  parallel_rows(available_threads(0), s.out, [&](std::int64_t first, std::int64_t last) {
+    Scratch scratch;
+    for (auto n = first; n < last; ++n)
+      pack_column(m, values.subspan(static_cast<std::size_t>(n) * row, row), static_cast<int>(n), scratch);
+  });
   return m;
 }
 
@@ -115,8 +128,10 @@ std::vector<float> LowWeights::read_with_slack(const std::string& name, int n) {
   return values;
 }
 
-Storage LowWeights::storage() const {
-  return numerics_.is_int8 ? Storage::int8 : Storage::bf16;
+Storage LowWeights::storage(const std::string& name) const {
+  const bool is_kept = std::any_of(kept_.begin(), kept_.end(),
+                                   [&](const std::string& group) { return name.starts_with(group + "."); });
+  return numerics_.is_int8 && !is_kept ? Storage::int8 : Storage::bf16;
 }
 
 // A row of the kernel is one tap: seven pixels of three channels lie side by side.
@@ -145,8 +160,8 @@ LowWeights::Norm LowWeights::norm(const std::string& name, int dim) {
 
 LowWeights::Linear LowWeights::linear(const std::string& name, int in, int out) {
   auto bias = read(name + ".bias", {out});
-  auto m =
-      pack({in, out, {}, 1}, storage(), numerics_, source_.get(name + ".weight", {out, in}), std::move(bias));
+  auto m = pack({in, out, {}, 1}, storage(name), numerics_, source_.get(name + ".weight", {out, in}),
+                std::move(bias));
   // Attention takes its activations rounded; all else goes on to the residual stream.
   if (name.ends_with(".qkv")) m.result = numerics_.activations();
   return m;
@@ -164,7 +179,7 @@ LowWeights::ConvBn LowWeights::conv_bn(const std::string& conv, const std::strin
   auto bias = model::fold_batch_norm(source_, bn, out, weight);
   // What is concatenated before a convolution has as many channels each as the result (Rfb, Up).
   const int sources = in > out && in % out == 0 && in / out <= static_cast<int>(kFan - 1) ? in / out : 1;
-  auto m = pack({in, out, kernel, sources}, storage(), numerics_, weight, std::move(bias));
+  auto m = pack({in, out, kernel, sources}, storage(conv), numerics_, weight, std::move(bias));
   m.result = numerics_.activations();
   return {std::move(m)};
 }

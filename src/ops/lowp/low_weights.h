@@ -61,7 +61,9 @@ class LowWeights {
   struct ConvBn : Matrix {};
   struct ConvBnFan : Matrix {};
 
-  LowWeights(model::WeightSource& source, const Numerics& numerics) : source_(source), numerics_(numerics) {}
+  /// Of int8, layers whose names begin with one of `kept` (model::layer_groups) are bfloat16.
+  LowWeights(model::WeightSource& source, const Numerics& numerics, std::vector<std::string> kept = {})
+      : source_(source), numerics_(numerics), kept_(std::move(kept)) {}
   PatchEmbed patch_embed(const std::string& name, int in, int out);
   Position position(const std::string& prefix, int dim, std::array<int, 2> background, int window);
   Norm norm(const std::string& name, int dim);
@@ -73,10 +75,11 @@ class LowWeights {
  private:
   std::vector<float> read(const std::string& name, const Shape& shape);
   std::vector<float> read_with_slack(const std::string& name, int n);
-  /// Of a layer that bears it.
-  Storage storage() const;
+  /// Of a layer that bears int8, unless it is kept.
+  Storage storage(const std::string& name) const;
   model::WeightSource& source_;
   Numerics numerics_;
+  std::vector<std::string> kept_;
 };
 
 }  // namespace sam2unet::ops::lowp

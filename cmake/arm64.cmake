@@ -1,0 +1,18 @@
+# Toolchain for 64-bit Arm: Debian's cross compiler, and a folder with Debian's packages for arm64 (scripts/arm64.sh).
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES SAM2UNET_ARM64_ROOT)
+set(CMAKE_FIND_ROOT_PATH ${SAM2UNET_ARM64_ROOT})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(ENV{PKG_CONFIG_LIBDIR} ${SAM2UNET_ARM64_ROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${SAM2UNET_ARM64_ROOT}/usr/share/pkgconfig)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${SAM2UNET_ARM64_ROOT})
+# The compiler brings its own C library; the packages' libraries need each other.
+set(arm64_libraries ${SAM2UNET_ARM64_ROOT}/usr/lib/aarch64-linux-gnu)
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${arm64_libraries}:${SAM2UNET_ARM64_ROOT}/lib/aarch64-linux-gnu")
+set(CMAKE_SHARED_LINKER_FLAGS_INIT "-Wl,-rpath-link,${arm64_libraries}:${SAM2UNET_ARM64_ROOT}/lib/aarch64-linux-gnu")

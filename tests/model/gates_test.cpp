@@ -1,0 +1,141 @@
+// What files say of lower precisions is believed only where it can be meant.
+#include "model/gates.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "model/checkpoint.h"
+#include "model/metadata.h"
+#include "sam2unet/errors.h"
+#include "support/temp_dir.h"
+#include "support/tiny_weights.h"
+
+namespace sam2unet::model {
+namespace {
+
+using testing::HasSubstr;
+
+PrecisionGates some_gates() {
+  PrecisionGates g;
+  g.pictures = 3;
+  g.bf16 = {0.0001, true};
+  g.int8 = {0.002, false};
+  g.kept = {"encoder.blocks.1.block.mlp", "up2"};
+  g.weights = 0x0123456789abcdefU;
+  return g;
+}
+
+TEST(Gates, ComeBackAsTheyWere) {
+  const auto g = gates_from_json(some_gates().to_json(), test::tiny_config());
+  EXPECT_EQ(g.pictures, 3);
+  EXPECT_EQ(g.bf16->change, 0.0001);
+  EXPECT_TRUE(g.bf16->rounds_bf16);
+  EXPECT_EQ(g.int8->change, 0.002);
+  EXPECT_FALSE(g.int8->rounds_bf16);
+  EXPECT_EQ(g.kept, some_gates().kept);
+  EXPECT_EQ(g.weights, some_gates().weights);
+}
+
+TEST(Gates, WhatCannotBeMeantIsRefused) {
+  const std::string text = some_gates().to_json();
+  const auto refused = [&](const char* pointer, const nlohmann::json& value, const char* because) {
+    auto j = nlohmann::json::parse(text);
+    j[nlohmann::json::json_pointer(pointer)] = value;
+    try {
+      gates_from_json(j.dump(), test::tiny_config());
+      ADD_FAILURE() << pointer << " " << value;
+    } catch (const FormatError& e) {
+      EXPECT_THAT(e.what(), HasSubstr(because)) << pointer;
+      EXPECT_THAT(e.what(), HasSubstr(kGatesKey));
+    }
+  };
+  refused("/version", 2, "another version");
+  refused("/version", "1", "another version");
+  for (const nlohmann::json& n :
+       {nlohmann::json(0), nlohmann::json(-1), nlohmann::json(1.5), nlohmann::json(1e300),
+        nlohmann::json(18446744073709551615U), nlohmann::json(nullptr)})
+    refused("/pictures", n, "pictures");
+  refused("/bf16", nlohmann::json::array(), "no object");
+  for (const nlohmann::json& n :
+       {nlohmann::json(-0.1), nlohmann::json(1.5), nlohmann::json("0"), nlohmann::json(nullptr)})
+    refused("/bf16/change", n, "change");
+  refused("/bf16/rounds_bf16", 1, "neither true nor false");
+  refused("/int8/kept", "up2", "no list");
+  refused("/int8/kept", {1}, "no list");
+  refused("/int8/kept", {"up2", "up2"}, "twice");
+  refused("/int8/kept", {"up"}, "has not");
+  refused("/int8/kept", {""}, "has not");
+  refused("/int8/kept", std::vector<std::string>(1000, "up2"), "no list");
+  refused("/weights", "0123456789ABCDEF", "fingerprint");
+  refused("/weights", "0", "fingerprint");
+  refused("/weights", 5, "fingerprint");
+  for (const std::string bad : {"", "{", "[]", "null", "3", R"({"version":1})", "\"\xff\""})
+    EXPECT_THROW(gates_from_json(bad, test::tiny_config()), FormatError) << bad;
+  EXPECT_THROW(gates_from_json(std::string(1 << 20, '['), test::tiny_config()), FormatError);
+}
+
+TEST(Gates, GroupsNameEveryLayerThatInt8Changes) {
+  for (const Config& config : {test::tiny_config(), Config::of_variant("l")}) {
+    const auto groups = layer_groups(config);
+    for (const auto& spec : tensor_table(config)) {
+      if (spec.role != Role::weight || spec.part == Part::unused) continue;
+      const bool is_plain = spec.name.find("patch_embed") != std::string::npos ||
+                            spec.name.starts_with("side") || spec.name.starts_with("head");
+      const auto n = std::count_if(groups.begin(), groups.end(),
+                                   [&](const std::string& g) { return spec.name.starts_with(g + "."); });
+      EXPECT_EQ(n, is_plain ? 0 : 1) << spec.name;
+    }
+  }
+}
+
+class StoredGatesTest : public testing::Test {
+ protected:
+  void write(const std::string& gates, const std::string& input_size = {}) {
+    std::map<std::string, std::string> metadata{{kGatesKey, gates}};
+    if (!input_size.empty()) metadata["input_size"] = input_size;
+    test::write_tiny_weights(dir_ / "w.safetensors", false, metadata);
+  }
+  CheckpointWeights open() { return CheckpointWeights(formats::TensorFile::open(dir_ / "w.safetensors")); }
+  test::TempDir dir_;
+};
+
+TEST_F(StoredGatesTest, CountForTheWeightsTheyWereMeasuredOf) {
+  write("{}");
+  auto g = some_gates();
+  g.weights = open().fingerprint();
+  write(g.to_json());
+  ASSERT_TRUE(open().gates().gates);
+  EXPECT_EQ(open().gates().problem, "");
+  EXPECT_TRUE(open().notes().empty());
+  write(g.to_json(), "96x96");  // other metadata is no other weights
+  EXPECT_TRUE(open().gates().gates);
+
+  // One number of the file's last tensor but few changes.
+  std::fstream file(dir_ / "w.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  const TensorView* head = nullptr;
+  const auto whole = formats::TensorFile::open(dir_ / "w.safetensors");
+  head = whole.find("head.weight");
+  const auto* begin = whole.tensors().front().view.data;
+  const auto size = std::filesystem::file_size(dir_ / "w.safetensors");
+  std::int64_t data = 0;
+  for (const auto& t : whole.tensors()) data += t.view.numel() * 4;
+  file.seekp(static_cast<std::int64_t>(size) - data + (head->data - begin) + head->numel() / 2 * 4);
+  file.write("\x00\x00\x80\x3e", 4);
+  file.close();
+  EXPECT_FALSE(open().gates().gates);
+  EXPECT_THAT(open().gates().problem, HasSubstr("other weights"));
+  EXPECT_THAT(open().notes().at(0), HasSubstr("convert --gates"));
+}
+
+TEST_F(StoredGatesTest, DamagedOnesAreNoneAndAreTold) {
+  write(R"({"version": 1, "pictures": "many"})");
+  EXPECT_FALSE(open().gates().gates);
+  EXPECT_THAT(open().gates().problem, HasSubstr("pictures"));
+}
+
+}  // namespace
+}  // namespace sam2unet::model
