@@ -53,9 +53,11 @@ bool same_truth(const Sample& s, const ImageView& truth, int threshold) {
   for (int y = 0; y < s.height; ++y) {
     const std::uint8_t* ours = s.truth_row(y);
     const std::uint8_t* theirs = truth.row(y);
-    unsigned different = 0;
-    for (int x = 0; x < s.width; ++x)
-      different |= static_cast<unsigned>(theirs[x] > threshold ? 255 : 0) ^ ours[x];
+    std::uint8_t different = 0;  // a byte, so that a vector holds as many pixels as it has bytes
+    for (int x = 0; x < s.width; ++x) {
+      const std::uint8_t level = theirs[x] > threshold ? 255 : 0;
+      different = static_cast<std::uint8_t>(different | (level ^ ours[x]));
+    }
     if (different != 0) return false;
   }
   return true;
@@ -206,27 +208,36 @@ std::vector<ThresholdCounts> targets_of(const s2u_pair& pair, std::size_t expect
   return out;
 }
 
-// |pred - gt| of every pixel, as numpy has it. [height, width]
-std::vector<double> numpys_errors(const Sample& s) {
-  double error[2][256];
-  for (std::size_t v = 0; v < 256; ++v) {
-    error[0][v] = s.levels.value[v];
-    error[1][v] = std::abs(s.levels.value[v] - 1);
+// |pred - gt| of every pixel, as numpy has it.
+class NumpysErrors {
+ public:
+  explicit NumpysErrors(const Sample& s) : sample_(s) {
+    for (std::size_t v = 0; v < 256; ++v) {
+      error_[v] = s.levels.value[v];
+      error_[256 + v] = std::abs(s.levels.value[v] - 1);
+    }
   }
-  std::vector<double> errors;
-  errors.reserve(static_cast<std::size_t>(s.pixels()));
-  for (int y = 0; y < s.height; ++y) {
-    const std::uint8_t *pred = s.prediction_row(y), *truth = s.truth_row(y);
-    for (int x = 0; x < s.width; ++x) errors.push_back(error[truth[x] & 1][pred[x]]);
+
+  /// Of `count` pixels from `first` on, in reading order.
+  void write(std::int64_t first, std::int64_t count, double* to) const {
+    int y = static_cast<int>(first / sample_.width), x = static_cast<int>(first % sample_.width);
+    for (const double* end = to + count; to != end; ++y, x = 0) {
+      const std::uint8_t *pred = sample_.prediction_row(y), *truth = sample_.truth_row(y);
+      const int last = static_cast<int>(std::min<std::int64_t>(sample_.width, x + (end - to)));
+      for (; x < last; ++x) *to++ = error_[static_cast<std::size_t>((truth[x] & 1) << 8 | pred[x])];
+    }
   }
-  return errors;
-}
+
+ private:
+  const Sample& sample_;
+  std::array<double, 512> error_;
+};
 
 // np.mean(np.abs(pred - gt)) to the last bit, which exact sums of integers are not.
 double numpys_mae(const Sample& s) {
-  const std::vector<double> errors = numpys_errors(s);
-  const auto at = [&](std::int64_t i) { return errors[static_cast<std::size_t>(i)]; };
-  return numpy_sum<double>(at, s.pixels()) / static_cast<double>(s.pixels());
+  const NumpysErrors errors(s);
+  const auto write = [&](std::int64_t first, std::int64_t n, double* to) { errors.write(first, n, to); };
+  return numpy_sum_in_pieces<double>(write, s.pixels()) / static_cast<double>(s.pixels());
 }
 
 // sum_in(mask) for the targets and for what is outside of all of them.
@@ -253,7 +264,8 @@ TargetErrors errors_of_targets(const s2u_pair& pair) {
   }
   const Sample& s = pair.sample;
   if (count_targets(s) > kMaxMasks) return target_errors(s);
-  const std::vector<double> errors = numpys_errors(s);
+  std::vector<double> errors(static_cast<std::size_t>(s.pixels()));
+  NumpysErrors(s).write(0, s.pixels(), errors.data());
   return errors_in(masks_of(s), s.pixels(), [&](const auto& mask) {
     return numpy_sum<double>(
         [&](std::int64_t i) {

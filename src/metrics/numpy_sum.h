@@ -47,4 +47,19 @@ T numpy_sum(const At& at, std::int64_t count) {
   return sum;
 }
 
+/// The same of elements that are written when they are needed, so that the array itself is never in memory:
+/// `write(i, n, to)` writes the n elements from i on.
+template <typename T, typename Write>
+T numpy_sum_in_pieces(const Write& write, std::int64_t count) {
+  constexpr std::int64_t kBuffer = 8192;
+  T piece[kBuffer];
+  T sum = 0;
+  for (std::int64_t i = 0; i < count; i += kBuffer) {
+    const std::int64_t n = count - i < kBuffer ? count - i : kBuffer;
+    write(i, n, piece);
+    sum += detail::pairwise<T>([&piece](std::int64_t k) { return piece[k]; }, 0, n);
+  }
+  return sum;
+}
+
 }  // namespace sam2unet::metrics

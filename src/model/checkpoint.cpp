@@ -284,7 +284,7 @@ CheckpointWeights::CheckpointWeights(formats::TensorFile file)
 std::vector<std::string> CheckpointWeights::notes() const {
   auto out = notes_of(file_, recognition_);
   if (const std::string problem = gates().problem; !problem.empty())
-    out.push_back(fmt::format("{}: {}; `sam2unet convert --gates DIR` measures them anew",
+    out.push_back(fmt::format("{}: {}; converting the file with pictures measures them anew",
                               file_.path().string(), problem));
   return out;
 }
