@@ -13,6 +13,10 @@ target_compile_options(s2u_options INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:${s2u_wa
 # The numbers are the reference's to the last bit in places (Pillow, metrics): no contraction behind our back.
 # Kernels that want fused multiply-add ask for it by name.
 target_compile_options(s2u_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  # Kernels keep vectors in arrays, which those of unknown length cannot be in: NEON everywhere.
+  target_compile_definitions(s2u_options INTERFACE "HWY_DISABLED_TARGETS=(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128)")
+endif()
 if(SAM2UNET_SANITIZE)
   target_compile_options(s2u_options INTERFACE -fsanitize=${SAM2UNET_SANITIZE} -fno-omit-frame-pointer
                                                -fno-sanitize-recover=all)

@@ -38,7 +38,7 @@ void add_streams_option(CLI::App& command, std::string& streams) {
       .add_option(
           "--streams", streams,
           "on the device cpu, how many pictures at a time share the threads: each takes longer, all are "
-          "done sooner; auto: 1 where the precision is fp32, whose last bits may hang on it")
+          "done sooner; auto: as many as were measured to be better, which is 1 so far")
       ->type_name("N|auto")
       ->capture_default_str();
 }

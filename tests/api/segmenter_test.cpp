@@ -168,7 +168,7 @@ TEST(Segmenter, AMovedOneStillWorks) {
   EXPECT_EQ(b.segment(gradient(1, 1, 3), options).map().size(), 1u);
 }
 
-// Streams share the threads; where the arithmetic is our own a pass's threads change no bit.
+// Streams share the threads, and each gives the bits of so many.
 TEST(Segmenter, StreamsShareTheThreads) {
   const auto in_flight = [](int threads, int streams, Precision precision = Precision::f32) {
     SegmenterOptions options;
@@ -181,13 +181,15 @@ TEST(Segmenter, StreamsShareTheThreads) {
   EXPECT_EQ(in_flight(4, 2), 2);
   EXPECT_EQ(in_flight(2, 64), 2);
   EXPECT_EQ(in_flight(4, 0), 1);  // float32 keeps its bits
-  SegmenterOptions four{4, "cpu", Precision::int8}, shared = four;
-  shared.streams = 4;
   const Image image = gradient(40, 30, 3);
   SegmentOptions small;
   small.size = InputSize::of(64, 64);
-  EXPECT_EQ(Segmenter(default_model_path(), four).segment(image, small).logits,
-            Segmenter(default_model_path(), shared).segment(image, small).logits);
+  for (const Precision precision : {Precision::f32, Precision::int8}) {
+    const SegmenterOptions one{1, "cpu", precision, 1}, four{4, "cpu", precision, 4};
+    EXPECT_EQ(Segmenter(default_model_path(), one).segment(image, small).logits,
+              Segmenter(default_model_path(), four).segment(image, small).logits);
+  }
+  SegmenterOptions four;
   four.streams = 65;
   EXPECT_THROW(Segmenter(default_model_path(), four), UsageError);
   four.streams = -1;

@@ -343,9 +343,9 @@ TEST_F(PredictTest, LinkedFoldersAreFollowed) {
 
 TEST_F(PredictTest, StreamsAreTheSamePictures) {
   for (int i = 0; i < 5; ++i) put_picture("in/" + std::to_string(i) + ".png", 30 + i, 20);
-  for (const std::string streams : {"1", "3"})
-    ASSERT_EQ(
-        predict({"in", "-o", streams, "-j", "3", "--precision", "int8", "--streams", streams}).exit_code, 0);
+  // Of three threads each of three streams has one.
+  for (const std::string n : {"1", "3"})
+    ASSERT_EQ(predict({"in", "-o", n, "-j", n, "--precision", "int8", "--streams", n}).exit_code, 0);
   for (int i = 0; i < 5; ++i)
     EXPECT_EQ(get("1/" + std::to_string(i) + ".png"), get("3/" + std::to_string(i) + ".png"));
   for (const std::string wrong : {"0", "65", "two", "1.5"}) {

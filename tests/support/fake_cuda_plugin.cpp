@@ -38,6 +38,8 @@ const char* word_of(Precision p) {
       return "tf32";
     case Precision::f16:
       return "f16";
+    case Precision::standard:
+      return "standard";
   }
   return "?";
 }
