@@ -283,14 +283,14 @@ TEST_F(Training, StartsFromTheNameOfAModel) {
                     dir.path().string(), S2U_BIN_DIR, init, (dir / "said").string())
             .c_str());
   };
-  const auto said = [&] {
+  const auto printed = [&] {
     const auto bytes = read_file(dir / "said");
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   };
-  EXPECT_EQ(plan("mine"), 0) << said();
-  EXPECT_THAT(said(), HasSubstr("--init models/mine.safetensors"));
+  EXPECT_EQ(plan("mine"), 0) << printed();
+  EXPECT_THAT(printed(), HasSubstr("--init models/mine.safetensors"));
   EXPECT_NE(plan("sam2-t"), 0);
-  EXPECT_THAT(said(), AllOf(HasSubstr("sam2-t: no such file"), HasSubstr("sam2unet models fetch sam2-t")));
+  EXPECT_THAT(printed(), AllOf(HasSubstr("sam2-t: no such file"), HasSubstr("sam2unet models fetch sam2-t")));
 }
 
 // Fresh adapters near identity have weights of deviation .02; nothing else differs.
