@@ -1,6 +1,6 @@
-// Any bytes as a tar file: members within the input and under names that stay in a folder, or FormatError in one
-// line. Wrong checksums would be refused before anything is read, so they are set right, unless the first byte of the
-// input tells otherwise.
+// Any bytes as a tar file: members within the input and under names that stay in a folder, or FormatError in
+// one line. Wrong checksums would be refused before anything is read, so they are set right, unless the first
+// byte of the input tells otherwise.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

@@ -40,7 +40,8 @@ PrecisionChoice choose_precision(DeviceKind device, Precision wanted, const mode
   choice.precision = precision_on(device, wanted);
   if (wanted == Precision::automatic && device == DeviceKind::cpu) {
     if (!stored.gates) {
-      choice.why = "the weights carry no precision gates; converting them with pictures to measure on stores some";
+      choice.why =
+          "the weights carry no precision gates; converting them with pictures to measure on stores some";
     } else {  // the fastest first
       const auto& gates = *stored.gates;
       if (passes(Precision::int8, gates.int8, model::kMaxChangeInt8, processor.int8, choice.why))

@@ -42,7 +42,8 @@ std::vector<serve::ModelFile> models_of(const std::vector<std::string>& weights)
   for (const std::string& w : weights) {
     const auto equals = w.find('=');
     const bool is_named = equals != std::string::npos && equals > 0;
-    const std::filesystem::path file = weights_file(is_named ? w.substr(equals + 1) : w);
+    // A model's name stays one, so that each reading finds what lies there then.
+    const std::filesystem::path file = is_named ? w.substr(equals + 1) : w;
     out.push_back({is_named ? w.substr(0, equals) : out.empty() ? "sam2unet" : file.stem().string(), file});
   }
   return out;

@@ -52,7 +52,7 @@ TEST(PrecisionChoice, WhatWasMeasuredMustRoundAsMuch) {
 }
 
 TEST(PrecisionChoice, SaysWhy) {
-  EXPECT_THAT(automatic({}, kZen4).why, HasSubstr("convert --gates"));
+  EXPECT_THAT(automatic({}, kZen4).why, HasSubstr("converting them with pictures"));
   EXPECT_THAT(automatic(gates(0.0001, 0.0014), kZen4).why,
               HasSubstr("int8 changes maps by 0.00140, no more than"));
   EXPECT_THAT(

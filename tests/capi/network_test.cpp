@@ -341,8 +341,8 @@ TEST_F(CNetwork, PrecisionsAreOfTheDevice) {
   s2u_segmenter_options* options = nullptr;
   MUST(s2u_segmenter_options_new(&options));
   MUST(s2u_segmenter_options_set_precision(options, S2U_PRECISION_F16));
-  REFUSED(s2u_segmenter_options_set_precision(options, S2U_PRECISION_F16 + 1), S2U_INVALID_ARGUMENT,
-          "precision 6");
+  REFUSED(s2u_segmenter_options_set_precision(options, S2U_PRECISION_STANDARD + 1), S2U_INVALID_ARGUMENT,
+          "precision 7");
   MUST(s2u_segmenter_options_set_precision(options, S2U_PRECISION_TF32));
   s2u_segmenter* none = nullptr;
   REFUSED(s2u_segmenter_new(file.c_str(), options, &none), S2U_INVALID_ARGUMENT,

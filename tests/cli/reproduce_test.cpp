@@ -103,7 +103,7 @@ TEST_F(ReproduceTest, TilesAndAugmentationAreThoseOfEval) {
 }
 
 TEST_F(ReproduceTest, WhatIsWrongIsSaidFirst) {
-  EXPECT_THAT(reproduce({"--weights", "none"}).err, HasSubstr("none: no such file or folder"));
+  EXPECT_THAT(reproduce({"--weights", "none"}).err, HasSubstr("none: no such file"));
   EXPECT_THAT(reproduce({"--weights", "data"}).err, HasSubstr("holds no .pth"));
   const Finished r = reproduce({"--weights", "weights", "--only", "sod"});
   EXPECT_EQ(r.exit_code, 2);

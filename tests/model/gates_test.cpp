@@ -128,7 +128,7 @@ TEST_F(StoredGatesTest, CountForTheWeightsTheyWereMeasuredOf) {
   file.close();
   EXPECT_FALSE(open().gates().gates);
   EXPECT_THAT(open().gates().problem, HasSubstr("other weights"));
-  EXPECT_THAT(open().notes().at(0), HasSubstr("convert --gates"));
+  EXPECT_THAT(open().notes().at(0), HasSubstr("converting the file with pictures"));
 }
 
 TEST_F(StoredGatesTest, DamagedOnesAreNoneAndAreTold) {
