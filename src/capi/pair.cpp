@@ -123,8 +123,12 @@ void put_confusion(const ThresholdCounts& t, std::int64_t* adaptive, std::int64_
                      [&](int i, const Confusion& c, bool) { put(c, curve + 4 * i); });
 }
 
-Measure measure_of(s2u_measure m) {
-  switch (m) {
+// Of a caller's number, which may be none of the enumeration's: it is not read as one.
+Measure measure_of(const s2u_measure* from) {
+  std::int32_t number = 0;
+  static_assert(sizeof(number) == sizeof(*from));
+  std::memcpy(&number, from, sizeof(number));
+  switch (number) {
     case S2U_F_MEASURE:
       return Measure::fm;
     case S2U_PRECISION:
@@ -146,7 +150,7 @@ Measure measure_of(s2u_measure m) {
     case S2U_KAPPA:
       return Measure::kappa;
   }
-  throw UsageError("there is no measure " + std::to_string(static_cast<int>(m)));
+  throw UsageError("there is no measure " + std::to_string(number));
 }
 
 struct Wanted {
@@ -157,7 +161,7 @@ struct Wanted {
     if (count == 0) return;
     need(list, "the list of measures");
     need(betas, "the list of beta2");
-    for (std::size_t k = 0; k < count; ++k) measures.push_back(measure_of(list[k]));
+    for (std::size_t k = 0; k < count; ++k) measures.push_back(measure_of(list + k));
   }
 };
 
