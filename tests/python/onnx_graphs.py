@@ -172,7 +172,7 @@ def main(chosen):
         "default": (default, 1, [(square, "f32"), (square, "int8"), (square, "f16")]),
         "t": (("t", 1), 1, [(square, "f32"), (wide, "f32"), (large, "f32")]),
         "t-k4": (("t", 4), 4, [(square, "f32"), (wide, "f32")]),
-        "l": (("l", 1), 1, [(square, "f32"), (wide, "f32")]),
+        "l": (("l", 1), 1, [(square, "f32"), (wide, "f32"), (large, "f32")]),
         "l-k4": (("l", 4), 4, [(square, "f32")]),
     }
     if shared.exists():

@@ -113,7 +113,7 @@ class Pictures(Case):
         self.assertAlmostEqual(float(official.map.max()), 1, delta=1e-4)
         self.assertEqual(float(official.map.min()), 0)
         for options, word in ((dict(size=33), "32"), (dict(fit="x"), "squash"), (dict(output="x"), "ids"), (dict(batch=-1), "batch"),
-                              (dict(pillow=11), "12"), (dict(size=2**20), "16384")):
+                              (dict(pillow=11), "12"), (dict(size=2**20), "from 32 to 8192")):
             with self.assertRaisesRegex(ValueError, word):
                 self.one(picture(), **options)
         with self.assertRaises(ValueError):
