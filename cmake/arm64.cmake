@@ -12,6 +12,8 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
 set(ENV{PKG_CONFIG_LIBDIR} ${SAM2UNET_ARM64_ROOT}/usr/lib/aarch64-linux-gnu/pkgconfig:${SAM2UNET_ARM64_ROOT}/usr/share/pkgconfig)
 set(ENV{PKG_CONFIG_SYSROOT_DIR} ${SAM2UNET_ARM64_ROOT})
+# Headers that differ by processor; behind the compiler's own, among which those of its C library are.
+set(CMAKE_CXX_FLAGS_INIT "-idirafter ${SAM2UNET_ARM64_ROOT}/usr/include/aarch64-linux-gnu")
 # The compiler brings its own C library; the packages' libraries need each other.
 set(arm64_libraries ${SAM2UNET_ARM64_ROOT}/usr/lib/aarch64-linux-gnu)
 set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${arm64_libraries}:${SAM2UNET_ARM64_ROOT}/lib/aarch64-linux-gnu")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles the library and the program for 64-bit Arm with Debian's cross compiler: that it compiles and links is
-# all that is shown; nothing is run, unless qemu-aarch64 is there, with which `sam2unet --version` and `bench` are.
+# all that is shown; nothing is run, unless qemu-aarch64 is there, with which `sam2unet --version` and `verify` are.
 #
 #   scripts/arm64.sh [FOLDER]        # build/arm64; packages for arm64 are fetched into FOLDER/root, 40 MB
 #
@@ -51,5 +51,5 @@ echo "arm64.sh: $file is a program for AArch64"
 if command -v qemu-aarch64 > /dev/null; then
   run=(qemu-aarch64 -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$root/usr/lib/aarch64-linux-gnu:$root/lib/aarch64-linux-gnu")
   "${run[@]}" "$file" --version
-  "${run[@]}" "$file" verify tests/data/golden/forward_nano_1x96x128_b.safetensors
+  "${run[@]}" "$file" verify tests/data/golden/forward_nano_1x64x160_c.safetensors
 fi

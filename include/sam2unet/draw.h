@@ -1,8 +1,10 @@
 // Pictures and outlines made of a result: masks, overlays, cut-outs, polygons, measures.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -71,6 +73,48 @@ struct MaskSummary {
   Box box;                       ///< around all pixels with map >= threshold; empty if there are none
   std::int64_t area = 0;         ///< how many there are
   double mean_confidence = 0.0;  ///< mean of the map over them; 0 if there are none
+};
+
+/// Makes a summary of pixels that come in reading order, each with its confidence.
+class SummaryBuilder {
+ public:
+  void add(int x, int y, float confidence) {
+    extend(x, x, y, 1);
+    sum_ += confidence;
+  }
+  /// Pixels first to last - 1 of a row; a confidence of null counts as 0.
+  void add_run(int first, int last, int y, const float* confidence) {
+    extend(first, last - 1, y, last - first);
+    if (confidence != nullptr)
+      for (int i = 0; i < last - first; ++i) sum_ += confidence[i];
+  }
+  /// Pixels that another one was told of, in whatever order.
+  void add(const SummaryBuilder& other) {
+    left_ = std::min(left_, other.left_);
+    right_ = std::max(right_, other.right_);
+    top_ = std::min(top_, other.top_);
+    bottom_ = std::max(bottom_, other.bottom_);
+    area_ += other.area_;
+    sum_ += other.sum_;
+  }
+  MaskSummary summary() const {
+    if (area_ == 0) return {};
+    return {{left_, top_, right_ - left_ + 1, bottom_ - top_ + 1}, area_, sum_ / static_cast<double>(area_)};
+  }
+
+ private:
+  void extend(int left, int right, int y, int count) {
+    left_ = std::min(left_, left);
+    right_ = std::max(right_, right);
+    if (area_ == 0) top_ = y;
+    bottom_ = y;
+    area_ += count;
+  }
+
+  int left_ = std::numeric_limits<int>::max(), right_ = -1;
+  int top_ = std::numeric_limits<int>::max(), bottom_ = -1;
+  std::int64_t area_ = 0;
+  double sum_ = 0.0;
 };
 
 SAM2UNET_API MaskSummary summarize_map(std::span<const float> map, int width, int height,

@@ -52,11 +52,10 @@ struct OnnxSummary {
 };
 
 /// Writes the network of a weight file (a path, or a model's name: models.h) as ONNX: opset 17, IR version 8,
-/// one file. Metadata
-/// ("sam2unet.variant", "sam2unet.weights_sha256", "sam2unet.mean" ...) is listed in docs/onnx.md. Needs
-/// memory for one tensor. FileError, FormatError, WeightsError; UsageError for a size the network cannot
-/// take, a file of more than 2 GiB, an output that is the weight file, or a full graph of weights that were
-/// trained on letterboxed pictures.
+/// one file. Metadata ("sam2unet.variant", "sam2unet.weights_sha256", "sam2unet.mean" ...) is listed in
+/// docs/onnx.md. Needs memory for one tensor. FileError, FormatError, WeightsError; UsageError for a size the
+/// network cannot take, a file of more than 2 GiB, an output that is the weight file, or a full graph of
+/// weights that were trained on letterboxed pictures.
 SAM2UNET_API OnnxSummary export_onnx(const std::filesystem::path& weights, const std::filesystem::path& out,
                                      const OnnxOptions& options = {});
 

@@ -45,7 +45,7 @@ struct SegmenterOptions {
   /// instructions for them. UsageError where the device has no such precision.
   Precision precision = Precision::standard;
   /// On the device "cpu": so many pictures that are segmented at the same time share `threads`, so that each
-  /// takes longer and all are done sooner; 1 to 64, and no more than there are threads. 0: 1 in f32, whose
+  /// takes longer and all may be done sooner; 1 to 64, and no more than there are threads. 0: 1 in f32, whose
   /// last bits may hang on a pass's threads, else what is best for many pictures.
   int streams = 1;
 };

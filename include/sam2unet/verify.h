@@ -14,8 +14,7 @@ namespace sam2unet {
 
 struct VerifyOptions {
   /// Weights for folders of real pictures and ONNX files (of those the default model's if it is empty);
-  /// golden files carry their own. A model's name
-  /// will do (models.h).
+  /// golden files carry their own. A model's name will do (models.h).
   std::filesystem::path weights;
   int threads = 0;  ///< 0 means all cores
   /// As SegmenterOptions say. Training is checked on "cpu" or a GPU, by LibTorch and in float64 always.

@@ -271,8 +271,8 @@ std::vector<std::string> convert_weights(const std::filesystem::path& named, con
   const OutFormat format = format_of(out);
   if (format == OutFormat::torch && options.precision == WeightsPrecision::int8) {
     throw UsageError(
-        "int8 weights carry scales, which only .safetensors files of ours hold; use another --dtype for "
-        ".pth");
+        "int8 weights carry scales, which only .safetensors files of ours hold; use another precision "
+        "for .pth");
   }
   const std::filesystem::path in_path = find_weights(named), trunk_path = find_weights(options.trunk);
   check_not_input(out, in_path);
@@ -291,17 +291,17 @@ std::vector<std::string> convert_weights(const std::filesystem::path& named, con
   const auto precision = precision_for(sources, format, options.precision);
   std::vector<formats::PendingTensor> tensors;
   for (const auto& s : sources) api::append_converted(s, precision, tensors);
-  auto metadata = metadata_for(in, options);
-  if (options.measured) {
-    const Draft draft(out);
-    formats::write_safetensors(draft.path(), tensors, metadata);
-    metadata[model::kGatesKey] = api::measure_gates(draft.path(), *options.measured).to_json();
-  }
   if (format == OutFormat::torch) {
     // SAM2's and SAM2-UNet's own code look for SAM2's weights under "model".
     const bool is_sam2 = in.recognition.trunk_prefix == "image_encoder.trunk.";
     formats::write_torch_zip(out, tensors, is_sam2 ? "model" : "");
   } else {
+    auto metadata = metadata_for(in, options);
+    if (options.measured) {
+      const Draft draft(out);
+      formats::write_safetensors(draft.path(), tensors, metadata);
+      metadata[model::kGatesKey] = api::measure_gates(draft.path(), *options.measured).to_json();
+    }
     formats::write_safetensors(out, tensors, metadata);
   }
   return notes_for(in, format, options);

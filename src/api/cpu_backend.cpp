@@ -22,7 +22,7 @@ using ops::lowp::LowTensor;
 // One picture keeps all cores busy, so a batch only costs memory here; bench_forward compares.
 constexpr int kBatch = 1;
 // Of passes at a time, where nobody says how many: each needs memory of its own.
-constexpr int kMostStreams = 1;
+constexpr int kMaxStreams = 1;
 
 template <class Weights>
 model::Network<Weights> pack(Weights weights, const model::Config& config) {
@@ -86,7 +86,7 @@ class OwnBackend final : public Backend {
 
 ThreadShares thread_shares(const SegmenterOptions& options) {
   const int threads = ops::available_threads(options.threads);
-  const int best = options.precision == Precision::f32 ? 1 : std::min(threads, kMostStreams);
+  const int best = options.precision == Precision::f32 ? 1 : std::min(threads, kMaxStreams);
   const int streams = std::clamp(options.streams == 0 ? best : options.streams, 1, threads);
   // One stream has all that there are when a picture comes, which may be fewer then.
   return {streams, streams == 1 ? options.threads : threads / streams};

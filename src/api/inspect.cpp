@@ -27,8 +27,7 @@ std::string use_of(const formats::TensorFile& file, const model::Recognition& r,
       return "predict, eval, verify, convert; a start for training";
     case model::Contents::trunk:
       return "a start for training, or the trunk that convert completes a task-only file with; not for "
-             "predict: "
-             "adapters, RFB, decoder and heads are missing";
+             "predict: adapters, RFB, decoder and heads are missing";
     case model::Contents::task_only:
       return "convert, which makes a full SAM2-UNet of it and a SAM2 trunk; not for predict: the trunk is "
              "missing";

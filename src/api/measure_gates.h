@@ -8,7 +8,7 @@
 
 namespace sam2unet::api {
 
-/// Compares bf16 and int8 with float32 on `options.measured` by the instructions that round most here. Needs
+/// Compares bf16 and int8 with float32 on `options.pictures` by the instructions that round most here. Needs
 /// memory for three networks. FileError, ImageError; WeightsError if the file cannot predict.
 model::PrecisionGates measure_gates(const std::filesystem::path& weights, const GateOptions& options);
 

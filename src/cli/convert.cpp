@@ -24,12 +24,12 @@ void run(Arguments& a) {
     throw UsageError("--calibrate measures what --gates does, and more");
   std::optional<Progress> progress;
   if (const bool keeps = !a.calibrate.empty(); keeps || !a.gates.empty()) {
-    std::string pass;
     GateOptions& o = a.options.measured.emplace();
     o.pictures = keeps ? a.calibrate : a.gates;
     o.keep = keeps ? KeepLayers::as_needed : KeepLayers::none;
     o.threads = a.threads;
-    o.progress = [&progress, pass](const std::string& what, std::size_t done, std::size_t total) mutable {
+    o.progress = [&progress, pass = std::string()](const std::string& what, std::size_t done,
+                                                   std::size_t total) mutable {
       if (what != pass) {
         if (progress) progress->finish();
         progress.emplace(total, what);

@@ -37,8 +37,8 @@ void add_streams_option(CLI::App& command, std::string& streams) {
   command
       .add_option(
           "--streams", streams,
-          "on the device cpu, how many pictures at a time share the threads: each takes longer, all are "
-          "done sooner; auto: as many as were measured to be better, which is 1 so far")
+          "on the device cpu, how many pictures at a time share the threads: each takes longer and more "
+          "memory, all may be done sooner; auto: 1 so far")
       ->type_name("N|auto")
       ->capture_default_str();
 }

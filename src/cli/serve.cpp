@@ -18,7 +18,6 @@
 #include "serve/guard.h"
 #include "serve/server.h"
 #include "units.h"
-#include "weights.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -37,7 +36,7 @@ struct Arguments {
 };
 
 std::vector<serve::ModelFile> models_of(const std::vector<std::string>& weights) {
-  if (weights.empty()) return {{"sam2unet", weights_file({})}};
+  if (weights.empty()) return {{"sam2unet", default_model_path()}};
   std::vector<serve::ModelFile> out;
   for (const std::string& w : weights) {
     const auto equals = w.find('=');

@@ -52,8 +52,7 @@ void add_verify(CLI::App& app) {
       ->required();
   c->add_option("-w,--weights", a->options.weights,
                 "weights, or the name of a model, that the pictures of a folder were predicted with, or an "
-                ".onnx file was "
-                "exported from");
+                ".onnx file was exported from");
   c->add_option("-j,--threads", a->options.threads, "threads (0: all cores, or OMP_NUM_THREADS)")
       ->check(CLI::Range(0, 1024));
   add_device_options(*c, a->options.device, a->options.precision);

@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <utility>
 
 #include "image/label_runs.h"
@@ -46,30 +45,12 @@ bool on_border(const ImageView& ids, int x, int y) {
          (y > 0 && ids.row(y - 1)[x] != id) || (y + 1 < ids.height && ids.row(y + 1)[x] != id);
 }
 
-// Box, area and mean of the confidence over pixels that come in reading order.
-struct Growing {
-  int left = std::numeric_limits<int>::max(), right = -1, top = 0, bottom = -1;
-  std::int64_t area = 0;
-  double sum = 0;
-  void add(int x, int y, float confidence) {
-    if (area++ == 0) top = y;
-    left = std::min(left, x);
-    right = std::max(right, x);
-    bottom = y;
-    sum += confidence;
-  }
-  MaskSummary summary() const {
-    if (area == 0) return {};
-    return {{left, top, right - left + 1, bottom - top + 1}, area, sum / static_cast<double>(area)};
-  }
-};
-
 // The confidence of row `y`'s pixels.
 using ConfidenceOf = std::function<const float*(int y)>;
 
 std::vector<ClassRegion> whole_classes(const ImageView& ids, const ConfidenceOf& confidence,
                                        std::span<const int> shown, double tolerance) {
-  std::array<Growing, 256> all{};
+  std::array<SummaryBuilder, 256> all{};
   for (int y = 0; y < ids.height; ++y) {
     const float* values = confidence(y);
     for (int x = 0; x < ids.width; ++x) all[ids.row(y)[x]].add(x, y, values[x]);

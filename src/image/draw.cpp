@@ -134,28 +134,13 @@ std::vector<std::byte> encode_overlay_png(const ImageView& picture, const ImageV
 
 MaskSummary summarize_map(std::span<const float> map, int width, int height, double threshold) {
   check_map(map, width, height);
-  MaskSummary s;
-  int left = width;
-  int right = -1;
-  int top = height;
-  int bottom = -1;
-  double sum = 0.0;
+  SummaryBuilder inside;
   const float* p = map.data();
   for (int y = 0; y < height; ++y) {
-    for (int x = 0; x < width; ++x, ++p) {
-      if (!(*p >= threshold)) continue;
-      left = std::min(left, x);
-      right = std::max(right, x);
-      top = std::min(top, y);
-      bottom = y;
-      sum += *p;
-      ++s.area;
-    }
+    for (int x = 0; x < width; ++x, ++p)
+      if (*p >= threshold) inside.add(x, y, *p);
   }
-  if (s.area == 0) return s;
-  s.box = {left, top, right - left + 1, bottom - top + 1};
-  s.mean_confidence = sum / static_cast<double>(s.area);
-  return s;
+  return inside.summary();
 }
 
 }  // namespace sam2unet

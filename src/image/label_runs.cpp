@@ -1,13 +1,8 @@
 #include "image/label_runs.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace sam2unet::image {
-
-MaskSummary LabelRuns::Part::summary() const {
-  return {{left, top, right - left + 1, bottom - top + 1}, area, sum / static_cast<double>(area)};
-}
 
 LabelRuns::LabelRuns(int width, int height, const WantedLabels& wanted)
     : width_(width), height_(height), wanted_(wanted), rows_{0} {
@@ -22,13 +17,7 @@ std::uint32_t LabelRuns::root(std::uint32_t part) {
 std::uint32_t LabelRuns::join(std::uint32_t a, std::uint32_t b) {
   if (a == b) return a;
   const std::uint32_t first = std::min(a, b), other = std::max(a, b);
-  Part& to = parts_[first];
-  const Part& from = parts_[other];
-  to.left = std::min(to.left, from.left);
-  to.right = std::max(to.right, from.right);
-  to.bottom = std::max(to.bottom, from.bottom);
-  to.area += from.area;
-  to.sum += from.sum;
+  parts_[first].pixels.add(parts_[other].pixels);
   parts_[other].parent = first;
   return first;
 }
@@ -48,11 +37,7 @@ std::uint32_t LabelRuns::part_of(std::uint8_t label, int begin, int end, std::si
   }
   if (part != kNone) return part;
   part = static_cast<std::uint32_t>(parts_.size());
-  Part fresh;
-  fresh.parent = part;
-  fresh.label = label;
-  fresh.top = rows();
-  parts_.push_back(fresh);
+  parts_.push_back({part, label, {}});
   return part;
 }
 
@@ -66,12 +51,7 @@ void LabelRuns::add(const std::uint8_t* labels, const float* confidence) {
     Run run{static_cast<std::uint32_t>(begin), label, kNone};
     if (wanted_[label]) {
       run.part = part_of(label, begin, end, above);
-      Part& part = parts_[run.part];
-      part.left = std::min(part.left, begin);
-      part.right = std::max(part.right, end - 1);
-      part.bottom = y;
-      part.area += end - begin;
-      if (confidence != nullptr) part.sum = std::accumulate(confidence + begin, confidence + end, part.sum);
+      parts_[run.part].pixels.add_run(begin, end, y, confidence == nullptr ? nullptr : confidence + begin);
     }
     runs_.push_back(run);
   }

@@ -48,10 +48,7 @@ class LabelRuns {
   struct Part {
     std::uint32_t parent = 0;
     std::uint8_t label = 0;
-    int left = std::numeric_limits<int>::max(), right = -1, top = 0, bottom = -1;
-    std::int64_t area = 0;
-    double sum = 0.0;
-    MaskSummary summary() const;
+    SummaryBuilder pixels;
   };
   static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 

@@ -196,7 +196,7 @@ void image::LabelRuns::visit(std::uint8_t label, double tolerance, const UsePart
       else
         polygon.holes.push_back(std::move(ring));
     }
-    use(parts_[part].summary(), std::move(polygon));
+    use(parts_[part].pixels.summary(), std::move(polygon));
   }
 }
 

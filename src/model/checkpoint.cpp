@@ -279,13 +279,14 @@ CheckpointWeights::CheckpointWeights(formats::TensorFile file)
     : file_(std::move(file)), recognition_(recognise(file_)) {
   if (const std::string why = why_not_usable(file_, recognition_); !why.empty())
     throw WeightsError(fmt::format("{}: {}", file_.path().string(), why));
+  gates_ = stored_gates(file_, recognition_);
 }
 
 std::vector<std::string> CheckpointWeights::notes() const {
   auto out = notes_of(file_, recognition_);
-  if (const std::string problem = gates().problem; !problem.empty())
+  if (!gates_.problem.empty())
     out.push_back(fmt::format("{}: {}; converting the file with pictures measures them anew",
-                              file_.path().string(), problem));
+                              file_.path().string(), gates_.problem));
   return out;
 }
 

@@ -68,7 +68,7 @@ class CheckpointWeights : public WeightSource {
   /// What the weights were trained at, where the file says it.
   std::optional<TrainedSize> trained_size() const { return model::trained_size(file_.metadata()); }
   /// What was measured of these weights in other precisions.
-  StoredGates gates() const { return stored_gates(file_, recognition_); }
+  const StoredGates& gates() const { return gates_; }
   std::uint64_t fingerprint() const { return model::fingerprint(file_, recognition_); }
   /// What a user may want to know of the file: tensors and objects that were passed over. One line each.
   std::vector<std::string> notes() const;
@@ -79,6 +79,7 @@ class CheckpointWeights : public WeightSource {
  private:
   formats::TensorFile file_;
   Recognition recognition_;
+  StoredGates gates_;
   std::vector<float> buffer_;
 };
 

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,27 +19,6 @@ namespace sam2unet::results {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Box, area and mean confidence of pixels that come in reading order.
-class Summing {
- public:
-  void add(int x, int y, float confidence) {
-    left_ = std::min(left_, x);
-    right_ = std::max(right_, x);
-    if (area_++ == 0) top_ = y;
-    bottom_ = y;
-    sum_ += confidence;
-  }
-  MaskSummary summary() const {
-    if (area_ == 0) return {};
-    return {{left_, top_, right_ - left_ + 1, bottom_ - top_ + 1}, area_, sum_ / static_cast<double>(area_)};
-  }
-
- private:
-  int left_ = std::numeric_limits<int>::max(), right_ = -1, top_ = 0, bottom_ = -1;
-  std::int64_t area_ = 0;
-  double sum_ = 0.0;
-};
 
 }  // namespace
 
@@ -229,7 +207,7 @@ struct BandResults::Impl {
   std::optional<PngStream> map, mask;
   std::optional<OverlayStream> overlay;
   ByteSink cutout, json;
-  std::vector<Summing> summing;  // by class
+  std::vector<SummaryBuilder> summing;  // by class
   std::optional<RegionStream> regions;
   Image rows;
   std::vector<float> rounded;
