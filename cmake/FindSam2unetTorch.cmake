@@ -61,6 +61,8 @@ if(Sam2unetTorch_FOUND AND NOT TARGET Sam2unetTorch::torch)
   # Behind the system's folders: the wheel brings headers of its own copy of {fmt}, which is not exported.
   target_compile_options(Sam2unetTorch::torch INTERFACE "SHELL:-idirafter \"${SAM2UNET_TORCH_ROOT}/include\"")
   target_compile_definitions(Sam2unetTorch::torch INTERFACE USE_DISTRIBUTED USE_C10D_GLOO)
+  # Its libraries are built with NDEBUG, and classes of its headers have members and checks more without it.
+  target_compile_definitions(Sam2unetTorch::torch INTERFACE $<$<NOT:$<CONFIG:Release>>:NDEBUG>)
   target_link_libraries(Sam2unetTorch::torch INTERFACE ${SAM2UNET_TORCH_CPU} ${SAM2UNET_TORCH_C10})
   get_filename_component(_packages ${SAM2UNET_TORCH_ROOT}/.. REALPATH)
   file(GLOB _cuda_headers ${_packages}/nvidia/*/include/cuda_runtime_api.h)

@@ -1,21 +1,24 @@
 #!/usr/bin/env bash
 # Plants the faults of scripts/mutants.txt one at a time and says which the tests notice.
 #
-#   scripts/mutants.sh FOLDER [--shared DIR] [--only PATTERN] [--check]
+#   scripts/mutants.sh FOLDER [--shared DIR] [--only PATTERN] [--part I/N] [--check]
 #
-# FOLDER: a scratch checkout is made there (git worktree), built once, and per fault again in the changed part; it stays
-# for the next run. Without --shared the tests see what a user's clone holds, with it the development data too.
-# --only PATTERN: faults whose line matches (grep -E). --check: only whether every fault's text stands in its file once.
-# Extra CMake arguments (a LibTorch, a launcher) come from CMAKE_ARGS. Exit code 1 if a fault went unnoticed.
+# FOLDER: a scratch checkout is made there (git worktree), built once, and per fault again what the fault's tests need; it
+# stays for the next run. Without --shared the tests see what a user's clone holds, with it the development data too.
+# --only PATTERN: faults whose line matches (grep -E). --part I/N: every N-th of them from the I-th, counted from 0, so
+# that several folders share the work. --check: only whether every fault's text stands in its file once.
+# Extra CMake arguments (a LibTorch, a launcher) come from CMAKE_ARGS, the compilers at a time from JOBS. Exit code 1 if a
+# fault went unnoticed.
 set -euo pipefail
-usage() { sed -n '2,10p' "$0" >&2; exit 2; }
+usage() { sed -n '2,12p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")/.." && pwd)
 list=$here/scripts/mutants.txt
-folder='' shared='' only=. check=
+folder='' shared='' only=. part=0/1 check=
 while [ $# -gt 0 ]; do
   case "$1" in
     --shared) shared=$(realpath "${2:?}"); shift ;;
     --only) only=${2:?}; shift ;;
+    --part) part=${2:?}; shift ;;
     --check) check=1 ;;
     -*) usage ;;
     *) folder=$1 ;;
@@ -33,7 +36,9 @@ plant() {
 }
 count_of() { OLD=$2 perl -0777 -ne 'my $n = () = /\Q$ENV{OLD}\E/g; print $n' "$1"; }
 
-faults() { grep -v '^#' "$list" | grep -v '^$' | grep -E -- "$only"; }
+faults() {
+  grep -v '^#' "$list" | grep -v '^$' | grep -E -- "$only" | awk -v i="${part%/*}" -v n="${part#*/}" '(NR - 1) % n == i'
+}
 
 stale=0
 while IFS=$'\t' read -r file old new tests; do
@@ -57,10 +62,31 @@ git -C "$work" checkout -q .
 rm -f "$folder/a/b/shared"
 [ -z "$shared" ] || ln -s "$shared" "$folder/a/b/shared"
 
-build() { cmake --build "$work/build/release" >"$folder/build.log" 2>&1; }
+build() { cmake --build "$work/build/release" -j "${JOBS:-$(nproc)}" --target "$@" >"$folder/build.log" 2>&1; }
 # shellcheck disable=SC2086  # several arguments
 (cd "$work" && cmake --preset release -DSAM2UNET_BUILD_TRAIN=ON ${CMAKE_ARGS:-} >"$folder/build.log" 2>&1)
-build || { echo "does not build without a fault; see $folder/build.log" >&2; exit 2; }
+build all || { echo "does not build without a fault; see $folder/build.log" >&2; exit 2; }
+
+# The test programs that hold tests matching the ctest -R expression $1, the quick ones first.
+programs_of() {
+  ctest --test-dir "$work/build/release" -R "$1" --show-only=json-v1 | python3 -c '
+import json, os, sys
+slow = ["parallel_test", "trainer_test", "train_golden_test", "plugin_test"]
+names = {os.path.basename(t["command"][0]) for t in json.load(sys.stdin)["tests"]
+         if any(a.startswith("--gtest_filter") for a in t.get("command", []))}
+print(*sorted(names, key=lambda n: (slow.index(n) + 1 if n in slow else 0, n)))'
+}
+
+# Runs those of $1 that match in the programs given; the log ends where the first fails.
+run_tests() {
+  local filter="*${1//|/*:*}*" program
+  shift
+  : >"$folder/test.log"
+  for program in "$@"; do
+    (cd "$work/build/release" && OMP_WAIT_POLICY=PASSIVE timeout 900 "tests/$program" --gtest_filter="$filter" --gtest_fail_fast \
+      --gtest_brief=1) >>"$folder/test.log" 2>&1 || { echo "in $program, exit code $?" >>"$folder/test.log"; return 1; }
+  done
+}
 
 noticed=0 missed=0 skipped=0
 while IFS=$'\t' read -r file old new tests <&3; do
@@ -70,14 +96,16 @@ while IFS=$'\t' read -r file old new tests <&3; do
     skipped=$((skipped + 1))
     continue
   fi
-  if ! build; then
+  read -ra programs < <(programs_of "$tests")
+  [ ${#programs[@]} -gt 0 ] || { echo "no test matches $tests" >&2; exit 2; }
+  if ! build "${programs[@]}"; then
     echo "no build $name"  # a fault that the compiler finds is none
     skipped=$((skipped + 1))
-  elif (cd "$work" && ctest --test-dir build/release -R "$tests" --no-tests=error --stop-on-failure -j "$(nproc)") >"$folder/test.log" 2>&1; then
+  elif run_tests "$tests" "${programs[@]}"; then
     echo "MISSED   $name"
     missed=$((missed + 1))
   else
-    echo "noticed  $name: $(sed -n 's/.*- \(.*\) (Failed)/\1/p' "$folder/test.log" | head -1)"
+    echo "noticed  $name: $(sed -n 's/^\[  FAILED  \] \([^ ,]*\).*/\1/p' "$folder/test.log" | head -1) $(tail -1 "$folder/test.log")"
     noticed=$((noticed + 1))
   fi
   git -C "$work" checkout -q -- "$file"

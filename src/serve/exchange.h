@@ -2,7 +2,6 @@
 // whoever works on it in another thread.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <functional>
@@ -36,13 +35,6 @@ struct Request {
   }
 };
 
-/// What the access log tells of the work.
-struct Account {
-  std::string model;
-  std::size_t pictures = 0;
-  std::array<double, kStages> seconds{};
-};
-
 struct Route;
 
 class Exchange {
@@ -67,7 +59,6 @@ class Exchange {
 
   Request request;
   Budget::Lease lease;           ///< of the body's bytes
-  Account account;               ///< written before the answer is given
   const Route* route = nullptr;  ///< once it is found
 
  private:

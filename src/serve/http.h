@@ -2,6 +2,7 @@
 // these, and so does what it writes.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -106,6 +107,17 @@ using Body = std::variant<std::string, Bytes>;
 ByteView bytes_of(const Body& body);
 ByteView view_of(std::string_view text);
 
+/// What a picture goes through.
+enum class Stage { queue, decode, compute, encode };
+constexpr std::size_t kStages = 4;
+
+/// What the access log tells of the work behind an answer.
+struct Account {
+  std::string model;
+  std::size_t pictures = 0;
+  std::array<double, kStages> seconds{};
+};
+
 struct Response {
   int status = 200;
   std::string content_type;
@@ -113,6 +125,8 @@ struct Response {
   Body body;
   Refusal refusal = Refusal::none;
   bool closes = false;  ///< the connection after it
+  /// Travels with the answer: a connection that is closed before must not read what a worker still writes.
+  Account account;
 };
 
 Response text_response(int status, std::string content_type, std::string text);

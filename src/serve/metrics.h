@@ -29,10 +29,6 @@ class Histogram {
   std::atomic<std::uint64_t> nanoseconds_{0};
 };
 
-/// What a picture goes through.
-enum class Stage { queue, decode, compute, encode };
-constexpr std::size_t kStages = 4;
-
 /// What is told when asked, beside the counters.
 struct Gauges {
   std::size_t waiting = 0, waiting_limit = 0;

@@ -226,7 +226,7 @@ void Service::finished(const Exchange& exchange, const Response& response, std::
   metrics_.bytes_out.fetch_add(sent);
   if (!options_.access) return;
   const Request& r = exchange.request;
-  const Account& a = exchange.account;
+  const Account& a = response.account;
   std::string line = fmt::format(
       R"({{"time":"{}","id":{},"client":{},"method":{},"path":{},"status":{},"bytes_in":{},"bytes_out":{},"seconds":{:.4f})",
       timestamp(), json_string(r.id), json_string(r.peer), json_string(r.method_name),

@@ -28,29 +28,29 @@ SharedTask new_task(const Context& context, const SharedExchange& exchange, Shar
 
 namespace {
 
-void settle_account(const Task& task) {
-  Account& account = task.exchange->account;
+Account account_of(const Task& task) {
+  Account account;
   account.model = task.model->name;
   account.pictures = task.pieces.size();
   for (const Piece& piece : task.pieces)
     for (std::size_t i = 0; i < kStages; ++i) account.seconds.at(i) += piece.seconds.at(i);
+  return account;
 }
 
-void add_timing(const Task& task, Response& response) {
-  const auto& s = task.exchange->account.seconds;
+void add_timing(Response& response) {
+  const auto& s = response.account.seconds;
   constexpr double kMilli = 1e3;
   response.headers.add(
       "Server-Timing",
       fmt::format("queue;dur={:.1f}, decode;dur={:.1f}, compute;dur={:.1f}, encode;dur={:.1f}", s[0] * kMilli,
                   s[1] * kMilli, s[2] * kMilli, s[3] * kMilli));
-  response.headers.add("X-Sam2unet-Model", task.model->name);
+  response.headers.add("X-Sam2unet-Model", response.account.model);
 }
 
 }  // namespace
 
 void submit(const Context& context, const SharedTask& task, std::function<Response(Task&)> answer) {
   task->done = [&options = context.options, answer = std::move(answer)](Task& t) {
-    settle_account(t);
     Response response;
     try {
       for (const Piece& p : t.pieces) {
@@ -61,7 +61,8 @@ void submit(const Context& context, const SharedTask& task, std::function<Respon
     } catch (...) {
       response = error_response(*t.exchange, problem_of(std::current_exception()));
     }
-    add_timing(t, response);
+    response.account = account_of(t);
+    add_timing(response);
     t.exchange->answer(std::move(response));
   };
   if (!context.workshop.queue().push(task)) {

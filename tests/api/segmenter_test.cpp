@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <span>
 #include <thread>
@@ -178,9 +179,11 @@ TEST(Segmenter, StreamsShareTheThreads) {
     return Segmenter(default_model_path(), options).info().in_flight;
   };
   EXPECT_EQ(in_flight(4, 1), 1);
-  EXPECT_EQ(in_flight(4, 2), 2);
-  EXPECT_EQ(in_flight(2, 64), 2);
-  EXPECT_EQ(in_flight(4, 0), 1);  // float32 keeps its bits
+  EXPECT_EQ(in_flight(4, 0), 1);                     // float32 keeps its bits
+  if (std::getenv("OMP_THREAD_LIMIT") == nullptr) {  // under which fewer threads are shared
+    EXPECT_EQ(in_flight(4, 2), 2);
+    EXPECT_EQ(in_flight(2, 64), 2);
+  }
   const Image image = gradient(40, 30, 3);
   SegmentOptions small;
   small.size = InputSize::of(64, 64);
