@@ -60,6 +60,16 @@ float resized(const std::vector<float>& plane, int w, int h, int x, int y, int w
   return (1.0F - wy) * top + wy * bottom;
 }
 
+TEST(Segmentation, TheReferencesMapIsTruncatedAndAPlainOneRounded) {
+  Segmentation s;
+  s.width = 4;
+  s.height = 1;
+  s.probabilities = {0.4F / 255.0F, 0.6F / 255.0F, 0.999F, 1.0F};
+  EXPECT_EQ(s.to_gray().pixels, (std::vector<std::uint8_t>{0, 1, 255, 255}));
+  s.official = true;  // test.py:43
+  EXPECT_EQ(s.to_gray().pixels, (std::vector<std::uint8_t>{0, 0, 254, 255}));
+}
+
 class Batches : public testing::TestWithParam<std::pair<int, int>> {};
 
 TEST_P(Batches, AreTheirPicturesOneByOne) {

@@ -1,13 +1,67 @@
 #include "core/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <functional>
+#include <vector>
 
 #include "sam2unet/errors.h"
 #include "support/message.h"
 #include "support/temp_dir.h"
 
+namespace {
+std::function<int(int)> on_fsync;  // in place of the system's
+}  // namespace
+
+// Stands before the C library's for this program.
+extern "C" int fsync(int fd) {
+  return on_fsync ? on_fsync(fd) : static_cast<int>(::syscall(SYS_fsync, fd));
+}
+
 namespace sam2unet {
 namespace {
+
+struct Fsync {
+  explicit Fsync(std::function<int(int)> f) { on_fsync = std::move(f); }
+  ~Fsync() { on_fsync = nullptr; }
+  Fsync(const Fsync&) = delete;
+  Fsync& operator=(const Fsync&) = delete;
+};
+
+// Else a power cut may leave the name with an empty file behind it.
+TEST(AtomicFile, IsOnTheDiskBeforeItHasItsName) {
+  const test::TempDir dir;
+  std::vector<off_t> sizes;
+  const Fsync watched([&](int fd) {
+    struct stat st = {};
+    EXPECT_EQ(::fstat(fd, &st), 0);
+    sizes.push_back(st.st_size);
+    EXPECT_FALSE(std::filesystem::exists(dir / "a.bin"));
+    return 0;
+  });
+  write_file(dir / "a.bin", "whole");
+  EXPECT_EQ(sizes, std::vector<off_t>{5});
+}
+
+TEST(AtomicFile, ADiskThatFailsAtTheEndLeavesTheOldFile) {
+  const test::TempDir dir;
+  write_file(dir / "a.bin", "old");
+  {
+    const Fsync failing([](int) {
+      errno = EIO;
+      return -1;
+    });
+    EXPECT_THROW(write_file(dir / "a.bin", "new"), FileError);
+  }
+  EXPECT_EQ(read_file(dir / "a.bin").size(), 3u);
+  const MappedFile m(dir / "a.bin");
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(m.bytes().data()), m.bytes().size()), "old");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 1);
+}
 
 TEST(AtomicFile, LeavesNothingWithoutCommit) {
   const test::TempDir dir;

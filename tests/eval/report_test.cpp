@@ -108,6 +108,26 @@ TEST(Html, IsOneFileWithEverythingInIt) {
   EXPECT_EQ(pictures, 2u * 2u * 2u);  // two methods, two worst, truth and prediction
 }
 
+TEST(Html, TheBestOfAnErrorIsTheSmallest) {
+  const MapFolders f;
+  std::vector<Evaluation> all(3, two_methods(f)[0]);
+  const std::vector<double> s{0.712, 0.831, 0.623}, mae{0.043, 0.052, 0.031};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    all[i].name = std::string(1, static_cast<char>('a' + i));
+    for (MetricValue& v : all[i].dataset) {
+      v.value = v.key == "S" ? s[i] : v.key == "MAE" ? mae[i] : std::nan("");
+    }
+  }
+  const std::string page = to_html(all, {});
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const auto marked = [&](double value) {
+      return page.find("<td class=\"best\">" + std::to_string(value).substr(0, 5)) != std::string::npos;
+    };
+    EXPECT_EQ(marked(s[i]), i == 1) << i;
+    EXPECT_EQ(marked(mae[i]), i == 2) << i;
+  }
+}
+
 TEST(Html, ShowsWhatThePredictorMakes) {
   const MapFolders f;
   f.put_discs(2);

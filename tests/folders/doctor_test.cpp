@@ -188,6 +188,28 @@ TEST_F(DoctorTest, TurnedPictures) {
   EXPECT_THAT(only().files, ElementsAre(dir / "images" / "a.jpg"));
 }
 
+TEST_F(DoctorTest, EveryTurnAndWhetherItSwapsTheSides) {
+  std::filesystem::remove(dir / "images" / "a.png");
+  std::ifstream file(test::repository_data() / "image" / "files" / "exif6.jpg", std::ios::binary);
+  std::string picture{std::istreambuf_iterator<char>(file), {}};
+  const std::string tag{0x01, 0x12, 0x00, 0x03, 0x00, 0x00, 0x00, 0x01, 0x00, 0x06};
+  const std::size_t at = picture.find(tag);
+  ASSERT_NE(at, std::string::npos);
+  const Image stored = read_image(test::repository_data() / "image" / "files" / "exif6.jpg",
+                                  {.apply_exif_orientation = false});
+  write_png(dir / "masks" / "a.png", mask(stored.height, stored.width));
+  for (char turn = 1; turn <= 8; ++turn) {
+    picture[at + tag.size() - 1] = turn;
+    std::ofstream(dir / "images" / "a.jpg", std::ios::binary) << picture;
+    std::vector<std::string> kinds, expected;
+    for (const Finding& f : look().findings) kinds.push_back(f.kind);
+    if (turn != 1) expected.emplace_back("exif-rotated");
+    // The mask is as the picture is shown where that swaps its sides, else of another size.
+    if (turn < 5) expected.emplace_back("size-mismatch");
+    EXPECT_EQ(kinds, expected) << int{turn};
+  }
+}
+
 TEST_F(DoctorTest, UnreadableFiles) {
   std::ofstream(dir / "images" / "b.png") << "no picture";
   std::ofstream(dir / "masks" / "c.png") << "";

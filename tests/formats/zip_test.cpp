@@ -54,6 +54,14 @@ TEST(ZipReader, ReadsAComment) {
   EXPECT_EQ(text_of(ZipArchive::read(as_span(bytes)).find("x")), "1");
 }
 
+TEST(ZipReader, ACommentMayBeAsLongAsItsFieldHolds) {
+  for (const std::size_t length : {std::size_t{300}, std::size_t{0xFFFF}}) {
+    const std::string bytes =
+        build_zip({{.name = "x", .data = "1"}}, {.before = "", .comment = std::string(length, '-')});
+    EXPECT_EQ(text_of(ZipArchive::read(as_span(bytes)).find("x")), "1") << length;
+  }
+}
+
 TEST(ZipReader, OnlyStoredEntriesAreRead) {
   const auto stored = [](const test::ZipPart& part) {
     const std::string bytes = build_zip({part});
@@ -188,6 +196,38 @@ TEST_P(ZipRoundTrip, AlignedAndReadBack) {
     EXPECT_EQ(text_of(&e), contents[i]);
     EXPECT_EQ(e.crc, test::plain_crc32(contents[i]));
     EXPECT_EQ((reinterpret_cast<const char*>(e.data.data()) - bytes.data()) % 64, 0) << i;
+  }
+}
+
+// 4.4.16: an offset that stands in the zip64 field is all ones in the entry's own.
+TEST(ZipWriter, AFarOffsetStandsInTheZip64FieldAlone) {
+  std::string bytes;
+  ZipWriter writer(
+      [&](std::span<const std::byte> b) { bytes.append(reinterpret_cast<const char*>(b.data()), b.size()); },
+      50);
+  writer.add("near", std::string_view("1"));
+  writer.add("far", std::string_view("2"));
+  writer.finish();
+  const std::size_t near = bytes.find("PK\x01\x02"), far = bytes.find("PK\x01\x02", near + 1);
+  ASSERT_NE(far, std::string::npos);
+  EXPECT_EQ(bytes.substr(near + 42, 4), le(0, 4));
+  EXPECT_EQ(bytes.substr(far + 42, 4), le(0xFFFFFFFF, 4));
+}
+
+// 4.3.16, 4.4.1.4: 0xFFFF in the end record means that the count stands in the zip64 one.
+TEST(ZipWriter, CountsOfEntriesAboutTheFieldsLimit) {
+  for (const std::size_t count : {0xFFFDu, 0xFFFEu, 0xFFFFu, 0x10000u}) {
+    std::string bytes;
+    ZipWriter writer([&](std::span<const std::byte> b) {
+      bytes.append(reinterpret_cast<const char*>(b.data()), b.size());
+    });
+    for (std::size_t i = 0; i < count; ++i) writer.add(std::to_string(i), std::string_view());
+    writer.finish();
+    const bool zip64 = count >= 0xFFFF;
+    EXPECT_EQ(bytes.substr(bytes.size() - 14, 4),
+              le(zip64 ? 0xFFFF : count, 2) + le(zip64 ? 0xFFFF : count, 2));
+    EXPECT_EQ(bytes.substr(bytes.size() - 42, 4) == le(0x07064b50, 4), zip64) << count;
+    EXPECT_EQ(ZipArchive::read(as_span(bytes)).entries().size(), count);
   }
 }
 

@@ -177,6 +177,12 @@ TEST(Summary, MeasuresTheMask) {
   EXPECT_THROW(summarize_map(map, 3, 2), UsageError);
 }
 
+TEST(Summary, AProbabilityThatIsTheThresholdIsInside) {
+  const std::vector<float> map{0.25F, 0.5F, 0.75F};
+  EXPECT_EQ(threshold_map(map, 3, 1, 0.5).pixels, (std::vector<std::uint8_t>{0, 255, 255}));
+  EXPECT_EQ(summarize_map(map, 3, 1, 0.5).area, 2);
+}
+
 TEST(Overlay, TintsInsideOnly) {
   Image picture = test::picture(9, 9, 3);
   Image mask(9, 9, 1);

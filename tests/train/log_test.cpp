@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <bit>
+
 #include "core/file.h"
 #include "support/temp_dir.h"
 
@@ -63,6 +65,46 @@ TEST(RunLog, TellsTensorBoardWhereItResumes) {
   for (const auto& e : std::filesystem::directory_iterator(dir.path())) bytes = text(e.path());
   EXPECT_THAT(bytes,
               HasSubstr(std::string("\x10\xAD\x02\x3A\x02\x08\x01")));  // step 301, field 7 { status 1 }
+}
+
+// TFRecord: length [8], its masked CRC-32C [4], data, its masked CRC-32C [4]; here bit by bit.
+TEST(RunLog, EventsCarryTheChecksumsThatTensorBoardChecks) {
+  const auto crc32c = [](std::string_view bytes) {
+    std::uint32_t c = 0xFFFFFFFF;
+    for (const char b : bytes) {
+      c ^= static_cast<unsigned char>(b);
+      for (int k = 0; k < 8; ++k) c = (c & 1) != 0 ? (c >> 1) ^ 0x82F63B78 : c >> 1;
+    }
+    return c ^ 0xFFFFFFFF;
+  };
+  ASSERT_EQ(crc32c("123456789"), 0xE3069283u);  // the catalogue's check value
+  const auto number = [](std::string_view bytes) {
+    std::uint64_t n = 0;
+    for (std::size_t i = bytes.size(); i-- > 0;) n = n << 8 | static_cast<unsigned char>(bytes[i]);
+    return n;
+  };
+  const auto masked = [&](std::string_view bytes) {
+    const std::uint32_t c = crc32c(bytes);
+    return static_cast<std::uint32_t>(std::rotl(c, 17) + 0xA282EAD8);
+  };
+  const test::TempDir dir;
+  {
+    EventWriter writer(dir.path(), 0);
+    for (int i = 1; i < 4; ++i) writer.scalar("loss", i, 1.0 / i);
+  }
+  std::string bytes;
+  for (const auto& e : std::filesystem::directory_iterator(dir.path())) bytes = text(e.path());
+  std::string_view left = bytes;
+  int records = 0;
+  for (; !left.empty(); ++records) {
+    ASSERT_GE(left.size(), 16U);
+    const std::uint64_t length = number(left.substr(0, 8));
+    ASSERT_GE(left.size(), 16 + length);
+    EXPECT_EQ(number(left.substr(8, 4)), masked(left.substr(0, 8)));
+    EXPECT_EQ(number(left.substr(12 + length, 4)), masked(left.substr(12, length)));
+    left.remove_prefix(16 + length);
+  }
+  EXPECT_GE(records, 4);
 }
 
 }  // namespace

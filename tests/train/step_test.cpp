@@ -308,6 +308,25 @@ TEST(Step, NumbersInTensorsComputeTheSame) {
   }
 }
 
+// Copies of one picture have the same statistics in every part, so that parts of two and one sum to the batch
+// of three.
+TEST(Step, PartsOfUnequalSizeSumToTheWholeBatch) {
+  const Batch one = batch_of(1, 3);
+  const Batch batch{one.image.repeat({3, 1, 1, 1}), batch_of(3, 4).mask, {}};
+  const Choice whole{.numbers = StepNumbers::host, .ema = 0, .clip = 0};
+  Choice parted = whole;
+  parted.accumulate = 2;
+  Trained a(whole), b(parted);
+  const StepOutcome wanted = a.make(batch, 96), got = b.make(batch, 96);  // maps of 3x3 at the least
+  EXPECT_NEAR(got.loss, wanted.loss, 1e-4 * wanted.loss);
+  EXPECT_NEAR(got.norm, wanted.norm, 1e-3 * wanted.norm);
+  for (std::size_t i = 0; i < a.optimizer.slots().size(); ++i) {
+    const at::Tensor &w = a.optimizer.slots()[i].mean, &g = b.optimizer.slots()[i].mean;
+    EXPECT_LE((w - g).abs().max().item<float>(), 2e-3 * w.abs().max().item<float>() + 1e-5 * wanted.norm)
+        << a.optimizer.slots()[i].name;
+  }
+}
+
 TEST(Input, BytesBecomeWhatTheLoaderWrites) {
   std::vector<std::uint8_t> bytes(256 * 3), levels(256);
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::uint8_t>(i / 3);
