@@ -70,6 +70,20 @@ TEST(Segmentation, TheReferencesMapIsTruncatedAndAPlainOneRounded) {
   EXPECT_EQ(s.to_gray().pixels, (std::vector<std::uint8_t>{0, 0, 254, 255}));
 }
 
+// numpy.argmax: the first of those that are largest.
+TEST(Segmentation, AmongEqualClassesTheFirstIsTaken) {
+  const Tiny three(3);
+  const auto in = formats::TensorFile::open(three.dir / "w.safetensors");
+  std::vector<formats::NamedTensor> tensors = in.tensors();
+  const std::vector<float> zeros(1 << 12, 0.0F);
+  for (auto& t : tensors) {
+    if (t.name.starts_with("head.")) t.view.data = reinterpret_cast<const std::byte*>(zeros.data());
+  }
+  formats::write_safetensors(three.dir / "equal.safetensors", tensors, in.metadata());
+  const auto s = Segmenter(three.dir / "equal.safetensors").segment(test::picture(31, 47, 3), small());
+  EXPECT_EQ(s.to_ids().pixels, std::vector<std::uint8_t>(31 * 47, 0));
+}
+
 class Batches : public testing::TestWithParam<std::pair<int, int>> {};
 
 TEST_P(Batches, AreTheirPicturesOneByOne) {

@@ -213,18 +213,37 @@ TEST(Naive, MirrorProtocol) {
   }
 }
 
+// Without a range a map stays as it is, over 255.
+TEST(Naive, MirrorProtocolOfAConstantMap) {
+  Image gt = filled(4, 3, 0);
+  gt.row(1)[2] = gt.row(2)[0] = 255;
+  for (int v = 0; v < 256; ++v) {
+    const MirrorScores s = mirror_scores(filled(4, 3, static_cast<std::uint8_t>(v)), gt);
+    const auto level = static_cast<std::size_t>(255.0F * (static_cast<float>(v) / 255.0F));
+    EXPECT_EQ(s.counts.foreground.at(level), 2u) << v;
+    EXPECT_EQ(s.counts.background.at(level), 10u) << v;
+    EXPECT_NEAR(s.mae, (2.0 * (255 - v) + 10.0 * v) / 255 / 12, 1e-6) << v;
+  }
+}
+
 // An object far to one side, and errors everywhere: rows of many vectors, long ways to the nearest
-// foreground.
+// foreground, along the rows and across them.
 TEST(Naive, FarFromTheObject) {
   Scorer scorer;
-  for (unsigned seed = 0; seed < 12; ++seed) {
+  for (unsigned seed = 0; seed < 24; ++seed) {
     SCOPED_TRACE(seed);
     Maker maker(seed);
-    const int w = 330 + maker.upto(60), h = 12 + maker.upto(8);
+    const int length = 330 + maker.upto(60), breadth = 12 + maker.upto(8);
+    const bool is_wide = seed % 2 == 0;
+    const int w = is_wide ? length : breadth, h = is_wide ? breadth : length;
     const Image pred = maker.map(w, h);
     Image gt = filled(w, h, 0);
-    const int left = seed % 3 == 0 ? 0 : seed % 3 == 1 ? w - 9 : maker.upto(w - 9);
-    for (int y = 3; y < 9; ++y) std::fill_n(gt.row(y) + left, 9, std::uint8_t{255});
+    const int place = seed / 2 % 3 == 0 ? 0 : seed / 2 % 3 == 1 ? length - 9 : maker.upto(length - 9);
+    for (int i = 0; i < 6; ++i) {
+      for (int k = 0; k < 9; ++k) {
+        (is_wide ? gt.row(3 + i)[place + k] : gt.row(place + k)[3 + i]) = 255;
+      }
+    }
     const ImageScores s = scorer.score(pred, gt);
     const Maps m = test::naive::prepare(pred, gt);
     EXPECT_NEAR(s.s, test::naive::s(m), 1e-9);

@@ -7,12 +7,14 @@
 #include <fstream>
 #include <numeric>
 #include <set>
+#include <tuple>
 
 #include "core/file.h"
 #include "image/imagenet.h"
 #include "sam2unet/errors.h"
 #include "support/message.h"
 #include "support/temp_dir.h"
+#include "train/augment.h"
 #include "train/data.h"
 #include "train/loader.h"
 
@@ -235,8 +237,10 @@ TEST_F(Folders, BatchesDependOnSeedAndEpochAlone) {
     Loader all(pairs, options, 0, 0, 3);
     ASSERT_EQ(all.batches(), 3u);
     std::size_t i = 0;
+    std::set<std::vector<std::size_t>> orders;
     for (std::uint64_t epoch = 0; epoch < 3; ++epoch) {
       Loader one(pairs, options, epoch);
+      std::vector<std::size_t> order;
       std::set<std::size_t> members;
       for (std::size_t b = 0; b < 3; ++b, ++i) {
         const Batch batch = all.next(), same = one.next();
@@ -245,6 +249,7 @@ TEST_F(Folders, BatchesDependOnSeedAndEpochAlone) {
         EXPECT_TRUE(at::equal(batch.image, same.image));
         EXPECT_TRUE(at::equal(batch.mask, same.mask));
         members.insert(batch.members.begin(), batch.members.end());
+        order.insert(order.end(), batch.members.begin(), batch.members.end());
         if (workers == 1) {
           wanted.push_back(values(batch.image));
         } else {
@@ -252,7 +257,9 @@ TEST_F(Folders, BatchesDependOnSeedAndEpochAlone) {
         }
       }
       EXPECT_EQ(members.size(), 8u);
+      orders.insert(order);
     }
+    EXPECT_EQ(orders.size(), 3u);  // each epoch has an order of its own
     EXPECT_THROW(all.next(), UsageError);
   }
   EXPECT_NE(wanted[0], wanted[3]);
@@ -364,6 +371,40 @@ TEST_F(Folders, StrongSamplesKeepPictureAndMaskTogether) {
     EXPECT_GT(r, 0.9995) << item;
     // No black corners: the mirror image continues the picture.
     EXPECT_GT(*std::min_element(s.mask.begin(), s.mask.end()), 30 / 255.0F);
+  }
+}
+
+TEST(Augmenting, CropsReachEveryEdge) {
+  constexpr int kWidth = 20, kHeight = 10;
+  bool left = false, right = false, top = false, bottom = false;
+  for (std::uint64_t i = 0; i < 500; ++i) {
+    Random random(1, 2, i);
+    const Crop c = random_crop(kWidth, kHeight, random);
+    ASSERT_TRUE(c.x >= 0 && c.y >= 0 && c.width > 0 && c.height > 0);
+    ASSERT_TRUE(c.x + c.width <= kWidth && c.y + c.height <= kHeight);
+    left = left || (c.x == 0 && c.width < kWidth);
+    right = right || (c.x > 0 && c.x + c.width == kWidth);
+    top = top || (c.y == 0 && c.height < kHeight);
+    bottom = bottom || (c.y > 0 && c.y + c.height == kHeight);
+  }
+  EXPECT_TRUE(left && right && top && bottom) << left << right << top << bottom;
+}
+
+// clip(((gray + (in - gray) saturation) brightness - 128) contrast + 128): middle gray is what contrast
+// leaves alone.
+TEST(Augmenting, ColoursAreTheFormula) {
+  for (const auto& [brightness, contrast, saturation] :
+       {std::tuple{1.0, 1.3, 1.0}, {1.0, 0.7, 1.2}, {1.2, 0.8, 0.7}, {0.75, 1.0, 1.3}}) {
+    const image::ColourMap map = colour_map(brightness, contrast, saturation);
+    for (const auto& in : {std::array{128.0, 128.0, 128.0}, {100.0, 150.0, 90.0}, {60.0, 60.0, 200.0}}) {
+      const double gray = 0.299 * in[0] + 0.587 * in[1] + 0.114 * in[2];
+      for (std::size_t c = 0; c < 3; ++c) {
+        const double wanted = ((gray + (in[c] - gray) * saturation) * brightness - 128) * contrast + 128;
+        double got = map.constant;
+        for (std::size_t k = 0; k < 3; ++k) got += map.factors[c][k] * in[k];
+        EXPECT_NEAR((got - 32768) / 65536, wanted, 0.02) << brightness << contrast << saturation;
+      }
+    }
   }
 }
 

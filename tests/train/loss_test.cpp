@@ -99,12 +99,14 @@ INSTANTIATE_TEST_SUITE_P(AllKinds, Loss,
                            return name + "_" + std::string(name_of(p.param.bce));
                          });
 
-// Soft, hard, and one picture of several empty.
+// Soft, hard, one picture of several empty, and one that is more background than foreground everywhere.
 std::vector<at::Tensor> masks(std::int64_t b, std::int64_t h, std::int64_t w) {
   const at::Tensor soft = (values("mask", b, h, w) + 1) / 2;
   at::Tensor empty = (soft > 0.5).to(at::kDouble);
   empty[0].zero_();
-  return {soft, (soft > 0.5).to(at::kDouble), empty};
+  at::Tensor faint = soft.clone();
+  faint[0] *= 0.4;
+  return {soft, (soft > 0.5).to(at::kDouble), empty, faint};
 }
 
 TEST_P(Loss, IsTheFormula) {

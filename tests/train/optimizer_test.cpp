@@ -16,31 +16,37 @@ namespace sam2unet::train {
 namespace {
 
 // torch/optim/adamw.py's formula, value by value in double, at a rate that changes, with and without decay.
-TEST(Optimizer, AdamWIsTheFormulaAtEveryRate) {
+class Decay : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Optimizer, Decay, testing::Bool());
+
+TEST_P(Decay, AdamWIsTheFormulaAtEveryRate) {
   ops::ParameterSet set;
   set.add({.name = "w", .role = model::Role::weight}, at::tensor({0.5, -1.25, 3.0}, at::kDouble));
   set.add({.name = "b", .role = model::Role::bias}, at::tensor({2.0, -0.75}, at::kDouble));
-  const AdamWOptions options{.weight_decay = 0.3, .beta1 = 0.8, .beta2 = 0.95, .decay_norms_and_biases = false};
+  const AdamWOptions options{
+      .weight_decay = 0.3, .beta1 = 0.8, .beta2 = 0.95, .decay_norms_and_biases = GetParam()};
   AdamW optimizer(set.entries(), options);
   std::vector<double> p{0.5, -1.25, 3.0, 2.0, -0.75}, mean(5, 0.0), square(5, 0.0);
   const std::vector<double> rates{1e-2, 3e-3, 5e-2, 1e-3};
   for (std::size_t t = 0; t < rates.size(); ++t) {
     std::vector<double> gradient;
-    for (std::size_t i = 0; i < p.size(); ++i) gradient.push_back(std::sin(static_cast<double>(3 * i + 5 * t + 1)));
+    for (std::size_t i = 0; i < p.size(); ++i)
+      gradient.push_back(std::sin(static_cast<double>(3 * i + 5 * t + 1)));
     const at::Tensor all = at::tensor(gradient, at::kDouble);
     set.entries()[0].value.mutable_grad() = all.slice(0, 0, 3).clone();
     set.entries()[1].value.mutable_grad() = all.slice(0, 3, 5).clone();
     optimizer.step(rates[t]);
     const auto n = static_cast<double>(t + 1);
     for (std::size_t i = 0; i < p.size(); ++i) {
-      const double g = gradient[i], decay = i < 3 ? 0.3 : 0.0;
+      const double g = gradient[i], decay = i < 3 || GetParam() ? 0.3 : 0.0;
       p[i] *= 1 - rates[t] * decay;
       mean[i] = 0.8 * mean[i] + 0.2 * g;
       square[i] = 0.95 * square[i] + 0.05 * g * g;
       p[i] -= rates[t] / (1 - std::pow(0.8, n)) * mean[i] /
               (std::sqrt(square[i]) / std::sqrt(1 - std::pow(0.95, n)) + options.eps);
       const at::Tensor& of = set.entries()[i < 3 ? 0 : 1].value;
-      EXPECT_NEAR(of[static_cast<std::int64_t>(i < 3 ? i : i - 3)].item<double>(), p[i], 1e-14) << i << " of step " << t;
+      EXPECT_NEAR(of[static_cast<std::int64_t>(i < 3 ? i : i - 3)].item<double>(), p[i], 1e-14)
+          << i << " of step " << t;
     }
   }
 }
