@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -252,6 +253,29 @@ TEST(WrongNumbers, AreRefusedByEveryReaderAndTold) {
   const auto info = inspect_weights(dir / "nan.safetensors");
   EXPECT_THAT(info.not_finite, ElementsAre("side1.weight"));
   EXPECT_THAT(info.usable_for, testing::AllOf(HasSubstr("nothing as it is"), named));
+}
+
+// BatchNorm takes a variance's root.
+TEST(WrongNumbers, AVarianceIsNotNegative) {
+  const test::TempDir dir;
+  test::write_tiny_weights(dir / "sound.safetensors");
+  const TensorFile in = TensorFile::open(dir / "sound.safetensors");
+  const std::vector<float> negative(1 << 12, -0.5F);
+  for (const char* kind : {"running_var", "running_mean"}) {
+    std::vector<NamedTensor> tensors = in.tensors();
+    const auto it =
+        std::ranges::find_if(tensors, [&](const NamedTensor& t) { return t.name.ends_with(kind); });
+    ASSERT_NE(it, tensors.end());
+    it->view.data = reinterpret_cast<const std::byte*>(negative.data());
+    formats::write_safetensors(dir / "changed.safetensors", tensors, in.metadata());
+    const auto open = [&] { Segmenter s(dir / "changed.safetensors"); };
+    if (kind == std::string_view("running_mean")) {
+      EXPECT_NO_THROW(open());
+    } else {
+      EXPECT_THAT(message_of<WeightsError>(open),
+                  HasSubstr(it->name + " holds -0.5 (element 0), a negative variance"));
+    }
+  }
 }
 
 // Finite weights whose products are not: the result is an error, not a map of zeros.

@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
 #include "eval/folders.h"
 #include "support/pictures.h"
 #include "support/process.h"
+#include "support/shared_data.h"
 #include "support/tiny_weights.h"
 
 namespace sam2unet::test {
@@ -43,6 +45,30 @@ TEST_F(EvalTest, PrintsTheTableAndWritesTheFiles) {
   EXPECT_THAT(get("o.csv"), HasSubstr("maps,a.png"));
   EXPECT_THAT(get("d.csv"), HasSubstr("maps,S,"));
   EXPECT_THAT(get("o.html"), HasSubstr("<svg"));
+}
+
+// As the reference, --official leaves pictures as they are stored; the truth is as they are shown.
+TEST_F(EvalTest, PicturesAreTurnedUprightUnlessOfficial) {
+  const std::filesystem::path photo = test::repository_data() / "image" / "files" / "exif6.jpg";
+  std::filesystem::create_directories(folders.dir / "photos");
+  std::filesystem::create_directories(folders.dir / "truths");
+  std::filesystem::copy_file(photo, folders.dir / "photos" / "a.jpg");
+  const Image shown = read_image(photo);
+  Image truth(shown.width, shown.height, 1);
+  truth.pixels[0] = 255;
+  ASSERT_NE(truth.width, truth.height);
+  write_png(folders.dir / "truths" / "a.png", truth);
+  for (const bool official : {false, true}) {
+    std::vector<std::string> arguments{"--images", "photos", "--gt",  "truths",
+                                       "--size",   "64",     "--csv", "o.csv"};
+    if (official) arguments.emplace_back("--official");
+    const Finished r = eval(arguments);
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    const std::string table = get("o.csv");
+    // name, width, height, empty_truth, counted, resized
+    EXPECT_THAT(table,
+                HasSubstr(fmt::format("a.png,{},{},0,1,{},", truth.width, truth.height, official ? 1 : 0)));
+  }
 }
 
 TEST_F(EvalTest, ComparesMethodsAndShowsThePublishedRow) {

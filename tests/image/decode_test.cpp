@@ -11,6 +11,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "image/orientation.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 #include "support/message.h"
@@ -159,6 +160,22 @@ TEST(Orientation, TurnsAsTheTagSays) {
   }
   EXPECT_EQ(apply_orientation(image, 0).pixels, image.pixels);
   EXPECT_EQ(apply_orientation(image, 9).pixels, image.pixels);
+}
+
+// Image.getexif: the tag of the EXIF where it is there, whatever its value, and only else XMP's.
+TEST(Orientation, OfExifGoesBeforeXmps) {
+  const auto exif = [](char value) {
+    const char bytes[] = {'M', 'M', 0, 42, 0, 0, 0,     8, 0, 1, 1, 0x12, 0,
+                          3,   0,   0, 0,  1, 0, value, 0, 0, 0, 0, 0,    0};
+    return std::vector<std::uint8_t>(std::begin(bytes), std::end(bytes));
+  };
+  const std::string_view eight = R"(<x tiff:Orientation="8"/>)";
+  EXPECT_EQ(image::orientation_of(exif(6), {}), 6);
+  EXPECT_EQ(image::orientation_of(exif(6), eight), 6);
+  EXPECT_EQ(image::orientation_of(exif(1), eight), 1);
+  EXPECT_EQ(image::orientation_of(exif(9), eight), 1);
+  EXPECT_EQ(image::orientation_of({}, eight), 8);
+  EXPECT_EQ(image::orientation_of({}, {}), 1);
 }
 
 TEST(Color, FollowsTheIntegerFormula) {

@@ -204,6 +204,23 @@ TEST(Overlay, TintsInsideOnly) {
   EXPECT_THROW(draw_overlay(picture, picture), UsageError);
 }
 
+// About a pixel of the mask; what cannot lie evenly lies to the right and below.
+TEST(Overlay, OutlinesAreAsThickAsAsked) {
+  const Image black(9, 9, 3);
+  Image mask(9, 9, 1);
+  mask.row(4)[4] = 255;
+  for (int thickness = 1; thickness <= 5; ++thickness) {
+    const Image out = draw_overlay(black, mask, {.color = {200, 0, 0}, .opacity = 0.0, .outline = thickness});
+    const int first = 4 - (thickness - 1) / 2, last = 4 + thickness / 2;
+    for (int y = 0; y < 9; ++y) {
+      for (int x = 0; x < 9; ++x) {
+        const bool painted = x >= first && x <= last && y >= first && y <= last;
+        EXPECT_EQ(out.row(y)[3 * x], painted ? 200 : 0) << thickness << " at " << x << "," << y;
+      }
+    }
+  }
+}
+
 TEST(CutOut, KeepsColoursAndTakesAlpha) {
   const Image picture = test::picture(5, 4, 3);
   const Image alpha = test::picture(5, 4, 1);

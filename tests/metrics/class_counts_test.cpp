@@ -8,6 +8,7 @@
 #include <cmath>
 #include <initializer_list>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "sam2unet/errors.h"
@@ -194,6 +195,37 @@ TEST(ClassMetrics, IntervalsAreThoseOfResampledPictures) {
   const ClassValues single = class_values(std::span(records).first(1), 3, 50, 5, 2);
   EXPECT_EQ(single.means[0].low, single.means[0].value);
   EXPECT_EQ(single.means[0].high, single.means[0].value);
+}
+
+// A mean over pictures has a known standard error: 95 % lie within 1.96 of it.
+TEST(ClassMetrics, IntervalsHaveTheRightWidth) {
+  std::mt19937 random(7);
+  ClassConfusion confusion(3);
+  std::vector<ClassRecord> records;
+  std::vector<double> each;
+  const auto find = [](const ClassValues& values) {
+    const auto it = std::ranges::find(values.means, "per_image.mIoU", &Value::key);
+    EXPECT_NE(it, values.means.end());
+    return *it;
+  };
+  for (unsigned i = 0; i < 150; ++i) {
+    Image p(9, 9, 1), t(9, 9, 1);
+    for (std::size_t k = 0; k < t.pixels.size(); ++k) {
+      t.pixels[k] = static_cast<std::uint8_t>(random() % 3);
+      p.pixels[k] = random() % (2 + i % 7) == 0 ? t.pixels[k] : static_cast<std::uint8_t>(random() % 3);
+    }
+    records.push_back(confusion.add(p, t, 255));
+    each.push_back(find(class_values(std::span(records).last(1), 3, 0, 1, 1)).value);
+  }
+  const double n = static_cast<double>(each.size()),
+               mean = std::accumulate(each.begin(), each.end(), 0.0) / n;
+  double squares = 0;
+  for (const double v : each) squares += (v - mean) * (v - mean) / n;
+  const double error = std::sqrt(squares / n);
+  const Value got = find(class_values(records, 3, 2000, 1, 2));
+  EXPECT_NEAR(got.value, mean, 1e-12);
+  EXPECT_NEAR(got.low, mean - 1.96 * error, 0.15 * error);
+  EXPECT_NEAR(got.high, mean + 1.96 * error, 0.15 * error);
 }
 
 TEST(ClassMetrics, WhatDoesNotFitIsRefused) {

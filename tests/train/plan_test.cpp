@@ -54,6 +54,26 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::dice_bce},
                       Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::focal}));
 
+// Counted here from the table of tensors: float32 weights, gradients of what learns, two moments and an
+// average.
+TEST(Plan, CountsWhatLearnsAndItsMoments) {
+  const auto config = test::nano_config();
+  std::int64_t learned = 0;
+  for (const auto& t : model::tensor_table(config)) learned += t.trainable() ? t.shape.numel() : 0;
+  Settings s;
+  s.size = 96;
+  s.batch = 3;
+  const MemoryNeed plain = memory_need(config, s, false);
+  s.ema = 0.9;
+  const MemoryNeed averaged = memory_need(config, s, false);
+  EXPECT_EQ(plain.gradients, 4 * learned);
+  EXPECT_EQ(plain.optimizer, 2 * 4 * learned);
+  EXPECT_EQ(averaged.optimizer, 3 * 4 * learned);
+  EXPECT_EQ(averaged.total() - plain.total(), 4 * learned);
+  EXPECT_EQ(plain.batch, 3 * 96 * 96 * (3 + 1) * 4);
+  EXPECT_EQ(process_need(plain, 1000), plain.total() + plain.total() / 10 + 1000);
+}
+
 TEST(Plan, KnowsWhatFits) {
   Settings s;
   s.images = s.masks = {"data"};

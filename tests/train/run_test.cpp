@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "formats/tensor_file.h"
 #include "model/tensor_table.h"
@@ -341,6 +342,40 @@ TEST(TrainingConfiguration, InitIsAFileBesideItOrTheNameOfAModel) {
 }
 
 // A file that names a recipe and little else means the recipe's values.
+// `official` is train.py's: 20 epochs of 12 pictures of 352, AdamW at 1e-3 with decay 5e-4 on everything,
+// cosine to 1e-7. The others are docs/training.md's.
+TEST(TrainingConfiguration, TheRecipesAreWhatIsSaidOfThem) {
+  Settings official, scratch, finetune;
+  apply_recipe(official, Recipe::official);
+  apply_recipe(scratch, Recipe::scratch);
+  apply_recipe(finetune, Recipe::finetune);
+  const auto schedule = [](const Settings& s) {
+    return std::vector<double>{s.lr,
+                               s.min_lr,
+                               s.weight_decay,
+                               s.warmup_epochs,
+                               s.clip,
+                               s.ema,
+                               s.decay_all ? 1.0 : 0.0,
+                               static_cast<double>(s.size),
+                               static_cast<double>(s.batch),
+                               static_cast<double>(s.epochs)};
+  };
+  EXPECT_EQ(schedule(official), (std::vector<double>{1e-3, 1e-7, 5e-4, 0, 0, 0, 1, 352, 12, 20}));
+  EXPECT_EQ(schedule(scratch), (std::vector<double>{1e-3, 1e-7, 0.05, 5, 1, 0.999, 0, 352, 12, 200}));
+  EXPECT_EQ(schedule(finetune), (std::vector<double>{1e-3, 1e-7, 5e-4, 0.5, 1, 0.95, 0, 352, 4, 20}));
+  const auto choices = [](const Settings& s) {
+    return std::tuple(s.freeze, s.augment, s.loss, s.bce, s.adapters, s.init);
+  };
+  EXPECT_EQ(choices(official), std::tuple(Freeze::trunk, Augment::official, LossKind::structure,
+                                          Bce::effective, AdapterInit::standard, std::string(kInitScratch)));
+  EXPECT_EQ(choices(scratch), std::tuple(Freeze::none, Augment::strong, LossKind::structure, Bce::effective,
+                                         AdapterInit::standard, std::string(kInitScratch)));
+  EXPECT_EQ(choices(finetune),
+            std::tuple(Freeze::trunk, Augment::strong, LossKind::structure_empty, Bce::effective,
+                       AdapterInit::near_identity, std::string(kInitDefault)));
+}
+
 TEST(TrainingConfiguration, TheRecipesValuesStandWhereAFileSaysNone) {
   const Settings s = Settings::from_toml("recipe = \"scratch\"\nepochs = 3\n");
   Settings want;
