@@ -6,6 +6,8 @@
 #include <fstream>
 #include <tuple>
 
+#include "model/metadata.h"
+#include "sam2unet/classes.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/segmenter.h"
 #include "support/message.h"
@@ -80,8 +82,56 @@ TEST(Segmentation, AmongEqualClassesTheFirstIsTaken) {
     if (t.name.starts_with("head.")) t.view.data = reinterpret_cast<const std::byte*>(zeros.data());
   }
   formats::write_safetensors(three.dir / "equal.safetensors", tensors, in.metadata());
-  const auto s = Segmenter(three.dir / "equal.safetensors").segment(test::picture(31, 47, 3), small());
-  EXPECT_EQ(s.to_ids().pixels, std::vector<std::uint8_t>(31 * 47, 0));
+  SegmentOptions options = small();
+  for (const auto output : {SegmentOutput::probabilities, SegmentOutput::ids}) {
+    options.output = output;
+    const auto s = Segmenter(three.dir / "equal.safetensors").segment(test::picture(31, 47, 3), options);
+    EXPECT_EQ(s.to_ids().pixels, std::vector<std::uint8_t>(31 * 47, 0));
+  }
+}
+
+// exp of a logit beyond 88 is no float: softmax is taken of the distance to the largest.
+TEST(Segmentation, LargeLogitsHaveProbabilities) {
+  const Tiny three(3);
+  const auto in = formats::TensorFile::open(three.dir / "w.safetensors");
+  std::vector<formats::NamedTensor> tensors = in.tensors();
+  const std::vector<float> large(1 << 12, 1e4F);
+  for (auto& t : tensors) {
+    if (t.name == "head.weight") t.view.data = reinterpret_cast<const std::byte*>(large.data());
+  }
+  formats::write_safetensors(three.dir / "large.safetensors", tensors, in.metadata());
+  const auto s = Segmenter(three.dir / "large.safetensors").segment(test::picture(31, 47, 3), small());
+  EXPECT_GT(std::abs(s.logits[0]), 1000.0F);
+  for (std::size_t i = 0; i < 31 * 47; ++i) {
+    const float sum = s.probabilities[i] + s.probabilities[31 * 47 + i] + s.probabilities[2 * 31 * 47 + i];
+    ASSERT_NEAR(sum, 1.0F, 1e-5F) << i;
+  }
+}
+
+TEST(Segmentation, OneForegroundIsDecidedAtAHalf) {
+  const Tiny one(1);
+  SegmentOptions options = small();
+  const Image picture = test::picture(131, 147, 3);
+  const Segmenter segmenter = one.open();
+  const auto s = segmenter.segment(picture, options);
+  options.output = SegmentOutput::ids;
+  const auto ids = segmenter.segment(picture, options);
+  std::size_t near = 0;
+  for (std::size_t i = 0; i < s.probabilities.size(); ++i) {
+    const float p = s.probabilities[i];
+    near += p > 0.4F && p < 0.6F ? 1 : 0;
+    ASSERT_EQ(ids.ids[i], p >= 0.5F ? 1 : 0) << p;
+    ASSERT_EQ(s.to_ids().pixels.at(i), ids.ids[i]) << p;
+  }
+  EXPECT_GT(near, 0u);
+}
+
+TEST(Segmentation, ATableOfOtherClassesThanTheOutputsIsRefused) {
+  for (const int named : {2, 4}) {
+    const Tiny three(3, {{model::kClassesKey, to_json(default_class_table(named))}});
+    const std::string said = test::message_of<WeightsError>([&] { three.open(); });
+    EXPECT_NE(said.find("3 output channels"), std::string::npos) << said;
+  }
 }
 
 class Batches : public testing::TestWithParam<std::pair<int, int>> {};

@@ -5,6 +5,7 @@
 
 #include "sam2unet/classes.h"
 #include "sam2unet/errors.h"
+#include "support/message.h"
 
 namespace sam2unet {
 namespace {
@@ -116,6 +117,17 @@ TEST(ClassFile, ManyClasses) {
   EXPECT_EQ(parse_class_table(text).size(), 255);
   for (int i = 255; i <= 300; ++i) text += class_text(i, "c" + std::to_string(i));
   EXPECT_THAT([&] { parse_class_table(text); }, ThrowsMessage<FormatError>(HasSubstr("255")));
+}
+
+TEST(ClassFile, KeysOfManyPartsAreRefused) {
+  const auto key = [](int dots) {
+    std::string text = "[[class]]\nid = 1\nname = 'a'\n[a";
+    for (int i = 0; i < dots; ++i) text += ".a";
+    return text + "]\n";
+  };
+  expect_refused(key(17), "line 4: too many dots");
+  EXPECT_EQ(test::message_of<FormatError>([&] { parse_class_table(key(16)); }).find("too many dots"),
+            std::string::npos);
 }
 
 TEST(ClassFile, HostileTextEndsInAnError) {

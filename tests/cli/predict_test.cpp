@@ -54,6 +54,7 @@ TEST_F(PredictTest, AllResultsAgreeWithEachOther) {
   EXPECT_EQ(json["height"], 33);
   EXPECT_EQ(json["threshold"], 0.4);
   EXPECT_EQ(json["area"], area);
+  EXPECT_EQ(json["area_fraction"].get<double>(), area / (50.0 * 33.0));
   double enclosed = 0;  // twice the area of the polygons
   const auto add = [&](const nlohmann::json& ring) {
     for (std::size_t i = 0; i < ring.size(); ++i) {

@@ -195,6 +195,14 @@ TEST_F(PairingTest, BothFormsOfUnicodePair) {
   EXPECT_EQ(pair_by_name(dir / "a", {dir / "c", {.suffix = "_ma\xC3\x9F"}}).pairs.size(), 1u);
 }
 
+// A name that is the suffix alone has nothing to pair by.
+TEST_F(PairingTest, ASuffixAloneIsNoName) {
+  put("a/x.jpg");
+  put("c/x_mask.png");
+  put("c/_mask.png");
+  EXPECT_EQ(pair_by_name(dir / "a", {dir / "c", {.suffix = "_mask"}}).second_alone.size(), 0u);
+}
+
 TEST(Listing, LinkedFoldersAreFollowedOnce) {
   const test::TempDir dir;
   std::filesystem::create_directories(dir / "in/sub");

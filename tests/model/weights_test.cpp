@@ -179,8 +179,10 @@ TEST(Checkpoint, AForksNeckIsToldFromItsNames) {
 TEST(Checkpoint, AForkThatCallsUp4IsToldFromItsCounter) {
   ForkFile f;
   EXPECT_FALSE(f.recognise_it().config->calls_up4);
-  f.count = 12.0F;
-  EXPECT_TRUE(f.recognise_it().config->calls_up4);
+  for (const float count : {1.0F, 12.0F}) {
+    f.count = count;
+    EXPECT_TRUE(f.recognise_it().config->calls_up4);
+  }
 }
 
 TEST(Checkpoint, WidthsThatContradictTheMetadataAreNamed) {

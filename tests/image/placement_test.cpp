@@ -1,0 +1,50 @@
+// Where a picture lies in a network's input, by numbers.
+#include "image/placement.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace sam2unet::image {
+namespace {
+
+std::array<int, 4> box(int width, int height, const InputSize& input, Fit fit) {
+  const Placement p = place(width, height, input, fit);
+  EXPECT_EQ(p.picture_width, width);
+  EXPECT_EQ(p.picture_height, height);
+  return {p.x, p.y, p.width, p.height};
+}
+using Box = std::array<int, 4>;
+
+TEST(Letterbox, LiesInTheMiddleOfTheInput) {
+  const InputSize square = InputSize::square(64);
+  EXPECT_EQ(box(120, 60, square, Fit::letterbox), (Box{0, 16, 64, 32}));
+  EXPECT_EQ(box(60, 120, square, Fit::letterbox), (Box{16, 0, 32, 64}));
+  EXPECT_EQ(box(50, 50, square, Fit::letterbox), (Box{0, 0, 64, 64}));
+  EXPECT_EQ(box(100, 99, square, Fit::letterbox), (Box{0, 0, 64, 63}));  // 63.36
+  EXPECT_EQ(box(1000, 1, square, Fit::letterbox), (Box{0, 31, 64, 1}));  // never nothing
+  const InputSize wide = InputSize::of(96, 32);
+  EXPECT_EQ(box(50, 50, wide, Fit::letterbox), (Box{32, 0, 32, 32}));
+  EXPECT_EQ(box(90, 30, wide, Fit::letterbox), (Box{0, 0, 96, 32}));
+  for (const int width : {1, 50, 1000}) EXPECT_EQ(box(width, 50, wide, Fit::squash), (Box{0, 0, 96, 32}));
+}
+
+// What lies beside the picture is the mean colour, on both sides alike.
+TEST(Letterbox, IsSurroundedByTheMeanColour) {
+  Image picture(20, 40, 3), out;
+  for (auto& v : picture.pixels) v = 9;
+  Preparer preparer;
+  preparer.prepare(picture, place(20, 40, InputSize::square(64), Fit::letterbox), PillowVersion::v12, out);
+  ASSERT_EQ(out.width, 64);
+  for (int y = 0; y < 64; ++y) {
+    for (int x = 0; x < 64; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const int mean = c == 0 ? 124 : c == 1 ? 116 : 104;  // 255 (.485, .456, .406)
+        EXPECT_EQ(out.row(y)[3 * x + c], x >= 16 && x < 48 ? 9 : mean) << x << "," << y;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sam2unet::image
