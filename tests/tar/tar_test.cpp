@@ -143,6 +143,7 @@ TEST(Tar, RefusesWhatIsDamaged) {
   expect_refused(member({.is_sound = false}, "abc") + kEnd, "checksum");
   expect_refused(member({.size = "77777777777"}, "abc") + kEnd, "should have 8589934591 bytes");
   expect_refused(member({.size = "-0000000001"}, "abc") + kEnd, "no octal number");
+  expect_refused(member({.size = "00000000009"}, "abcdefghi") + kEnd, "no octal number");
   expect_refused(member({.size = std::string(12, '\xFF')}, "abc") + kEnd, "negative or too large");
   expect_refused(
       member({.size = std::string("\x80\0\0\0\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 12)}, "abc") + kEnd,
