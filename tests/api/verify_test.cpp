@@ -37,6 +37,7 @@ void expect_forward(const fs::path& path, std::size_t least_checks = 15) {
   EXPECT_TRUE(verify(path, {}, [&](const VerifyCheck& c) {
     ++checks;
     EXPECT_LE(c.error, kOfRange) << path << " " << c.name;
+    EXPECT_EQ(c.tolerance, path.filename().string().starts_with("forward_l_") ? 1e-4 : 2e-5) << path;
     EXPECT_EQ(c.unit, "of range");
   }));
   EXPECT_GE(checks, least_checks) << path;

@@ -97,6 +97,18 @@ static void test_pair(void) {
   MUST(s2u_pair_mae(floats, &other));
   EXPECT(fabs(value - other) < 1e-12);
 
+  /* a truth that differs from the one before in a level that is background just so is another truth */
+  double before = 0;
+  MUST(s2u_pair_s_measure(levels, 0.5, &before));
+  gt[5][6] = 128;
+  MUST(s2u_pair_set(levels, &p, &g));
+  MUST(s2u_pair_mae(levels, &value));
+  EXPECT(fabs(value - (sum + values[5][6] - fabs(values[5][6] - 1)) / (W * H)) < 1e-12);
+  gt[5][6] = 129;
+  MUST(s2u_pair_set(levels, &p, &g));
+  MUST(s2u_pair_s_measure(levels, 0.5, &value));
+  EXPECT(value == before);
+
   /* levels and their values are the same maps */
   MUST(s2u_pair_s_measure(levels, 0.5, &value));
   MUST(s2u_pair_s_measure(floats, 0.5, &other));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <sstream>
@@ -11,6 +12,7 @@
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
 #include "model/tensor_table.h"
+#include "support/shared_data.h"
 #include "training_fixture.h"
 
 namespace sam2unet::train {
@@ -95,6 +97,57 @@ TEST_F(RunNumbers, TheAverageIsWhatIsWritten) {
       ASSERT_NEAR(got[i], (2.0 * before[i] + 9.0 * after[i]) / 11, 1e-6 * (1 + std::abs(got[i])))
           << spec.name;
   }
+}
+
+// The average is looked at, and learning goes on from what it was: the weights take the way they take without
+// one.
+TEST_F(RunNumbers, ValidatingTheAverageMovesNoWeight) {
+  settings.val_images = settings.images;
+  settings.val_masks = settings.masks;
+  settings.out = (dir / "plain").string();
+  train();
+  const auto plain = formats::TensorFile::open(fs::path(settings.out) / "state.safetensors");
+  settings.ema = 0.9;
+  settings.out = (dir / "average").string();
+  train();
+  const auto averaged = formats::TensorFile::open(fs::path(settings.out) / "state.safetensors");
+  std::vector<float> wanted, got, average;
+  std::size_t moved = 0;
+  for (const auto& spec : model::tensor_table(test::nano_config())) {
+    if (!spec.trainable()) continue;
+    model::read_tensor(plain, spec.name, wanted);
+    model::read_tensor(averaged, spec.name, got);
+    model::read_tensor(averaged, "ema:" + spec.name, average);
+    EXPECT_EQ(got, wanted) << spec.name;
+    moved += average != got ? 1 : 0;
+  }
+  EXPECT_GT(moved, 0u);
+}
+
+// As in training, and as masks are drawn on what a file holds: EXIF turns no picture.
+TEST_F(RunNumbers, ValidationTakesPicturesAsTheyAreStored) {
+  std::ifstream file(test::repository_data() / "image" / "files" / "exif6.jpg", std::ios::binary);
+  std::string photo{std::istreambuf_iterator<char>(file), {}};
+  const std::string tag{0x01, 0x12, 0x00, 0x03, 0x00, 0x00, 0x00, 0x01, 0x00, 0x06};
+  const std::size_t at = photo.find(tag);
+  ASSERT_NE(at, std::string::npos);
+  settings.epochs = 1;
+  settings.val_images = {(dir / "photos").string()};
+  settings.val_masks = {(dir / "truths").string()};
+  std::vector<double> starts;
+  for (const char orientation : {1, 6}) {
+    photo[at + tag.size() - 1] = orientation;
+    for (const char* folder : {"photos", "truths"}) fs::create_directories(dir / folder);
+    std::ofstream(dir / "photos" / "a.jpg", std::ios::binary) << photo;
+    const Image stored = read_image(dir / "photos" / "a.jpg", {.apply_exif_orientation = false});
+    Image truth(stored.width, stored.height, 1);
+    std::fill_n(truth.pixels.begin(), truth.pixels.size() / 3, std::uint8_t{255});
+    write_png(dir / "truths" / "a.png", truth);
+    settings.out = (dir / ("as" + std::to_string(orientation))).string();
+    starts.push_back(train().start);
+  }
+  EXPECT_GT(starts[0], 0.0);
+  EXPECT_EQ(starts[0], starts[1]);
 }
 
 TEST_F(RunNumbers, TheSeedReachesWhatIsDoneToThePictures) {
