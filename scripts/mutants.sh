@@ -72,8 +72,13 @@ programs_of() {
   ctest --test-dir "$work/build/release" -R "$1" --show-only=json-v1 | python3 -c '
 import json, os, sys
 slow = ["parallel_test", "trainer_test", "train_golden_test", "plugin_test"]
-names = {os.path.basename(t["command"][0]) for t in json.load(sys.stdin)["tests"]
-         if any(a.startswith("--gtest_filter") for a in t.get("command", []))}
+plain = ["capi_test"]  # C, without arguments
+names = set()
+for test in json.load(sys.stdin)["tests"]:
+    command = test.get("command", [""])
+    name = os.path.basename(command[0])
+    if name in plain or any(a.startswith("--gtest_filter") for a in command):
+        names.add(name)
 print(*sorted(names, key=lambda n: (slow.index(n) + 1 if n in slow else 0, n)))'
 }
 

@@ -45,6 +45,7 @@ Levels levels_of(const Image& gray) {
 bool has_colour(const Image& image) {
   // Chroma subsampling of a gray JPEG leaves a level or two of difference.
   constexpr int kTolerance = 8;
+  if (image.channels < 3) return false;
   const auto step = static_cast<std::size_t>(image.channels);
   for (std::size_t i = 0; i + 2 < image.pixels.size(); i += step) {
     const int r = image.pixels[i], g = image.pixels[i + 1], b = image.pixels[i + 2];

@@ -164,8 +164,8 @@ class PlanOps : public ops::Compositions<PlanOps> {
     Tensor out = call(f, kept, std::index_sequence_for<Inputs...>());
     records_ = true;
     record_again(
-        [this, f](const std::vector<Tensor>& v) { return call(f, v, std::index_sequence_for<Inputs...>()); },
-        kept, out);
+        [f](const std::vector<Tensor>& v) { return call(f, v, std::index_sequence_for<Inputs...>()); }, kept,
+        out);
     return out;
   }
 

@@ -135,6 +135,19 @@ TEST_F(ShardsTest, ManifestTellsOfEachPicture) {
   EXPECT_THAT(manifest("m.jsonl"), SizeIs(5));
 }
 
+// JSON is UTF-8, names are bytes: overlong forms, surrogates and numbers past the last are none.
+TEST_F(ShardsTest, NamesThatAreNoTextAreWrittenByteByByte) {
+  for (const char* name : {"caf\xC3\xA9", "\xE2\x82\xAC", "a\xC0\xAF", "\xE0\x82\x80", "\xED\xA0\x80",
+                           "\xF4\x90\x80\x80", "\xFF", "\xC3"})
+    put_picture(std::string("in/") + name + ".png", 20, 24);
+  ASSERT_EQ(predict({"in", "-o", "out", "--manifest", "m"}).exit_code, 0);
+  std::set<std::string> keys;
+  for (const Json& line : manifest("m")) keys.insert(line["key"]);
+  EXPECT_THAT(keys,
+              testing::UnorderedElementsAre("caf\xC3\xA9", "\xE2\x82\xAC", "a\\xC0\\xAF", "\\xE0\\x82\\x80",
+                                            "\\xED\\xA0\\x80", "\\xF4\\x90\\x80\\x80", "\\xFF", "\\xC3"));
+}
+
 TEST_F(ShardsTest, ResumeMakesWhatIsMissing) {
   put_pictures(4);
   ASSERT_EQ(predict({"in", "-o", "out", "--save", "map,mask", "--manifest", "m"}).exit_code, 0);

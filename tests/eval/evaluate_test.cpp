@@ -219,6 +219,42 @@ TEST(Evaluate, PicturesGiveTheCamouflageMeasure) {
   EXPECT_TRUE(std::isfinite(evaluate(f.pred(), f.gt(), o).value("CCM")));
 }
 
+// PySODMetrics 1.6.2's CamouflageContextMeasure and ContextMeasure of pictures that are written out here.
+TEST(Evaluate, TheCamouflageMeasureIsTheReferences) {
+  struct Case {
+    int width, height, shift;
+    bool textured;
+    double ccm, cm;
+  };
+  for (const Case& c : {Case{64, 48, 0, true, 0.36781061388930353, 0.352457975019848},
+                        Case{70, 50, 3, false, 0.3358613062028471, 0.3203602306182305},
+                        Case{64, 60, 77, true, 0.3049924464130818, 0.28994837994747497},
+                        Case{64, 60, 5, false, 0.31563551269161133, 0.30018858384828095}}) {
+    const MapFolders f;
+    Image picture(c.width, c.height, 3), truth(c.width, c.height, 1), map(c.width, c.height, 1);
+    for (int y = 0; y < c.height; ++y) {
+      for (int x = 0; x < c.width; ++x) {
+        const bool inside = y >= 12 && y < 35 && x >= 14 && x < 40;
+        truth.row(y)[x] = inside ? 255 : 0;
+        map.row(y)[x] = static_cast<std::uint8_t>((x * 5 + y * 3 + c.shift) % 200 + (inside ? 55 : 0));
+        for (int k = 0; k < 3; ++k) {
+          const int v =
+              c.textured ? x * 7 + y * 13 + k * 29 + x * y % 11 * 5 : x / 9 * 40 + y / 7 * 25 + k * 60;
+          picture.row(y)[3 * x + k] = static_cast<std::uint8_t>((v + c.shift) % 256);
+        }
+      }
+    }
+    f.put("a", map, truth);
+    std::filesystem::create_directories(f.images());
+    write_png(f.images() / "a.png", picture);
+    EvaluateOptions o;
+    o.pictures = f.images();
+    const Evaluation e = evaluate(f.pred(), f.gt(), o);
+    EXPECT_NEAR(e.value("CCM"), c.ccm, 1e-9) << c.shift;
+    EXPECT_NEAR(e.value("CM"), c.cm, 1e-9) << c.shift;
+  }
+}
+
 TEST(Evaluate, APredictorIsTheSameAsItsMapsInAFolder) {
   const MapFolders f;
   f.put_discs(5);

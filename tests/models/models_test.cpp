@@ -73,6 +73,15 @@ TEST_F(Models, OneAddedByHandIsFoundByItsPublishedName) {
   EXPECT_EQ(check_model(added().at(0)).state, ModelState::unknown);
 }
 
+TEST_F(Models, WhatSystemsLeaveBesideFilesIsNoModel) {
+  fs::create_directories(dir_ / "models");
+  for (const char* name : {"mine.safetensors", "._mine.safetensors", ".hidden.pth", "notes.txt"})
+    fs::copy_file(dir_ / "tiny.safetensors", dir_ / "models" / name);
+  fs::create_directories(dir_ / "models" / "folder.pth");
+  ASSERT_EQ(added().size(), 1u);
+  EXPECT_EQ(added()[0].name, "mine");
+}
+
 TEST_F(Models, OneThatIsMissingIsNamedWithWhereToGetIt) {
   const auto missing = message_of<FileError>([] { model_path("sam2unet-cod"); });
   EXPECT_THAT(missing, HasSubstr((dir_ / "models").string()));
