@@ -59,8 +59,13 @@ DeviceInfo find_device(const std::string&) {
   return {0, "emulated", {9, 0, emulation().multiprocessors, 232448}, std::size_t{80} << 30};
 }
 
-DeviceScope::DeviceScope(int) {}
-DeviceScope::~DeviceScope() = default;
+namespace {
+thread_local int current_device = 0;
+}
+DeviceScope::DeviceScope(int device) : before_(std::exchange(current_device, device)) {}
+DeviceScope::~DeviceScope() {
+  current_device = before_;
+}
 
 Memory::Memory(std::size_t bytes, MemoryKind kind) : data_(new std::byte[bytes]), bytes_(bytes), kind_(kind) {
   std::memset(data_, 0xff, bytes);
