@@ -58,34 +58,37 @@ Json tensor(const char* name, const char* type, std::vector<std::int64_t> shape)
   return {{"name", name}, {"datatype", type}, {"shape", std::move(shape)}};
 }
 
+// Arrays are named as such: what {x} means for a JSON value x, an array or a copy, compilers do not agree on.
 // -1: whatever the request brings.
 Json metadata(const Found& found) {
   const std::int64_t channels = found.model->network->info().channels;
-  Json out{
-      {"name", found.name}, {"versions", {std::to_string(found.model->version)}}, {"platform", "sam2unet"}};
+  Json out{{"name", found.name},
+           {"versions", Json::array({std::to_string(found.model->version)})},
+           {"platform", "sam2unet"}};
   if (found.face == Face::tensor) {
-    out["inputs"] = {tensor(kTensorInput, "FP32", {-1, 3, -1, -1})};
-    out["outputs"] = {tensor(kLogits, "FP32", {-1, channels, -1, -1})};
+    out["inputs"] = Json::array({tensor(kTensorInput, "FP32", {-1, 3, -1, -1})});
+    out["outputs"] = Json::array({tensor(kLogits, "FP32", {-1, channels, -1, -1})});
   } else {
-    out["inputs"] = {tensor(kPictureInput, "BYTES", {-1})};
-    out["outputs"] = {tensor(kMap, "FP32", {-1, channels, -1, -1})};
+    out["inputs"] = Json::array({tensor(kPictureInput, "BYTES", {-1})});
+    out["outputs"] = Json::array({tensor(kMap, "FP32", {-1, channels, -1, -1})});
   }
   return out;
 }
 
 Json config(const Found& found) {
   Json out = metadata(found);
-  for (const char* part : {"inputs", "outputs"}) {
-    for (Json& t : out[part]) {
-      t["data_type"] = t["datatype"] == "BYTES" ? "TYPE_STRING" : "TYPE_FP32";
-      t["dims"] = t["shape"];
-      t.erase("datatype");
-      t.erase("shape");
+  for (const auto& [from, to] : {std::pair{"inputs", "input"}, {"outputs", "output"}}) {
+    Json tensors = Json::array();
+    // Nothing of an object is held while it gets a new name: it may move its values.
+    for (const Json& t : out[from]) {
+      tensors.push_back({{"name", t["name"]},
+                         {"data_type", t["datatype"] == "BYTES" ? "TYPE_STRING" : "TYPE_FP32"},
+                         {"dims", t["shape"]}});
     }
+    out.erase(from);
+    out[to] = std::move(tensors);
   }
-  out["input"] = std::move(out["inputs"]);
-  out["output"] = std::move(out["outputs"]);
-  for (const char* gone : {"inputs", "outputs", "versions"}) out.erase(gone);
+  out.erase("versions");
   out["max_batch_size"] = 0;
   return out;
 }
@@ -93,11 +96,11 @@ Json config(const Found& found) {
 Json statistics(const Context& context, const Found& found) {
   Metrics& m = context.metrics;
   const std::uint64_t done = m.pictures.load(), batches = m.batches.load();
-  return {{"model_stats",
-           {{{"name", found.name},
-             {"version", std::to_string(found.model->version)},
-             {"inference_count", done},
-             {"execution_count", batches}}}}};
+  const Json one{{"name", found.name},
+                 {"version", std::to_string(found.model->version)},
+                 {"inference_count", done},
+                 {"execution_count", batches}};
+  return {{"model_stats", Json::array({one})}};
 }
 
 // --- infer
@@ -251,7 +254,7 @@ void infer(const Context& context, const SharedExchange& exchange) {
 
 Response server_metadata() {
   return json_response(
-      {{"name", "sam2unet"}, {"version", version()}, {"extensions", {"binary_tensor_data"}}});
+      {{"name", "sam2unet"}, {"version", version()}, {"extensions", Json::array({"binary_tensor_data"})}});
 }
 
 Response repository_index(const Context& context) {

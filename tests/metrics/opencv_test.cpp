@@ -23,7 +23,9 @@ int upto(Random& random, int n) {
 
 /// Noise, blots and thin lines: 1x1 to `most` pixels a side.
 Bitmap random_mask(Random& random, int most) {
-  Bitmap out(1 + upto(random, most - 1), 1 + upto(random, most - 1));
+  // One after the other: the arguments of a call are computed in an order of the compiler's own.
+  const int height = 1 + upto(random, most - 1), width = 1 + upto(random, most - 1);
+  Bitmap out(width, height);
   const int block = 1 + upto(random, 4), share = 1 + upto(random, 8);
   const unsigned salt = random();
   for (int y = 0; y < out.height(); ++y) {

@@ -47,9 +47,25 @@ TEST_F(ServeInference, Metadata) {
   for (const char* name : {"half", "half-picture"}) {
     for (const std::string& version : {std::string(), std::string("/versions/1")}) {
       const std::string base = std::string("/v2/models/") + name + version;
-      EXPECT_EQ(Json::parse(s.ask("GET", base).body).at("name"), name);
-      for (const char* more : {"/ready", "/config", "/stats"})
-        EXPECT_EQ(s.ask("GET", base + more).status, 200) << base << more;
+      const auto get = [&](const std::string& more) { return Json::parse(s.ask("GET", base + more).body); };
+      const bool is_tensor = name == std::string_view("half");
+      const Json metadata = get("");
+      EXPECT_EQ(metadata.at("name"), name);
+      EXPECT_EQ(metadata.at("versions"), Json::array({"1"}));
+      EXPECT_EQ(metadata.at("inputs"),
+                Json::parse(is_tensor ? R"([{"name":"input","datatype":"FP32","shape":[-1,3,-1,-1]}])"
+                                      : R"([{"name":"picture","datatype":"BYTES","shape":[-1]}])"));
+      EXPECT_EQ(metadata.at("outputs"),
+                Json::parse(is_tensor ? R"([{"name":"logits","datatype":"FP32","shape":[-1,1,-1,-1]}])"
+                                      : R"([{"name":"map","datatype":"FP32","shape":[-1,1,-1,-1]}])"));
+      const Json config = get("/config");
+      EXPECT_EQ(config.at("input"),
+                Json::parse(is_tensor ? R"([{"name":"input","data_type":"TYPE_FP32","dims":[-1,3,-1,-1]}])"
+                                      : R"([{"name":"picture","data_type":"TYPE_STRING","dims":[-1]}])"));
+      EXPECT_EQ(config.at("output").at(0).at("data_type"), "TYPE_FP32");
+      EXPECT_FALSE(config.contains("inputs"));
+      EXPECT_EQ(get("/stats").at("model_stats").at(0).at("name"), name);
+      EXPECT_EQ(s.ask("GET", base + "/ready").status, 200);
     }
   }
   const Answer missing = s.ask("GET", "/v2/models/other");
