@@ -13,6 +13,7 @@
 #include "sam2unet/errors.h"
 #include "sam2unet/segmenter.h"
 #include "sam2unet/weights.h"
+#include "support/changed_weights.h"
 #include "support/message.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
@@ -232,15 +233,8 @@ TEST(WrongNumbers, AreRefusedByEveryReaderAndTold) {
   const test::TempDir dir;
   test::write_tiny_weights(dir / "sound.safetensors");
   EXPECT_THAT(inspect_weights(dir / "sound.safetensors").not_finite, IsEmpty());
-  {
-    const TensorFile in = TensorFile::open(dir / "sound.safetensors");
-    std::vector<NamedTensor> tensors = in.tensors();
-    static const std::vector<float> kNan(1 << 16, std::numeric_limits<float>::quiet_NaN());
-    for (auto& t : tensors) {
-      if (t.name == "side1.weight") t.view.data = reinterpret_cast<const std::byte*>(kNan.data());
-    }
-    formats::write_safetensors(dir / "nan.safetensors", tensors, in.metadata());
-  }
+  test::write_filled(dir / "sound.safetensors", dir / "nan.safetensors", "side1.weight",
+                     std::numeric_limits<float>::quiet_NaN());
   const auto named = HasSubstr("side1.weight holds nan");
   EXPECT_THAT(message_of<WeightsError>([&] { Segmenter s(dir / "nan.safetensors"); }), named);
   for (const auto precision : {WeightsPrecision::keep, WeightsPrecision::f16, WeightsPrecision::f32}) {
@@ -259,21 +253,16 @@ TEST(WrongNumbers, AreRefusedByEveryReaderAndTold) {
 TEST(WrongNumbers, AVarianceIsNotNegative) {
   const test::TempDir dir;
   test::write_tiny_weights(dir / "sound.safetensors");
-  const TensorFile in = TensorFile::open(dir / "sound.safetensors");
-  const std::vector<float> negative(1 << 12, -0.5F);
   for (const char* kind : {"running_var", "running_mean"}) {
-    std::vector<NamedTensor> tensors = in.tensors();
-    const auto it =
-        std::ranges::find_if(tensors, [&](const NamedTensor& t) { return t.name.ends_with(kind); });
-    ASSERT_NE(it, tensors.end());
-    it->view.data = reinterpret_cast<const std::byte*>(negative.data());
-    formats::write_safetensors(dir / "changed.safetensors", tensors, in.metadata());
+    const std::string name = std::string("rfb1.branch0.0.bn.") + kind;
+    ASSERT_NE(TensorFile::open(dir / "sound.safetensors").find(name), nullptr);
+    test::write_filled(dir / "sound.safetensors", dir / "changed.safetensors", name, -0.5F);
     const auto open = [&] { Segmenter s(dir / "changed.safetensors"); };
     if (kind == std::string_view("running_mean")) {
       EXPECT_NO_THROW(open());
     } else {
       EXPECT_THAT(message_of<WeightsError>(open),
-                  HasSubstr(it->name + " holds -0.5 (element 0), a negative variance"));
+                  HasSubstr(name + " holds -0.5 (element 0), a negative variance"));
     }
   }
 }
@@ -282,13 +271,7 @@ TEST(WrongNumbers, AVarianceIsNotNegative) {
 TEST(WrongNumbers, AResultThatIsNoneIsRefused) {
   const test::TempDir dir;
   test::write_tiny_weights(dir / "sound.safetensors");
-  const TensorFile in = TensorFile::open(dir / "sound.safetensors");
-  std::vector<NamedTensor> tensors = in.tensors();
-  const std::vector<float> large(1 << 20, 3e38F);
-  for (auto& t : tensors) {
-    if (t.name == "head.weight") t.view.data = reinterpret_cast<const std::byte*>(large.data());
-  }
-  formats::write_safetensors(dir / "large.safetensors", tensors, in.metadata());
+  test::write_filled(dir / "sound.safetensors", dir / "large.safetensors", "head.weight", 3e38F);
   const Segmenter segmenter(dir / "large.safetensors");
   Image picture(32, 32, 3);
   for (std::size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = static_cast<std::uint8_t>(i);

@@ -10,6 +10,7 @@
 #include "sam2unet/classes.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/segmenter.h"
+#include "support/changed_weights.h"
 #include "support/message.h"
 #include "support/pictures.h"
 #include "support/temp_dir.h"
@@ -75,13 +76,7 @@ TEST(Segmentation, TheReferencesMapIsTruncatedAndAPlainOneRounded) {
 // numpy.argmax: the first of those that are largest.
 TEST(Segmentation, AmongEqualClassesTheFirstIsTaken) {
   const Tiny three(3);
-  const auto in = formats::TensorFile::open(three.dir / "w.safetensors");
-  std::vector<formats::NamedTensor> tensors = in.tensors();
-  const std::vector<float> zeros(1 << 12, 0.0F);
-  for (auto& t : tensors) {
-    if (t.name.starts_with("head.")) t.view.data = reinterpret_cast<const std::byte*>(zeros.data());
-  }
-  formats::write_safetensors(three.dir / "equal.safetensors", tensors, in.metadata());
+  test::write_filled(three.dir / "w.safetensors", three.dir / "equal.safetensors", "head.", 0.0F);
   SegmentOptions options = small();
   for (const auto output : {SegmentOutput::probabilities, SegmentOutput::ids}) {
     options.output = output;
@@ -93,13 +88,7 @@ TEST(Segmentation, AmongEqualClassesTheFirstIsTaken) {
 // exp of a logit beyond 88 is no float: softmax is taken of the distance to the largest.
 TEST(Segmentation, LargeLogitsHaveProbabilities) {
   const Tiny three(3);
-  const auto in = formats::TensorFile::open(three.dir / "w.safetensors");
-  std::vector<formats::NamedTensor> tensors = in.tensors();
-  const std::vector<float> large(1 << 12, 1e4F);
-  for (auto& t : tensors) {
-    if (t.name == "head.weight") t.view.data = reinterpret_cast<const std::byte*>(large.data());
-  }
-  formats::write_safetensors(three.dir / "large.safetensors", tensors, in.metadata());
+  test::write_filled(three.dir / "w.safetensors", three.dir / "large.safetensors", "head.weight", 1e4F);
   const auto s = Segmenter(three.dir / "large.safetensors").segment(test::picture(31, 47, 3), small());
   EXPECT_GT(std::abs(s.logits[0]), 1000.0F);
   for (std::size_t i = 0; i < 31 * 47; ++i) {
