@@ -201,7 +201,7 @@ class Prediction {
   }
 
   void decode(Picture& picture) {
-    const DecodeOptions options = results::decode_options(args_.results.saves, args_.results.official);
+    const DecodeOptions options = results::decode_options(args_.results);
     ImageInfo info;
     const Input& input = picture.input;
     if (input.archive) {

@@ -43,10 +43,11 @@ std::string_view ending_of(Save save) {
   return "";
 }
 
-DecodeOptions decode_options(std::span<const Save> saves, bool official) {
+DecodeOptions decode_options(const ResultOptions& options) {
+  const auto& saves = options.saves;
   const bool cutout = std::find(saves.begin(), saves.end(), Save::cutout) != saves.end();
   return {.mode = cutout ? ColorMode::rgba : ColorMode::rgb,
-          .apply_exif_orientation = !official,
+          .apply_exif_orientation = !options.official,
           .keep_color_profile = cutout};
 }
 

@@ -25,9 +25,6 @@ std::string_view name_of(Save save);
 /// What stands behind the stem: ".png", "_mask.png", "_overlay.png", "_cutout.png", ".json".
 std::string_view ending_of(Save save);
 
-/// How a picture must be decoded for these: a cut-out needs its alpha and its colour profile.
-DecodeOptions decode_options(std::span<const Save> saves, bool official);
-
 struct ResultOptions {
   std::vector<Save> saves;
   double threshold = 0.5;
@@ -41,6 +38,9 @@ struct ResultOptions {
   std::vector<int> shown;
   bool instances = false;  ///< the JSON tells connected parts too
 };
+
+/// How a picture must be decoded for these results: a cut-out needs its alpha and its colour profile.
+DecodeOptions decode_options(const ResultOptions& options);
 
 /// One segmented picture; of several classes the result holds ids. Refers to memory of the caller's.
 struct Subject {

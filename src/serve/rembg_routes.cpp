@@ -129,7 +129,7 @@ void remove(const Context& context, const SharedExchange& exchange) {
   options.saves = {wishes.only_mask ? Save::map : Save::cutout};
   options.table = task->model->network->classes();
   const std::int64_t most = task->decode.max_pixels;
-  task->decode = results::decode_options(options.saves, false);
+  task->decode = results::decode_options(options);
   task->decode.max_pixels = most;
   if (options.table != nullptr) {  // the foreground is whatever is no background
     for (int id = 1; id < options.table->size(); ++id) options.shown.push_back(id);

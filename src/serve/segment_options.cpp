@@ -164,11 +164,11 @@ SegmentPlan plan_for(const SegmentParameters& p, const Model& model, const Limit
   const InputSize trained = model.network->info().size;
   check_augmentation(p.augmentation, p.size.width == 0 ? trained : p.size, limits.side);
   plan.segment.augmentation = p.augmentation;
-  plan.decode = results::decode_options(plan.results.saves, p.official);
+  plan.results.official = p.official;
+  plan.decode = results::decode_options(plan.results);
   plan.decode.max_pixels = limits.pixels;
   plan.results.threshold = p.threshold;
   plan.results.simplify = p.simplify;
-  plan.results.official = p.official;
   plan.results.clean_edges = p.clean_edges;
   plan.results.instances = p.instances;
   plan.results.table = model.network->classes();
