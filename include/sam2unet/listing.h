@@ -28,7 +28,13 @@ struct ListedPicture {
 struct PictureList {
   std::vector<ListedPicture> pictures;            ///< each file once, sorted by path
   std::vector<std::filesystem::path> not_read;    ///< pictures of formats that are not read: HEIC, AVIF, ...
-  std::vector<std::filesystem::path> subfolders;  ///< with pictures, not looked into (without `recursive`)
+  std::vector<std::filesystem::path> subfolders;  ///< with pictures, not looked into (Subfolders::skip)
+};
+
+/// What a folder's subfolders are to a list of its pictures.
+enum class Subfolders {
+  skip,    ///< only told, where they hold pictures
+  search,  ///< looked into, to any depth; linked ones too, each once
 };
 
 /// Folders whose files do not pair as they are. Beside its text it says what would help, so that a program
@@ -54,10 +60,11 @@ class SAM2UNET_API PairingError : public UsageError {
   NameAffix first_, second_;
 };
 
-/// Lists a folder, with `recursive` those below it too, linked ones included, each once; or what a pattern
-/// (*, ?, [...], {a,b}, ~) matches. Hidden files are passed over, "._NAME" of macOS among them. Nothing is
-/// opened. FileError if there is no such folder, it cannot be listed, or nothing matches.
-SAM2UNET_API PictureList list_pictures(const std::filesystem::path& place, bool recursive = false);
+/// Lists a folder, or what a pattern (*, ?, [...], {a,b}, ~) matches. Hidden files are passed over, "._NAME"
+/// of macOS among them. Nothing is opened. FileError if there is no such folder, it cannot be listed, or
+/// nothing matches.
+SAM2UNET_API PictureList list_pictures(const std::filesystem::path& place,
+                                       Subfolders subfolders = Subfolders::skip);
 
 /// The files and folders that a pattern matches, sorted, without hidden files; empty if none.
 SAM2UNET_API std::vector<std::filesystem::path> match_pattern(const std::string& pattern);

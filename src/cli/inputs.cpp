@@ -51,7 +51,7 @@ std::string_view text_of(const std::vector<std::byte>& bytes) {
 
 class Collector {
  public:
-  explicit Collector(bool recursive) : recursive_(recursive) {}
+  explicit Collector(Subfolders subfolders) : subfolders_(subfolders) {}
 
   void add_name(const std::string& name) {
     if (name == "-") return add_stdin();
@@ -111,7 +111,7 @@ class Collector {
   void add_folder(const fs::path& folder) {
     PictureList list;
     try {
-      list = list_pictures(folder, recursive_);
+      list = list_pictures(folder, subfolders_);
     } catch (const Error& e) {
       return problem(e.what());
     }
@@ -140,7 +140,7 @@ class Collector {
     }
   }
 
-  bool recursive_;
+  Subfolders subfolders_;
   bool stdin_read_ = false;
   std::set<fs::path> seen_;
   Inputs inputs_;
@@ -160,8 +160,8 @@ bool looks_like_picture(const std::vector<std::byte>& bytes) {
   return lines.empty() || lines[0].find('\0') != std::string::npos || !fs::exists(lines[0], error);
 }
 
-Inputs collect_inputs(const std::vector<std::string>& names, bool recursive) {
-  Collector collector(recursive);
+Inputs collect_inputs(const std::vector<std::string>& names, Subfolders subfolders) {
+  Collector collector(subfolders);
   for (const auto& name : names) collector.add_name(name);
   return collector.take();
 }

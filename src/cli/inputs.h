@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sam2unet/listing.h"
 #include "tar/tar_file.h"
 
 namespace sam2unet::cli {
@@ -41,7 +42,7 @@ struct Inputs {
 bool is_tar(const std::filesystem::path& file);
 
 /// Files, tar files, folders, globs, and "-": one picture's bytes, or a list of paths, one a line, on stdin.
-Inputs collect_inputs(const std::vector<std::string>& names, bool recursive);
+Inputs collect_inputs(const std::vector<std::string>& names, Subfolders subfolders);
 
 /// Tells a picture from a list of paths.
 bool looks_like_picture(const std::vector<std::byte>& bytes);

@@ -62,6 +62,8 @@ struct Arguments {
   std::string shard, manifest;
   bool resume = false;
   std::optional<std::size_t> max_failures;
+
+  Subfolders subfolders() const { return recursive ? Subfolders::search : Subfolders::skip; }
 };
 
 std::vector<Save> parse_saves(const std::vector<std::string>& names) {
@@ -110,7 +112,7 @@ class Prediction {
 
   void run() {
     if (!args_.shard.empty()) shard_ = parse_shard(args_.shard);
-    Inputs inputs = collect_inputs(args_.inputs, args_.recursive);
+    Inputs inputs = collect_inputs(args_.inputs, args_.subfolders());
     if (inputs.pictures.empty() && inputs.problems.size() == 1) throw FileError(inputs.problems[0]);
     for (const auto& problem : inputs.problems) complain(problem);
     if (inputs.pictures.empty()) throw FileError("there is nothing to segment");
@@ -156,7 +158,7 @@ class Prediction {
   }
 
   void name_results(std::vector<Input> pictures) {
-    if (shard_ || args_.resume) check_apart(target_, pictures, args_.recursive);
+    if (shard_ || args_.resume) check_apart(target_, pictures, args_.subfolders());
     if (args_.resume && target_.to_stdout)
       throw UsageError("--resume needs results in files; give a folder: -o DIR");
     if (!target_.to_stdout && !target_.is_tar) make_folder(target_.folder);

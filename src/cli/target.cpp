@@ -44,7 +44,7 @@ Target file_target(const std::string& output, const std::vector<Save>& saves,
   std::error_code ignored;
   if (!pictures[0].from_stdin() && fs::equivalent(pictures[0].file, path, ignored))
     throw UsageError(fmt::format("-o {} is the picture itself; choose another name", output));
-  return {path.has_parent_path() ? path.parent_path() : fs::path("."), false, path, false};
+  return {.folder = path.has_parent_path() ? path.parent_path() : fs::path("."), .file = path};
 }
 
 // -o OUT.tar.
@@ -56,7 +56,7 @@ Target tar_target(const std::string& output, const std::vector<Input>& pictures)
       throw UsageError(
           fmt::format("-o {} is the tar that pictures are read from; choose another name", output));
   }
-  return {output, false, {}, true};
+  return {.folder = output, .is_tar = true};
 }
 
 }  // namespace
@@ -70,13 +70,13 @@ Target target_of(const std::string& output, const std::vector<Save>& saves,
   if (!output.empty() && output != "-") {
     if (is_tar(output)) return tar_target(output, pictures);
     if (names_a_file(output, saves)) return file_target(output, saves, pictures);
-    return {output, false, {}, false};
+    return {.folder = output};
   }
   if (saves.size() != 1) {
     throw UsageError(
         "standard output takes one kind of result: choose one with --save, or give a folder: -o DIR");
   }
-  if (saves[0] == Save::json) return {{}, true, {}, false};
+  if (saves[0] == Save::json) return {.to_stdout = true};
   if (pictures.size() > 1) {
     throw UsageError(fmt::format("standard output takes one picture's {}, not {}; give a folder: -o DIR",
                                  name_of(saves[0]), pictures.size()));
@@ -85,7 +85,7 @@ Target target_of(const std::string& output, const std::vector<Save>& saves,
     throw UsageError(
         "standard output is a terminal, which shows no PNG: redirect it, or give a folder: -o DIR");
   }
-  return {{}, true, {}, false};
+  return {.to_stdout = true};
 }
 
 void make_folder(const fs::path& folder) {
@@ -97,7 +97,7 @@ void make_folder(const fs::path& folder) {
     throw FileError(fmt::format("cannot write into the folder {}: {}", folder.string(), error.message()));
 }
 
-void check_apart(const Target& target, const std::vector<Input>& pictures, bool recursive) {
+void check_apart(const Target& target, const std::vector<Input>& pictures, Subfolders subfolders) {
   if (target.to_stdout || target.is_tar) return;
   std::error_code ignored;
   const fs::path results = fs::weakly_canonical(fs::absolute(target.folder), ignored);
@@ -107,7 +107,8 @@ void check_apart(const Target& target, const std::vector<Input>& pictures, bool 
     const fs::path folder = fs::absolute(input.file).parent_path();
     if (!folders.insert(folder).second) continue;
     fs::path real = fs::weakly_canonical(folder, ignored);
-    while (recursive && real != results && real.has_relative_path()) real = real.parent_path();
+    while (subfolders == Subfolders::search && real != results && real.has_relative_path())
+      real = real.parent_path();
     if (real == results) {
       throw UsageError(fmt::format(
           "--shard and --resume need results apart from the pictures, which would be mixed up with them: "

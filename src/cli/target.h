@@ -26,6 +26,6 @@ void make_folder(const std::filesystem::path& folder);
 
 /// UsageError if results would lie among the pictures, where the next run, or another's list, would take them
 /// for pictures.
-void check_apart(const Target& target, const std::vector<Input>& pictures, bool recursive);
+void check_apart(const Target& target, const std::vector<Input>& pictures, Subfolders subfolders);
 
 }  // namespace sam2unet::cli

@@ -30,11 +30,12 @@ struct Size {
   bool operator==(const Size&) const = default;
 };
 
+enum class Role { picture, mask, test_picture };
+
 // What reading one file gave.
 struct Patient {
   fs::path file;
-  bool is_mask = false;
-  bool is_test = false;
+  Role role = Role::picture;
   std::string error;
   Size stored, upright;  // as the pixels lie in the file, and as EXIF says they are meant
   int orientation = 1;
@@ -42,6 +43,9 @@ struct Patient {
   data::Fingerprint fingerprint;  // of pictures
   data::MaskReport mask;          // of masks of one foreground
   data::ClassMaskReport classes;  // of masks of classes
+
+  bool is_mask() const { return role == Role::mask; }
+  bool is_test() const { return role == Role::test_picture; }
 };
 
 void take_size(Patient& p, const ImageInfo& info, int width, int height) {
@@ -54,17 +58,17 @@ void take_size(Patient& p, const ImageInfo& info, int width, int height) {
 void examine(Patient& p, const ClassTable& classes) {
   try {
     ImageInfo info;
-    if (p.is_mask && !classes.empty()) {
+    if (p.is_mask() && !classes.empty()) {
       int width = 0, height = 0;
       p.classes = data::check_class_mask(p.file, classes, &info, &width, &height);
       take_size(p, info, width, height);
       return;
     }
-    const ColorMode mode = p.is_mask ? ColorMode::rgba : ColorMode::rgb;
+    const ColorMode mode = p.is_mask() ? ColorMode::rgba : ColorMode::rgb;
     const Image rgb = read_image(p.file, {.mode = mode, .apply_exif_orientation = false}, &info);
     take_size(p, info, rgb.width, rgb.height);
     p.is_deep = info.deep;
-    if (p.is_mask) {
+    if (p.is_mask()) {
       p.mask = data::check_mask(rgb, info);
     } else {
       p.fingerprint = data::fingerprint(apply_orientation(rgb, p.orientation));
@@ -149,11 +153,9 @@ void look_at_files(const std::vector<Patient>& patients, Findings& out) {
           "Turn the pixels and drop the tag (`mogrify -auto-orient`, `exiftran -a -i`), for pictures and "
           "masks alike.",
           turned);
-  const auto deep = [&](bool is_mask) {
-    return files_of(patients,
-                    [&](const Patient& p) { return p.error.empty() && p.is_deep && p.is_mask == is_mask; });
-  };
-  const auto deep_pictures = deep(false), deep_masks = deep(true);
+  const auto is_deep = [](const Patient& p) { return p.error.empty() && p.is_deep; };
+  const auto deep_pictures = files_of(patients, [&](const Patient& p) { return is_deep(p) && !p.is_mask(); });
+  const auto deep_masks = files_of(patients, [&](const Patient& p) { return is_deep(p) && p.is_mask(); });
   out.add(
       "deep-image",
       fmt::format("{} gray of 16 bits or floating point: levels are clipped to 0..255 as Pillow does, which "
@@ -171,8 +173,8 @@ void look_at_files(const std::vector<Patient>& patients, Findings& out) {
 
 void look_at_masks(const std::vector<Patient>& patients, Findings& out) {
   const auto of_kind = [&](MaskKind kind) {
-    return files_of(patients,
-                    [kind](const Patient& p) { return p.is_mask && p.error.empty() && p.mask.kind == kind; });
+    return files_of(
+        patients, [kind](const Patient& p) { return p.is_mask() && p.error.empty() && p.mask.kind == kind; });
   };
   const auto add = [&](MaskKind kind, const char* name, const char* one, const char* many, const char* what,
                        const char* remedy) {
@@ -187,7 +189,7 @@ void look_at_masks(const std::vector<Patient>& patients, Findings& out) {
       "Multiply the masks by 255.");
   int brightest = 1;
   for (const Patient& p : patients) {
-    if (p.is_mask && p.error.empty() && p.mask.kind == MaskKind::dim)
+    if (p.is_mask() && p.error.empty() && p.mask.kind == MaskKind::dim)
       brightest = std::max(brightest, p.mask.brightest);
   }
   const std::string dim = fmt::format(
@@ -212,7 +214,7 @@ void look_at_masks(const std::vector<Patient>& patients, Findings& out) {
   std::size_t seen = 0;
   std::vector<fs::path> mostly;
   for (const Patient& p : patients) {
-    if (!p.is_mask || !p.error.empty() || p.mask.kind == MaskKind::empty || p.mask.kind == MaskKind::alpha)
+    if (!p.is_mask() || !p.error.empty() || p.mask.kind == MaskKind::empty || p.mask.kind == MaskKind::alpha)
       continue;
     ++seen;
     if (p.mask.foreground > 0.5) mostly.push_back(p.file);
@@ -229,7 +231,7 @@ void look_at_class_masks(const std::vector<Patient>& patients, const ClassTable&
                          ClassCensus& census) {
   std::vector<data::CheckedClassMask> masks;
   for (const Patient& p : patients) {
-    if (p.is_mask && p.error.empty()) masks.push_back({p.file, p.classes});
+    if (p.is_mask() && p.error.empty()) masks.push_back({p.file, p.classes});
   }
   for (Finding& f : data::class_findings(masks, table)) out.add(std::move(f));
   census = data::class_census(masks, table);
@@ -263,7 +265,7 @@ void look_for_duplicates(const std::vector<Patient>& patients, Findings& out) {
   std::vector<const Patient*> pictures;
   std::vector<data::Fingerprint> prints;
   for (const Patient& p : patients) {
-    if (p.is_mask || !p.error.empty()) continue;
+    if (p.is_mask() || !p.error.empty()) continue;
     pictures.push_back(&p);
     prints.push_back(p.fingerprint);
   }
@@ -284,7 +286,7 @@ void look_for_duplicates(const std::vector<Patient>& patients, Findings& out) {
     bool train = false, test = false;
     for (const std::size_t i : group) {
       files.push_back(pictures[i]->file);
-      (pictures[i]->is_test ? test : train) = true;
+      (pictures[i]->is_test() ? test : train) = true;
     }
     Finding& finding = train && test ? across : inside;
     finding.files.insert(finding.files.end(), files.begin(), files.end());
@@ -310,26 +312,26 @@ void look_for_duplicates(const std::vector<Patient>& patients, Findings& out) {
 Diagnosis diagnose(const DoctorOptions& options) {
   if (options.threads < 0 || options.threads > 1024) throw UsageError("threads must lie between 0 and 1024");
   if (!options.classes.empty()) check_class_table(options.classes);
-  const data::Pairing pairing = data::pair_by_name({options.images, options.image_affix},
-                                                   {options.masks, options.mask_affix}, {options.recursive});
+  const data::PairOptions how{options.recursive};
+  const data::Pairing pairing =
+      data::pair_by_name({options.images, options.image_affix}, {options.masks, options.mask_affix}, how);
   std::vector<fs::path> not_read = pairing.not_read;
   std::vector<Patient> patients;
-  const auto admit = [&](const fs::path& file, bool is_mask, bool is_test) {
+  const auto admit = [&](const fs::path& file, Role role) {
     Patient p;
     p.file = file;
-    p.is_mask = is_mask;
-    p.is_test = is_test;
+    p.role = role;
     patients.push_back(std::move(p));
   };
   for (const data::Pair& pair : pairing.pairs) {
-    admit(pair.first, false, false);
-    admit(pair.second, true, false);
+    admit(pair.first, Role::picture);
+    admit(pair.second, Role::mask);
   }
-  for (const fs::path& file : pairing.first_alone) admit(file, false, false);
-  for (const fs::path& file : pairing.second_alone) admit(file, true, false);
+  for (const fs::path& file : pairing.first_alone) admit(file, Role::picture);
+  for (const fs::path& file : pairing.second_alone) admit(file, Role::mask);
   if (!options.test_images.empty()) {
-    const PictureList test = list_pictures(options.test_images, options.recursive);
-    for (const ListedPicture& picture : test.pictures) admit(picture.file, false, true);
+    const PictureList test = list_pictures(options.test_images, how.subfolders());
+    for (const ListedPicture& picture : test.pictures) admit(picture.file, Role::test_picture);
     not_read.insert(not_read.end(), test.not_read.begin(), test.not_read.end());
   }
   examine_all(patients, options);
@@ -338,8 +340,8 @@ Diagnosis diagnose(const DoctorOptions& options) {
   out.pairs = pairing.pairs.size();
   std::map<fs::path, const Patient*> by_file;
   for (const Patient& p : patients) {
-    out.images += p.is_mask ? 0 : 1;
-    if (!p.is_test) by_file[p.file] = &p;
+    out.images += p.is_mask() ? 0 : 1;
+    if (!p.is_test()) by_file[p.file] = &p;
   }
   Findings findings;
   findings.add("unpaired-image",

@@ -42,7 +42,7 @@ bool is_hidden(const fs::path& path) {
 // Walks folders; a folder that is reached twice, by a link or a circle of links, is listed once.
 class Walk {
  public:
-  explicit Walk(bool recursive) : recursive_(recursive) {}
+  explicit Walk(Subfolders subfolders) : subfolders_(subfolders) {}
 
   void add_folder(const fs::path& folder, const fs::path& below) {
     struct stat st = {};
@@ -68,7 +68,7 @@ class Walk {
     const fs::file_status status = fs::status(path, ignored);
     if (fs::is_directory(status)) {
       if (path.filename() == "__MACOSX") return;  // what macOS puts into archives
-      if (recursive_)
+      if (subfolders_ == Subfolders::search)
         add_folder(path, below);
       else if (holds_pictures(path))
         list_.subfolders.push_back(path);
@@ -106,7 +106,7 @@ class Walk {
     return false;
   }
 
-  bool recursive_;
+  Subfolders subfolders_;
   std::set<std::pair<dev_t, ino_t>> folders_;
   PictureList list_;
 };
@@ -160,9 +160,9 @@ bool is_pattern(const fs::path& place) {
   return place.string().find_first_of("*?[{~") != std::string::npos && !fs::exists(place, ignored);
 }
 
-PictureList list_pictures(const fs::path& place, bool recursive) {
+PictureList list_pictures(const fs::path& place, Subfolders subfolders) {
   std::error_code error;
-  Walk walk(recursive);
+  Walk walk(subfolders);
   if (is_pattern(place)) {
     const std::vector<fs::path> found = match_pattern(place.string());
     if (found.empty()) throw FileError(fmt::format("nothing matches {}", place.string()));

@@ -141,7 +141,7 @@ void check_not_empty(const Side& side, const PictureList& list, const Pictures& 
 }  // namespace
 
 Named pictures_by_name(const Side& side, const PairOptions& options) {
-  PictureList list = list_pictures(side.place, options.recursive);
+  PictureList list = list_pictures(side.place, options.subfolders());
   return {by_name(names_of(side, list)), std::move(list.not_read)};
 }
 
@@ -152,8 +152,8 @@ Pairing pair_by_name(const Side& first, const Side& second, const PairOptions& o
     refuse_shared(first, fmt::format("{} is named for both sides, so that each file would be its own partner",
                                      first.place.string()));
   }
-  const PictureList of_first = list_pictures(first.place, options.recursive);
-  const PictureList of_second = list_pictures(second.place, options.recursive);
+  const PictureList of_first = list_pictures(first.place, options.subfolders());
+  const PictureList of_second = list_pictures(second.place, options.subfolders());
   Listed listed_first = names_of(first, of_first), listed_second = names_of(second, of_second);
   if (is_narrow(second) && !is_narrow(first)) take_away(listed_second, listed_first);
   if (is_narrow(first) && !is_narrow(second)) take_away(listed_first, listed_second);

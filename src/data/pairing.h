@@ -25,6 +25,8 @@ using Pictures = std::map<std::string, ListedPicture>;
 
 struct PairOptions {
   bool recursive = false;  ///< look into subfolders too
+
+  Subfolders subfolders() const { return recursive ? Subfolders::search : Subfolders::skip; }
 };
 
 struct Named {

@@ -212,7 +212,7 @@ TEST(Listing, LinkedFoldersAreFollowedOnce) {
   std::filesystem::create_directory_symlink(dir / "elsewhere", dir / "in/link2");
   std::filesystem::create_directory_symlink(dir / "in", dir / "in/sub/circle");
   std::filesystem::create_symlink(dir / "nowhere.png", dir / "in/dangling.png");
-  const PictureList list = list_pictures(dir / "in", true);
+  const PictureList list = list_pictures(dir / "in", Subfolders::search);
   std::vector<std::string> below;
   for (const ListedPicture& p : list.pictures) below.push_back(p.below.string());
   EXPECT_THAT(below, ElementsAre("a.png", "dangling.png", "link/c.png", "sub/b.png"));
