@@ -234,7 +234,7 @@ void profile(CudaOps& o, const model::Network<CudaWeights>& net, const CudaTenso
     if (name == "rfb") add("neck " + std::to_string(index));
     if (name == "up") add("up " + std::to_string(index));
   };
-  model::sam2unet(timed, net, image, false, tell);
+  model::sam2unet(timed, net, image, model::Sides::none, tell);
   add("head");
   std::printf("operation by operation, each waited for, us:\n");
   for (const auto& [part, kinds] : table) {

@@ -69,7 +69,7 @@ Round time_round(Ops& o, const model::Network<typename Ops::Weights>& net, const
     const std::string name = what;
     if (name != "block") r.marks.push_back({part_name(name, index), Clock::now(), r.timings.size()});
   };
-  const auto maps = model::sam2unet(timed, net, image, false, tell);
+  const auto maps = model::sam2unet(timed, net, image, model::Sides::none, tell);
   r.marks.push_back({"head", Clock::now(), r.timings.size()});
   return r;
 }
@@ -123,7 +123,9 @@ void measure_f32(model::WeightSource& source, const model::Config& config, const
 
 void measure_low(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
                  const std::vector<std::string>& kept, BenchResult& out) {
-  const auto numerics = ops::lowp::best_numerics(out.precision == Precision::int8);
+  const auto precision =
+      out.precision == Precision::int8 ? ops::lowp::LowPrecision::int8 : ops::lowp::LowPrecision::bf16;
+  const auto numerics = ops::lowp::best_numerics(precision);
   ops::lowp::LowWeights weights(source, numerics, kept);
   const auto net = model::Network<ops::lowp::LowWeights>::make(weights, config);
   ops::lowp::LowOps o(numerics, options.run.threads);

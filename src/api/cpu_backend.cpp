@@ -70,7 +70,7 @@ class OwnBackend final : public Backend {
           trace(what, index, extent, values);
         });
       };
-      const auto maps = model::sam2unet(o, engine_.network(), input, /*wants_sides=*/true, tell);
+      const auto maps = model::sam2unet(o, engine_.network(), input, model::Sides::wanted, tell);
       tell("out", 1, *maps.out1);
       tell("out", 2, *maps.out2);
       with_values(o, maps.out, give);
@@ -102,7 +102,7 @@ std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const mod
 std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config,
                                           const ThreadShares& shares, const ops::lowp::Numerics& numerics,
                                           const std::vector<std::string>& kept) {
-  const Precision precision = numerics.is_int8 ? Precision::int8 : Precision::bf16;
+  const Precision precision = numerics.is_int8() ? Precision::int8 : Precision::bf16;
   return std::make_unique<OwnBackend<LowOps>>(
       pack(ops::lowp::LowWeights(source, numerics, kept), config),
       [numerics](int n) { return std::make_unique<LowOps>(numerics, n); }, shares.threads,

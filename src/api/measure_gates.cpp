@@ -23,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using Probabilities = std::vector<float>;  // [h, w, K]
 using Kept = std::vector<std::string>;
+using ops::lowp::LowPrecision;
 
 // So many of the pictures tell which layers are kept: each layer costs a pass over them.
 constexpr std::size_t kFew = 4;
@@ -78,7 +79,8 @@ class Measurement {
     gates.pictures = static_cast<int>(list_.pictures.size());
     gates.weights = fingerprint_;
     if (options_.keep == KeepLayers::as_needed) gates.kept = choose_kept();
-    const auto bf16 = ops::lowp::roughest_numerics(false), int8 = ops::lowp::roughest_numerics(true);
+    const auto bf16 = ops::lowp::roughest_numerics(LowPrecision::bf16),
+               int8 = ops::lowp::roughest_numerics(LowPrecision::int8);
     const auto exact = plain(), half = low(bf16, {}), bytes = low(int8, gates.kept);
     double of_half = 0.0, of_bytes = 0.0;
     for (std::size_t i = 0; i < list_.pictures.size(); ++i) {
@@ -137,7 +139,7 @@ class Measurement {
     }
   }
   double change_with(const Kept& kept) const {
-    const auto backend = low(ops::lowp::roughest_numerics(true), kept);
+    const auto backend = low(ops::lowp::roughest_numerics(LowPrecision::int8), kept);
     double sum = 0.0;
     for (std::size_t i = 0; i < few_.size(); ++i)
       sum += change_of(predict(*backend, few_[i]), wanted_[i], classes());

@@ -18,8 +18,8 @@ struct PrecisionChoice {
 
 /// What this processor computes a low precision with.
 struct Processor {
-  ops::lowp::Numerics bf16 = ops::lowp::best_numerics(false);
-  ops::lowp::Numerics int8 = ops::lowp::best_numerics(true);
+  ops::lowp::Numerics bf16 = ops::lowp::best_numerics(ops::lowp::LowPrecision::bf16);
+  ops::lowp::Numerics int8 = ops::lowp::best_numerics(ops::lowp::LowPrecision::int8);
 };
 
 /// UsageError as `precision_on`.

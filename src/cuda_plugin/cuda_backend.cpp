@@ -154,7 +154,7 @@ void CudaBackend::trace_forward(Session& s, Recording& r, const api::BackendInpu
     s.ops.stream().wait();
     trace(what, index, t.extent(), here);
   };
-  const auto maps = model::sam2unet(s.ops, network_, input_tensor(s, r, input), /*wants_sides=*/true, tell);
+  const auto maps = model::sam2unet(s.ops, network_, input_tensor(s, r, input), model::Sides::wanted, tell);
   tell("out", 1, *maps.out1);
   tell("out", 2, *maps.out2);
 }

@@ -75,6 +75,9 @@ struct Maps {
   std::optional<Tensor> out1, out2;
 };
 
+/// Whether the side outputs are made, which training and the golden values look at.
+enum class Sides { none, wanted };
+
 /// Told of every intermediate result the golden values name; the default listens to nothing.
 struct NoTrace {
   template <class Tensor>
@@ -83,7 +86,7 @@ struct NoTrace {
 
 template <ops::Ops O, class Trace = NoTrace>
 Maps<typename O::Tensor> sam2unet(O& o, const Network<typename O::Weights>& net,
-                                  const typename O::Tensor& image, bool wants_sides = false,
+                                  const typename O::Tensor& image, Sides sides = Sides::none,
                                   Trace&& trace = {}) {                    // [B,H,W,3], normalised
   auto x = o.add_position(o.patch_embed(image, net.patch), net.position);  // [B,H/4,W/4,C]
   std::array<std::optional<typename O::Tensor>, 4> skip;                   // /4, /8, /16, /32, D channels
@@ -109,10 +112,10 @@ Maps<typename O::Tensor> sam2unet(O& o, const Network<typename O::Weights>& net,
   Maps<typename O::Tensor> maps;
   auto d = join(*skip[3], *skip[2], net.up[0]);  // [B,H/16,W/16,D]
   trace("up", 1, d);
-  if (wants_sides) maps.out1 = head(o, d, net.side1, 16);
+  if (sides == Sides::wanted) maps.out1 = head(o, d, net.side1, 16);
   d = join(d, *skip[1], net.up[1]);  // [B,H/8,W/8,D]
   trace("up", 2, d);
-  if (wants_sides) maps.out2 = head(o, d, net.side2, 8);
+  if (sides == Sides::wanted) maps.out2 = head(o, d, net.side2, 8);
   d = join(d, *skip[0], net.up[2]);  // [B,H/4,W/4,D]
   trace("up", 3, d);
   int scale = 4;

@@ -102,7 +102,7 @@ void TorchBackend::forward_traced(Recording& p, const api::TraceValues& trace) c
     const at::Tensor here = t.to(at::kCPU, at::kFloat).contiguous();
     trace(what, index, ops::TorchOps::extent(t), values(here));
   };
-  const auto maps = model::sam2unet(o, network_, p.input.to(type_), /*wants_sides=*/true, tell);
+  const auto maps = model::sam2unet(o, network_, p.input.to(type_), model::Sides::wanted, tell);
   tell("out", 1, *maps.out1);
   tell("out", 2, *maps.out2);
   p.logits.copy_(maps.out);

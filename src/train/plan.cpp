@@ -110,7 +110,7 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s, bool reco
   for (int i = 0; i < std::min(2, parts); ++i) {
     const Block cast(meter, copies);
     {
-      const auto maps = model::sam2unet(o, net, o.input({part, size, size, 3}), /*wants_sides=*/true);
+      const auto maps = model::sam2unet(o, net, o.input({part, size, size, 3}), model::Sides::wanted);
       for (const auto* map : {&maps.out, &*maps.out1, &*maps.out2}) o.loss(*map);
     }
     o.backward();

@@ -34,7 +34,7 @@ std::vector<ops::ParameterSet::Entry> TrainableNetwork::trainable() const {
 
 model::Maps<at::Tensor> TrainableNetwork::forward_training(const at::Tensor& image) {
   ops_.training = true;
-  return model::sam2unet(ops_, network_, image, /*wants_sides=*/true);
+  return model::sam2unet(ops_, network_, image, model::Sides::wanted);
 }
 
 void TrainableNetwork::count_batches(std::int64_t n) {

@@ -9,11 +9,12 @@
 namespace sam2unet::api {
 namespace {
 
+using ops::lowp::LowPrecision;
 using ops::lowp::Way;
 using testing::HasSubstr;
 
 Processor processor(Way bf16, Way int8) {
-  return {{false, bf16, int8}, {true, bf16, int8}};
+  return {{LowPrecision::bf16, bf16, int8}, {LowPrecision::int8, bf16, int8}};
 }
 const Processor kZen4 = processor(Way::dot_bf16, Way::dot_int8);
 const Processor kIceLake = processor(Way::widened, Way::dot_int8);

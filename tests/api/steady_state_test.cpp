@@ -63,7 +63,7 @@ void expect_no_new_memory(Ops& o, const model::Network<typename Ops::Weights>& n
   const auto picture = [&](float value) {
     auto image = o.make({1, 352, 352, 3});
     std::fill_n(image.data(), image.extent().numel(), value);
-    return model::sam2unet(o, net, image, true).out.data()[0];
+    return model::sam2unet(o, net, image, model::Sides::wanted).out.data()[0];
   };
   const float first = picture(0.5F);
   const std::size_t arena = o.arena_bytes();
@@ -84,10 +84,10 @@ TEST(SteadyState, NoMemoryIsTakenAfterTheFirstPicture) {
 // On this processor and as on one without instructions for them; with layers of both precisions too. Not a
 // byte.
 TEST(SteadyState, NorInLowPrecisions) {
-  using ops::lowp::Numerics;
+  using ops::lowp::LowPrecision, ops::lowp::Numerics;
   const std::vector<std::string> kept{"encoder.blocks.1.block.mlp", "encoder.blocks.2.block.attn", "up1"};
-  for (const bool is_int8 : {false, true})
-    for (const Numerics& numerics : {ops::lowp::best_numerics(is_int8), Numerics{is_int8}})
+  for (const LowPrecision precision : {LowPrecision::bf16, LowPrecision::int8})
+    for (const Numerics& numerics : {ops::lowp::best_numerics(precision), Numerics{precision}})
       for (const bool keeps : {false, true}) {
         model::DeterministicWeights source;
         ops::lowp::LowWeights weights(source, numerics, keeps ? kept : std::vector<std::string>());

@@ -50,7 +50,8 @@ std::string name_of(Tested tested) {
   return "?";
 }
 Numerics numerics_of(Tested tested) {
-  return {tested == Tested::int8 || tested == Tested::int8_native,
+  const bool is_int8 = tested == Tested::int8 || tested == Tested::int8_native;
+  return {is_int8 ? lowp::LowPrecision::int8 : lowp::LowPrecision::bf16,
           tested == Tested::bf16_native ? Way::dot_bf16 : Way::widened,
           tested == Tested::int8_native ? Way::dot_int8 : Way::widened};
 }

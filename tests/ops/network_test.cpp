@@ -28,12 +28,12 @@ TEST_P(Networks, AreTheSameOnTheCpuAndPlainly) {
   PlainWeights plain_weights(source);
   const auto plain = model::Network<PlainWeights>::make(plain_weights, config);
   PlainOps p;
-  const auto want = model::sam2unet(p, plain, image, /*wants_sides=*/true);
+  const auto want = model::sam2unet(p, plain, image, model::Sides::wanted);
 
   CpuWeights cpu_weights(source);
   const auto cpu = model::Network<CpuWeights>::make(cpu_weights, config);
   CpuOps o(2);
-  const auto got = model::sam2unet(o, cpu, test::to(o, image), /*wants_sides=*/true);
+  const auto got = model::sam2unet(o, cpu, test::to(o, image), model::Sides::wanted);
 
   const Extent logits{2, 32, 64, config.out_channels};
   EXPECT_EQ(want.out.extent, logits);

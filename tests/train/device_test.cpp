@@ -150,7 +150,7 @@ TEST(Device, InferenceTouchesNothingOnTheHost) {
       o.deterministic = deterministic;
       const at::Tensor image = there({2, 96, 160, 3}, type);
       const Mixed found;
-      const auto maps = model::sam2unet(o, net, image, /*wants_sides=*/true);
+      const auto maps = model::sam2unet(o, net, image, model::Sides::wanted);
       EXPECT_EQ(maps.out.device().type(), at::kMeta);
       EXPECT_EQ(maps.out.sizes(), at::IntArrayRef({2, 96, 160, 1}));
       EXPECT_THAT(Mixed::seen(), IsEmpty());

@@ -64,18 +64,18 @@ const void* CudaWeights::upload_elements(std::span<const float> values) const {
 }
 
 CudaWeights::Product CudaWeights::pack(std::span<const float> rows, std::span<const float> bias, int in,
-                                       int out, Kernel kernel, bool wide) const {
+                                       int out, Kernel kernel, Results results) const {
   Product p;
   p.in = in;
   p.out = out;
   p.kernel = kernel;
   const auto taps = by_tap(rows, in, out, kernel.h * kernel.w);
-  const bool has_matrix_units = !wide && element_ != Element::f32 && out % 8 == 0;
+  const bool has_matrix_units = results == Results::elements && element_ != Element::f32 && out % 8 == 0;
   if (has_matrix_units) p.rows = upload_elements(taps);
   if (!has_matrix_units || in % 8 != 0) p.wide = upload(taps);
   p.bias = upload(bias);
   p.padding = upload_elements(bias);
-  p.has_float_results = wide;
+  p.has_float_results = results == Results::floats;
   return p;
 }
 
@@ -88,7 +88,7 @@ CudaWeights::PatchEmbed CudaWeights::patch_embed(const std::string& name, int in
     for (int c = 0; c < in; ++c)
       for (int t = 0; t < 49; ++t)
         rows[z((std::int64_t{n} * 49 + t) * in + c)] = weight[z((std::int64_t{n} * in + c) * 49 + t)];
-  return pack(rows, bias, 49 * in, out, {}, false);
+  return pack(rows, bias, 49 * in, out);
 }
 
 CudaWeights::Position CudaWeights::position(const std::string& prefix, int dim, std::array<int, 2> background,
@@ -109,7 +109,7 @@ CudaWeights::Norm CudaWeights::norm(const std::string& name, int dim) {
 CudaWeights::Linear CudaWeights::linear(const std::string& name, int in, int out) {
   const auto bias = read(name + ".bias", {out});
   const auto rows = read(name + ".weight", {out, in});
-  Linear p = pack(rows, bias, in, out, {}, false);
+  Linear p = pack(rows, bias, in, out);
   const bool is_adapter = in == kFragmentWidth || out == kFragmentWidth;
   if (element_ != Element::f32 && is_adapter && in % 16 == 0 && out % 16 == 0) {
     const auto fragments = pack_fragments(rows, in, out, element_);
@@ -136,7 +136,7 @@ CudaWeights::Linear CudaWeights::linear_behind(const Norm& norm, const std::stri
     folded[z(n)] = static_cast<float>(bias[z(n)] + more);
     sums[z(n)] = static_cast<float>(sum);
   }
-  Linear p = pack(rows, folded, in, out, {}, false);
+  Linear p = pack(rows, folded, in, out);
   p.padding = upload_elements(bias);  // padding comes after the norm
   p.column_sums = upload(sums);
   return p;
@@ -144,19 +144,19 @@ CudaWeights::Linear CudaWeights::linear_behind(const Norm& norm, const std::stri
 
 CudaWeights::Linear CudaWeights::pointwise(const std::string& name, int in, int out) {
   const auto bias = read(name + ".bias", {out});
-  return pack(read(name + ".weight", {out, in, 1, 1}), bias, in, out, {}, true);
+  return pack(read(name + ".weight", {out, in, 1, 1}), bias, in, out, {}, Results::floats);
 }
 
 CudaWeights::ConvBn CudaWeights::conv_bn(const std::string& conv, const std::string& bn, int in, int out,
                                          Kernel kernel) {
   auto weight = read(conv + ".weight", {out, in, kernel.h, kernel.w});
   const auto bias = model::fold_batch_norm(source_, bn, out, weight);
-  return {pack(weight, bias, in, out, kernel, false)};
+  return {pack(weight, bias, in, out, kernel)};
 }
 
 CudaWeights::ConvBnFan CudaWeights::conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out) {
   const auto [rows, bias] = model::fold_fan(source_, names, in, out);  // [5 N, K], [5 N]
-  return {pack(rows, bias, in, kFan * out, {}, false)};
+  return {pack(rows, bias, in, kFan * out)};
 }
 
 std::vector<std::uint16_t> pack_fragments(std::span<const float> rows, int in, int out, Element element) {

@@ -67,9 +67,11 @@ class CudaWeights {
 
  private:
   std::vector<float> read(const std::string& name, const Shape& shape);
+  /// What a product gives: elements, or float32, in which it is computed then.
+  enum class Results { elements, floats };
   /// `rows` [out, in, kh, kw].
-  Product pack(std::span<const float> rows, std::span<const float> bias, int in, int out, Kernel kernel,
-               bool wide) const;
+  Product pack(std::span<const float> rows, std::span<const float> bias, int in, int out, Kernel kernel = {},
+               Results results = Results::elements) const;
   const float* upload(std::span<const float> values) const;
   const void* upload_elements(std::span<const float> values) const;
 

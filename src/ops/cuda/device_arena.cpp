@@ -10,7 +10,7 @@ DeviceArena::Handle DeviceArena::take(std::size_t bytes) {
       best = b.get();
   }
   if (best == nullptr) {
-    blocks_.push_back(std::make_unique<Block>(Block{Memory(bytes, MemoryKind::device), false}));
+    blocks_.push_back(std::make_unique<Block>(Block{.memory = Memory(bytes, MemoryKind::device)}));
     best = blocks_.back().get();
   }
   best->taken = true;

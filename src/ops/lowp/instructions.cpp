@@ -22,9 +22,9 @@ bool is_intel() {
 
 }  // namespace
 
-Numerics roughest_numerics(bool is_int8) {
+Numerics roughest_numerics(LowPrecision precision) {
   Numerics n;
-  n.is_int8 = is_int8;
+  n.precision = precision;
   // What restricts our other kernels (a test) restricts these too. The target stands for Ice Lake and later.
   if ((hwy::SupportedTargets() & HWY_AVX3_DL) == 0) return n;
   if (native_tiles(Way::dot_bf16) != nullptr) n.bf16 = Way::dot_bf16;
@@ -32,14 +32,14 @@ Numerics roughest_numerics(bool is_int8) {
   return n;
 }
 
-Numerics best_numerics(bool is_int8) {
-  Numerics n = roughest_numerics(is_int8);
+Numerics best_numerics(LowPrecision precision) {
+  Numerics n = roughest_numerics(precision);
   if (is_intel()) n.bf16 = Way::widened;
   return n;
 }
 
 std::string words_of(const Numerics& n) {
-  if (n.is_int8) {
+  if (n.is_int8()) {
     return n.int8 == Way::dot_int8 ? "int8 by AVX512-VNNI"
                                    : "int8 without instructions for it on this processor: no faster than "
                                      "f32, in a quarter of the memory";

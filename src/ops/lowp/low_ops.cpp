@@ -89,7 +89,7 @@ LowTensor LowOps::add_position(Tensor x, const Weights::Position& w) {
 LowTensor LowOps::layer_norm(const Tensor& x, const Weights::Norm& w) {
   if (x.parts() != 1) return layer_norm(converted(x, x.type()), w);
   // Bytes are made of unrounded values.
-  Tensor y = make(x.extent(), numerics_.is_int8 ? Element::f32 : numerics_.activations());
+  Tensor y = make(x.extent(), numerics_.is_int8() ? Element::f32 : numerics_.activations());
   parallel_rows(threads_, x.extent().pixels(), [&](Index first, Index last) {
     const Index c = x.extent().c;
     norm_rows(x.rows(first), w.weight.data(), w.bias.data(), last - first, c, c, y.target(first));

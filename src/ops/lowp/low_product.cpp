@@ -131,7 +131,7 @@ struct LowOps::Task {
   const Tensor& out;
   const Tensor* added = nullptr;
   bool is_uniform = false;  // one scale for all pixels
-  Extent in;                // of a convolution, else its height is 0
+  Extent in = {};           // of a convolution, else its height is 0
   Index image_stride = 0;   // patches: bytes from one picture to the next, and from row to row
   Index row_stride = 0;
 };
@@ -338,10 +338,15 @@ LowTensor LowOps::product(const Tensor& x, const Matrix& w, Finish finish, Tenso
   const Left left = w.storage == Storage::int8 ? quantised_by_pixel(x, w) : left_of(x, w);
   // What GELU gives goes into the next product.
   const Element type = finish != Finish::gelu ? w.result
-                       : numerics_.is_int8    ? Element::f32
+                       : numerics_.is_int8()  ? Element::f32
                                               : numerics_.activations();
   Tensor out = adds ? writable(std::move(added)) : make({e.b, e.h, e.w, w.out}, type);
-  run_blocks({w, left, e.pixels(), finish, out, adds ? &out : nullptr, false, {}, 0, 0});
+  run_blocks({.w = w,
+              .left = left,
+              .pixels = e.pixels(),
+              .finish = finish,
+              .out = out,
+              .added = adds ? &out : nullptr});
   return out;
 }
 
@@ -351,7 +356,14 @@ LowTensor LowOps::convolve(const Tensor& x, const Matrix& w, Finish finish, Tens
   if (adds && added.parts() != 1) added = converted(added, added.type());
   const Left left = is_int8 ? quantised_as_one(x, w) : left_of(x, w);
   Tensor out = make({e.b, e.h, e.w, w.out}, w.result);
-  run_blocks({w, left, e.pixels(), finish, out, adds ? &added : nullptr, is_int8, e, 0, 0});
+  run_blocks({.w = w,
+              .left = left,
+              .pixels = e.pixels(),
+              .finish = finish,
+              .out = out,
+              .added = adds ? &added : nullptr,
+              .is_uniform = is_int8,
+              .in = e});
   return out;
 }
 
@@ -382,7 +394,13 @@ LowTensor LowOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w)
   });
   left.sources[0] = {padded, 4 * e.c * size};
   Tensor out = make({e.b, oh, ow, w.out}, Element::f32);
-  run_blocks({w, left, e.b * oh * ow, Finish::none, out, nullptr, false, {e.b, oh, ow, e.c}, ph * row, row});
+  run_blocks({.w = w,
+              .left = left,
+              .pixels = e.b * oh * ow,
+              .out = out,
+              .in = {e.b, oh, ow, e.c},
+              .image_stride = ph * row,
+              .row_stride = row});
   return out;
 }
 

@@ -131,7 +131,7 @@ std::vector<float> LowWeights::read_with_slack(const std::string& name, int n) {
 Storage LowWeights::storage(const std::string& name) const {
   const bool is_kept = std::any_of(kept_.begin(), kept_.end(),
                                    [&](const std::string& group) { return name.starts_with(group + "."); });
-  return numerics_.is_int8 && !is_kept ? Storage::int8 : Storage::bf16;
+  return numerics_.is_int8() && !is_kept ? Storage::int8 : Storage::bf16;
 }
 
 // A row of the kernel is one tap: seven pixels of three channels lie side by side.

@@ -83,7 +83,7 @@ double peak_gops(Way way, int threads) {
 
 double peak_gops(const Numerics& numerics, int threads) {
   double best = std::max(peak_gops(Way::widened, threads), peak_gops(Way::dot_bf16, threads));
-  if (numerics.is_int8) best = std::max(best, peak_gops(Way::dot_int8, threads));
+  if (numerics.is_int8()) best = std::max(best, peak_gops(Way::dot_int8, threads));
   return best;
 }
 
