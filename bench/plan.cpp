@@ -24,15 +24,15 @@ int main(int argc, char** argv) {
     s.batch = std::atoi(argv[3]);
     if (argc > 4) parse_setting("precision", argv[4], s.precision);
     if (argc > 5) parse_setting("freeze", argv[5], s.freeze);
-    const bool recompute = argc > 6 && argv[6][0] == '1';
+    s.recompute = argc > 6 && argv[6][0] == '1';
     if (argc > 7) s.accumulate = std::atoi(argv[7]);
     for (int i = 8; i < argc; ++i) s.multi_scale.push_back(std::atof(argv[i]));
     const std::string what = argv[1];
     const auto config = what[0] == '{' ? model::Config::from_json(what) : model::Config::of_variant(what);
-    const std::int64_t measured = measured_peak(config, s, recompute);
+    const std::int64_t measured = measured_peak(config, s);
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
-    const MemoryNeed need = memory_need(config, s, recompute);
+    const MemoryNeed need = memory_need(config, s);
     const auto sizes = training_sizes(s.size, s.multi_scale);
     constexpr double kMiB = 1 << 20;
     const std::int64_t process = process_need(need, default_overhead(DeviceKind::cpu));
@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
         "process %.0f MiB, resident %.0f MiB, ratio %.3f; weights %.1f optimizer %.1f gradients %.1f batch "
         "%.1f activations %.1f\n",
         what.c_str(), s.size, s.batch, std::string(name_of(s.precision)).c_str(),
-        std::string(name_of(s.freeze)).c_str(), recompute ? 1 : 0, s.accumulate,
+        std::string(name_of(s.freeze)).c_str(), s.recompute ? 1 : 0, s.accumulate,
         *std::max_element(sizes.begin(), sizes.end()), static_cast<double>(need.total()) / kMiB,
         static_cast<double>(measured) / kMiB,
         static_cast<double>(need.total()) / static_cast<double>(measured),

@@ -138,7 +138,8 @@ nlohmann::ordered_json measure(const Arguments& a) {
     last = now;
   };
   for (int i = 0; i < before + steps; ++i) {
-    step.start(all[static_cast<std::size_t>(i) % all.size()], size, static_cast<std::size_t>(n), 1e-4, false);
+    step.start(all[static_cast<std::size_t>(i) % all.size()], size, static_cast<std::size_t>(n), 1e-4,
+               Request::none);
     if (step.under_way() > (device.is_cuda() ? 1U : 0U)) finish();
   }
   while (step.under_way() > 0) finish();

@@ -127,10 +127,9 @@ const Weights& Resizer::weights(int in_size, int out_size, ResizeFilter filter, 
   return *slot;
 }
 
-void Resizer::horizontal_pass(const ImageView& in, int width, ResizeFilter filter, bool mirrored,
-                              Image& out) {
-  const Weights& w = weights(in.width, width, filter, mirrored);
-  set_size(out, width, in.height, in.channels);
+void Resizer::horizontal_pass(const ImageView& in, const Resizing& how, Image& out) {
+  const Weights& w = weights(in.width, how.width, how.filter, how.flip_x);
+  set_size(out, how.width, in.height, in.channels);
   scratch_.resize(resample_scratch_bytes(in.width, in.channels));
   std::vector<std::uint8_t> surplus;  // where the rows go of which the last group has too few
   std::array<const std::uint8_t*, kRowsAtOnce> from{};
@@ -145,12 +144,12 @@ void Resizer::horizontal_pass(const ImageView& in, int width, ResizeFilter filte
   }
 }
 
-void Resizer::vertical_pass(const ImageView& in, int height, ResizeFilter filter, bool mirrored, Image& out) {
-  const Weights& w = weights(in.height, height, filter, mirrored);
+void Resizer::vertical_pass(const ImageView& in, const Resizing& how, Image& out) {
+  const Weights& w = weights(in.height, how.height, how.filter, how.flip_y);
   const Coefficients c = w.view();
-  set_size(out, in.width, height, in.channels);
+  set_size(out, in.width, how.height, in.channels);
   std::vector<const std::uint8_t*> rows(c.stride);
-  for (int y = 0; y < height; ++y) {
+  for (int y = 0; y < how.height; ++y) {
     const int first = c.bounds[2 * y], count = c.bounds[2 * y + 1];
     for (int t = 0; t < count; ++t) rows[static_cast<std::size_t>(t)] = in.row(first + t);
     resample_vertical(rows.data(), c.weights + static_cast<std::size_t>(y) * c.stride, count, row_bytes(in),
@@ -166,15 +165,15 @@ void Resizer::resize_channels(const ImageView& in, const Resizing& how, Image& o
     set_size(out, in.width, in.height, in.channels);
     for (int y = 0; y < in.height; ++y) std::memcpy(out.row(y), in.row(y), row_bytes(in));
   } else if (!vertical) {
-    horizontal_pass(in, how.width, how.filter, how.flip_x, out);
+    horizontal_pass(in, how, out);
   } else if (!horizontal) {
-    vertical_pass(in, how.height, how.filter, how.flip_y, out);
+    vertical_pass(in, how, out);
   } else if (vertical_pass_first(in, how.width, how.height, how.version)) {
-    vertical_pass(in, how.height, how.filter, how.flip_y, between_);
-    horizontal_pass(between_, how.width, how.filter, how.flip_x, out);
+    vertical_pass(in, how, between_);
+    horizontal_pass(between_, how, out);
   } else {
-    horizontal_pass(in, how.width, how.filter, how.flip_x, between_);
-    vertical_pass(between_, how.height, how.filter, how.flip_y, out);
+    horizontal_pass(in, how, between_);
+    vertical_pass(between_, how, out);
   }
 }
 

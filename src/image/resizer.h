@@ -52,8 +52,8 @@ class Resizer {
 
  private:
   const Weights& weights(int in_size, int out_size, ResizeFilter filter, bool mirrored);
-  void horizontal_pass(const ImageView& in, int width, ResizeFilter filter, bool mirrored, Image& out);
-  void vertical_pass(const ImageView& in, int height, ResizeFilter filter, bool mirrored, Image& out);
+  void horizontal_pass(const ImageView& in, const Resizing& how, Image& out);
+  void vertical_pass(const ImageView& in, const Resizing& how, Image& out);
   void resize_channels(const ImageView& in, const Resizing& how, Image& out);
 
   std::array<std::optional<Weights>, 8> kept_;  // of the last pairs of sizes, used in turn

@@ -24,9 +24,12 @@ Image& read_mask(const Pair& pair, image::PictureReader& reader) {
   return mask;
 }
 
-void flip(Image& gray, bool flip_x, bool flip_y) {
-  for (int y = 0; flip_x && y < gray.height; ++y) std::reverse(gray.row(y), gray.row(y) + gray.width);
-  for (int y = 0; flip_y && y < gray.height / 2; ++y) {
+void mirror_x(Image& gray) {
+  for (int y = 0; y < gray.height; ++y) std::reverse(gray.row(y), gray.row(y) + gray.width);
+}
+
+void mirror_y(Image& gray) {
+  for (int y = 0; y < gray.height / 2; ++y) {
     std::swap_ranges(gray.row(y), gray.row(y) + gray.width, gray.row(gray.height - 1 - y));
   }
 }
@@ -59,7 +62,8 @@ SampleMaker::Change SampleMaker::resize(const Pair& pair, int size, Augment augm
   resizer_.resize(from, {w, h, ResizeFilter::bilinear, PillowVersion::v12, flip_x, flip_y}, image_);
   if (classes_ != nullptr) {
     mask_ = resize_nearest(truth_from, w, h);
-    flip(mask_, flip_x, flip_y);
+    if (flip_x) mirror_x(mask_);
+    if (flip_y) mirror_y(mask_);
   } else {
     resizer_.resize(truth_from, {w, h, ResizeFilter::bicubic, PillowVersion::v12, flip_x, flip_y}, mask_);
   }

@@ -40,14 +40,14 @@ void set_recompute(Ops& o, bool value) {
 
 }  // namespace
 
-std::int64_t measured_peak(const model::Config& config, const Settings& s, bool recompute) {
+std::int64_t measured_peak(const model::Config& config, const Settings& s) {
   const auto reporter = std::make_shared<Reporter>();
   const c10::DebugInfoGuard guard(c10::DebugInfoKind::PROFILER_STATE, reporter);
   const auto parameter = s.precision == ComputeType::f64 ? at::kDouble : at::kFloat;
   const auto element = s.precision == ComputeType::bf16 ? at::kBFloat16 : parameter;
   model::DeterministicWeights source;
   TrainableNetwork net(config, source, s.freeze, parameter);
-  set_recompute(net.ops(), recompute);
+  set_recompute(net.ops(), s.recompute);
   AdamW optimizer(net.trainable(), {});
   Ema ema(optimizer, s.ema);
   const at::Tensor image = at::full({s.batch, s.size, s.size, 3}, 0.5),

@@ -18,9 +18,15 @@
 namespace sam2unet::train {
 namespace {
 
-std::int64_t sum_of(const PlanWeights& w, bool only_learned) {
+std::int64_t count_all(const PlanWeights& w) {
   std::int64_t n = 0;
-  for (const auto& p : w.parameters) n += !only_learned || p.learns ? p.numel : 0;
+  for (const auto& p : w.parameters) n += p.numel;
+  return n;
+}
+
+std::int64_t count_learned(const PlanWeights& w) {
+  std::int64_t n = 0;
+  for (const auto& p : w.parameters) n += p.learns ? p.numel : 0;
   return n;
 }
 
@@ -83,7 +89,7 @@ std::vector<std::pair<std::string, model::Config>> networks_of(const Settings& s
 
 }  // namespace
 
-MemoryNeed memory_need(const model::Config& config, const Settings& s, bool recompute) {
+MemoryNeed memory_need(const model::Config& config, const Settings& s) {
   const int element = s.precision == ComputeType::f64    ? 8
                       : s.precision == ComputeType::bf16 ? 2
                                                          : 4,
@@ -91,7 +97,7 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s, bool reco
   PlanWeights weights(s.freeze == Freeze::trunk, config);
   const auto net = model::Network<PlanWeights>::make(weights, config);
   model::Network<PlanWeights>::make_unused(weights, config);
-  const std::int64_t all = sum_of(weights, false), learned = sum_of(weights, true);
+  const std::int64_t all = count_all(weights), learned = count_learned(weights);
   const auto sizes = training_sizes(s.size, s.multi_scale);
   const std::int64_t size = *std::max_element(sizes.begin(), sizes.end()), pixels = size * size;
   const int parts = std::max(1, s.accumulate), part = (s.batch + parts - 1) / parts;
@@ -105,7 +111,8 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s, bool reco
   const std::int64_t copies = element == 4 ? 0 : part * pixels * 3 * element;
 
   Meter meter;
-  PlanOps o(meter, weights, element, parameter, recompute);
+  PlanOps o(meter, weights, element, parameter);
+  o.recompute = s.recompute;
   // With accumulation the gradients of the parts before are there while the next part is computed.
   for (int i = 0; i < std::min(2, parts); ++i) {
     const Block cast(meter, copies);
@@ -141,10 +148,11 @@ Plan make_plan(const Settings& settings, std::int64_t memory, std::int64_t overh
       for (const bool recompute : {false, true}) {
         Settings s = settings;
         s.precision = precision;
+        s.recompute = recompute;
         const auto fits = [&](int batch, int accumulate) {
           s.batch = batch;
           s.accumulate = accumulate;
-          return process_need(memory_need(config, s, recompute), overhead) <= memory;
+          return process_need(memory_need(config, s), overhead) <= memory;
         };
         PlanEntry e{name, precision, recompute, 0, 0, {}};
         // Activations grow with the batch in proportion, which gives the answer but for rounding.
@@ -158,7 +166,7 @@ Plan make_plan(const Settings& settings, std::int64_t memory, std::int64_t overh
         }
         s.batch = e.accumulate > 0 ? settings.batch : 1;
         s.accumulate = std::max(1, e.accumulate);
-        e.need = memory_need(config, s, recompute);
+        e.need = memory_need(config, s);
         plan.entries.push_back(e);
       }
     }

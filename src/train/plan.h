@@ -25,7 +25,7 @@ struct MemoryNeed {
 /// One step of the settings' batch, size, precision, accumulation, recompute, freeze and moving average, on
 /// this network. Counts live tensors as LibTorch makes them on the CPU; allocators and libraries take more
 /// (see docs).
-MemoryNeed memory_need(const model::Config& config, const Settings& settings, bool recompute);
+MemoryNeed memory_need(const model::Config& config, const Settings& settings);
 
 /// What a process takes before its first tensor, where nobody says otherwise.
 std::int64_t default_overhead(DeviceKind device);

@@ -9,11 +9,10 @@ bool wants(const std::vector<Planned>& in) {
 
 }  // namespace
 
-PlanOps::PlanOps(Meter& meter, const PlanWeights& weights, int element, int parameter, bool recompute)
+PlanOps::PlanOps(Meter& meter, const PlanWeights& weights, int element, int parameter)
     : meter_(meter),
       element_(element),
       parameter_(parameter),
-      recompute_(recompute),
       gradients_(weights.parameters.size()),
       casts_(weights.parameters.size()) {}
 
@@ -223,7 +222,7 @@ Planned PlanOps::max_pool_2x2(const Planned& x) {
 }
 
 Planned PlanOps::batch_norm(const Planned& x, const std::vector<PlanWeights::Norm>& norms) {
-  const Planned out = fresh(x.extent, true);
+  const Planned out = fresh_with_gradient(x.extent);
   Parameters parameters;
   for (const auto& n : norms) parameters.insert(parameters.end(), {n.weight, n.bias});
   record(out, {x}, {x.memory}, parameters);
@@ -232,7 +231,7 @@ Planned PlanOps::batch_norm(const Planned& x, const std::vector<PlanWeights::Nor
 
 Planned PlanOps::conv_bn(const Planned& x, const Weights::ConvBn& w) {
   const ops::Extent e = x.extent;
-  const Planned y = fresh({e.b, e.h, e.w, w.out}, true);
+  const Planned y = fresh_with_gradient({e.b, e.h, e.w, w.out});
   // In float64 LibTorch has no convolution of its own for the CPU: it writes out the input of every output
   // pixel, of all pictures at once, or of one where the kernel is dilated.
   const ops::Kernel& k = w.kernel;
@@ -246,7 +245,7 @@ Planned PlanOps::conv_bn(const Planned& x, const Weights::ConvBn& w) {
 
 std::array<Planned, ops::kFan> PlanOps::conv_bn_fan(const Planned& x, const Weights::ConvBnFan& w) {
   const ops::Extent e = x.extent;
-  Planned y = fresh({e.b, e.h, e.w, w.parts[0].out * ops::kFan}, true);
+  Planned y = fresh_with_gradient({e.b, e.h, e.w, w.parts[0].out * ops::kFan});
   Parameters weights;
   std::vector<PlanWeights::Norm> norms;
   std::int64_t numel = 0;
@@ -288,7 +287,7 @@ void PlanOps::loss(const Planned& map) {
   { const Memory entropy = block(bytes); }
   kept.push_back(block(bytes));  // the sigmoid
   { const Memory product = block(bytes), sum = block(bytes), weighted = block(bytes); }
-  Planned out = fresh({1, 1, 1, 1}, true);
+  Planned out = fresh_with_gradient({1, 1, 1, 1});
   out.variable->gradient = block(4);
   if (Node* n = record(out, {map}, std::move(kept))) {
     n->backward = [this, bytes](Node& node) {

@@ -127,7 +127,9 @@ class PlanOps : public ops::Compositions<PlanOps> {
   using Weights = PlanWeights;
 
   /// Activations of `element` bytes, parameters of `parameter` bytes.
-  PlanOps(Meter& meter, const PlanWeights& weights, int element, int parameter, bool recompute);
+  PlanOps(Meter& meter, const PlanWeights& weights, int element, int parameter);
+  /// `recomputable` parts keep their inputs only.
+  bool recompute = false;
 
   /// The batch: is counted elsewhere.
   Tensor input(const ops::Extent& e) const;
@@ -155,10 +157,10 @@ class PlanOps : public ops::Compositions<PlanOps> {
   }
   Tensor upsample(const Tensor& x, std::int64_t height, std::int64_t width, ops::Corners corners);
 
-  /// Where recompute is on, only the inputs are kept, and the part runs again before its backward pass.
+  /// With `recompute` only the inputs are kept, and the part runs again before its backward pass.
   template <class F, class... Inputs>
   Tensor recomputable(const F& f, Inputs&&... inputs) {
-    if (!recompute_ || !records_) return f(std::forward<Inputs>(inputs)...);
+    if (!recompute || !records_) return f(std::forward<Inputs>(inputs)...);
     const std::vector<Tensor> kept{inputs...};
     records_ = false;
     Tensor out = call(f, kept, std::index_sequence_for<Inputs...>());
@@ -190,6 +192,7 @@ class PlanOps : public ops::Compositions<PlanOps> {
   Tensor concat_all(const std::vector<Tensor>& parts);
   Tensor fresh(const ops::Extent& e, bool wants_gradient) { return fresh(e, wants_gradient, element_); }
   Tensor fresh(const ops::Extent& e, bool wants_gradient, int element);
+  Tensor fresh_with_gradient(const ops::Extent& e) { return fresh(e, /*wants_gradient=*/true); }
   Memory block(std::int64_t bytes) { return std::make_shared<Block>(meter_, bytes); }
   Memory cast(const PlanWeights::Parameter& p);
   Node* record(const Tensor& out, const std::vector<Tensor>& in, std::vector<Memory> saved,
@@ -201,7 +204,6 @@ class PlanOps : public ops::Compositions<PlanOps> {
 
   Meter& meter_;
   const int element_, parameter_;
-  const bool recompute_;
   bool records_ = true;
   std::vector<Node> tape_;
   std::vector<Memory> gradients_;  // of the parameters

@@ -81,7 +81,7 @@ at::Tensor TrainingStep::mask_at_size(const at::Tensor& mask, int size) const {
   return options_.loss.kind == LossKind::ce_dice ? ids_at_size(mask, size) : at_size(mask, size);
 }
 
-void TrainingStep::start(const Batch& batch, int size, std::size_t total, double lr, bool stops) {
+void TrainingStep::start(const Batch& batch, int size, std::size_t total, double lr, Request request) {
   const bool is_copied = options_.recorder != nullptr || device_.is_cuda();
   Recording* recording = nullptr;
   at::Tensor image = batch.image, mask = batch.mask;
@@ -94,7 +94,7 @@ void TrainingStep::start(const Batch& batch, int size, std::size_t total, double
   }
   optimizer_.begin_step(lr);
   ema_.begin_step(optimizer_);
-  stops_.fill_(stops ? 1.0 : 0.0);
+  stops_.fill_(request == Request::stop ? 1.0 : 0.0);
   if (recording != nullptr) {
     recording->replay();
   } else {

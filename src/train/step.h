@@ -30,6 +30,9 @@ struct StepOptions {
   std::shared_ptr<Recorder> recorder{};  ///< where there is one, steps are recorded and repeated
 };
 
+/// What this process was asked since the step before; a step tells the others.
+enum class Request { none, stop };
+
 /// What came of a step.
 struct StepOutcome {
   double loss = 0.0;   ///< mean over the pictures of all processes
@@ -49,7 +52,7 @@ class TrainingStep {
 
   /// Starts a step on a batch, resized to `size`, of the `total` pictures of all processes. The batch's
   /// memory is held until the outcome is read.
-  void start(const Batch& batch, int size, std::size_t total, double lr, bool stops);
+  void start(const Batch& batch, int size, std::size_t total, double lr, Request request);
   /// Steps whose outcome has not been read.
   std::size_t under_way() const { return under_way_.size(); }
   /// Of the oldest of them; waits for it. The state is complete when none is left.

@@ -300,7 +300,7 @@ class Run {
       const bool stops = listener_.stop();
       const auto begin = Clock::now();
       const bool was_recorded = step_->is_recorded();
-      step_->start(batch, size, total, lr, stops);
+      step_->start(batch, size, total, lr, stops ? Request::stop : Request::none);
       if (was_recorded) tell_not_recorded(step_->failure());
       ++progress_.step;
       stops_ = stops_ || (stops && group_.is_alone());  // others are to know it before

@@ -36,8 +36,8 @@ TEST_P(Model, PredictsThePeak) {
   s.multi_scale = c.scales;
   s.loss = c.loss;
   const auto config = test::nano_config();
-  const auto measured = static_cast<double>(measured_peak(config, s, false));
-  const auto predicted = static_cast<double>(memory_need(config, s, false).total());
+  const auto measured = static_cast<double>(measured_peak(config, s));
+  const auto predicted = static_cast<double>(memory_need(config, s).total());
   EXPECT_NEAR(predicted / measured, 1.0, 0.15) << predicted << " predicted, " << measured << " measured";
 }
 
@@ -63,9 +63,9 @@ TEST(Plan, CountsWhatLearnsAndItsMoments) {
   Settings s;
   s.size = 96;
   s.batch = 3;
-  const MemoryNeed plain = memory_need(config, s, false);
+  const MemoryNeed plain = memory_need(config, s);
   s.ema = 0.9;
-  const MemoryNeed averaged = memory_need(config, s, false);
+  const MemoryNeed averaged = memory_need(config, s);
   EXPECT_EQ(plain.gradients, 4 * learned);
   EXPECT_EQ(plain.optimizer, 2 * 4 * learned);
   EXPECT_EQ(averaged.optimizer, 3 * 4 * learned);
@@ -84,10 +84,11 @@ TEST(Plan, KnowsWhatFits) {
     const auto config = model::Config::of_variant(e.variant);
     Settings one = s;
     one.precision = e.precision;
+    one.recompute = e.recompute;
     const auto total = [&](int batch, int accumulate) {
       one.batch = batch;
       one.accumulate = accumulate;
-      return process_need(memory_need(config, one, e.recompute), kGiB / 2);
+      return process_need(memory_need(config, one), kGiB / 2);
     };
     if (e.largest_batch > 0) {
       EXPECT_LE(total(e.largest_batch, 1), plan.memory) << e.variant;

@@ -166,7 +166,7 @@ struct Trained {
     return out;
   }
   StepOutcome make(const Batch& batch, int size = 32) {
-    step->start(batch, size, static_cast<std::size_t>(batch.image.size(0)), 1e-2, false);
+    step->start(batch, size, static_cast<std::size_t>(batch.image.size(0)), 1e-2, Request::none);
     return step->finish();
   }
 
@@ -262,8 +262,8 @@ TEST(Step, ABadOneChangesNothing) {
     Batch bad = batch_of(2, 2);
     bad.image = bad.image.to(at::kFloat);
     bad.image.fill_(std::numeric_limits<float>::quiet_NaN());
-    trained.step->start(bad, 32, 2, 1e-2, false);
-    trained.step->start(bad, 32, 2, 1e-2, false);
+    trained.step->start(bad, 32, 2, 1e-2, Request::none);
+    trained.step->start(bad, 32, 2, 1e-2, Request::none);
     EXPECT_EQ(trained.step->under_way(), 2u);
     for (int i = 0; i < 2; ++i) {
       const StepOutcome outcome = trained.step->finish();
@@ -282,7 +282,7 @@ TEST(Step, OutcomesMayBeReadLate) {
   for (std::uint64_t i = 0; i < 4; ++i) wanted.push_back(now.make(batch_of(2, i)).loss);
   std::vector<double> losses;
   for (std::uint64_t i = 0; i < 4; ++i) {
-    late.step->start(batch_of(2, i), 32, 2, 1e-2, false);
+    late.step->start(batch_of(2, i), 32, 2, 1e-2, Request::none);
     if (late.step->under_way() > 1) losses.push_back(late.step->finish().loss);
   }
   losses.push_back(late.step->finish().loss);
