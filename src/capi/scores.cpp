@@ -203,7 +203,7 @@ const char* s2u_value_key(size_t index) {
 }
 
 int32_t s2u_value_higher_is_better(size_t index) {
-  return index < value_table().size() && value_table()[index].higher_is_better ? 1 : 0;
+  return index < value_table().size() && value_table()[index].better == Better::higher ? 1 : 0;
 }
 
 s2u_status* s2u_scores_values(const s2u_scores* scores, double* values) {

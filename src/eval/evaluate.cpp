@@ -85,9 +85,7 @@ metrics::EmptyTruth policy_of(EmptyPolicy p) {
 }
 
 metrics::MetricSet set_of(const EvaluateOptions& o) {
-  metrics::MetricSet set;
-  if (o.classic_only) set = {false, false, false, false, false, false};
-  return set;
+  return o.classic_only ? metrics::kClassicSet : metrics::MetricSet{};
 }
 
 // A scorer for each thread that scores at a time: they keep memory as large as the pictures.

@@ -135,7 +135,7 @@ bool higher_is_better(const std::string& key) {
   const auto& table = value_table();
   const auto found =
       std::find_if(table.begin(), table.end(), [&](const ValueEntry& e) { return e.key == key; });
-  return found == table.end() || found->higher_is_better;
+  return found == table.end() || found->better == Better::higher;
 }
 
 }  // namespace sam2unet::metrics

@@ -20,6 +20,13 @@ struct MetricSet {
   bool boundary = true;  ///< boundary IoU, Hausdorff and average surface distance
   bool mirror = true;
 };
+/// None of these: S, E, weighted F, MAE and the measures by threshold, which are always computed.
+inline constexpr MetricSet kClassicSet{.hce = false,
+                                       .msiou = false,
+                                       .context = false,
+                                       .size_invariant = false,
+                                       .boundary = false,
+                                       .mirror = false};
 
 inline constexpr double kNotComputed = std::numeric_limits<double>::quiet_NaN();
 

@@ -21,9 +21,11 @@ struct Tap {
   int w0 = kOne, w1 = 0;
 };
 
+enum class Axis { columns, rows };
+
 // resize() in modules/imgproc/src/resize.cpp. Columns outside of the picture take the weight 0, rows keep
 // theirs and are clamped.
-std::vector<Tap> taps(int from, int to, bool rows) {
+std::vector<Tap> taps(int from, int to, Axis axis) {
   // OpenCV divides twice: by the inverse of the scale.
   const double scale = 1.0 / (static_cast<double>(to) / from);
   std::vector<Tap> out(static_cast<std::size_t>(to));
@@ -31,7 +33,7 @@ std::vector<Tap> taps(int from, int to, bool rows) {
     auto f = static_cast<float>((i + 0.5) * scale - 0.5);
     int s = static_cast<int>(std::floor(f));
     f -= static_cast<float>(s);
-    if (!rows && (s < 0 || s >= from - 1)) {
+    if (axis == Axis::columns && (s < 0 || s >= from - 1)) {
       f = 0;
       s = std::clamp(s, 0, from - 1);
     }
@@ -70,8 +72,8 @@ Image resize_linear(const ImageView& map, int width, int height) {
     halve(map, out);
     return out;
   }
-  const std::vector<Tap> columns = taps(map.width, width, false);
-  const std::vector<Tap> rows = taps(map.height, height, true);
+  const std::vector<Tap> columns = taps(map.width, width, Axis::columns);
+  const std::vector<Tap> rows = taps(map.height, height, Axis::rows);
   struct Row {
     int source = -1;
     std::vector<int> values;

@@ -21,9 +21,11 @@ enum class Combine {
   mirror_f,         ///< from mean precision and mean recall
 };
 
+enum class Better { lower, higher };
+
 struct ValueEntry {
   std::string key;
-  bool higher_is_better = true;
+  Better better = Better::higher;
   Combine combine = Combine::mean;
   double (*of_image)(const ImageScores&, std::size_t index) = nullptr;  ///< null: a data set's value only
   std::size_t index = 0;                                                ///< which Measure, where it matters

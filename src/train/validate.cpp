@@ -99,8 +99,9 @@ at::Tensor under_picture(const at::Tensor& logits, const image::Placement& p) {
 
 // Probabilities at the given size, rounded to 8 bits.
 Image to_gray(const at::Tensor& logits, int width, int height) {  // [1,S,S,1]
-  const at::Tensor p = at::sigmoid(
-      at::upsample_bilinear2d(logits.permute({0, 3, 1, 2}).to(at::kFloat), {height, width}, false));
+  const at::Tensor p =
+      at::sigmoid(at::upsample_bilinear2d(logits.permute({0, 3, 1, 2}).to(at::kFloat), {height, width},
+                                          /*align_corners=*/false));
   const at::Tensor bytes = (p * 255).round().to(at::kByte).contiguous();
   Image out(width, height, 1);
   std::copy_n(bytes.const_data_ptr<std::uint8_t>(), out.pixels.size(), out.pixels.begin());
@@ -112,7 +113,8 @@ Image to_ids(const at::Tensor& logits, int width, int height) {  // [1,S,S,K]
   at::Tensor best, ids = at::zeros({height, width}, at::kByte);
   for (std::int64_t c = 0; c < logits.size(3); ++c) {
     const at::Tensor one = logits.slice(3, c, c + 1).permute({0, 3, 1, 2}).to(at::kFloat).contiguous();
-    const at::Tensor map = at::upsample_bilinear2d(one, {height, width}, false).view({height, width});
+    const at::Tensor map =
+        at::upsample_bilinear2d(one, {height, width}, /*align_corners=*/false).view({height, width});
     if (c == 0) {
       best = map;
       continue;
@@ -156,7 +158,7 @@ Image side_by_side(const Pair& pair, const Image& truth, const Image& map, const
 
 // The row of metrics/accumulate.h: sums of them hold every value of the data set.
 std::vector<double> score(const Image& map, const Image& truth) {
-  metrics::Scorer scorer({false, false, false, false, false, false});
+  metrics::Scorer scorer(metrics::kClassicSet);
   std::vector<double> row(metrics::row_size());
   metrics::fill_row(scorer.score(map, truth), row);
   return row;
