@@ -15,16 +15,18 @@ namespace {
 // What a picture is taken for before any was decoded: 5 megapixels.
 constexpr std::size_t kUsualBytes = std::size_t{16} << 20;
 
-// Of the exception that is being handled, what became of the picture. An error of the library's own names the
-// file where the file is what is wrong.
-Outcome failed(const Input& input, bool names_itself, double seconds) {
+// What the text of an error of the library's own names: the picture, where its file is what is wrong.
+enum class ErrorNames { picture, nothing };
+
+// Of the exception that is being handled, what became of the picture.
+Outcome failed(const Input& input, ErrorNames names, double seconds) {
   std::string error;
   try {
     throw;
   } catch (const std::bad_alloc&) {
     error = "not enough memory for " + input.name() + "; make it smaller first";
   } catch (const Error& e) {
-    error = names_itself ? e.what() : input.name() + ": " + e.what();
+    error = names == ErrorNames::picture ? e.what() : input.name() + ": " + e.what();
   } catch (const std::exception& e) {
     error = input.name() + ": " + e.what();
   }
@@ -85,7 +87,7 @@ std::optional<Outcome> Pipeline::outcome_of(std::size_t index, std::size_t& byte
     stages_.decode(picture);
   } catch (...) {
     take(0);
-    return failed(picture.input, /*names_itself=*/true, spent());
+    return failed(picture.input, ErrorNames::picture, spent());
   }
   picture.seconds = spent();
   picture.input.bytes = {};
@@ -94,7 +96,7 @@ std::optional<Outcome> Pipeline::outcome_of(std::size_t index, std::size_t& byte
   try {
     stages_.segment(picture, index);
   } catch (...) {
-    return failed(picture.input, /*names_itself=*/false, picture.seconds);
+    return failed(picture.input, ErrorNames::nothing, picture.seconds);
   }
   try {
     return stages_.deliver(picture, index);

@@ -13,10 +13,12 @@ std::size_t width_of(const std::string& text) {
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
-std::string padded(const std::string& text, std::size_t width, bool left) {
+enum class Align { left, right };
+
+std::string padded(const std::string& text, std::size_t width, Align align) {
   const std::size_t own = width_of(text);
   const std::string fill(width > own ? width - own : 0, ' ');
-  return left ? text + fill : fill + text;
+  return align == Align::left ? text + fill : fill + text;
 }
 
 }  // namespace
@@ -29,7 +31,7 @@ void print_table(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     std::string line;
     for (std::size_t c = 0; c < row.size(); ++c)
-      line += (c == 0 ? "" : "  ") + padded(row[c], widths[c], c == 0);
+      line += (c == 0 ? "" : "  ") + padded(row[c], widths[c], c == 0 ? Align::left : Align::right);
     while (!line.empty() && line.back() == ' ') line.pop_back();
     std::printf("%s\n", line.c_str());
   }

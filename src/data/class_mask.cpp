@@ -55,7 +55,8 @@ ClassMask from_ids(const ImageView& stored, const ClassTable& table) {
     }
   }
   for (std::size_t v = 0; v < 256; ++v) {
-    if (values[v] < 0 && counts[v] > 0) out.unknown.push_back({false, static_cast<int>(v), {}, counts[v]});
+    if (values[v] < 0 && counts[v] > 0)
+      out.unknown.push_back({.value = static_cast<int>(v), .pixels = counts[v]});
   }
   sort(out.unknown);
   return out;
@@ -91,7 +92,8 @@ ClassMask from_colors(const ImageView& stored, const ClassTable& table) {
       }
     }
   }
-  for (const auto& [c, pixels] : unknown) out.unknown.push_back({true, 0, unpacked(c), pixels});
+  for (const auto& [c, pixels] : unknown)
+    out.unknown.push_back({.is_color = true, .color = unpacked(c), .pixels = pixels});
   sort(out.unknown);
   return out;
 }

@@ -91,19 +91,24 @@ std::uint8_t scaled(int value, int most, bool wide_gray) {
       std::min(255.0, std::nearbyint(static_cast<double>(value) / most * range)));
 }
 
+// Numbers as text, or as bytes.
+enum class Coding { plain, raw };
+
 // Nothing is allocated for a picture whose rows, of at least `row_bytes`, are not all there.
-void check_left(const Source& source, const Reader& reader, std::uint64_t row_bytes, int height, bool plain) {
+void check_left(const Source& source, const Reader& reader, std::uint64_t row_bytes, int height,
+                Coding coding) {
   // A plain picture may lack the white space behind its last number.
-  const std::uint64_t there = reader.left() + (plain ? 1 : 0);
+  const std::uint64_t there = reader.left() + (coding == Coding::plain ? 1 : 0);
   if (there / static_cast<std::uint64_t>(height) < row_bytes) {
     fail_truncated(source, static_cast<int>(there / row_bytes), height);
   }
 }
 
-Decoded read_bits(const Source& source, Reader& reader, int width, int height, bool plain) {
+Decoded read_bits(const Source& source, Reader& reader, int width, int height, Coding coding) {
+  const bool plain = coding == Coding::plain;
   const auto w = static_cast<std::size_t>(width);
   const std::size_t row_bytes = plain ? w : (w + 7) / 8;
-  check_left(source, reader, row_bytes, height, plain);
+  check_left(source, reader, row_bytes, height, coding);
   Decoded out{Image(width, height, 1)};
   for (int y = 0; y < height; ++y) {
     const std::uint8_t* packed = plain ? nullptr : reader.data() + static_cast<std::size_t>(y) * row_bytes;
@@ -115,14 +120,16 @@ Decoded read_bits(const Source& source, Reader& reader, int width, int height, b
   return out;
 }
 
-Decoded read_levels(const Source& source, Reader& reader, int width, int height, int channels, bool plain) {
+Decoded read_levels(const Source& source, Reader& reader, int width, int height, int channels,
+                    Coding coding) {
+  const bool plain = coding == Coding::plain;
   const int most = reader.number(65535);
   if (most == 0) fail(source, "the largest value of the PNM is given as 0");
   const bool wide = most > 255;
   const std::size_t samples = static_cast<std::size_t>(width) * static_cast<std::size_t>(channels);
   // A plain sample takes a digit and a space at least.
   const std::size_t row_bytes = plain ? samples * 2 : samples * (wide ? 2 : 1);
-  check_left(source, reader, row_bytes, height, plain);
+  check_left(source, reader, row_bytes, height, coding);
   Decoded out{Image(width, height, channels)};
   const bool wide_gray = wide && channels == 1;
   out.deep = wide_gray;
@@ -153,7 +160,7 @@ Decoded read_floats(const Source& source, Reader& reader, int width, int height)
   if (scale == 0.0 || !std::isfinite(scale))
     fail(source, "the scale of the float map must be a number other than 0");
   const std::size_t row_bytes = static_cast<std::size_t>(width) * 4;
-  check_left(source, reader, row_bytes, height, false);
+  check_left(source, reader, row_bytes, height, Coding::raw);
   Decoded out{Image(width, height, 1)};
   out.deep = true;
   for (int y = 0; y < height; ++y) {
@@ -177,17 +184,17 @@ Decoded decode_pnm(const Source& source) {
   check_size(source, width, height);
   switch (kind) {
     case '1':
-      return read_bits(source, reader, width, height, true);
+      return read_bits(source, reader, width, height, Coding::plain);
     case '4':
-      return read_bits(source, reader, width, height, false);
+      return read_bits(source, reader, width, height, Coding::raw);
     case '2':
-      return read_levels(source, reader, width, height, 1, true);
+      return read_levels(source, reader, width, height, 1, Coding::plain);
     case '3':
-      return read_levels(source, reader, width, height, 3, true);
+      return read_levels(source, reader, width, height, 3, Coding::plain);
     case '5':
-      return read_levels(source, reader, width, height, 1, false);
+      return read_levels(source, reader, width, height, 1, Coding::raw);
     case '6':
-      return read_levels(source, reader, width, height, 3, false);
+      return read_levels(source, reader, width, height, 3, Coding::raw);
     default:
       return read_floats(source, reader, width, height);
   }

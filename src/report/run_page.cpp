@@ -132,9 +132,12 @@ std::string drawn(Chart chart) {
   return "<div>" + to_svg(chart) + (chart.lines.size() > 1 ? html::legend(chart.lines) : "") + "</div>";
 }
 
+enum class Stroke { full, faint };
+
 // A column of the steps by the part of an epoch that they stand at, so that steps and epochs share an axis.
 ChartLine by_step(const std::vector<std::vector<RunValue>>& rows, double steps_an_epoch,
-                  const std::string& key, const std::string& label, bool is_faint) {
+                  const std::string& key, const std::string& label, Stroke stroke = Stroke::full) {
+  const bool is_faint = stroke == Stroke::faint;
   ChartLine line{.label = label, .x = {}, .y = {}, .color = is_faint ? 5u : 0u, .is_faint = is_faint};
   for (const auto& row : rows) {
     line.x.push_back(report::value_in(row, "step") / steps_an_epoch);
@@ -166,8 +169,7 @@ std::string charts(const TrainingRun& run) {
   const auto rows = report::sample_rows(run.folder / "steps.jsonl", kStepsShown);
   const double per_epoch = steps_an_epoch(run, rows);
   Chart loss{.title = "Loss", .x_label = "epoch", .y_label = "sum over the outputs"};
-  loss.lines = {by_step(rows, per_epoch, "loss", "single steps", /*is_faint=*/true),
-                by_epoch(run, "loss", 0)};
+  loss.lines = {by_step(rows, per_epoch, "loss", "single steps", Stroke::faint), by_epoch(run, "loss", 0)};
   loss.lines[1].label = "mean of the epoch";
   const std::optional<double> mark =
       run.best_key.empty() ? std::nullopt : std::optional<double>(run.epochs[run.best].epoch);
@@ -182,14 +184,14 @@ std::string charts(const TrainingRun& run) {
   }
   Chart rate{
       .title = "Learning rate", .x_label = "epoch", .y_label = "", .y_scale = html::Scale::logarithmic};
-  rate.lines = {by_step(rows, per_epoch, "lr", "learning rate", false)};
+  rate.lines = {by_step(rows, per_epoch, "lr", "learning rate")};
   Chart norm{.title = "Norm of the gradients",
              .x_label = "epoch",
              .y_label = "before clipping",
              .y_scale = html::Scale::logarithmic};
-  norm.lines = {by_step(rows, per_epoch, "gradient_norm", "norm", false)};
+  norm.lines = {by_step(rows, per_epoch, "gradient_norm", "norm")};
   Chart speed{.title = "Speed", .x_label = "epoch", .y_label = "pictures a second"};
-  speed.lines = {by_step(rows, per_epoch, "pictures_per_s", "speed", false)};
+  speed.lines = {by_step(rows, per_epoch, "pictures_per_s", "speed")};
   const std::string first = drawn(loss) + drawn(quality) + drawn(error);
   const std::string second = drawn(rate) + drawn(norm) + drawn(speed);
   if (first.empty() && second.empty()) return "";

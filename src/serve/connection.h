@@ -65,7 +65,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     if (at_ == At::closed) return;
     give_up();
     at_ = At::closed;
-    hub_.set_idle(*this, false);
+    hub_.mark_busy(*this);
     timer_.cancel();
     beast::error_code ignored;
     socket().close(ignored);
@@ -151,7 +151,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     buffer_.shrink_to_fit();
     at_ = At::idle;
     arm(requests_ == 1 ? hub_.limits().header_time : hub_.limits().idle_time);
-    hub_.set_idle(*this, true);
+    hub_.mark_idle(*this);
     read();
     if (hub_.draining()) drain();
   }
@@ -171,7 +171,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     if (ec) return close();  // gone, with what it had sent of a request
     buffer_.commit(got);
     if (at_ == At::idle) {
-      hub_.set_idle(*this, false);
+      hub_.mark_busy(*this);
       at_ = At::header;
       arm(hub_.limits().header_time);
     }

@@ -46,7 +46,8 @@ class Hub {
   /// Holds it until it is removed, which is when it closes.
   void add(std::shared_ptr<ConnectionBase> c);
   void remove(ConnectionBase& c);
-  void set_idle(ConnectionBase& c, bool idle);
+  void mark_idle(ConnectionBase& c);
+  void mark_busy(ConnectionBase& c);
   std::size_t size() const { return all_.size(); }
   bool any_working() const;
   void look_for_hangups();

@@ -29,18 +29,21 @@ void Hub::add(std::shared_ptr<ConnectionBase> c) {
 }
 
 void Hub::remove(ConnectionBase& c) {
-  set_idle(c, false);
+  mark_busy(c);
   all_.erase(&c);
   service_.connections().store(all_.size());
 }
 
-void Hub::set_idle(ConnectionBase& c, bool idle) {
-  if (c.is_idle_ == idle) return;
-  c.is_idle_ = idle;
-  if (idle)
-    c.idle_place_ = idle_.insert(idle_.end(), &c);
-  else
-    idle_.erase(c.idle_place_);
+void Hub::mark_idle(ConnectionBase& c) {
+  if (c.is_idle_) return;
+  c.is_idle_ = true;
+  c.idle_place_ = idle_.insert(idle_.end(), &c);
+}
+
+void Hub::mark_busy(ConnectionBase& c) {
+  if (!c.is_idle_) return;
+  c.is_idle_ = false;
+  idle_.erase(c.idle_place_);
 }
 
 bool Hub::any_working() const {

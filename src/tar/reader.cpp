@@ -144,9 +144,9 @@ class Reader {
     const char type = header_[kType.begin];
     switch (type) {
       case 'x':
-        return read_pax(extension(size), false);
+        return read_pax(extension(size), Scope::next);
       case 'g':
-        return read_pax(extension(size), true);
+        return read_pax(extension(size), Scope::all);
       case 'L': {  // GNU's long name
         const std::string_view name = extension(size);
         name_ = name.substr(0, name.find('\0'));
@@ -210,9 +210,12 @@ class Reader {
     return out;
   }
 
+  // The members that an extended header is of.
+  enum class Scope { next, all };
+
   // Records "LENGTH KEY=VALUE\n", where the length is of the whole record.
-  void read_pax(std::string_view records, bool is_global) {
-    if (!is_global) extended_ = true;
+  void read_pax(std::string_view records, Scope scope) {
+    if (scope == Scope::next) extended_ = true;
     while (!records.empty()) {
       const std::size_t space = records.substr(0, 8).find(' ');
       const std::uint64_t length = decimal(records.substr(0, std::min(space, records.size())));
@@ -224,15 +227,15 @@ class Reader {
       const std::size_t equals = record.find('=');
       if (equals == std::string_view::npos)
         fail(fmt::format("a damaged extended header before byte {}", position_));
-      take_record(record.substr(0, equals), record.substr(equals + 1), is_global);
+      take_record(record.substr(0, equals), record.substr(equals + 1), scope);
     }
   }
 
-  void take_record(std::string_view key, std::string_view value, bool is_global) {
+  void take_record(std::string_view key, std::string_view value, Scope scope) {
     if (key.starts_with("GNU.sparse."))
       fail("it holds sparse files, which are not read (tar without --sparse)");
     if (key != "path" && key != "size") return;
-    if (is_global) fail(fmt::format("one {} for all members", key));
+    if (scope == Scope::all) fail(fmt::format("one {} for all members", key));
     if (key == "path") {
       if (value.empty()) fail("an extended header with an empty name");
       name_ = value;

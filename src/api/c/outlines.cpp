@@ -54,7 +54,7 @@ void hand_out_regions(const ImageView& ids, std::span<const float> confidence, i
   object->value = class_regions(ids, confidence, shown, RegionOptions{.kind = k, .tolerance = tolerance});
   object->polygons.reserve(object->value.size());
   for (ClassRegion& r : object->value) {
-    object->polygons.push_back({std::move(r.polygons), true});
+    object->polygons.push_back({.value = std::move(r.polygons), .is_lent = true});
     enlist(&object->polygons.back(), &kind_of_handle<s2u_polygons>);
   }
   hand_out(std::move(object), out);
@@ -70,7 +70,7 @@ s2u_status* s2u_mask_polygons(const s2u_plane* mask, double tolerance, s2u_polyg
     check_tolerance(tolerance);
     Image room;
     const ImageView view = mask_of(mask, "the mask", room);
-    hand_out(std::make_unique<s2u_polygons>(s2u_polygons{mask_polygons(view, tolerance), false}), out);
+    hand_out(std::make_unique<s2u_polygons>(s2u_polygons{.value = mask_polygons(view, tolerance)}), out);
   });
 }
 
