@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Plants the faults of scripts/mutants.txt one at a time and says which the tests notice.
 #
-#   scripts/mutants.sh FOLDER [--shared DIR] [--only PATTERN] [--part I/N] [--check]
+#   scripts/mutants.sh FOLDER [--list FILE] [--shared DIR] [--only PATTERN] [--part I/N] [--check]
 #
 # FOLDER: a scratch checkout is made there (git worktree), built once, and per fault again what the fault's tests need; it
 # stays for the next run. Without --shared the tests see what a user's clone holds, with it the development data too.
-# --only PATTERN: faults whose line matches (grep -E). --part I/N: every N-th of them from the I-th, counted from 0, so
+# --list FILE: other faults than those of mutants.txt, of the same form. --only PATTERN: faults whose line matches (grep -E).
+# --part I/N: every N-th of them from the I-th, counted from 0, so
 # that several folders share the work. --check: only whether every fault's text stands in its file once.
 # Extra CMake arguments (a LibTorch, a launcher) come from CMAKE_ARGS, the compilers at a time from JOBS. Exit code 1 if a
 # fault went unnoticed.
 set -euo pipefail
-usage() { sed -n '2,12p' "$0" >&2; exit 2; }
+usage() { sed -n '2,13p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")/.." && pwd)
 list=$here/scripts/mutants.txt
 folder='' shared='' only=. part=0/1 check=
 while [ $# -gt 0 ]; do
   case "$1" in
+    --list) list=$(realpath "${2:?}"); shift ;;
     --shared) shared=$(realpath "${2:?}"); shift ;;
     --only) only=${2:?}; shift ;;
     --part) part=${2:?}; shift ;;

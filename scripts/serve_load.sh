@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How much the service does, on this machine: pictures a second at 1, 8 and 64 clients against `predict` on a folder, small and
-# large requests with the growth of resident memory, SIGTERM and SIGHUP under load. Needs wrk (Debian's package).
+# large requests with the growth of resident memory, SIGTERM and SIGHUP under load, hostile clients. Needs wrk (Debian's package).
 #   scripts/serve_load.sh [BIN [SECONDS [SMALL [LARGE]]]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -78,4 +78,9 @@ echo "SIGHUP ten times under load:"
 wrk -t1 -c8 -d12s --timeout 60s -s "$(post "$PWD/samples/cat.jpg")" "$url/v1/segment" | grep -E 'requests in|Non-2xx|Socket errors|status' || true
 wait $! || true
 echo "  $(grep -c 'loaded again' "$work/serve.log") times loaded again"
+finish
+
+echo "hostile clients:"
+start --max-connections 12000 --header-timeout 10s --body-timeout 10s
+python3 tests/serve/peers/hostile.py "${url#http://}" $service samples/cat.jpg | sed 's/^/  /'
 finish

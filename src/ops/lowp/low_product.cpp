@@ -131,7 +131,7 @@ struct LowOps::Task {
   const Tensor& out;
   const Tensor* added = nullptr;
   bool is_uniform = false;  // one scale for all pixels
-  Extent in = {};           // of a convolution, else its height is 0
+  Extent in = {.h = 0};     // of a convolution, else its height is 0
   Index image_stride = 0;   // patches: bytes from one picture to the next, and from row to row
   Index row_stride = 0;
 };
