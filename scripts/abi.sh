@@ -32,7 +32,8 @@ check() {
     awk '/s2u_(abi_version|version|status_[a-z]*)\(/ { sub(/\{ __builtin_trap\(\); \}/, ";") } { print }' "$work/$name.c" >"$work/own.c"
     mv "$work/own.c" "$work/$name.c"
   fi
-  cc -std=c99 -g -O0 -fPIC -shared -Wl,-soname,"lib$name" "$work/$name.c" -o "$stub" || exit 1
+  # Compiled from where it lies: its path is written into the dump, and the scratch folder is another each time.
+  (cd "$work" && cc -std=c99 -g -O0 -fPIC -shared -Wl,-soname,"lib$name" "$name.c" -o "lib$name.so") || exit 1
   if [ $update = 1 ]; then
     abidw --no-show-locs --no-corpus-path --no-comp-dir-path --no-elf-needed --out-file "$dump" "$stub" || exit 1
   elif abidiff --no-show-locs "$dump" "$stub"; then

@@ -23,7 +23,8 @@ struct BenchOptions {
   SegmenterOptions run;
   /// So many threads run batches at the same time, each all the rounds, so that what is copied for one goes
   /// beside what is computed for another. On the device "cpu" they share the threads, and more than one
-  /// are timed as a whole, without stages and floor.
+  /// are timed as a whole, without stages and floor. It stands in for `run.streams`, which is not read: that
+  /// one only divides the CPU's threads, and may be 0.
   int streams = 1;
 };
 

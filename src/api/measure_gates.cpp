@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <span>
 #include <utility>
 
 #include "api/cpu_backend.h"
 #include "api/picture.h"
+#include "api/rows.h"
 #include "model/checkpoint.h"
 #include "model/metadata.h"
 #include "ops/lowp/instructions.h"
@@ -33,17 +33,10 @@ constexpr double kAim = 0.8;
 Probabilities probabilities_of(const Logits& logits) {
   Probabilities p(logits.values.begin(), logits.values.end());
   const auto k = static_cast<std::size_t>(logits.extent.c);
-  if (k == 1) {
-    for (float& v : p) v = 1.0F / (1.0F + std::exp(-v));
-    return p;
-  }
-  for (std::size_t at = 0; at < p.size(); at += k) {
-    const std::span pixel = std::span(p).subspan(at, k);
-    const float most = *std::max_element(pixel.begin(), pixel.end());
-    float sum = 0.0F;
-    for (float& v : pixel) sum += v = std::exp(v - most);
-    for (float& v : pixel) v /= sum;
-  }
+  const Activation activation = k == 1 ? Activation::sigmoid : Activation::softmax;
+  // With the channels side by side a pixel is k rows of one value.
+  for (std::size_t at = 0; at < p.size(); at += k)
+    activate({p.data() + at, static_cast<int>(k), 1, 1}, activation);
   return p;
 }
 

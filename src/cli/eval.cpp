@@ -111,6 +111,18 @@ void run(EvalArguments& a) {
     throw Failed{};
 }
 
+void add_output_options(CLI::App& c, EvalArguments& a) {
+  c.add_option("--worst", a.worst, "list the N worst pictures")->check(CLI::Range(0, 100000))->type_name("N");
+  c.add_option(
+       "--worst-by", a.worst_by,
+       "value they are sorted by: S (default), MAE, fm.max, ...; with --classes mIoU (default), aAcc, ...")
+      ->type_name("KEY");
+  c.add_option("--json", a.json, "write every value, per data set and picture, to FILE")->type_name("FILE");
+  c.add_option("--csv", a.csv, "write a row per picture to FILE")->type_name("FILE");
+  c.add_option("--dataset-csv", a.dataset_csv, "write the data set's values to FILE")->type_name("FILE");
+  c.add_option("--html", a.html, "write a report in one page to FILE")->type_name("FILE");
+}
+
 }  // namespace
 
 void add_eval(CLI::App& app) {
@@ -165,17 +177,7 @@ void add_eval(CLI::App& app) {
   c->add_option("--bootstrap", a->options.resamples, "resamples for the 95 % intervals (0: none)")
       ->check(CLI::Range(0, 1000000));
   c->add_option("--seed", a->options.seed, "of the resampling");
-  c->add_option("--worst", a->worst, "list the N worst pictures")
-      ->check(CLI::Range(0, 100000))
-      ->type_name("N");
-  c->add_option(
-       "--worst-by", a->worst_by,
-       "value they are sorted by: S (default), MAE, fm.max, ...; with --classes mIoU (default), aAcc, ...")
-      ->type_name("KEY");
-  c->add_option("--json", a->json, "write every value, per data set and picture, to FILE")->type_name("FILE");
-  c->add_option("--csv", a->csv, "write a row per picture to FILE")->type_name("FILE");
-  c->add_option("--dataset-csv", a->dataset_csv, "write the data set's values to FILE")->type_name("FILE");
-  c->add_option("--html", a->html, "write a report in one page to FILE")->type_name("FILE");
+  add_output_options(*c, *a);
   c->add_option("-j,--threads", a->options.threads, "threads (0: all cores)")->check(CLI::Range(0, 1024));
   c->footer(
       "Values are PySODMetrics 1.6.2's and, with --protocol mirror, HetNet's. "

@@ -433,6 +433,23 @@ CLI::Validator probability() {
           ""};
 }
 
+void add_result_options(CLI::App& c, Arguments& a) {
+  c.add_flag("--official", a.results.official,
+             "as the reference's test.py: ignore EXIF, stretch each map from 0 to 1, truncate to 8 bits");
+  c.add_option("--pillow", a.pillow, "resize as this version of Pillow")
+      ->check(CLI::IsMember({12, 13}))
+      ->capture_default_str();
+  c.add_option("--simplify", a.results.simplify,
+               "polygons may leave out corners this many pixels off the line")
+      ->check(CLI::Range(0.0, 1e6).description(""))
+      ->type_name("PIXELS")
+      ->capture_default_str();
+  c.add_flag(
+      "--clean-edges,!--no-clean-edges", a.results.clean_edges,
+      "cutout: estimate the foreground's colours at soft edges, and keep nothing of the background under "
+      "alpha 0 (default); --no-clean-edges keeps the picture's colours, which anyone can make visible again");
+}
+
 void add_cluster_options(CLI::App& c, Arguments& a) {
   c.add_option("--shard", a.shard,
                "do part I of N (0/4 to 3/4) of the pictures, sorted by name; auto: I and N from a SLURM job "
@@ -508,20 +525,7 @@ void add_predict(CLI::App& app) {
   add_streams_option(*c, a->streams);
   add_batch_options(*c, a->batch, a->fit);
   add_pass_options(*c, a->passes);
-  c->add_flag("--official", a->results.official,
-              "as the reference's test.py: ignore EXIF, stretch each map from 0 to 1, truncate to 8 bits");
-  c->add_option("--pillow", a->pillow, "resize as this version of Pillow")
-      ->check(CLI::IsMember({12, 13}))
-      ->capture_default_str();
-  c->add_option("--simplify", a->results.simplify,
-                "polygons may leave out corners this many pixels off the line")
-      ->check(CLI::Range(0.0, 1e6).description(""))
-      ->type_name("PIXELS")
-      ->capture_default_str();
-  c->add_flag(
-      "--clean-edges,!--no-clean-edges", a->results.clean_edges,
-      "cutout: estimate the foreground's colours at soft edges, and keep nothing of the background under "
-      "alpha 0 (default); --no-clean-edges keeps the picture's colours, which anyone can make visible again");
+  add_result_options(*c, *a);
   c->add_flag("-r,--recursive", a->recursive, "look into subfolders, and make the same ones for the results");
   add_cluster_options(*c, *a);
   c->add_flag("-v,--verbose", a->verbose, "tell of each picture how long it took and where its results are");

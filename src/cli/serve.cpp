@@ -18,6 +18,7 @@
 #include "serve/guard.h"
 #include "serve/server.h"
 #include "units.h"
+#include "weights.h"
 
 namespace sam2unet::cli {
 namespace {
@@ -43,7 +44,7 @@ std::vector<serve::ModelFile> models_of(const std::vector<std::string>& weights)
     const bool is_named = equals != std::string::npos && equals > 0;
     // A model's name stays one, so that each reading finds what lies there then.
     const std::filesystem::path file = is_named ? w.substr(equals + 1) : w;
-    out.push_back({is_named ? w.substr(0, equals) : out.empty() ? "sam2unet" : file.stem().string(), file});
+    out.push_back({is_named ? w.substr(0, equals) : out.empty() ? "sam2unet" : name_of_weights(file), file});
   }
   return out;
 }

@@ -57,8 +57,35 @@ struct Settings {
   /// Calls v(group, key, field, help) for every setting; groups come together, in this order.
   template <class S, class Visitor>
   static void visit(S& s, Visitor&& v) {
-    const char* group = nullptr;
-    group = "Data";
+    visit_data(s, v);
+    visit_recipe(s, v);
+    visit_computing(s, v);
+    visit_files(s, v);
+    visit_processes(s, v);
+  }
+
+  /// UsageError that names the option that cannot be meant.
+  void validate() const;
+  /// Makes the paths of data, weights and the run absolute; relative ones are meant from `base`, empty ones
+  /// stay so.
+  void resolve_paths(const std::filesystem::path& base);
+  std::string to_toml() const;
+  /// Keys that are not there are the recipe's, which is official where none is named; relative paths are
+  /// meant from `base`. FormatError, or UsageError for an unknown key.
+  static Settings from_toml(const std::string& text, const std::filesystem::path& base = {});
+  /// The command that starts such a run, quoted for a shell: what differs from the recipe's own values.
+  std::string to_command() const;
+  enum class Scope {
+    processes,  ///< of one run
+    resumed,    ///< before a run was stopped and now: it may be longer, and its files may have moved
+  };
+  /// Keys whose values differ, less those that do not change the result.
+  static std::vector<std::string> differences(const Settings& a, const Settings& b, Scope scope);
+
+ private:
+  template <class S, class Visitor>
+  static void visit_data(S& s, Visitor& v) {
+    const char* group = "Data";
     v(group, "images", s.images,
       "Folder of training pictures, or a pattern ('Imgs/*.jpg'); repeat for several data sets");
     v(group, "masks", s.masks, "Folder of their masks, one per --images");
@@ -85,7 +112,11 @@ struct Settings {
       "Train on each batch at these multiples of --size too, such as 0.75,1,1.25");
     v(group, "augment", s.augment, "none, official (flips) or strong (crops, rotation, colour)");
     v(group, "skip_bad", s.skip_bad, "Leave out pictures that cannot be read, instead of refusing to start");
-    group = "Start and recipe";
+  }
+
+  template <class S, class Visitor>
+  static void visit_recipe(S& s, Visitor& v) {
+    const char* group = "Start and recipe";
     v(group, "recipe", s.recipe,
       "official (the reference's), finetune (on few pictures of one's own, from the default model or any "
       "SAM2-UNet) or scratch (everything learns)");
@@ -121,7 +152,11 @@ struct Settings {
     v(group, "bce", s.bce,
       "Of the structure losses: effective (what the reference computes) or weighted (what the paper writes)");
     v(group, "seed", s.seed, "Decides weights, order and augmentation");
-    group = "Computing";
+  }
+
+  template <class S, class Visitor>
+  static void visit_computing(S& s, Visitor& v) {
+    const char* group = "Computing";
     v(group, "device", s.device, "cpu or cuda");
     v(group, "precision", s.precision,
       "f32, f64, bf16 or tf32 (float32 whose products and convolutions a GPU computes in TF32)");
@@ -133,7 +168,11 @@ struct Settings {
       "Only algorithms that give the same bits every time; matters on a GPU");
     v(group, "threads", s.threads, "Threads that compute; 0 for all cores");
     v(group, "workers", s.workers, "Threads that read pictures");
-    group = "The run and its files";
+  }
+
+  template <class S, class Visitor>
+  static void visit_files(S& s, Visitor& v) {
+    const char* group = "The run and its files";
     v(group, "out", s.out, "Folder of the run");
     v(group, "save_every", s.save_every,
       "Steps between checkpoints inside an epoch; 0: only after each epoch");
@@ -144,29 +183,15 @@ struct Settings {
     v(group, "early_stop", s.early_stop, "Epochs without a better validation after which to stop; 0: never");
     v(group, "pth", s.pth, "Also write checkpoints in the reference's format");
     v(group, "task_only", s.task_only, "Also write files without the frozen trunk");
-    group = "Several processes (torchrun, srun, mpirun)";
+  }
+
+  template <class S, class Visitor>
+  static void visit_processes(S& s, Visitor& v) {
+    const char* group = "Several processes (torchrun, srun, mpirun)";
     v(group, "sync_bn", s.sync_bn,
       "BatchNorm by the statistics of all processes' pictures, as if one process had them");
     v(group, "dist_timeout", s.dist_timeout, "Seconds to wait for another process before the run ends");
   }
-
-  /// UsageError that names the option that cannot be meant.
-  void validate() const;
-  /// Makes the paths of data, weights and the run absolute; relative ones are meant from `base`, empty ones
-  /// stay so.
-  void resolve_paths(const std::filesystem::path& base);
-  std::string to_toml() const;
-  /// Keys that are not there are the recipe's, which is official where none is named; relative paths are
-  /// meant from `base`. FormatError, or UsageError for an unknown key.
-  static Settings from_toml(const std::string& text, const std::filesystem::path& base = {});
-  /// The command that starts such a run, quoted for a shell: what differs from the recipe's own values.
-  std::string to_command() const;
-  enum class Scope {
-    processes,  ///< of one run
-    resumed,    ///< before a run was stopped and now: it may be longer, and its files may have moved
-  };
-  /// Keys whose values differ, less those that do not change the result.
-  static std::vector<std::string> differences(const Settings& a, const Settings& b, Scope scope);
 };
 
 /// What is asked for behind the trunk.

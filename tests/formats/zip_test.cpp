@@ -17,6 +17,12 @@ using test::le;
 using test::message_of;
 using testing::HasSubstr;
 
+ZipWriter::Sink into(std::string& bytes) {
+  return [&bytes](std::span<const std::byte> b) {
+    bytes.append(reinterpret_cast<const char*>(b.data()), b.size());
+  };
+}
+
 std::string refusal(const std::string& bytes) {
   return message_of<FormatError>([&] { ZipArchive::read(as_span(bytes)); });
 }
@@ -180,9 +186,7 @@ class ZipRoundTrip : public testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(ZipRoundTrip, AlignedAndReadBack) {
   std::string bytes;
-  ZipWriter writer(
-      [&](std::span<const std::byte> b) { bytes.append(reinterpret_cast<const char*>(b.data()), b.size()); },
-      GetParam());
+  ZipWriter writer(into(bytes), GetParam());
   std::vector<std::string> contents;
   for (int i = 0; i < 20; ++i) {
     contents.push_back(std::string(static_cast<std::size_t>(i * 17), static_cast<char>('a' + i)));
@@ -202,9 +206,7 @@ TEST_P(ZipRoundTrip, AlignedAndReadBack) {
 // 4.4.16: an offset that stands in the zip64 field is all ones in the entry's own.
 TEST(ZipWriter, AFarOffsetStandsInTheZip64FieldAlone) {
   std::string bytes;
-  ZipWriter writer(
-      [&](std::span<const std::byte> b) { bytes.append(reinterpret_cast<const char*>(b.data()), b.size()); },
-      50);
+  ZipWriter writer(into(bytes), 50);
   writer.add("near", std::string_view("1"));
   writer.add("far", std::string_view("2"));
   writer.finish();
@@ -218,9 +220,7 @@ TEST(ZipWriter, AFarOffsetStandsInTheZip64FieldAlone) {
 TEST(ZipWriter, CountsOfEntriesAboutTheFieldsLimit) {
   for (const std::size_t count : {0xFFFDu, 0xFFFEu, 0xFFFFu, 0x10000u}) {
     std::string bytes;
-    ZipWriter writer([&](std::span<const std::byte> b) {
-      bytes.append(reinterpret_cast<const char*>(b.data()), b.size());
-    });
+    ZipWriter writer(into(bytes));
     for (std::size_t i = 0; i < count; ++i) writer.add(std::to_string(i), std::string_view());
     writer.finish();
     const bool zip64 = count >= 0xFFFF;

@@ -57,11 +57,12 @@ TEST(ServePredict, SameBytes) {
   }
 }
 
+Finished serve(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"serve", "--port", "0"});
+  return run(program("sam2unet"), arguments);
+}
+
 TEST(ServePredict, CommandSaysWhatIsWrong) {
-  const auto serve = [](std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"serve", "--port", "0"});
-    return run(program("sam2unet"), arguments);
-  };
   EXPECT_EQ(serve({"--max-upload", "x"}).exit_code, 2);
   EXPECT_EQ(serve({"--max-upload", "1G"}).exit_code, 2);
   EXPECT_EQ(serve({"--deadline", "-1"}).exit_code, 2);
@@ -73,6 +74,15 @@ TEST(ServePredict, CommandSaysWhatIsWrong) {
   EXPECT_THAT(missing.err, testing::HasSubstr("/nowhere/x.safetensors"));
   EXPECT_EQ(serve({"--host", "300.1.1.1"}).exit_code, 1);
   EXPECT_EQ(serve({"--token-file", "/nowhere/token"}).exit_code, 1);
+}
+
+// What a model would be called is told where two would be called the same.
+TEST(ServePredict, AnUnnamedModelHasItsFilesNameWithoutTheEnding) {
+  for (const std::string second : {"sam2.1-t", "a/sam2.1-t", "a/sam2.1-t.safetensors", "a/sam2.1-t.pth"}) {
+    const Finished f = serve({"--weights", "first=x", "--weights", "b/sam2.1-t.pt", "--weights", second});
+    EXPECT_EQ(f.exit_code, 2) << second;
+    EXPECT_THAT(f.err, testing::HasSubstr("two models would be called 'sam2.1-t'")) << second;
+  }
 }
 
 }  // namespace

@@ -28,9 +28,22 @@ struct Sizes {
   Index channels = 0;    // of a head
   Index units = 0;       // of a head as a left side
   Index value_wide = 0;  // whole vectors
-  Index queries = 0;
-  Index element = 0;
+  Index queries = 0;     // of a task
+  Index blocks = 0;      // of queries: tasks of a window's head
 };
+
+Sizes sizes_of(Index tokens, Index queries, Index channels, Index unit) {
+  Sizes z;
+  z.keys = tokens + 1;
+  z.keys_wide = up_to(z.keys, kLanes);
+  z.key_units = (z.keys + unit - 1) / unit;
+  z.channels = channels;
+  z.units = (channels + unit - 1) / unit;
+  z.value_wide = up_to(channels, kLanes);
+  z.blocks = (queries + kMaxQueries - 1) / kMaxQueries;
+  z.queries = up_to((queries + z.blocks - 1) / z.blocks, kRows);
+  return z;
+}
 
 struct Scratch {
   std::byte *keys, *values, *scores, *weights, *pooled, *sums, *bias;
@@ -101,6 +114,14 @@ void attend(const Scratch& s, const Sizes& z, Index n, Index count, float pad_sc
   product_block(j);
 }
 
+// Rows of whole units, with zeros behind the channels, in place of the keys' own.
+void copy_keys(const Scratch& s, const Sizes& z, Index n, Index unit, Element type, std::byte* to) {
+  for (Index k = 0; k < n; ++k, to += z.units * 4) {
+    convert_rows({s.key_rows[k], 0, type}, 1, z.channels, z.units * unit, {to, 0, type});
+    s.key_rows[k] = to;
+  }
+}
+
 // Keys [units][width] panel by panel, and values, of the `n` rows that the scratch points to.
 void pack(const Scratch& s, const Sizes& z, Index n, Way way, Element type) {
   std::byte* to = s.keys;
@@ -133,17 +154,8 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
   if (qkv.type() != type || qkv.parts() != 1) return window_attention(converted(qkv, type), w, g);
   const Index win_h = g.window > 0 ? g.window : e.h, win_w = g.window > 0 ? g.window : e.w;
   const Index rows = (e.h + win_h - 1) / win_h, columns = (e.w + win_w - 1) / win_w;
-  const Index high = std::min(win_h, e.h), wide = std::min(win_w, e.w), queries = (high / p) * (wide / p);
-  Sizes z;
-  z.keys = high * wide + 1;
-  z.keys_wide = up_to(z.keys, kLanes);
-  z.key_units = (z.keys + unit - 1) / unit;
-  z.channels = d;
-  z.units = (d + unit - 1) / unit;
-  z.value_wide = up_to(d, kLanes);
-  const Index blocks = (queries + kMaxQueries - 1) / kMaxQueries;
-  z.queries = up_to((queries + blocks - 1) / blocks, kRows);
-  z.element = size;
+  const Index high = std::min(win_h, e.h), wide = std::min(win_w, e.w);
+  const Sizes z = sizes_of(high * wide, (high / p) * (wide / p), d, unit);
   Tensor out = make({e.b, e.h / p, e.w / p, dim}, type);
   Scratch measure{};
   const Index each = carve(nullptr, z, measure);
@@ -157,8 +169,8 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
   const Index copy_bytes = is_copied ? up_to(z.keys * z.units * 4, 64) : 0;
   const SharedBlock copies = shares(copy_bytes + 64);
 
-  parallel_tasks(threads_, e.b * rows * columns * g.heads * blocks, [&](Index task, int thread) {
-    const Index part = task % blocks, head = task / blocks % g.heads, window = task / blocks / g.heads;
+  parallel_tasks(threads_, e.b * rows * columns * g.heads * z.blocks, [&](Index task, int thread) {
+    const Index part = task % z.blocks, head = task / z.blocks % g.heads, window = task / z.blocks / g.heads;
     const Index b = window / (rows * columns), y0 = window / columns % rows * win_h,
                 x0 = window % columns * win_w;
     const Index real_h = std::min(win_h, e.h - y0), real_w = std::min(win_w, e.w - x0);
@@ -182,13 +194,7 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
       s.key_rows[n] = pad.data() + (dim + head * d) * size;
       s.value_rows[n++] = pad.data() + (2 * dim + head * d) * size;
     }
-    if (is_copied) {
-      std::byte* copy = copies.data() + thread * up_to(copy_bytes + 64, 64);
-      for (Index k = 0; k < n; ++k) {
-        convert_rows({s.key_rows[k], 0, type}, 1, d, z.units * unit, {copy + k * z.units * 4, 0, type});
-        s.key_rows[k] = copy + k * z.units * 4;
-      }
-    }
+    if (is_copied) copy_keys(s, z, n, unit, type, copies.data() + thread * up_to(copy_bytes + 64, 64));
     pack(s, z, n, way, type);
     for (Index i = 0; i < count; ++i) {
       const Index oy = (first + i) / query_w, ox = (first + i) % query_w;
