@@ -11,7 +11,7 @@ service=
 trap '[ -z "$service" ] || kill $service 2>/dev/null; rm -rf "$work"' EXIT
 
 start() { # ARGUMENTS...
-  rm -f "$work/serve.log" # the last one's says ready too
+  : >"$work/serve.log" # the last one's says ready too
   "$bin/sam2unet" serve --port 0 --access-log "$work/access.log" "$@" 2>"$work/serve.log" &
   service=$!
   for _ in $(seq 300); do grep -q 'sam2unet: ready' "$work/serve.log" && break; sleep 0.1; done
