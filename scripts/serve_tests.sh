@@ -35,6 +35,18 @@ start
 address=${url#http://} address=${address%/}
 "$bin/sam2unet" predict samples/*.jpg -o "$work/predicted" --save map,mask,overlay,cutout >/dev/null || exit 1
 
+documented() { # every curl of the documentation, as it stands there but for the address
+  mkdir -p "$work/curl"
+  cp samples/cat.jpg "$work/curl/cat.jpg" && cp samples/coffee.jpg "$work/curl/a.jpg" && cp samples/rocket.jpg "$work/curl/b.jpg"
+  local line n=0
+  while read -r line; do
+    (cd "$work/curl" && eval "${line/curl/curl -sSf}" >"answer-$n") || { echo "$line"; return 1; }
+    n=$((n + 1))
+  done < <(sed -n "s|^curl |&|; s|http://127.0.0.1:8080/|$url|p" README.md docs/service.md | grep '^curl')
+  cmp "$work/curl/cutout.png" "$work/predicted/cat_cutout.png" && echo "the documentation's $n commands: ok" && [ $n -ge 4 ]
+}
+command -v curl >/dev/null && run "curl" documented
+
 if can tritonclient.http 'tritonclient[http]' && can PIL pillow; then
   run "tritonclient" "$python" $peers/triton.py "$address" samples/cat.jpg "$work/predicted/cat.png"
 fi
