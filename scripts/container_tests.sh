@@ -10,6 +10,7 @@ command -v debootstrap >/dev/null && [ "$(id -u)" = 0 ] || { echo "SKIPPED: a ba
 suite=$(sed -n 's|^FROM .*/debian:\([a-z]*\)-slim$|\1|p' Containerfile)
 [ -n "$suite" ] || { echo "container_tests.sh: the Containerfile is not on Debian's slim image" >&2; exit 2; }
 tree=$(mktemp -d)
+chmod 755 "$tree" # the image's user goes through it
 trap 'rm -rf "$tree"' EXIT
 debootstrap --variant=minbase "$suite" "$tree" ${SAM2UNET_MIRROR:+"$SAM2UNET_MIRROR"} >"$tree.log" 2>&1 ||
   { echo "SKIPPED: debootstrap: $(tail -n 1 "$tree.log")"; rm -f "$tree.log"; exit 0; }
