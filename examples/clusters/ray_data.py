@@ -37,7 +37,8 @@ def main() -> None:
     workers = int(sys.argv[3]) if len(sys.argv) > 3 else 2
     os.makedirs(results, exist_ok=True)
     ray.init()
-    data = ray.data.read_binary_files(pictures, include_paths=True)
+    # Reading asks for no core: where the workers have them all, it would wait for one for ever.
+    data = ray.data.read_binary_files(pictures, include_paths=True, ray_remote_args={"num_cpus": 0})
     data = data.map_batches(Segment, fn_constructor_kwargs={"threads": 1}, batch_size=4, concurrency=workers, num_cpus=1)
     for row in data.iter_rows():  # or data.write_parquet(results), where rows are wanted
         path = pathlib.Path(results, row["name"] + ".png")

@@ -205,6 +205,23 @@ static void test_dataset(void) {
   size_t counted = 0, empty = 9;
   MUST(s2u_dataset_count(two, &counted, &empty));
   EXPECT(counted == 2 && empty == 0);
+  { /* truths without foreground are counted across a merge too */
+    static uint8_t nothing[H][W];
+    s2u_plane none = plane(nothing, S2U_U8, 1);
+    s2u_scores* of_none = NULL;
+    s2u_dataset *left_out = NULL, *sum = NULL;
+    MUST(s2u_scorer_score(scorer, &p, &none, NULL, &of_none));
+    MUST(s2u_dataset_new(S2U_EMPTY_SKIP, &left_out));
+    MUST(s2u_dataset_new(S2U_EMPTY_SKIP, &sum));
+    MUST(s2u_dataset_add(left_out, of_none));
+    MUST(s2u_dataset_merge(sum, left_out));
+    MUST(s2u_dataset_add(sum, scores));
+    MUST(s2u_dataset_count(sum, &counted, &empty));
+    EXPECT(counted == 1 && empty == 1);
+    s2u_scores_free(of_none);
+    s2u_dataset_free(left_out);
+    s2u_dataset_free(sum);
+  }
   const size_t n = s2u_value_count();
   double* a = malloc(n * sizeof *a);
   double* b = malloc(n * sizeof *b);

@@ -114,6 +114,41 @@ TEST_F(CNetwork, GivesWhatTheCppApiGives) {
   s2u_segmentation_free(r);
 }
 
+// On a picture that is not of the input's shape the two differ.
+TEST_F(CNetwork, EachFitIsItself) {
+  open(1);
+  const std::pair<std::int32_t, Fit> both[] = {{S2U_FIT_SQUASH, Fit::squash},
+                                               {S2U_FIT_LETTERBOX, Fit::letterbox}};
+  for (const auto& [number, fit] : both) {
+    MUST(s2u_segment_options_set_fit(small, number));
+    s2u_segmentation* r = segment();
+    s2u_segmentation_info info{};
+    info.struct_size = sizeof info;
+    MUST(s2u_segmentation_get_info(r, &info));
+    EXPECT_EQ(info.fit, number);
+    EXPECT_EQ(of_result<float>(s2u_segmentation_probabilities, r), expected({.fit = fit}).probabilities);
+    s2u_segmentation_free(r);
+  }
+  EXPECT_NE(expected({.fit = Fit::squash}).probabilities, expected({.fit = Fit::letterbox}).probabilities);
+}
+
+// Of one row the stride says nothing, whatever it is.
+TEST_F(CNetwork, APictureOfOneRowNeedsNoStride) {
+  open(1);
+  const Segmentation want =
+      Segmenter(file).segment(ImageView(pixels.data(), kWidth, 1, 3), {.size = InputSize::of(64, 32)});
+  for (const std::ptrdiff_t stride : {0, 3 * kWidth, -3 * kWidth, 1}) {
+    s2u_plane plane = plane_of(pixels, kWidth, 1, 3);
+    plane.stride = stride;
+    const s2u_plane* planes[] = {&plane};
+    s2u_segmentation* r = nullptr;
+    const Told t = told(s2u_segment(segmenter, planes, 1, small, &r));
+    ASSERT_EQ(t.code, S2U_OK) << t.text;
+    EXPECT_EQ(of_result<float>(s2u_segmentation_probabilities, r), want.probabilities) << stride;
+    s2u_segmentation_free(r);
+  }
+}
+
 TEST_F(CNetwork, TellsWhatItIs) {
   open(3);
   s2u_segmenter_info info{};

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -132,6 +133,30 @@ TEST_P(Reference, EdgeCases) {
   EXPECT_EQ(compared, there);
   EXPECT_EQ(there, 315);
   EXPECT_EQ(undefined, (std::set<std::string>{"S", "SIMAE"}));  // see DefinedWhereTheReferenceIsNot
+}
+
+// Two targets whose boxes share one column (and no pixel): PySODMetrics 1.6.2 says the same on its side.
+TEST_P(Reference, SizeInvariantErrorOfBoxesThatShareAColumnOrARow) {
+  const auto fill = [](Image& map, int x0, int x1, int y0, int y1) {
+    for (int y = y0; y < y1; ++y) std::fill(map.row(y) + x0, map.row(y) + x1, std::uint8_t{255});
+  };
+  Image truth(18, 14, 1), map(18, 14, 1);
+  fill(truth, 1, 5, 1, 13);
+  fill(truth, 5, 9, 1, 3);
+  fill(truth, 8, 15, 4, 13);
+  for (int y = 0; y < 14; ++y) {
+    for (int x = 0; x < 18; ++x) map.row(y)[x] = static_cast<std::uint8_t>(13 * x + 7 * y);
+  }
+  Image truth_turned(14, 18, 1), map_turned(14, 18, 1);
+  for (int y = 0; y < 14; ++y) {
+    for (int x = 0; x < 18; ++x) {
+      truth_turned.row(x)[y] = truth.row(y)[x];
+      map_turned.row(x)[y] = map.row(y)[x];
+    }
+  }
+  Scorer scorer;
+  EXPECT_NEAR(scorer.score(map, truth).simae, 0.4363789758622659, 1e-12);
+  EXPECT_NEAR(scorer.score(map_turned, truth_turned).simae, 0.4363789758622659, 1e-12);
 }
 
 // Values that the reference does not have for the edge cases: ours are defined in docs/metrics.md.

@@ -22,6 +22,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         first = 0
         wanted = self.headers.get("Range")
         Server.asked.append(wanted)
+        if self.path.startswith("/moved/"):  # as releases and hubs do
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/moved"))
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         if self.path.startswith("/page"):
             body = b"<html>Are you sure?</html>"
         elif self.path.startswith("/m."):
@@ -89,6 +94,10 @@ def main():
             expect(run("fetch", f"{base}/m.safetensors", "--sha256", HASH), 0)
             assert got.read_bytes() == CONTENT and not part.exists()
             assert Server.asked[1] == "bytes=1000000-", Server.asked
+
+        got.unlink()
+        expect(run("fetch", f"{base}/moved/m.safetensors", "--sha256", HASH), 0)
+        assert got.read_bytes() == CONTENT
 
         got.rename(models / "m.safetensors.part")  # all of it is there, and the name is not
         Server.ranges = True

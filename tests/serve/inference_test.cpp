@@ -90,6 +90,20 @@ TEST_F(ServeInference, TensorInBinaryOutInBinary) {
   EXPECT_EQ(a.body.substr(n), floats(32 * 32, 2));
 }
 
+// [N,3,H,W]: 32 rows of 64, of which the fake network tells the first plane plus 1, row by row.
+TEST_F(ServeInference, TensorsThatAreNotSquare) {
+  Running s(options, gate);
+  s.wait_for("ready");
+  const Json request{{"inputs",
+                      {{{"name", "input"},
+                        {"shape", {1, 3, 32, 64}},
+                        {"datatype", "FP32"},
+                        {"data", std::vector<double>(std::size_t{3} * 32 * 64, 0.5)}}}}};
+  const Answer a = s.ask("POST", "/v2/models/half/infer", "", request.dump());
+  ASSERT_EQ(a.status, 200) << a.body;
+  EXPECT_EQ(Json::parse(a.body).at("outputs")[0].at("shape"), Json({1, 1, 32, 64}));
+}
+
 TEST_F(ServeInference, TensorInJsonOutInJson) {
   Running s(options, gate);
   s.wait_for("ready");

@@ -106,6 +106,25 @@ TEST_F(ServeLimits, SilentConnectionsEnd) {
   EXPECT_TRUE(once.ended());
 }
 
+// Each silence has its own limit: before the first request it is the header's, afterwards the idle one.
+TEST_F(ServeLimits, SilenceBeforeTheFirstRequestIsTheHeadersTime) {
+  options.limits.header_time = Milliseconds(50);
+  options.limits.idle_time = std::chrono::hours(1);
+  Running s(options, gate);
+  Client never(s.port());
+  EXPECT_TRUE(never.ended());
+}
+
+TEST_F(ServeLimits, SilenceBetweenRequestsIsTheIdleTime) {
+  options.limits.header_time = std::chrono::hours(1);
+  options.limits.idle_time = Milliseconds(50);
+  Running s(options, gate);
+  Client once(s.port());
+  once.send(request("GET", "/healthz"));
+  EXPECT_EQ(once.read().status, 200);
+  EXPECT_TRUE(once.ended());
+}
+
 TEST_F(ServeLimits, ClientThatTakesNoAnswerIsCutOff) {
   gate->open();
   options.limits.write_time = Milliseconds(100);
