@@ -46,9 +46,10 @@ void print_classes(const ClassEvaluation& e) {
         std::pair("mean over pictures", "per_image."),
         std::pair("  without background", "per_image.foreground.")}) {
     Row row{title};
-    for (const char* key : {"mIoU", "mDice", "mAcc", "aAcc"}) {
+    for (const char* value : {"mIoU", "mDice", "mAcc", "aAcc"}) {
+      const std::string key = std::string(prefix) + value;
       const auto at = std::find_if(e.dataset.begin(), e.dataset.end(),
-                                   [&](const MetricValue& v) { return v.key == std::string(prefix) + key; });
+                                   [&](const MetricValue& v) { return v.key == key; });
       row.push_back(at == e.dataset.end() ? "-" : with_interval(*at));
     }
     rows.push_back(std::move(row));
