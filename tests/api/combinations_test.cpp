@@ -78,7 +78,8 @@ TEST(Combinations, ConfidenceIsOfWhatWasDecided) {
   const Image picture = test::picture(131, 147, 3);
   // Half of the logits below 0.
   test::write_filled(one.file, one.dir / "without.safetensors", "head.bias", 0.0F);
-  auto logits = Segmenter(one.dir / "without.safetensors", {.threads = 1}).segment(picture, sized(64, 32)).logits;
+  auto logits =
+      Segmenter(one.dir / "without.safetensors", {.threads = 1}).segment(picture, sized(64, 32)).logits;
   const auto middle = logits.begin() + static_cast<std::ptrdiff_t>(logits.size() / 2);
   std::nth_element(logits.begin(), middle, logits.end());
   test::write_filled(one.file, one.dir / "centred.safetensors", "head.bias", -*middle);
@@ -139,14 +140,15 @@ TEST(Combinations, AugmentationKeepsTheFit) {
     for (const auto fit : {std::optional<Fit>(), std::optional(Fit::squash), std::optional(Fit::letterbox)}) {
       SegmentOptions options = sized(64, 64);
       options.fit = fit;
-      const auto plain = segmenter.segment(picture, options), turned = segmenter.segment(mirrored(picture), options);
+      const auto plain = segmenter.segment(picture, options),
+                 turned = segmenter.segment(mirrored(picture), options);
       EXPECT_EQ(name_of(plain.fit), fit ? name_of(*fit) : trained);
       options.augmentation.mirror_x = true;
       const auto both = segmenter.segment(picture, options);
       EXPECT_EQ(both.fit, plain.fit);
-      EXPECT_LT(difference(both.probabilities,
-                           mean_of(plain.probabilities, mirrored(turned.probabilities, 128))),
-                1e-6F)
+      EXPECT_LT(
+          difference(both.probabilities, mean_of(plain.probabilities, mirrored(turned.probabilities, 128))),
+          1e-6F)
           << trained;
     }
   }
@@ -193,7 +195,8 @@ TEST(Combinations, ViewsWithGapsAreTheirPictures) {
   for (const SegmentOptions& options : {sized(64, 32), tiled, turned}) {
     EXPECT_EQ(segmenter.segment(part, options).probabilities,
               segmenter.segment(dense, options).probabilities);
-    EXPECT_THROW((void)segmenter.segment(ImageView(large.row(0), 101, 83, 3, 101 * 3 - 1), options), UsageError);
+    EXPECT_THROW((void)segmenter.segment(ImageView(large.row(0), 101, 83, 3, 101 * 3 - 1), options),
+                 UsageError);
   }
 }
 
@@ -224,8 +227,9 @@ TEST(Combinations, ScaledSizesMustSuitTheNetworkToo) {
   SegmentOptions options = sized(96, 96);
   EXPECT_NO_THROW((void)segmenter.segment(picture, options));
   options.augmentation.scales = {1.25};
-  EXPECT_NE(test::message_of<UsageError>([&] { (void)segmenter.segment(picture, options); })
-                .find("input size 128x128: this network's first window of 12"),
+  EXPECT_NE(test::message_of<UsageError>([&] {
+              (void)segmenter.segment(picture, options);
+            }).find("input size 128x128: this network's first window of 12"),
             std::string::npos);
 }
 
@@ -265,8 +269,7 @@ TEST(Combinations, ForwardGivesThePlanesOfEachClassOfEachPicture) {
   ASSERT_EQ(got.size(), 2u * 3 * 96 * 32);
   for (std::size_t n = 0; n < 2; ++n) {
     const auto want = segmenter.segment(pictures[n], sized(96, 32)).logits;
-    EXPECT_LT(difference(std::span(got).subspan(n * want.size(), want.size()), want),
-              1e-4F * range_of(want));
+    EXPECT_LT(difference(std::span(got).subspan(n * want.size(), want.size()), want), 1e-4F * range_of(want));
   }
 }
 
@@ -288,24 +291,26 @@ TEST_P(Precisions, OneSegmenterTakesAnySizesInAnyOrder) {
   }
 }
 
-// Several at once are the pictures one by one, whatever is computed in, with windows cut by the edge.
+// Several at once are the pictures one by one, whatever is computed in: a vivid picture does not make the
+// steps coarser in which a faint one beside it is counted. Windows are cut by the edge.
 TEST_P(Precisions, BatchesAreTheirPictures) {
   const test::TempDir dir;
   auto config = test::nano_config();
   config.out_channels = 3;
   test::write_weights(dir / "w.safetensors", config);
-  const Segmenter segmenter(dir / "w.safetensors", {.threads = 2, .precision = GetParam()});
-  const std::vector<Image> pictures{test::picture(50, 40, 3), test::picture(9, 70, 3), Image(30, 30, 3),
+  // So many threads that the feed-forward layers of a batch are not fused where those of one picture are not.
+  const Segmenter segmenter(dir / "w.safetensors", {.threads = 4, .precision = GetParam()});
+  Image faint = test::picture(60, 30, 3);
+  for (std::uint8_t& v : faint.pixels) v = static_cast<std::uint8_t>(120 + v / 32);
+  const std::vector<Image> pictures{faint, test::picture(9, 70, 3), Image(30, 30, 3),
                                     test::picture(96, 32, 3)};
   const std::vector<ImageView> views(pictures.begin(), pictures.end());
   SegmentOptions options = sized(96, 32);
   options.batch = 3;
   const auto got = segmenter.segment(views, options);
-  // Low precisions round a value that another order of a sum moved to the other side of a tie.
-  const float most = GetParam() == Precision::f32 ? 1e-5F : 2e-2F;
   for (std::size_t i = 0; i < got.size(); ++i) {
     const auto want = segmenter.segment(pictures[i], sized(96, 32)).logits;
-    EXPECT_LE(difference(got[i].logits, want), most * range_of(want)) << i;
+    EXPECT_LE(difference(got[i].logits, want), 1e-5F * range_of(want)) << i;
   }
 }
 
@@ -318,7 +323,8 @@ std::vector<double> probabilities(const std::vector<float>& logits, std::size_t 
   std::vector<double> out(logits.size());
   for (std::size_t i = 0; i < n; ++i) {
     double sum = 0.0;
-    for (std::size_t k = 0; k < classes; ++k) sum += out[k * n + i] = std::exp(static_cast<double>(logits[k * n + i]));
+    for (std::size_t k = 0; k < classes; ++k)
+      sum += out[k * n + i] = std::exp(static_cast<double>(logits[k * n + i]));
     for (std::size_t k = 0; k < classes; ++k) out[k * n + i] /= sum;
   }
   return out;
@@ -339,7 +345,8 @@ TEST(MeasuredGates, OfClassesAreTheMeanOverPixelsOfTheLargestChange) {
   ASSERT_EQ(info.measured_pictures, 2);
   ASSERT_EQ(info.measured.size(), 2u);
   for (const MeasuredPrecision& m : info.measured) {
-    const Segmenter exact = four.open(), low = four.open(m.precision == "bf16" ? Precision::bf16 : Precision::int8);
+    const Segmenter exact = four.open(),
+                    low = four.open(m.precision == "bf16" ? Precision::bf16 : Precision::int8);
     double change = 0.0;
     for (const Image& p : pictures) {
       const auto a = probabilities(exact.segment(p).logits, kClasses),
@@ -347,7 +354,8 @@ TEST(MeasuredGates, OfClassesAreTheMeanOverPixelsOfTheLargestChange) {
       const std::size_t n = a.size() / kClasses;
       for (std::size_t i = 0; i < n; ++i) {
         double most = 0.0;
-        for (std::size_t k = 0; k < kClasses; ++k) most = std::max(most, std::abs(a[k * n + i] - b[k * n + i]));
+        for (std::size_t k = 0; k < kClasses; ++k)
+          most = std::max(most, std::abs(a[k * n + i] - b[k * n + i]));
         change += most / static_cast<double>(n) / 2;
       }
     }
