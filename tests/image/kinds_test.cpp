@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -73,13 +74,13 @@ Bytes grays(int count) {
 }
 
 TEST(BmpKinds, Runs8JumpOverPixelsAndPadOddLiterals) {
-  // From the bottom: three literals and their padding, two of 5; a jump of one to the right and one up, one 7;
-  // and the end, which leaves the rest.
+  // From the bottom: three literals and their padding, two of 5; a jump of one to the right and one up, one
+  // 7; and the end, which leaves the rest.
   const Bytes data = Bytes().u8({0, 3, 1, 2, 3, 0, 2, 5, 0, 0, 1, 4, 0, 2, 1, 1, 1, 7, 0, 1});
   EXPECT_THAT(decoded(bmp(5, 4, 8, 1, grays(8), data)).pixels,
-              ElementsAre(0, 0, 0, 0, 0,     //
-                          0, 0, 70, 0, 0,    // after 4 stands column 1, after the jump 2
-                          40, 0, 0, 0, 0,    //
+              ElementsAre(0, 0, 0, 0, 0,   //
+                          0, 0, 70, 0, 0,  // after 4 stands column 1, after the jump 2
+                          40, 0, 0, 0, 0,  //
                           10, 20, 30, 50, 50));
 }
 
@@ -109,8 +110,8 @@ TEST(BmpKinds, Of4BitsTheHighHalfComesFirst) {
 TEST(BmpKinds, OfOs2HaveColoursOfThreeBytes) {
   Bytes file;
   file.text("BM").le32(0).le32(0).le32(14 + 12 + 6).le32(12).le16(9).le16(2).le16(1).le16(1);
-  file.u8({10, 20, 30, 40, 50, 60});                     // blue, green, red
-  file.u8({0xFF, 0x80, 0, 0, 0x01, 0x00, 0, 0});         // from the bottom
+  file.u8({10, 20, 30, 40, 50, 60});              // blue, green, red
+  file.u8({0xFF, 0x80, 0, 0, 0x01, 0x00, 0, 0});  // from the bottom
   const Image got = decoded(file, ColorMode::rgb);
   ASSERT_EQ(got.width, 9);
   ASSERT_EQ(got.height, 2);
@@ -165,8 +166,8 @@ Bytes tiff(std::vector<Field> fields, const Bytes& strip) {
 // Gray of so many bits; `format` 1 is unsigned, 2 signed, 3 floating point.
 std::vector<Field> gray_tiff(unsigned width, unsigned height, unsigned bits, unsigned photometric,
                              unsigned format) {
-  return {{256, 4, width}, {257, 4, height}, {258, 3, bits}, {259, 3, 1}, {262, 3, photometric},
-          {277, 3, 1},     {278, 4, height}, {339, 3, format}};
+  return {{256, 4, width},       {257, 4, height}, {258, 3, bits},   {259, 3, 1},
+          {262, 3, photometric}, {277, 3, 1},      {278, 4, height}, {339, 3, format}};
 }
 
 TEST(TiffKinds, DeepGrayIsClipped) {
@@ -254,9 +255,9 @@ TEST(PnmKinds, FloatMapsOfBothByteOrders) {
 Bytes gif(int width, int height, int left, int top, bool transparent) {
   Bytes out;
   out.text("GIF89a").le16(static_cast<unsigned>(width)).le16(static_cast<unsigned>(height));
-  out.u8({0x81, 0, 0});                                               // a table of four colours
+  out.u8({0x81, 0, 0});  // a table of four colours
   out.u8({9, 9, 9, 250, 20, 30, 40, 250, 60, 1, 2, 3});
-  if (transparent) out.u8({0x21, 0xF9, 4, 1, 0, 0, 2, 0});            // index 2
+  if (transparent) out.u8({0x21, 0xF9, 4, 1, 0, 0, 2, 0});  // index 2
   out.u8({0x2C}).le16(static_cast<unsigned>(left)).le16(static_cast<unsigned>(top)).le16(2).le16(1).u8({0});
   return out.u8({2, 2, 4 | 1 << 3 | (2 & 3) << 6, 2 >> 2 | 5 << 1, 0, 0x3B});
 }

@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "formats/tensor_file.h"
@@ -70,8 +72,11 @@ TEST(ConfigLimits, SidesAreCheckedEach) {
   const Config c;
   EXPECT_NO_THROW(c.check_input(8192, 32));
   EXPECT_NO_THROW(c.check_input(32, 8192));
-  for (const auto& [height, width, tried] : std::vector<std::tuple<int, int, const char*>>{
-           {8224, 32, "try 8192x32"}, {32, 8224, "try 32x8192"}, {0, 32, "try 32x32"}, {64, 100, "try 64x96"}}) {
+  for (const auto& [height, width, tried] :
+       std::vector<std::tuple<int, int, const char*>>{{8224, 32, "try 8192x32"},
+                                                      {32, 8224, "try 32x8192"},
+                                                      {0, 32, "try 32x32"},
+                                                      {64, 100, "try 64x96"}}) {
     EXPECT_THAT(test::message_of<UsageError>([&, h = height, w = width] { c.check_input(h, w); }),
                 HasSubstr(tried));
   }
@@ -80,7 +85,8 @@ TEST(ConfigLimits, SidesAreCheckedEach) {
 // Blocks that are global by their number; stages of several blocks with two heads.
 TEST(ConfigBlocks, GlobalOnesAndHeads) {
   const auto blocks =
-      Config::from_json(R"({"embed_dim": 32, "num_heads": 2, "stages": [2, 1, 2, 1], "global_att_blocks": [1, 3]})")
+      Config::from_json(
+          R"({"embed_dim": 32, "num_heads": 2, "stages": [2, 1, 2, 1], "global_att_blocks": [1, 3]})")
           .blocks();
   std::vector<int> windows, heads, pools, stages, in, out;
   for (const auto& b : blocks) {

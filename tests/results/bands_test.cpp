@@ -1,5 +1,5 @@
-// Results of maps that are known pixel by pixel, of pictures of more than the megapixel that is worked on at a
-// time.
+// Results of maps that are known pixel by pixel, of pictures of more than the megapixel that is worked on at
+// a time.
 #include "results/band_results.h"
 
 #include <gtest/gtest.h>
@@ -57,14 +57,14 @@ std::vector<SegmentationBand> bands_of(const std::vector<float>& map, int rows) 
   std::vector<SegmentationBand> out;
   for (int y = 0; y < kHeight; y += rows) {
     const int n = std::min(rows, kHeight - y);
-    out.push_back({y,
-                   n,
-                   kWidth,
-                   1,
-                   std::span(map).subspan(static_cast<std::size_t>(y) * kWidth,
-                                          static_cast<std::size_t>(n) * kWidth),
-                   {},
-                   {}});
+    out.push_back(
+        {y,
+         n,
+         kWidth,
+         1,
+         std::span(map).subspan(static_cast<std::size_t>(y) * kWidth, static_cast<std::size_t>(n) * kWidth),
+         {},
+         {}});
   }
   return out;
 }
@@ -85,8 +85,7 @@ TEST(BandedResults, BoxesAndOutlinesLieWhereTheyAre) {
     expect_block(j);
     EXPECT_DOUBLE_EQ(j["mean_confidence"].get<double>(), 0.75);
     EXPECT_EQ(j["polygons"].size(), 1u);
-    EXPECT_EQ(j["polygons"][0]["outer"],
-              Json::parse("[[400,790],[400,870],[300,870],[300,790]]"));
+    EXPECT_EQ(j["polygons"][0]["outer"], Json::parse("[[400,790],[400,870],[300,870],[300,790]]"));
     EXPECT_EQ(j["seconds"], 0.5);
     EXPECT_EQ(j["official"], false);
     EXPECT_EQ(j["threshold"], 0.5);
@@ -174,9 +173,8 @@ TEST(EncodedResults, PartsOfTilesHaveTheConfidenceOfTheMapsFile) {
   EXPECT_EQ(exact["instances"][1]["bounding_box"], (Json{{"x", 5}, {"y", 3}, {"width", 1}, {"height", 1}}));
 
   s.options.saves = {Save::json};
-  const Json tiled = Json::parse(
-      text_of(banded({"a.png", s.picture, nullptr, 1, PartConfidence::of_8_bits}, s.options,
-                     {{0, 4, 6, 1, s.result.probabilities, {}, {}}})));
+  const Json tiled = Json::parse(text_of(banded({"a.png", s.picture, nullptr, 1, PartConfidence::of_8_bits},
+                                                s.options, {{0, 4, 6, 1, s.result.probabilities, {}, {}}})));
   EXPECT_NEAR(tiled["instances"][0]["mean_confidence"].get<double>(), 191 / 255.0, 1e-7);  // 191.25
   EXPECT_NEAR(tiled["instances"][1]["mean_confidence"].get<double>(), 159 / 255.0, 1e-7);  // 159.375
   EXPECT_DOUBLE_EQ(tiled["mean_confidence"].get<double>(), (0.75 + 0.75 + 0.625) / 3);     // exact as ever
