@@ -17,6 +17,7 @@ namespace {
 
 using api::MergeOptions;
 using api::TileAxis;
+using api::Turn;
 using test::SyntheticBackend;
 
 struct Case {
@@ -165,6 +166,66 @@ TEST(Tiles, ALinearNetworkIsLinear) {
   for (int y = 3; y < 125; ++y)
     for (int x = 3; x < 125; ++x)
       ASSERT_NEAR(got.logits[static_cast<std::size_t>(y * 128 + x)], want(2, x, y), 1e-6) << x << "," << y;
+}
+
+// Of a network whose input is no square, tiles are none either; with a turned variant and another scale.
+TEST(Tiles, NeedNotBeSquare) {
+  const SyntheticBackend network({{1.0F / 255, -0.5F / 255, 0, 0.1F}});
+  const auto blended = [&](const Image& picture, const InputSize& input, std::pair<int, int> tile,
+                           std::vector<api::Variant> variants) {
+    api::Passes passes(network, {input, Fit::squash, PillowVersion::v12, std::move(variants), 2, 1});
+    MergeOptions options;
+    options.tile = tile;
+    options.overlap = 0.25;
+    api::Merged merged(picture, passes, options);
+    std::vector<float> out(static_cast<std::size_t>(picture.width) *
+                           static_cast<std::size_t>(picture.height));
+    merged.finish(0, picture.height, {out.data(), static_cast<std::int64_t>(out.size()), nullptr, nullptr});
+    return out;
+  };
+  const auto expect_linear = [](const std::vector<float>& got, int step, int edge) {
+    for (int y = edge; y < 120 - edge; ++y)
+      for (int x = edge; x < 250 - edge; ++x)
+        ASSERT_NEAR(got[static_cast<std::size_t>(y * 250 + x)], (step * x - 0.5 * step * y) / 255 + 0.1, 3e-6)
+            << x << "," << y;
+  };
+  const Image picture = ramp(250, 120, 1);
+  for (const Turn turn : {Turn::none, Turn::quarter, Turn::mirror_x, Turn::mirror_y}) {
+    for (const auto& [input, tile] : {std::pair{InputSize::of(96, 32), std::pair(96, 32)},
+                                      std::pair{InputSize::of(32, 64), std::pair(32, 64)}}) {
+      // Tiles are the network's size: pixels are not mixed.
+      expect_linear(blended(picture, input, tile, {api::Variant{turn, 1.0}}), 1, 0);
+    }
+  }
+  EXPECT_EQ(network.inputs.front(), std::pair(96, 32));
+  EXPECT_TRUE(std::count(network.inputs.begin(), network.inputs.end(), std::pair(32, 96)) > 0);  // turned
+}
+
+// What a tile's outermost pixels saw only in part counts for nothing where another tile saw all of it: of a
+// network that adds up neighbours, a blended edge is the plain one.
+TEST(Tiles, EdgesThatSawTooLittleDoNotCount) {
+  const SyntheticBackend network({{0.01F, 0.004F, -0.007F, 0.2F}}, 1);
+  const Image picture = test::picture(150, 90, 3);
+  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{96, 64}, {64, 96}}) {
+    api::Passes passes(network,
+                       {InputSize::of(w, h), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
+    MergeOptions options;
+    options.tile = {w, h};
+    options.overlap = 0.25;
+    api::Merged merged(picture, passes, options);
+    std::vector<float> got(150 * 90);
+    merged.finish(0, 90, {got.data(), 150 * 90, nullptr, nullptr});
+    for (int y = 1; y < 89; ++y)
+      for (int x = 1; x < 149; ++x) {
+        double want = 0.2;
+        for (int j = -1; j <= 1; ++j)
+          for (int i = -1; i <= 1; ++i) {
+            const std::uint8_t* p = picture.row(y + j) + 3 * (x + i);
+            want += (0.01 * p[0] + 0.004 * p[1] - 0.007 * p[2]) / 9;
+          }
+        ASSERT_NEAR(got[static_cast<std::size_t>(y * 150 + x)], want, 1e-5) << x << "," << y;
+      }
+  }
 }
 
 TEST(Tiles, ReachingOutsideSeesTheMirrorImage) {

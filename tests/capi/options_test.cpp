@@ -141,9 +141,10 @@ TEST_F(COptions, Official) {
 }
 
 TEST_F(COptions, PrecisionIsWhatIsComputedIn) {
-  for (const auto& [wanted, got] :
-       {std::pair{S2U_PRECISION_BF16, S2U_PRECISION_BF16}, {S2U_PRECISION_INT8, S2U_PRECISION_INT8},
-        {S2U_PRECISION_STANDARD, S2U_PRECISION_F32}, {S2U_PRECISION_AUTOMATIC, S2U_PRECISION_F32}}) {
+  for (const auto& [wanted, got] : {std::pair{S2U_PRECISION_BF16, S2U_PRECISION_BF16},
+                                    {S2U_PRECISION_INT8, S2U_PRECISION_INT8},
+                                    {S2U_PRECISION_STANDARD, S2U_PRECISION_F32},
+                                    {S2U_PRECISION_AUTOMATIC, S2U_PRECISION_F32}}) {
     s2u_segmenter* s = open(wanted);
     s2u_segmenter_info info{};
     info.struct_size = sizeof info;
@@ -186,8 +187,10 @@ TEST(CDecodeOptions, ColoursAndTurning) {
     EXPECT_EQ(told(s2u_image_plane(*image, &p)).code, S2U_OK);
     return p;
   };
-  for (const auto& [color, mode] : {std::pair{S2U_COLOR_GRAY, ColorMode::gray}, {S2U_COLOR_IDS, ColorMode::ids},
-                                    {S2U_COLOR_RGBA, ColorMode::rgba}, {S2U_COLOR_RGB, ColorMode::rgb}}) {
+  for (const auto& [color, mode] : {std::pair{S2U_COLOR_GRAY, ColorMode::gray},
+                                    {S2U_COLOR_IDS, ColorMode::ids},
+                                    {S2U_COLOR_RGBA, ColorMode::rgba},
+                                    {S2U_COLOR_RGB, ColorMode::rgb}}) {
     MUST(s2u_decode_options_set_color(o, color));
     const Image want = read_image(indexed, {.mode = mode});
     s2u_image* image = nullptr;
@@ -220,9 +223,9 @@ TEST(CDecodeOptions, ResizingIsOfTheFilterAndTheVersion) {
   for (const auto filter : {ResizeFilter::bilinear, ResizeFilter::bicubic})
     for (const auto version : {PillowVersion::v12, PillowVersion::v13}) {
       EXPECT_EQ(array_of<std::uint8_t>([&](auto* to, auto* n) {
-                  return s2u_resize_pillow(&plane, 31, 40,
-                                           filter == ResizeFilter::bilinear ? S2U_BILINEAR : S2U_BICUBIC,
-                                           version == PillowVersion::v12 ? S2U_PILLOW_12 : S2U_PILLOW_13, to, n);
+                  return s2u_resize_pillow(
+                      &plane, 31, 40, filter == ResizeFilter::bilinear ? S2U_BILINEAR : S2U_BICUBIC,
+                      version == PillowVersion::v12 ? S2U_PILLOW_12 : S2U_PILLOW_13, to, n);
                 }),
                 resize_pillow(view, 31, 40, filter, version).pixels);
     }
@@ -236,8 +239,10 @@ TEST(CConvertOptions, PrecisionTaskAndTrunk) {
   test::write_tiny_weights(in);
   s2u_convert_options* o = nullptr;
   MUST(s2u_convert_options_new(&o));
-  for (const auto& [precision, type] : {std::pair{S2U_WEIGHTS_F32, "f32"}, {S2U_WEIGHTS_F16, "f16"},
-                                        {S2U_WEIGHTS_BF16, "bf16"}, {S2U_WEIGHTS_INT8, "i8"}}) {
+  for (const auto& [precision, type] : {std::pair{S2U_WEIGHTS_F32, "f32"},
+                                        {S2U_WEIGHTS_F16, "f16"},
+                                        {S2U_WEIGHTS_BF16, "bf16"},
+                                        {S2U_WEIGHTS_INT8, "i8"}}) {
     MUST(s2u_convert_options_set_precision(o, precision));
     MUST(s2u_weights_convert(in.c_str(), out.c_str(), o, nullptr));
     std::string of_head;
@@ -345,7 +350,8 @@ TEST(CRegions, OfIds) {
   MUST(s2u_ids_regions(&plane, confidence.data(), 255, 0, 0.0, &r));
   EXPECT_EQ(s2u_regions_count(r), 254u);
   s2u_regions_free(r);
-  REFUSED(s2u_ids_regions(&plane, confidence.data(), 3, 2, 0.0, &r), S2U_INVALID_ARGUMENT, "kind of regions 2");
+  REFUSED(s2u_ids_regions(&plane, confidence.data(), 3, 2, 0.0, &r), S2U_INVALID_ARGUMENT,
+          "kind of regions 2");
   REFUSED(s2u_ids_regions(&plane, confidence.data(), 3, 0, -1.0, &r), S2U_INVALID_ARGUMENT, "tolerance");
 }
 
