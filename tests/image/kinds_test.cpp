@@ -95,10 +95,10 @@ TEST(BmpKinds, Runs8ThatAreTooLongAreCut) {
 }
 
 TEST(BmpKinds, Runs4AlternateBetweenTwoColours) {
-  // Five of 1 and 2; then five literals in three bytes and one of padding.
-  const Bytes data = Bytes().u8({5, 0x12, 0, 0, 0, 5, 0x34, 0x56, 0x70, 0, 0, 1});
-  EXPECT_THAT(decoded(bmp(5, 2, 4, 2, grays(16), data)).pixels,
-              ElementsAre(30, 40, 50, 60, 70, 10, 20, 10, 20, 10));
+  // Seven of 1 and 2; then five literals in three bytes and one of padding, and two of 8.
+  const Bytes data = Bytes().u8({7, 0x12, 0, 0, 0, 5, 0x34, 0x56, 0x70, 0, 2, 0x88, 0, 1});
+  EXPECT_THAT(decoded(bmp(7, 2, 4, 2, grays(16), data)).pixels,
+              ElementsAre(30, 40, 50, 60, 70, 80, 80, 10, 20, 10, 20, 10, 20, 10));
 }
 
 TEST(BmpKinds, Of4BitsTheHighHalfComesFirst) {
@@ -226,6 +226,7 @@ TEST(PnmKinds, ValuesOfIdsAreNotScaled) {
   EXPECT_THAT(decoded(file).pixels, ElementsAre(0, 109, 255));  // 3 / 7 * 255 = 109.3
   EXPECT_THAT(decoded(file, ColorMode::ids).pixels, ElementsAre(0, 3, 7));
   EXPECT_THAT(decoded(Bytes().text("P5 2 1 7\n").u8({9, 200})).pixels, ElementsAre(255, 255));
+  EXPECT_THAT(decoded(Bytes().text("P5 2 1 7\n").u8({9, 200}), ColorMode::ids).pixels, ElementsAre(7, 7));
   const Bytes wide = Bytes().text("P5 2 1 65535\n").u8({0, 255, 1, 0});
   EXPECT_THAT(decoded(wide).pixels, ElementsAre(255, 255));
   EXPECT_THAT(refusal(wide, ColorMode::ids), HasSubstr("the value 256"));
@@ -263,9 +264,9 @@ Bytes gif(int width, int height, int left, int top, bool transparent) {
 }
 
 TEST(GifKinds, AFrameLiesWhereItSays) {
-  const Image ids = decoded(gif(4, 3, 1, 2, false), ColorMode::ids);
+  const Image ids = decoded(gif(4, 4, 1, 2, false), ColorMode::ids);
   EXPECT_EQ(ids.width, 4);
-  EXPECT_THAT(ids.pixels, ElementsAre(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0));
+  EXPECT_THAT(ids.pixels, ElementsAre(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0));
   const Image colours = decoded(gif(4, 3, 1, 2, false), ColorMode::rgb);
   EXPECT_THAT(std::vector<int>(colours.row(2), colours.row(2) + 12),
               ElementsAre(9, 9, 9, 250, 20, 30, 40, 250, 60, 9, 9, 9));
@@ -330,6 +331,124 @@ TEST(OrientationKinds, NumbersOfAnyTypeAndOrder) {
   EXPECT_EQ(image::xmp_orientation("<tiff:Orientation>3</tiff:Orientation>"), 3);
   EXPECT_EQ(image::xmp_orientation("tiff:Orientation tiff:Orientation=\"8\""), 8);
   EXPECT_FALSE(image::xmp_orientation("tiff:Orientation='8'"));
+}
+
+// A chunk of a PNG with its checksum, and what zlib makes of bytes that it does not compress.
+Bytes be32(unsigned v) {
+  return Bytes().u8({static_cast<int>(v >> 24), static_cast<int>(v >> 16 & 255),
+                     static_cast<int>(v >> 8 & 255), static_cast<int>(v & 255)});
+}
+Bytes chunk(std::string_view type, const Bytes& data) {
+  const Bytes body = Bytes().text(type).add(data);
+  std::uint32_t crc = 0xFFFFFFFFu;
+  for (const std::byte b : body.span()) {
+    crc ^= static_cast<std::uint32_t>(b);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ ((crc & 1u) != 0 ? 0xEDB88320u : 0u);
+  }
+  return be32(static_cast<unsigned>(data.size())).add(body).add(be32(~crc));
+}
+Bytes zlib(const Bytes& data) {
+  const auto n = static_cast<unsigned>(data.size());
+  unsigned a = 1, b = 0;
+  for (const std::byte v : data.span()) {
+    a = (a + static_cast<unsigned>(v)) % 65521;
+    b = (b + a) % 65521;
+  }
+  return Bytes().u8({0x78, 0x01, 0x01}).le16(n).le16(~n & 0xFFFF).add(data).add(be32(b << 16 | a));
+}
+Bytes png(unsigned width, unsigned height, int depth, int color, const Bytes& rows, const Bytes& before = {},
+          const Bytes& behind = {}) {
+  const Bytes header = be32(width).add(be32(height)).u8({depth, color, 0, 0, 0});
+  return Bytes()
+      .text("\x89PNG\r\n\x1A\n")
+      .add(chunk("IHDR", header))
+      .add(before)
+      .add(chunk("IDAT", zlib(rows)))
+      .add(behind)
+      .add(chunk("IEND", {}));
+}
+
+TEST(PngKinds, DeepGrayIsClippedAndNoIdBeyond255) {
+  const Bytes file = png(3, 1, 16, 0, Bytes().u8({0, 0, 255, 1, 0, 0, 7}));
+  ImageInfo info;
+  EXPECT_THAT(decoded(file, ColorMode::gray, &info).pixels, ElementsAre(255, 255, 7));
+  EXPECT_TRUE(info.deep);
+  EXPECT_THAT(refusal(file, ColorMode::ids), HasSubstr("the value 256"));
+  EXPECT_THAT(decoded(png(2, 1, 16, 0, Bytes().u8({0, 0, 255, 0, 7})), ColorMode::ids).pixels,
+              ElementsAre(255, 7));
+}
+
+TEST(PngKinds, IndicesOfFewBitsArePacked) {
+  const Bytes palette = chunk("PLTE", Bytes().u8({1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  const Bytes file = png(5, 2, 2, 3, Bytes().u8({0, 0x18, 0x80, 0, 0x46, 0x40}), palette);
+  EXPECT_THAT(decoded(file, ColorMode::ids).pixels, ElementsAre(0, 1, 2, 0, 2, 1, 0, 1, 2, 1));
+  const Image colours = decoded(file, ColorMode::rgb);
+  EXPECT_THAT(std::vector<int>(colours.row(0) + 3, colours.row(0) + 9), ElementsAre(4, 5, 6, 7, 8, 9));
+}
+
+// Where EXIF may lie: its own chunk, also behind the picture, goes before text as ImageMagick writes it.
+TEST(PngKinds, OrientationInEveryPlace) {
+  const auto exif_of = [](int value) {
+    return Bytes().text("MM").u8(
+        {0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, value, 0, 0, 0, 0, 0, 0});
+  };
+  const auto raw = [&](int value) {
+    std::string text = "\nexif\n      26\n";
+    const Bytes bytes = exif_of(value);
+    for (const std::byte b : bytes.span()) {
+      constexpr std::string_view kDigits = "0123456789abcdef";
+      text += kDigits[static_cast<std::size_t>(b) >> 4];
+      text += kDigits[static_cast<std::size_t>(b) & 15];
+    }
+    return Bytes().text(text);
+  };
+  const Bytes key = Bytes().text("Raw profile type exif").u8({0});
+  const Bytes xmp_key = Bytes().text("XML:com.adobe.xmp").u8({0});
+  const Bytes xmp = Bytes().text("<x tiff:Orientation=\"8\"/>");
+  const auto orientation = [](const Bytes& before, const Bytes& behind) {
+    ImageInfo info;
+    decoded(png(1, 1, 8, 0, Bytes().u8({0, 9}), before, behind), ColorMode::gray, &info);
+    return info.orientation;
+  };
+  const Bytes none;
+  EXPECT_EQ(orientation(none, none), 1);
+  EXPECT_EQ(orientation(chunk("eXIf", exif_of(6)), none), 6);
+  EXPECT_EQ(orientation(none, chunk("eXIf", exif_of(6))), 6);
+  EXPECT_EQ(orientation(chunk("tEXt", Bytes(key).add(raw(5))), none), 5);
+  EXPECT_EQ(orientation(none, chunk("zTXt", Bytes(key).u8({0}).add(zlib(raw(3))))), 3);
+  EXPECT_EQ(orientation(chunk("eXIf", exif_of(6)), chunk("tEXt", Bytes(key).add(raw(5)))), 6);
+  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({0, 0, 0, 0}).add(xmp)), none), 8);
+  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({1, 0, 0, 0}).add(zlib(xmp))), none), 8);
+  EXPECT_EQ(orientation(chunk("iTXt", Bytes(key).u8({0, 0}).text("en").u8({0, 0}).add(raw(7))), none), 7);
+  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({0, 0, 0, 0}).add(xmp)), chunk("eXIf", exif_of(2))),
+            2);
+}
+
+// An ICC profile is of RGB colours: a gray picture has no use for it.
+TEST(PngKinds, GrayPicturesTakeNoProfile) {
+  std::vector<std::byte> profile(144);
+  const auto put = [&](std::size_t at, std::string_view text) {
+    for (std::size_t i = 0; i < text.size(); ++i) profile[at + i] = static_cast<std::byte>(text[i]);
+  };
+  profile[3] = std::byte{144};
+  put(8, std::string_view("\x02\x10\0\0", 4));
+  put(12, "mntrRGB XYZ ");
+  put(36, "acsp");
+  put(68, std::string_view("\0\0\xF6\xD6\0\1\0\0\0\0\xD3\x2D", 12));
+  const auto kept = [&](const Image& picture) {
+    ImageInfo info;
+    decode_image(encode_png(picture, profile), {.keep_color_profile = true}, "p", &info);
+    return info.color_profile;
+  };
+  EXPECT_TRUE(kept(Image(3, 2, 1)).empty());
+  EXPECT_EQ(encode_png(Image(3, 2, 1), profile), encode_png(Image(3, 2, 1)));
+  EXPECT_EQ(kept(Image(3, 2, 3)), profile);
+  // No profile, though it looks like one: of another magic, of a size that is no multiple of four.
+  put(36, "acps");
+  EXPECT_TRUE(kept(Image(3, 2, 3)).empty());
+  put(36, "acsp");
+  profile[3] = std::byte{143};
+  EXPECT_TRUE(kept(Image(3, 2, 3)).empty());
 }
 
 TEST(FormatKinds, OthersAreCalledByTheirNames) {
