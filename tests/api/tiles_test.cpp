@@ -132,6 +132,9 @@ TEST(TileWeights, AreNeverZeroAndLeastBesideUnseenPixels) {
   EXPECT_LT(w[0], 1e-5F * w[2]);
   api::tile_weights(a, 0, 1.5, 0, 352, w.data());
   EXPECT_GT(w[0], 1e-4F);  // the picture's own edge is no such place
+  // A Gaussian of eight deviations a side: exp(-(175.5 / 44)^2 / 2), exp(-(43.5 / 44)^2 / 2).
+  EXPECT_NEAR(w[0], 3.509e-4, 1e-6);
+  EXPECT_NEAR(w[132], 0.61346, 1e-4);
 }
 
 TEST(Tiles, AConstantNetworkIsConstant) {
@@ -226,6 +229,43 @@ TEST(Tiles, EdgesThatSawTooLittleDoNotCount) {
         ASSERT_NEAR(got[static_cast<std::size_t>(y * 150 + x)], want, 1e-5) << x << "," << y;
       }
   }
+}
+
+// Two pixels of a tile are one of the network's, which sees its neighbours: what it saw black beside the tile
+// counts for nothing, as far as that reaches in either direction.
+TEST(Tiles, TheMarginIsAsWideAsTheNetworksPixels) {
+  const SyntheticBackend network({{1.0F / 255, -0.5F / 255, 0, 0.1F}}, 1);
+  const Image picture = ramp(128, 120, 2);
+  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{96, 32}, {32, 96}}) {
+    api::Passes passes(
+        network, {InputSize::of(w / 2, h / 2), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
+    MergeOptions options;
+    options.tile = {w, h};
+    options.overlap = 0.5;
+    api::Merged merged(picture, passes, options);
+    std::vector<float> got(128 * 120);
+    merged.finish(0, 120, {got.data(), 128 * 120, nullptr, nullptr});
+    for (int y = 5; y < 115; ++y)
+      for (int x = 5; x < 123; ++x)
+        ASSERT_NEAR(got[static_cast<std::size_t>(y * 128 + x)], (2 * x - y) / 255.0 + 0.1, 2e-5)
+            << w << "x" << h << " at " << x << "," << y;
+  }
+}
+
+// Each variant is blended from its own tiles. (Alone, the larger scale has the narrower margin.)
+TEST(Tiles, OfVariantsAreTheirMean) {
+  const SyntheticBackend network({{0.01F, 0.004F, -0.007F, 0.2F}, {0, 0.01F, 0, 1}}, 1);
+  const Image picture = test::picture(150, 110, 3);
+  const Case c{.input = 32, .tile = 50};
+  const std::vector<api::Variant> variants = api::variants_of({.quarter_turn = true, .scales = {2.0}});
+  ASSERT_EQ(variants.size(), 3u);
+  std::vector<double> want(2 * 150 * 110);
+  for (const api::Variant& v : variants) {
+    const auto one = run(network, 2, picture, c, {v}).logits;
+    for (std::size_t i = 0; i < want.size(); ++i) want[i] += one[i] / 3.0;
+  }
+  const auto got = run(network, 2, picture, c, variants).logits;
+  for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-3) << i;
 }
 
 TEST(Tiles, ReachingOutsideSeesTheMirrorImage) {
@@ -342,6 +382,34 @@ TEST(Tiles, BandsAreBoundedToo) {
   }
 }
 
+// Tiles that are computed twice are counted once, and a step is of as many as the network sees at once.
+TEST(Tiles, ProgressEndsAtTheirNumber) {
+  const SyntheticBackend network({{0.01F, 0, 0, 0}}, 1);
+  const Image picture = test::picture(300, 200, 3);
+  for (const std::size_t budget : {std::size_t{0}, std::size_t{1} << 30}) {
+    std::vector<std::size_t> steps;
+    std::size_t total = 0;
+    api::Passes passes(network, {InputSize::square(32), Fit::squash, PillowVersion::v12,
+                                 api::variants_of({.mirror_x = true, .mirror_y = true}), 7, 1});
+    MergeOptions options;
+    options.tile = {48, 48};
+    options.overlap = 0.25;
+    options.budget = budget;
+    options.progress = [&](std::size_t done, std::size_t of) {
+      steps.push_back(done);
+      total = of;
+    };
+    api::Merged merged(picture, passes, options);
+    std::vector<float> out(300 * 200);
+    merged.finish(0, 200, {out.data(), 300 * 200, nullptr, nullptr});
+    EXPECT_EQ(steps.back(), total);
+    EXPECT_EQ(total, 48u);  // 8 x 6
+    EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
+    for (std::size_t i = 1; i < steps.size(); ++i)
+      EXPECT_LE(steps[i] - steps[i - 1], 2u);  // of three variants
+  }
+}
+
 TEST(Tiles, DependOnNeitherBandsNorThreadsNorBatches) {
   const SyntheticBackend network({{0.01F, 0, 0, 0}, {0, 0.01F, 0, 1}}, 1);
   const Image picture = test::picture(333, 257, 3);
@@ -361,6 +429,10 @@ TEST(Tiles, HaveTheShapeOfTheInput) {
   const InputSize square = InputSize::square(352), wide = InputSize::of(640, 320);
   EXPECT_EQ(api::tile_size({.side = 500}, 9000, 9000, square), Size(500, 500));
   EXPECT_EQ(api::tile_size({.side = 500}, 9000, 9000, wide), Size(500, 250));
+  EXPECT_EQ(api::tile_size({.side = 501}, 9000, 9000, InputSize::of(352, 224)), Size(501, 319));  // 318.8
+  EXPECT_EQ(api::tile_size({.side = 501}, 9000, 9000, InputSize::of(224, 352)), Size(319, 501));
+  EXPECT_EQ(api::tile_size({.side = 32}, 9000, 9000, square), Size(32, 32));
+  EXPECT_EQ(api::tile_size({.side = 1 << 24}, 9000, 9000, square), Size(1 << 24, 1 << 24));
   EXPECT_EQ(api::tile_size({}, 12000, 9000, square), Size(6000, 6000));
   EXPECT_EQ(api::tile_size({}, 1001, 300, square), Size(501, 501));
   EXPECT_EQ(api::tile_size({}, 500, 300, square), Size(352, 352));

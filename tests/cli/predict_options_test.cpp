@@ -1,5 +1,6 @@
 // `sam2unet predict`: that each option does what it says, and is not lost beside another.
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
