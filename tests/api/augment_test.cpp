@@ -99,7 +99,7 @@ TEST(Augmentation, ATurnDoesNotMoveThePadding) {
 // A network without a sense of direction: each variant is the plain one, but for Pillow's rounding of
 // turned passes.
 TEST(Augmentation, LetterboxedTurnsComeBackToTheirPlace) {
-  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{120, 67}, {41, 99}, {64, 64}}) {
+  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{120, 67}, {41, 99}, {99, 41}, {64, 64}}) {
     const Image picture = test::picture(w, h, 3);
     api::Passes plain(red_and_green(),
                       {InputSize::square(64), Fit::letterbox, PillowVersion::v12, {Variant{}}, 1, 2});
@@ -183,6 +183,8 @@ TEST(Augmentation, IsReadAsItIsWritten) {
   EXPECT_TRUE(parse_augmentation("").empty());
   const Augmentation all = parse_augmentation("hflip,vflip,rot90,scale=0.75:1.25");
   EXPECT_EQ(all, (Augmentation{true, true, true, {0.75, 1.25}}));
+  EXPECT_EQ(parse_augmentation("scale=2:3:4:0.25:0.6:0.7:0.8:0.9").scales.size(),
+            8u);  // as many as there may be
   EXPECT_EQ(parse_augmentation("scale=2,rot90"), (Augmentation{false, false, true, {2.0}}));
   for (const auto& [text, says] : std::vector<std::pair<const char*, const char*>>{
            {"hflip,hflip", "twice"},

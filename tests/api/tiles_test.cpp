@@ -17,6 +17,7 @@ namespace {
 
 using api::MergeOptions;
 using api::TileAxis;
+using api::Turn;
 using test::SyntheticBackend;
 
 struct Case {
@@ -131,6 +132,9 @@ TEST(TileWeights, AreNeverZeroAndLeastBesideUnseenPixels) {
   EXPECT_LT(w[0], 1e-5F * w[2]);
   api::tile_weights(a, 0, 1.5, 0, 352, w.data());
   EXPECT_GT(w[0], 1e-4F);  // the picture's own edge is no such place
+  // A Gaussian of eight deviations a side: exp(-(175.5 / 44)^2 / 2), exp(-(43.5 / 44)^2 / 2).
+  EXPECT_NEAR(w[0], 3.509e-4, 1e-6);
+  EXPECT_NEAR(w[132], 0.61346, 1e-4);
 }
 
 TEST(Tiles, AConstantNetworkIsConstant) {
@@ -165,6 +169,103 @@ TEST(Tiles, ALinearNetworkIsLinear) {
   for (int y = 3; y < 125; ++y)
     for (int x = 3; x < 125; ++x)
       ASSERT_NEAR(got.logits[static_cast<std::size_t>(y * 128 + x)], want(2, x, y), 1e-6) << x << "," << y;
+}
+
+// Of a network whose input is no square, tiles are none either; with a turned variant and another scale.
+TEST(Tiles, NeedNotBeSquare) {
+  const SyntheticBackend network({{1.0F / 255, -0.5F / 255, 0, 0.1F}});
+  const auto blended = [&](const Image& picture, const InputSize& input, std::pair<int, int> tile,
+                           std::vector<api::Variant> variants) {
+    api::Passes passes(network, {input, Fit::squash, PillowVersion::v12, std::move(variants), 2, 1});
+    MergeOptions options;
+    options.tile = tile;
+    options.overlap = 0.25;
+    api::Merged merged(picture, passes, options);
+    std::vector<float> out(static_cast<std::size_t>(picture.width) *
+                           static_cast<std::size_t>(picture.height));
+    merged.finish(0, picture.height, {out.data(), static_cast<std::int64_t>(out.size()), nullptr, nullptr});
+    return out;
+  };
+  const auto expect_linear = [](const std::vector<float>& got, int step, int edge) {
+    for (int y = edge; y < 120 - edge; ++y)
+      for (int x = edge; x < 250 - edge; ++x)
+        ASSERT_NEAR(got[static_cast<std::size_t>(y * 250 + x)], (step * x - 0.5 * step * y) / 255 + 0.1, 3e-6)
+            << x << "," << y;
+  };
+  const Image picture = ramp(250, 120, 1);
+  for (const Turn turn : {Turn::none, Turn::quarter, Turn::mirror_x, Turn::mirror_y}) {
+    for (const auto& [input, tile] : {std::pair{InputSize::of(96, 32), std::pair(96, 32)},
+                                      std::pair{InputSize::of(32, 64), std::pair(32, 64)}}) {
+      // Tiles are the network's size: pixels are not mixed.
+      expect_linear(blended(picture, input, tile, {api::Variant{turn, 1.0}}), 1, 0);
+    }
+  }
+  EXPECT_EQ(network.inputs.front(), std::pair(96, 32));
+  EXPECT_TRUE(std::count(network.inputs.begin(), network.inputs.end(), std::pair(32, 96)) > 0);  // turned
+}
+
+// What a tile's outermost pixels saw only in part counts for nothing where another tile saw all of it: of a
+// network that adds up neighbours, a blended edge is the plain one.
+TEST(Tiles, EdgesThatSawTooLittleDoNotCount) {
+  const SyntheticBackend network({{0.01F, 0.004F, -0.007F, 0.2F}}, 1);
+  const Image picture = test::picture(150, 90, 3);
+  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{96, 64}, {64, 96}}) {
+    api::Passes passes(network,
+                       {InputSize::of(w, h), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
+    MergeOptions options;
+    options.tile = {w, h};
+    options.overlap = 0.25;
+    api::Merged merged(picture, passes, options);
+    std::vector<float> got(150 * 90);
+    merged.finish(0, 90, {got.data(), 150 * 90, nullptr, nullptr});
+    for (int y = 1; y < 89; ++y)
+      for (int x = 1; x < 149; ++x) {
+        double want = 0.2;
+        for (int j = -1; j <= 1; ++j)
+          for (int i = -1; i <= 1; ++i) {
+            const std::uint8_t* p = picture.row(y + j) + 3 * (x + i);
+            want += (0.01 * p[0] + 0.004 * p[1] - 0.007 * p[2]) / 9;
+          }
+        ASSERT_NEAR(got[static_cast<std::size_t>(y * 150 + x)], want, 1e-5) << x << "," << y;
+      }
+  }
+}
+
+// Two pixels of a tile are one of the network's, which sees its neighbours: what it saw black beside the tile
+// counts for nothing, as far as that reaches in either direction.
+TEST(Tiles, TheMarginIsAsWideAsTheNetworksPixels) {
+  const SyntheticBackend network({{1.0F / 255, -0.5F / 255, 0, 0.1F}}, 1);
+  const Image picture = ramp(128, 120, 2);
+  for (const auto& [w, h] : std::vector<std::pair<int, int>>{{96, 32}, {32, 96}}) {
+    api::Passes passes(
+        network, {InputSize::of(w / 2, h / 2), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
+    MergeOptions options;
+    options.tile = {w, h};
+    options.overlap = 0.5;
+    api::Merged merged(picture, passes, options);
+    std::vector<float> got(128 * 120);
+    merged.finish(0, 120, {got.data(), 128 * 120, nullptr, nullptr});
+    for (int y = 5; y < 115; ++y)
+      for (int x = 5; x < 123; ++x)
+        ASSERT_NEAR(got[static_cast<std::size_t>(y * 128 + x)], (2 * x - y) / 255.0 + 0.1, 2e-5)
+            << w << "x" << h << " at " << x << "," << y;
+  }
+}
+
+// Each variant is blended from its own tiles. (Alone, the larger scale has the narrower margin.)
+TEST(Tiles, OfVariantsAreTheirMean) {
+  const SyntheticBackend network({{0.01F, 0.004F, -0.007F, 0.2F}, {0, 0.01F, 0, 1}}, 1);
+  const Image picture = test::picture(150, 110, 3);
+  const Case c{.input = 32, .tile = 50};
+  const std::vector<api::Variant> variants = api::variants_of({.quarter_turn = true, .scales = {2.0}});
+  ASSERT_EQ(variants.size(), 3u);
+  std::vector<double> want(2 * 150 * 110);
+  for (const api::Variant& v : variants) {
+    const auto one = run(network, 2, picture, c, {v}).logits;
+    for (std::size_t i = 0; i < want.size(); ++i) want[i] += one[i] / 3.0;
+  }
+  const auto got = run(network, 2, picture, c, variants).logits;
+  for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(got[i], want[i], 2e-3) << i;
 }
 
 TEST(Tiles, ReachingOutsideSeesTheMirrorImage) {
@@ -281,6 +382,34 @@ TEST(Tiles, BandsAreBoundedToo) {
   }
 }
 
+// Tiles that are computed twice are counted once, and a step is of as many as the network sees at once.
+TEST(Tiles, ProgressEndsAtTheirNumber) {
+  const SyntheticBackend network({{0.01F, 0, 0, 0}}, 1);
+  const Image picture = test::picture(300, 200, 3);
+  for (const std::size_t budget : {std::size_t{0}, std::size_t{1} << 30}) {
+    std::vector<std::size_t> steps;
+    std::size_t total = 0;
+    api::Passes passes(network, {InputSize::square(32), Fit::squash, PillowVersion::v12,
+                                 api::variants_of({.mirror_x = true, .mirror_y = true}), 7, 1});
+    MergeOptions options;
+    options.tile = {48, 48};
+    options.overlap = 0.25;
+    options.budget = budget;
+    options.progress = [&](std::size_t done, std::size_t of) {
+      steps.push_back(done);
+      total = of;
+    };
+    api::Merged merged(picture, passes, options);
+    std::vector<float> out(300 * 200);
+    merged.finish(0, 200, {out.data(), 300 * 200, nullptr, nullptr});
+    EXPECT_EQ(steps.back(), total);
+    EXPECT_EQ(total, 48u);  // 8 x 6
+    EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
+    for (std::size_t i = 1; i < steps.size(); ++i)
+      EXPECT_LE(steps[i] - steps[i - 1], 2u);  // of three variants
+  }
+}
+
 TEST(Tiles, DependOnNeitherBandsNorThreadsNorBatches) {
   const SyntheticBackend network({{0.01F, 0, 0, 0}, {0, 0.01F, 0, 1}}, 1);
   const Image picture = test::picture(333, 257, 3);
@@ -300,6 +429,10 @@ TEST(Tiles, HaveTheShapeOfTheInput) {
   const InputSize square = InputSize::square(352), wide = InputSize::of(640, 320);
   EXPECT_EQ(api::tile_size({.side = 500}, 9000, 9000, square), Size(500, 500));
   EXPECT_EQ(api::tile_size({.side = 500}, 9000, 9000, wide), Size(500, 250));
+  EXPECT_EQ(api::tile_size({.side = 501}, 9000, 9000, InputSize::of(352, 224)), Size(501, 319));  // 318.8
+  EXPECT_EQ(api::tile_size({.side = 501}, 9000, 9000, InputSize::of(224, 352)), Size(319, 501));
+  EXPECT_EQ(api::tile_size({.side = 32}, 9000, 9000, square), Size(32, 32));
+  EXPECT_EQ(api::tile_size({.side = 1 << 24}, 9000, 9000, square), Size(1 << 24, 1 << 24));
   EXPECT_EQ(api::tile_size({}, 12000, 9000, square), Size(6000, 6000));
   EXPECT_EQ(api::tile_size({}, 1001, 300, square), Size(501, 501));
   EXPECT_EQ(api::tile_size({}, 500, 300, square), Size(352, 352));

@@ -73,6 +73,54 @@ TEST(ClassTable, JsonOfAHostileFileIsRefused) {
   EXPECT_THROW(class_table_from_json(many + "]}"), FormatError);
 }
 
+// What is just allowed comes back from a file's metadata; one more does not.
+TEST(ClassTable, LimitsAreAllowedThemselves) {
+  const ClassTable most = default_class_table(ClassTable::kMaxClasses);
+  EXPECT_EQ(most.size(), 255);
+  EXPECT_EQ(class_table_from_json(to_json(most)), most);
+  ClassTable t = default_class_table(3);
+  t.ignore = 3;  // right behind the classes
+  t.classes[1].name = std::string(64, 'x');
+  EXPECT_EQ(class_table_from_json(to_json(t)), t);
+  EXPECT_EQ(mask_values(t)[3], 3);
+  EXPECT_EQ(mask_values(t)[255], -1);
+  t.classes[1].name += 'x';
+  EXPECT_THAT([&] { check_class_table(t); }, ThrowsMessage<UsageError>(HasSubstr("65 bytes")));
+  t.classes[1].name = "tab\t";
+  EXPECT_THAT([&] { check_class_table(t); }, ThrowsMessage<UsageError>(HasSubstr("control characters")));
+  t.classes[1].name = "del\x7F";
+  EXPECT_THAT([&] { check_class_table(t); }, ThrowsMessage<UsageError>(HasSubstr("control characters")));
+  t.classes[1].name = "road";
+  for (const int ignore : {2, -1, 256}) {
+    t.ignore = ignore;
+    EXPECT_THROW(check_class_table(t), UsageError) << ignore;
+  }
+  t.ignore = 255;
+  t.ignore_color = t.classes[2].color;
+  EXPECT_THAT([&] { check_class_table(t); }, ThrowsMessage<UsageError>(HasSubstr("the ignored pixels")));
+}
+
+// Remapped ids are applied once: to themselves, to the ignored id and from 255.
+TEST(ClassTable, RemappingsAtTheEdges) {
+  ClassTable t = default_class_table(3);
+  t.remap_ids = {{255, 0}, {1, 1}};
+  EXPECT_NO_THROW(check_class_table(t));
+  EXPECT_EQ(mask_values(t)[255], 0);
+  EXPECT_EQ(mask_values(t)[1], 1);
+  t.remap_ids = {{254, 255}, {0, 255}};
+  EXPECT_NO_THROW(check_class_table(t));
+  EXPECT_EQ(mask_values(t)[254], 255);
+  EXPECT_EQ(mask_values(t)[0], 255);
+  t.remap_ids = {{254, 255}, {255, 0}};  // of two steps
+  EXPECT_THROW(check_class_table(t), UsageError);
+  for (const IdRemap wrong :
+       {IdRemap{256, 1}, IdRemap{-1, 1}, IdRemap{9, 3}, IdRemap{9, -1}, IdRemap{1, 2}}) {
+    t.remap_ids = {wrong};
+    if (wrong.from == 1) t.remap_ids.push_back({1, 0});  // twice
+    EXPECT_THROW(check_class_table(t), UsageError) << wrong.from << " to " << wrong.to;
+  }
+}
+
 TEST(ClassTable, ClassesAreFoundByNameOrNumber) {
   ClassTable t = default_class_table(4);
   t.classes[2].name = "3";

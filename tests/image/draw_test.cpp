@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
+#include <tuple>
 
 #include "sam2unet/errors.h"
 #include "support/pictures.h"
@@ -152,6 +153,21 @@ TEST(Polygons, SimplifiedStayNear) {
   EXPECT_GE(mask_polygons(mask, 1e9)[0].outer.size(), 3u);
 }
 
+// A bump of one pixel on a long line.
+TEST(Polygons, CornersOnTheToleranceAreLeftOut) {
+  Image mask(60, 9, 1);
+  for (int y = 0; y < 8; ++y) std::fill_n(mask.row(y), 60, std::uint8_t{255});
+  std::fill_n(mask.row(8) + 20, 20, std::uint8_t{255});
+  EXPECT_EQ(mask_polygons(mask)[0].outer.size(), 8u);
+  for (const double tolerance : {0.5, 1.0, 1.5}) {
+    const auto ring = mask_polygons(mask, tolerance)[0].outer;
+    const bool has_bump = std::any_of(ring.begin(), ring.end(), [](Point p) { return p.y == 9; });
+    EXPECT_EQ(has_bump, tolerance < 1.0) << tolerance;
+  }
+  // What would be a line stays as it is.
+  EXPECT_EQ(mask_polygons(mask_of({"..#", "###"}), 5.0)[0].outer.size(), 6u);
+}
+
 TEST(Polygons, OfAnEmptyMaskAreNone) {
   EXPECT_TRUE(mask_polygons(mask_of({"...", "..."})).empty());
   EXPECT_TRUE(mask_polygons(ImageView{nullptr, 0, 0, 1, 0}).empty());
@@ -219,6 +235,64 @@ TEST(Overlay, OutlinesAreAsThickAsAsked) {
       }
     }
   }
+}
+
+// Of the shorter side, one pixel for 300.
+TEST(Overlay, OutlinesSuitTheSize) {
+  for (const auto& [w, h, thickness] : std::vector<std::tuple<int, int, int>>{
+           {900, 40, 1}, {40, 900, 1}, {460, 449, 1}, {460, 450, 2}, {450, 460, 2}, {1, 1, 1}}) {
+    const Image picture = test::picture(w, h, 3);
+    Image mask(w, h, 1);
+    for (int y = 0; y < h; ++y) std::fill_n(mask.row(y), (w + 1) / 2, std::uint8_t{255});
+    EXPECT_EQ(draw_overlay(picture, mask).pixels, draw_overlay(picture, mask, {.outline = thickness}).pixels)
+        << w << "x" << h;
+  }
+}
+
+TEST(Overlay, OfGrayAndRgbaIsThatOfTheirColours) {
+  Image mask(30, 20, 1);
+  for (int y = 5; y < 15; ++y) std::fill_n(mask.row(y) + 5, 20, std::uint8_t{255});
+  for (const int channels : {1, 4}) {
+    const Image picture = test::picture(30, 20, channels);
+    EXPECT_EQ(draw_overlay(picture, mask).pixels,
+              draw_overlay(convert_color(picture, ColorMode::rgb), mask).pixels);
+  }
+}
+
+TEST(CutOut, AlphaOfSomeRowsIsMultiplied) {
+  Image rgba(3, 4, 4);
+  std::fill(rgba.pixels.begin(), rgba.pixels.end(), std::uint8_t{200});
+  Image alpha(3, 2, 1);
+  alpha.pixels = {0, 51, 255, 255, 102, 0};
+  multiply_alpha(rgba, 1, alpha);
+  std::vector<int> got;
+  for (std::size_t i = 3; i < rgba.pixels.size(); i += 4) got.push_back(rgba.pixels[i]);
+  EXPECT_EQ(got, (std::vector<int>{200, 200, 200, 0, 40, 200, 200, 80, 0, 200, 200, 200}));
+  EXPECT_EQ(rgba.pixels[0], 200);
+  EXPECT_THROW(multiply_alpha(rgba, 3, alpha), UsageError);  // one row too many
+  EXPECT_THROW(multiply_alpha(rgba, -1, alpha), UsageError);
+  EXPECT_THROW(multiply_alpha(rgba, 0, Image(2, 2, 1)), UsageError);
+  EXPECT_THROW(multiply_alpha(rgba, 0, Image(3, 2, 3)), UsageError);
+  Image rgb(3, 4, 3);
+  EXPECT_THROW(multiply_alpha(rgb, 0, alpha), UsageError);
+  EXPECT_NO_THROW(multiply_alpha(rgba, 2, alpha));
+}
+
+TEST(CutOut, OfGrayHasItsLevelInEveryColour) {
+  Image gray(2, 1, 1), alpha(2, 1, 1);
+  gray.pixels = {7, 200};
+  alpha.pixels = {255, 9};
+  EXPECT_EQ(cut_out(gray, alpha, {.clean_edges = false}).pixels,
+            (std::vector<std::uint8_t>{7, 7, 7, 255, 200, 200, 200, 9}));
+}
+
+// What a mask is begins at 128, also in the file of one.
+TEST(EncodedMask, IsBlackOrWhite) {
+  Image mask(4, 1, 1);
+  mask.pixels = {0, 127, 128, 255};
+  EXPECT_EQ(decode_image(encode_mask_png(mask), {.mode = ColorMode::gray}).pixels,
+            (std::vector<std::uint8_t>{0, 0, 255, 255}));
+  EXPECT_THROW(encode_mask_png(Image(4, 1, 3)), UsageError);
 }
 
 TEST(CutOut, KeepsColoursAndTakesAlpha) {

@@ -288,6 +288,26 @@ TEST_F(OnnxFull, GivesTheSegmentersMaps) {
   }
 }
 
+// In f16 the picture is resized as ever: the maps are off by the network's rounding alone.
+TEST_F(OnnxFull, OfHalfPrecisionGivesNearlyTheSegmentersMaps) {
+  model::Config config = tiny_config();
+  config.out_channels = 3;
+  for (const auto precision : {OnnxPrecision::f16, OnnxPrecision::int8}) {
+    const auto m = exported(config, {OnnxGraph::full, InputSize::of(64, 32), precision});
+    EXPECT_THAT(m.inputs[0].shape, testing::ElementsAre("height", "width", "3"));
+    EXPECT_EQ(m.inputs[0].type, 2);  // bytes
+    const Image picture = test::picture(51, 90, 3);
+    SegmentOptions options;
+    options.size = InputSize::of(64, 32);
+    const Segmentation want = Segmenter(dir_ / "w.safetensors").segment(picture, options);
+    const auto got = run_onnx(m, {{"picture", tensor_of(picture)}}).at("map");
+    EXPECT_THAT(got.shape, testing::ElementsAre(3, 90, 51));
+    const double error = error_of(got.data, {want.probabilities.begin(), want.probabilities.end()});
+    EXPECT_LT(error, precision == OnnxPrecision::f16 ? 5e-3 : 5e-2);
+    EXPECT_GT(error, 1e-6);
+  }
+}
+
 TEST_F(OnnxExport, TheMetadataSaysWhatItIs) {
   model::Config config = tiny_config();
   config.out_channels = 3;
@@ -306,6 +326,35 @@ TEST_F(OnnxExport, TheMetadataSaysWhatItIs) {
   EXPECT_EQ(summary_.weights_sha256, sha256_of_file(dir_ / "w.safetensors"));
   EXPECT_EQ(model::Config::from_json(m.metadata.at("sam2unet.config")), config);
   EXPECT_TRUE(same_classes(class_table_from_json(m.metadata.at("sam2unet.classes")), table));
+}
+
+// Of weights that say nothing, and of letterboxed ones, of which there is a core graph.
+TEST_F(OnnxExport, TheMetadataSaysWhatIsUsualToo) {
+  const auto one = exported(tiny_config(), {OnnxGraph::core, InputSize::of(96, 32)});
+  EXPECT_EQ(one.metadata.at("sam2unet.graph"), "core");
+  EXPECT_EQ(one.metadata.at("sam2unet.precision"), "f32");
+  EXPECT_EQ(one.metadata.at("sam2unet.fit"), "squash");
+  EXPECT_EQ(one.metadata.at("sam2unet.size"), "32x96");
+  EXPECT_FALSE(one.metadata.contains("sam2unet.classes"));
+  EXPECT_EQ(summary_.size, InputSize::of(96, 32));
+  EXPECT_EQ(summary_.channels, 1);
+  model::Config config = tiny_config();
+  config.out_channels = 4;
+  const auto four = exported(config, {OnnxGraph::core, InputSize::of(32, 32), OnnxPrecision::int8},
+                             {{model::kFitKey, "letterbox"}});
+  EXPECT_EQ(four.metadata.at("sam2unet.fit"), "letterbox");
+  EXPECT_EQ(four.metadata.at("sam2unet.precision"), "int8");
+  EXPECT_EQ(class_table_from_json(four.metadata.at("sam2unet.classes")), default_class_table(4));
+  EXPECT_EQ(summary_.channels, 4);
+}
+
+// A side that is not asked for is the trained one.
+TEST_F(OnnxExport, OneSideMayBeLeftToTheWeights) {
+  const std::map<std::string, std::string> trained{{"input_size", "32x64"}};
+  EXPECT_THAT(exported(tiny_config(), {OnnxGraph::core, InputSize::of(0, 96)}, trained).inputs[0].shape,
+              testing::ElementsAre("batch", "3", "96", "64"));
+  EXPECT_THAT(exported(tiny_config(), {OnnxGraph::core, InputSize::of(96, 0)}, trained).inputs[0].shape,
+              testing::ElementsAre("batch", "3", "32", "96"));
 }
 
 TEST_F(OnnxExport, TheSizeIsWhatTheWeightsWereTrainedAt) {

@@ -354,16 +354,22 @@ LowTensor LowOps::convolve(const Tensor& x, const Matrix& w, Finish finish, Tens
   const Extent e = x.extent();
   const bool adds = finish == Finish::add_relu, is_int8 = w.storage == Storage::int8;
   if (adds && added.parts() != 1) added = converted(added, added.type());
-  const Left left = is_int8 ? quantised_as_one(x, w) : left_of(x, w);
   Tensor out = make({e.b, e.h, e.w, w.out}, w.result);
-  run_blocks({.w = w,
-              .left = left,
-              .pixels = e.pixels(),
-              .finish = finish,
-              .out = out,
-              .added = adds ? &added : nullptr,
-              .is_uniform = is_int8,
-              .in = e});
+  // Each picture has its own scale: what it is beside in a batch must not make its steps coarser.
+  const Index each = is_int8 ? 1 : e.b;
+  for (Index b = 0; b < e.b; b += each) {
+    const Tensor some = x.pictures(b, each), to = out.pictures(b, each);
+    const Tensor residual = adds ? added.pictures(b, each) : Tensor();
+    const Left left = is_int8 ? quantised_as_one(some, w) : left_of(some, w);
+    run_blocks({.w = w,
+                .left = left,
+                .pixels = some.extent().pixels(),
+                .finish = finish,
+                .out = to,
+                .added = adds ? &residual : nullptr,
+                .is_uniform = is_int8,
+                .in = some.extent()});
+  }
   return out;
 }
 

@@ -80,6 +80,14 @@ class LowTensor {
     t.parts_[0].offset += first * size_of(type_);
     return t;
   }
+  /// Pictures first .. first + count.
+  LowTensor pictures(std::int64_t first, std::int64_t count) const {
+    LowTensor t = *this;
+    t.extent_.b = count;
+    for (std::size_t i = 0; i < parts_used_; ++i)
+      t.parts_[i].offset += first * extent_.h * extent_.w * parts_[i].stride;
+    return t;
+  }
   /// Channels of the other behind these; both have one type, and parts enough are left.
   void append(const LowTensor& other) {
     for (std::size_t i = 0; i < other.parts_used_; ++i) parts_[parts_used_++] = other.parts_[i];

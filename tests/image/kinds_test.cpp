@@ -1,0 +1,478 @@
+// Kinds of files that few programs write, byte by byte, with the pixels that their formats say.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "image/orientation.h"
+#include "sam2unet/errors.h"
+#include "sam2unet/image.h"
+#include "support/message.h"
+
+namespace sam2unet {
+namespace {
+
+using testing::ElementsAre;
+using testing::ElementsAreArray;
+using testing::HasSubstr;
+
+class Bytes {
+ public:
+  Bytes& u8(std::initializer_list<int> values) {
+    for (const int v : values) bytes_.push_back(static_cast<std::byte>(v));
+    return *this;
+  }
+  Bytes& text(std::string_view text) {
+    for (const char c : text) bytes_.push_back(static_cast<std::byte>(c));
+    return *this;
+  }
+  Bytes& le16(unsigned v) { return u8({static_cast<int>(v & 255), static_cast<int>(v >> 8 & 255)}); }
+  Bytes& le32(unsigned v) { return le16(v & 0xFFFF).le16(v >> 16); }
+  Bytes& add(const Bytes& other) {
+    bytes_.insert(bytes_.end(), other.bytes_.begin(), other.bytes_.end());
+    return *this;
+  }
+  std::size_t size() const { return bytes_.size(); }
+  std::span<const std::byte> span() const { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+Image decoded(const Bytes& file, ColorMode mode = ColorMode::gray, ImageInfo* info = nullptr) {
+  return decode_image(file.span(), {.mode = mode}, "made", info);
+}
+std::string refusal(const Bytes& file, ColorMode mode = ColorMode::gray) {
+  return test::message_of<ImageError>([&] { decoded(file, mode); });
+}
+
+// A BMP of the usual header of 40 bytes; `colors` are blue, green, red and 0 each.
+Bytes bmp(unsigned width, unsigned height, unsigned bits, unsigned compression, const Bytes& colors,
+          const Bytes& data) {
+  const auto begin = static_cast<unsigned>(54 + colors.size());
+  Bytes out;
+  out.text("BM").le32(begin + static_cast<unsigned>(data.size())).le32(0).le32(begin);
+  out.le32(40).le32(width).le32(height).le16(1).le16(bits).le32(compression).le32(0).le32(0).le32(0);
+  out.le32(static_cast<unsigned>(colors.size() / 4)).le32(0);
+  return out.add(colors).add(data);
+}
+
+// Gray levels 10 i.
+Bytes grays(int count) {
+  Bytes out;
+  for (int i = 0; i < count; ++i) out.u8({10 * i, 10 * i, 10 * i, 0});
+  return out;
+}
+
+TEST(BmpKinds, Runs8JumpOverPixelsAndPadOddLiterals) {
+  // From the bottom: three literals and their padding, two of 5; a jump of one to the right and one up, one
+  // 7; and the end, which leaves the rest.
+  const Bytes data = Bytes().u8({0, 3, 1, 2, 3, 0, 2, 5, 0, 0, 1, 4, 0, 2, 1, 1, 1, 7, 0, 1});
+  EXPECT_THAT(decoded(bmp(5, 4, 8, 1, grays(8), data)).pixels,
+              ElementsAre(0, 0, 0, 0, 0,   //
+                          0, 0, 70, 0, 0,  // after 4 stands column 1, after the jump 2
+                          40, 0, 0, 0, 0,  //
+                          10, 20, 30, 50, 50));
+}
+
+TEST(BmpKinds, Runs8ThatAreTooLongAreCut) {
+  const Bytes data = Bytes().u8({9, 3, 0, 0, 2, 4, 0, 0});
+  EXPECT_THAT(decoded(bmp(3, 2, 8, 1, grays(8), data)).pixels, ElementsAre(40, 40, 0, 30, 30, 30));
+  // The last row may lack its mark; a row before it may not.
+  EXPECT_THAT(decoded(bmp(2, 1, 8, 1, grays(8), Bytes().u8({2, 6}))).pixels, ElementsAre(60, 60));
+  EXPECT_THAT(refusal(bmp(2, 2, 8, 1, grays(8), Bytes().u8({2, 6}))), HasSubstr("after 0 of 2 rows"));
+  EXPECT_THAT(refusal(bmp(9, 1, 8, 1, grays(8), Bytes().u8({0, 5, 1, 2}))), HasSubstr("after 0 of 1 rows"));
+  EXPECT_THAT(refusal(bmp(9, 1, 8, 1, grays(8), Bytes().u8({0, 2, 1}))), HasSubstr("after 0 of 1 rows"));
+}
+
+TEST(BmpKinds, Runs4AlternateBetweenTwoColours) {
+  // Seven of 1 and 2; then five literals in three bytes and one of padding, and two of 8.
+  const Bytes data = Bytes().u8({7, 0x12, 0, 0, 0, 5, 0x34, 0x56, 0x70, 0, 2, 0x88, 0, 1});
+  EXPECT_THAT(decoded(bmp(7, 2, 4, 2, grays(16), data)).pixels,
+              ElementsAre(30, 40, 50, 60, 70, 80, 80, 10, 20, 10, 20, 10, 20, 10));
+}
+
+TEST(BmpKinds, Of4BitsTheHighHalfComesFirst) {
+  const Bytes data = Bytes().u8({0x12, 0x30, 0, 0});
+  EXPECT_THAT(decoded(bmp(3, 1, 4, 0, grays(16), data)).pixels, ElementsAre(10, 20, 30));
+  EXPECT_THAT(decoded(bmp(3, 1, 4, 0, grays(16), data), ColorMode::ids).pixels, ElementsAre(1, 2, 3));
+}
+
+TEST(BmpKinds, OfOs2HaveColoursOfThreeBytes) {
+  Bytes file;
+  file.text("BM").le32(0).le32(0).le32(14 + 12 + 6).le32(12).le16(9).le16(2).le16(1).le16(1);
+  file.u8({10, 20, 30, 40, 50, 60});              // blue, green, red
+  file.u8({0xFF, 0x80, 0, 0, 0x01, 0x00, 0, 0});  // from the bottom
+  const Image got = decoded(file, ColorMode::rgb);
+  ASSERT_EQ(got.width, 9);
+  ASSERT_EQ(got.height, 2);
+  const auto at = [&](int x, int y) {
+    const std::uint8_t* p = got.row(y) + 3 * x;
+    return std::vector<int>(p, p + 3);
+  };
+  EXPECT_THAT(at(8, 1), ElementsAre(60, 50, 40));
+  EXPECT_THAT(at(0, 0), ElementsAre(30, 20, 10));
+  EXPECT_THAT(at(7, 0), ElementsAre(60, 50, 40));
+  EXPECT_THAT(at(8, 0), ElementsAre(30, 20, 10));
+}
+
+TEST(BmpKinds, Of16And32BitsWithoutMasks) {
+  // 5 bits each, of which 31 is 255: 31 -> red, 16 -> green, 1 -> blue.
+  const Bytes words = Bytes().le16(31u << 10).le16(16u << 5).le16(1).le16(0);
+  EXPECT_THAT(decoded(bmp(3, 1, 16, 0, {}, words), ColorMode::rgb).pixels,
+              ElementsAre(255, 0, 0, 0, 131, 0, 0, 0, 8));
+  const Bytes quads = Bytes().u8({1, 2, 3, 99, 4, 5, 6, 99});  // the fourth byte is nothing
+  EXPECT_THAT(decoded(bmp(2, 1, 32, 0, {}, quads), ColorMode::rgb).pixels, ElementsAre(3, 2, 1, 6, 5, 4));
+}
+
+TEST(BmpKinds, WhatIsNotKnownIsNamed) {
+  const Bytes none;
+  EXPECT_THAT(refusal(bmp(2, 1, 8, 4, none, none)), HasSubstr("8 bits and compression 4"));
+  EXPECT_THAT(refusal(bmp(2, 1, 4, 1, none, none)), HasSubstr("4 bits and compression 1"));
+  EXPECT_THAT(refusal(bmp(2, 1, 8, 2, none, none)), HasSubstr("8 bits and compression 2"));
+  EXPECT_THAT(refusal(bmp(2, 1, 2, 0, none, none)), HasSubstr("2 bits and compression 0"));
+  EXPECT_THAT(refusal(bmp(2, 1, 8, 3, none, none)), HasSubstr("8 bits and compression 3"));
+  // Masks: one with a hole, one of more than 8 bits.
+  for (const auto& [red, green] : {std::pair{0xF0F00000u, 0xFFu}, {0xFFu, 0x3FF00u}}) {
+    const Bytes masks = Bytes().le32(red).le32(green).le32(0xFF000000u).le32(0);
+    EXPECT_THAT(refusal(bmp(1, 1, 32, 3, {}, masks)), HasSubstr("bit fields"));
+  }
+}
+
+// A little-endian TIFF of one strip behind its directory; entries {tag, type, value} by tag, with one value
+// each.
+struct Field {
+  unsigned tag, type, value;
+};
+Bytes tiff(std::vector<Field> fields, const Bytes& strip) {
+  const auto begin = static_cast<unsigned>(8 + 2 + 12 * (fields.size() + 2) + 4);
+  fields.push_back({273, 4, begin});
+  fields.push_back({279, 4, static_cast<unsigned>(strip.size())});
+  std::sort(fields.begin(), fields.end(), [](const Field& a, const Field& b) { return a.tag < b.tag; });
+  Bytes out;
+  out.text("II").le16(42).le32(8).le16(static_cast<unsigned>(fields.size()));
+  for (const Field& f : fields) out.le16(f.tag).le16(f.type).le32(1).le32(f.value);
+  return out.le32(0).add(strip);
+}
+// Gray of so many bits; `format` 1 is unsigned, 2 signed, 3 floating point.
+std::vector<Field> gray_tiff(unsigned width, unsigned height, unsigned bits, unsigned photometric,
+                             unsigned format) {
+  return {{256, 4, width},       {257, 4, height}, {258, 3, bits},   {259, 3, 1},
+          {262, 3, photometric}, {277, 3, 1},      {278, 4, height}, {339, 3, format}};
+}
+
+TEST(TiffKinds, DeepGrayIsClipped) {
+  ImageInfo info;
+  const Bytes words = Bytes().le16(0xFFFF).le16(0x8000).le16(254).le16(256);
+  EXPECT_THAT(decoded(tiff(gray_tiff(4, 1, 16, 1, 2), words), ColorMode::gray, &info).pixels,
+              ElementsAre(0, 0, 254, 255));  // -1, -32768
+  EXPECT_TRUE(info.deep);
+  EXPECT_THAT(decoded(tiff(gray_tiff(4, 1, 16, 1, 1), words)).pixels, ElementsAre(255, 255, 254, 255));
+  // White is zero, which counts up to 8 bits alone, as in Pillow.
+  EXPECT_THAT(decoded(tiff(gray_tiff(4, 1, 16, 0, 1), words)).pixels, ElementsAre(255, 255, 254, 255));
+  EXPECT_THAT(decoded(tiff(gray_tiff(2, 1, 8, 0, 1), Bytes().u8({1, 200}))).pixels, ElementsAre(254, 55));
+  const Bytes quads = Bytes().le32(0xFFFFFFFFu).le32(77);
+  EXPECT_THAT(decoded(tiff(gray_tiff(2, 1, 32, 1, 2), quads)).pixels, ElementsAre(0, 77));
+  EXPECT_THAT(decoded(tiff(gray_tiff(2, 1, 32, 1, 1), quads)).pixels, ElementsAre(0, 77));
+}
+
+TEST(TiffKinds, FewBitsArePackedFromTheHighestOn) {
+  EXPECT_THAT(decoded(tiff(gray_tiff(5, 1, 2, 1, 1), Bytes().u8({0x1B, 0x80}))).pixels,
+              ElementsAre(0, 85, 170, 255, 170));
+  EXPECT_THAT(decoded(tiff(gray_tiff(3, 1, 4, 1, 1), Bytes().u8({0x0F, 0x80}))).pixels,
+              ElementsAre(0, 255, 136));
+  EXPECT_THAT(decoded(tiff(gray_tiff(3, 1, 1, 0, 1), Bytes().u8({0xA0}))).pixels, ElementsAre(0, 255, 0));
+  // 12 bits: 0x00F, 0x0FE, 0x123.
+  ImageInfo info;
+  EXPECT_THAT(decoded(tiff(gray_tiff(3, 1, 12, 1, 1), Bytes().u8({0x00, 0xF0, 0xFE, 0x12, 0x30})),
+                      ColorMode::gray, &info)
+                  .pixels,
+              ElementsAre(15, 254, 255));
+  EXPECT_TRUE(info.deep);
+}
+
+TEST(TiffKinds, IdsOfAnyWidthAreWholeNumbersUpTo255) {
+  const auto ids = [](unsigned bits, unsigned format, const Bytes& values) {
+    return decoded(tiff(gray_tiff(2, 1, bits, 1, format), values), ColorMode::ids).pixels;
+  };
+  EXPECT_THAT(ids(16, 1, Bytes().le16(255).le16(7)), ElementsAre(255, 7));
+  EXPECT_THAT(ids(32, 2, Bytes().le32(255).le32(0)), ElementsAre(255, 0));
+  EXPECT_THAT(ids(32, 3, Bytes().le32(0x437F0000u).le32(0x40000000u)), ElementsAre(255, 2));  // 255.0, 2.0
+  for (const auto& [format, value] : {std::pair{1u, 256u}, {2u, 0xFFFFFFFFu}, {3u, 0x40200000u}})  // 2.5
+    EXPECT_THAT(refusal(tiff(gray_tiff(2, 1, 32, 1, format), Bytes().le32(0).le32(value)), ColorMode::ids),
+                HasSubstr("ids of classes are whole numbers of 0 to 255"));
+  EXPECT_THAT(refusal(tiff(gray_tiff(2, 1, 16, 1, 2), Bytes().le16(0).le16(0xFFFE)), ColorMode::ids),
+              HasSubstr("the value -2"));
+}
+
+TEST(TiffKinds, WhatIsNotReadIsNamed) {
+  EXPECT_THAT(refusal(tiff(gray_tiff(2, 1, 32, 1, 5), Bytes().le32(0).le32(0))), HasSubstr("sample format"));
+  EXPECT_THAT(refusal(tiff(gray_tiff(1, 1, 16, 1, 3), Bytes().le16(0))), HasSubstr("sample format 3"));
+  auto lab = gray_tiff(1, 1, 8, 8, 1);
+  EXPECT_THAT(refusal(tiff(lab, Bytes().u8({0}))), HasSubstr("colour space 8"));
+}
+
+TEST(PnmKinds, ValuesOfIdsAreNotScaled) {
+  const Bytes file = Bytes().text("P5 3 1 7\n").u8({0, 3, 7});
+  EXPECT_THAT(decoded(file).pixels, ElementsAre(0, 109, 255));  // 3 / 7 * 255 = 109.3
+  EXPECT_THAT(decoded(file, ColorMode::ids).pixels, ElementsAre(0, 3, 7));
+  EXPECT_THAT(decoded(Bytes().text("P5 2 1 7\n").u8({9, 200})).pixels, ElementsAre(255, 255));
+  EXPECT_THAT(decoded(Bytes().text("P5 2 1 7\n").u8({9, 200}), ColorMode::ids).pixels, ElementsAre(7, 7));
+  const Bytes wide = Bytes().text("P5 2 1 65535\n").u8({0, 255, 1, 0});
+  EXPECT_THAT(decoded(wide).pixels, ElementsAre(255, 255));
+  EXPECT_THAT(refusal(wide, ColorMode::ids), HasSubstr("the value 256"));
+  EXPECT_THAT(decoded(Bytes().text("P2 2 1 65535\n255 7\n"), ColorMode::ids).pixels, ElementsAre(255, 7));
+}
+
+TEST(PnmKinds, CommentsAndWhiteSpaceStandAnywhereInTheHeader) {
+  const Bytes file = Bytes().text("P6#a\n# b\r\n 1\t1 # c\n255\n").u8({1, 2, 3});
+  EXPECT_THAT(decoded(file, ColorMode::rgb).pixels, ElementsAre(1, 2, 3));
+  // One white space behind the largest value, and what comes next is a pixel, though it looks like one.
+  EXPECT_THAT(decoded(Bytes().text("P5 2 1 255\n").u8({' ', '#'})).pixels, ElementsAre(32, 35));
+  EXPECT_THAT(refusal(Bytes().text("P5 2 1 65536\n").u8({0, 0, 0, 0})), HasSubstr("at most 65535"));
+}
+
+// Rows from the bottom; big endian of a positive scale.
+TEST(PnmKinds, FloatMapsOfBothByteOrders) {
+  EXPECT_THAT(decoded(Bytes().text("Pf 1 2 1.0\n").u8({0x40, 0x40, 0, 0, 0xBF, 0x80, 0, 0})).pixels,
+              ElementsAre(0, 3));  // 3.0 below -1.0
+  EXPECT_THAT(decoded(Bytes().text("Pf 1 2 -2.0\n").u8({0, 0, 0x40, 0x40, 0, 0, 0xC8, 0x43})).pixels,
+              ElementsAre(255, 3));  // 400.0
+  EXPECT_THAT(refusal(Bytes().text("Pf 1 1 0\n").u8({0, 0, 0, 0})), HasSubstr("scale"));
+  EXPECT_THAT(refusal(Bytes().text("Pf 1 1 nan\n").u8({0, 0, 0, 0})), HasSubstr("scale"));
+}
+
+// A GIF whose frame of 2 x 1 pixels with the indices 1 and 2 lies somewhere on its screen. Codes of LZW in 3
+// bits: clear 4, 1, 2, end 5.
+Bytes gif(int width, int height, int left, int top, bool transparent) {
+  Bytes out;
+  out.text("GIF89a").le16(static_cast<unsigned>(width)).le16(static_cast<unsigned>(height));
+  out.u8({0x81, 0, 0});  // a table of four colours
+  out.u8({9, 9, 9, 250, 20, 30, 40, 250, 60, 1, 2, 3});
+  if (transparent) out.u8({0x21, 0xF9, 4, 1, 0, 0, 2, 0});  // index 2
+  out.u8({0x2C}).le16(static_cast<unsigned>(left)).le16(static_cast<unsigned>(top)).le16(2).le16(1).u8({0});
+  return out.u8({2, 2, 4 | 1 << 3 | (2 & 3) << 6, 2 >> 2 | 5 << 1, 0, 0x3B});
+}
+
+TEST(GifKinds, AFrameLiesWhereItSays) {
+  const Image ids = decoded(gif(4, 4, 1, 2, false), ColorMode::ids);
+  EXPECT_EQ(ids.width, 4);
+  EXPECT_THAT(ids.pixels, ElementsAre(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0));
+  const Image colours = decoded(gif(4, 3, 1, 2, false), ColorMode::rgb);
+  EXPECT_THAT(std::vector<int>(colours.row(2), colours.row(2) + 12),
+              ElementsAre(9, 9, 9, 250, 20, 30, 40, 250, 60, 9, 9, 9));
+  // Beyond its screen, that grows.
+  const Image grown = decoded(gif(1, 1, 2, 1, false), ColorMode::ids);
+  EXPECT_EQ(grown.width, 4);
+  EXPECT_EQ(grown.height, 2);
+  EXPECT_THAT(grown.pixels, ElementsAre(0, 0, 0, 0, 0, 0, 1, 2));
+}
+
+TEST(GifKinds, AroundATransparentFrameIsNothing) {
+  ImageInfo info;
+  const Image got = decoded(gif(3, 2, 0, 1, true), ColorMode::rgba, &info);
+  EXPECT_TRUE(info.alpha);
+  std::vector<int> alpha;
+  for (std::size_t i = 3; i < got.pixels.size(); i += 4) alpha.push_back(got.pixels[i]);
+  EXPECT_THAT(alpha, ElementsAre(0, 0, 0, 255, 0, 0));
+  EXPECT_THAT(decoded(gif(3, 2, 0, 1, true), ColorMode::ids).pixels, ElementsAre(2, 2, 2, 1, 2, 2));
+}
+
+// EXIF of one directory with the orientation alone; `value` are the four bytes of its field.
+std::vector<std::uint8_t> exif(std::string_view order, int type, int count,
+                               const std::vector<std::uint8_t>& value,
+                               const std::vector<std::uint8_t>& behind = {}) {
+  const bool little = order == "II";
+  std::vector<std::uint8_t> out(order.begin(), order.end());
+  const auto put = [&](int v, int bytes) {
+    for (int i = 0; i < bytes; ++i)
+      out.push_back(static_cast<std::uint8_t>(v >> 8 * (little ? i : bytes - 1 - i)));
+  };
+  put(42, 2);
+  put(8, 4);
+  put(1, 2);
+  put(0x0112, 2);
+  put(type, 2);
+  put(count, 4);
+  out.insert(out.end(), value.begin(), value.end());
+  put(0, 4);
+  out.insert(out.end(), behind.begin(), behind.end());
+  return out;
+}
+
+TEST(OrientationKinds, NumbersOfAnyTypeAndOrder) {
+  EXPECT_EQ(image::exif_orientation(exif("II", 3, 1, {6, 0, 0, 0})), 6);
+  EXPECT_EQ(image::exif_orientation(exif("MM", 3, 1, {0, 6, 0, 0})), 6);
+  EXPECT_EQ(image::exif_orientation(exif("MM", 4, 1, {0, 0, 0, 8})), 8);  // LONG
+  EXPECT_EQ(image::exif_orientation(exif("II", 9, 1, {3, 0, 0, 0})), 3);  // SLONG
+  EXPECT_EQ(image::exif_orientation(exif("II", 8, 1, {3, 0, 0, 0})), 3);  // SSHORT
+  EXPECT_FALSE(image::exif_orientation(exif("II", 1, 1, {6, 0, 0, 0})));  // BYTE is none
+  EXPECT_FALSE(image::exif_orientation(exif("II", 3, 0, {6, 0, 0, 0})));
+  EXPECT_FALSE(image::exif_orientation(exif("IM", 3, 1, {6, 0, 0, 0})));
+  // Of three shorts the first, which lies elsewhere.
+  EXPECT_EQ(image::exif_orientation(exif("II", 3, 3, {26, 0, 0, 0}, {5, 0, 1, 0, 1, 0})), 5);
+  EXPECT_FALSE(image::exif_orientation(exif("II", 3, 3, {27, 0, 0, 0}, {5, 0, 1, 0, 1, 0})));  // beyond
+  EXPECT_FALSE(image::exif_orientation(exif("II", 3, 3, {255, 255, 255, 255}, {5, 0, 1, 0, 1, 0})));
+  // With the name of the block before it, even twice.
+  auto named = exif("II", 3, 1, {7, 0, 0, 0});
+  for (int i = 0; i < 2; ++i) {
+    named.insert(named.begin(), {'E', 'x', 'i', 'f', 0, 0});
+    EXPECT_EQ(image::exif_orientation(named), 7);
+  }
+  EXPECT_EQ(image::xmp_orientation("<tiff:Orientation>3</tiff:Orientation>"), 3);
+  EXPECT_EQ(image::xmp_orientation("tiff:Orientation tiff:Orientation=\"8\""), 8);
+  EXPECT_FALSE(image::xmp_orientation("tiff:Orientation='8'"));
+}
+
+// A chunk of a PNG with its checksum, and what zlib makes of bytes that it does not compress.
+Bytes be32(unsigned v) {
+  return Bytes().u8({static_cast<int>(v >> 24), static_cast<int>(v >> 16 & 255),
+                     static_cast<int>(v >> 8 & 255), static_cast<int>(v & 255)});
+}
+Bytes chunk(std::string_view type, const Bytes& data) {
+  const Bytes body = Bytes().text(type).add(data);
+  std::uint32_t crc = 0xFFFFFFFFu;
+  for (const std::byte b : body.span()) {
+    crc ^= static_cast<std::uint32_t>(b);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ ((crc & 1u) != 0 ? 0xEDB88320u : 0u);
+  }
+  return be32(static_cast<unsigned>(data.size())).add(body).add(be32(~crc));
+}
+Bytes zlib(const Bytes& data) {
+  const auto n = static_cast<unsigned>(data.size());
+  unsigned a = 1, b = 0;
+  for (const std::byte v : data.span()) {
+    a = (a + static_cast<unsigned>(v)) % 65521;
+    b = (b + a) % 65521;
+  }
+  return Bytes().u8({0x78, 0x01, 0x01}).le16(n).le16(~n & 0xFFFF).add(data).add(be32(b << 16 | a));
+}
+Bytes png(unsigned width, unsigned height, int depth, int color, const Bytes& rows, const Bytes& before = {},
+          const Bytes& behind = {}) {
+  const Bytes header = be32(width).add(be32(height)).u8({depth, color, 0, 0, 0});
+  return Bytes()
+      .text("\x89PNG\r\n\x1A\n")
+      .add(chunk("IHDR", header))
+      .add(before)
+      .add(chunk("IDAT", zlib(rows)))
+      .add(behind)
+      .add(chunk("IEND", {}));
+}
+
+TEST(PngKinds, DeepGrayIsClippedAndNoIdBeyond255) {
+  const Bytes file = png(3, 1, 16, 0, Bytes().u8({0, 0, 255, 1, 0, 0, 7}));
+  ImageInfo info;
+  EXPECT_THAT(decoded(file, ColorMode::gray, &info).pixels, ElementsAre(255, 255, 7));
+  EXPECT_TRUE(info.deep);
+  EXPECT_THAT(refusal(file, ColorMode::ids), HasSubstr("the value 256"));
+  EXPECT_THAT(decoded(png(2, 1, 16, 0, Bytes().u8({0, 0, 255, 0, 7})), ColorMode::ids).pixels,
+              ElementsAre(255, 7));
+}
+
+TEST(PngKinds, IndicesOfFewBitsArePacked) {
+  const Bytes palette = chunk("PLTE", Bytes().u8({1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  const Bytes file = png(5, 2, 2, 3, Bytes().u8({0, 0x18, 0x80, 0, 0x46, 0x40}), palette);
+  EXPECT_THAT(decoded(file, ColorMode::ids).pixels, ElementsAre(0, 1, 2, 0, 2, 1, 0, 1, 2, 1));
+  const Image colours = decoded(file, ColorMode::rgb);
+  EXPECT_THAT(std::vector<int>(colours.row(0) + 3, colours.row(0) + 9), ElementsAre(4, 5, 6, 7, 8, 9));
+}
+
+// Where EXIF may lie: its own chunk, also behind the picture, goes before text as ImageMagick writes it.
+TEST(PngKinds, OrientationInEveryPlace) {
+  const auto exif_of = [](int value) {
+    return Bytes().text("MM").u8(
+        {0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, value, 0, 0, 0, 0, 0, 0});
+  };
+  const auto raw = [&](int value) {
+    std::string text = "\nexif\n      26\n";
+    const Bytes bytes = exif_of(value);
+    for (const std::byte b : bytes.span()) {
+      constexpr std::string_view kDigits = "0123456789abcdef";
+      text += kDigits[static_cast<std::size_t>(b) >> 4];
+      text += kDigits[static_cast<std::size_t>(b) & 15];
+    }
+    return Bytes().text(text);
+  };
+  const Bytes key = Bytes().text("Raw profile type exif").u8({0});
+  const Bytes xmp_key = Bytes().text("XML:com.adobe.xmp").u8({0});
+  const Bytes xmp = Bytes().text("<x tiff:Orientation=\"8\"/>");
+  const auto orientation = [](const Bytes& before, const Bytes& behind) {
+    ImageInfo info;
+    decoded(png(1, 1, 8, 0, Bytes().u8({0, 9}), before, behind), ColorMode::gray, &info);
+    return info.orientation;
+  };
+  const Bytes none;
+  EXPECT_EQ(orientation(none, none), 1);
+  EXPECT_EQ(orientation(chunk("eXIf", exif_of(6)), none), 6);
+  EXPECT_EQ(orientation(none, chunk("eXIf", exif_of(6))), 6);
+  EXPECT_EQ(orientation(chunk("tEXt", Bytes(key).add(raw(5))), none), 5);
+  EXPECT_EQ(orientation(none, chunk("zTXt", Bytes(key).u8({0}).add(zlib(raw(3))))), 3);
+  EXPECT_EQ(orientation(chunk("eXIf", exif_of(6)), chunk("tEXt", Bytes(key).add(raw(5)))), 6);
+  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({0, 0, 0, 0}).add(xmp)), none), 8);
+  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({1, 0, 0, 0}).add(zlib(xmp))), none), 8);
+  EXPECT_EQ(orientation(chunk("iTXt", Bytes(key).u8({0, 0}).text("en").u8({0, 0}).add(raw(7))), none), 7);
+  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({0, 0, 0, 0}).add(xmp)), chunk("eXIf", exif_of(2))),
+            2);
+}
+
+// An ICC profile is of RGB colours: a gray picture has no use for it.
+TEST(PngKinds, GrayPicturesTakeNoProfile) {
+  std::vector<std::byte> profile(144);
+  const auto put = [&](std::size_t at, std::string_view text) {
+    for (std::size_t i = 0; i < text.size(); ++i) profile[at + i] = static_cast<std::byte>(text[i]);
+  };
+  profile[3] = std::byte{144};
+  put(8, std::string_view("\x02\x10\0\0", 4));
+  put(12, "mntrRGB XYZ ");
+  put(36, "acsp");
+  put(68, std::string_view("\0\0\xF6\xD6\0\1\0\0\0\0\xD3\x2D", 12));
+  const auto kept = [&](const Image& picture) {
+    ImageInfo info;
+    decode_image(encode_png(picture, profile), {.keep_color_profile = true}, "p", &info);
+    return info.color_profile;
+  };
+  EXPECT_TRUE(kept(Image(3, 2, 1)).empty());
+  EXPECT_EQ(encode_png(Image(3, 2, 1), profile), encode_png(Image(3, 2, 1)));
+  EXPECT_EQ(kept(Image(3, 2, 3)), profile);
+  // No profile, though it looks like one: of another magic, of a size that is no multiple of four.
+  put(36, "acps");
+  EXPECT_TRUE(kept(Image(3, 2, 3)).empty());
+  put(36, "acsp");
+  profile[3] = std::byte{143};
+  EXPECT_TRUE(kept(Image(3, 2, 3)).empty());
+}
+
+TEST(FormatKinds, OthersAreCalledByTheirNames) {
+  for (const auto& [bytes, name] : std::vector<std::pair<Bytes, const char*>>{
+           {Bytes().u8({0xFF, 0x0A, 0, 0}), "JPEG XL"},
+           {Bytes().u8({0xFF, 0x4F, 0xFF, 0x51}), "JPEG 2000"},
+           {Bytes().text("8BPS"), "Photoshop"},
+           {Bytes().text(std::string(128, ' ')).text("DICM"), "DICOM"},
+           {Bytes().text("%PDF-1.7"), "PDF"},
+           {Bytes().u8({0x76, 0x2F, 0x31, 0x01}), "OpenEXR"},
+           {Bytes().text("\xEF\xBB\xBF<html>"), "HTML or XML"},
+           {Bytes().text("version https://git-lfs.github.com"), "Git LFS"},
+           {Bytes().u8({0, 0, 0, 32}).text("ftypisom"), "MP4"},
+           {Bytes().u8({0, 0, 0, 32}).text("ftypavis"), "AVIF"},
+           {Bytes().u8({0, 0, 0, 32}).text("ftypmif1"), "HEIC"}}) {
+    EXPECT_THAT(refusal(bytes), HasSubstr(std::string("it is ") + name));
+    EXPECT_FALSE(detect_image_format(bytes.span()));
+  }
+  for (const char* name : {"a.gif", "a.jpe", "a.jfif", "a.JPEG", "a.webp", "a.tif", "a.bmp", "a.pbm", "a.pgm",
+                           "a.ppm", "a.pnm", "a.pfm", "a.png", "a.b.PNG"})
+    EXPECT_TRUE(has_image_extension(name)) << name;
+  for (const char* name : {"a.heic", "a.svg", "a.png.txt", "png", "a."})
+    EXPECT_FALSE(has_image_extension(name)) << name;
+}
+
+}  // namespace
+}  // namespace sam2unet

@@ -1,0 +1,263 @@
+// Results of maps that are known pixel by pixel, of pictures of more than the megapixel that is worked on at
+// a time.
+#include "results/band_results.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sam2unet/class_draw.h"
+#include "sam2unet/draw.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::results {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kWidth = 1300, kHeight = 1000;  // 806 rows are a megapixel
+constexpr Box kBlock{300, 790, 100, 80};      // lies in both parts
+
+bool is_in(const Box& b, int x, int y) {
+  return x >= b.x && x < b.x + b.width && y >= b.y && y < b.y + b.height;
+}
+
+// `inside` in the block and `outside` around it.
+std::vector<float> block_map(float inside, float outside) {
+  std::vector<float> map(static_cast<std::size_t>(kWidth) * kHeight, outside);
+  for (int y = kBlock.y; y < kBlock.y + kBlock.height; ++y)
+    std::fill_n(map.begin() + static_cast<std::ptrdiff_t>(y) * kWidth + kBlock.x, kBlock.width, inside);
+  return map;
+}
+
+std::string text_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// What one kind of result is, of a picture whose bands are of so many rows.
+std::vector<std::byte> banded(BandedPicture picture, const ResultOptions& options,
+                              const std::vector<SegmentationBand>& bands) {
+  std::vector<std::byte> out;
+  BandResults results(picture, options, [&](Save) {
+    return [&](std::span<const std::byte> bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); };
+  });
+  for (const SegmentationBand& b : bands) results.add(b);
+  results.finish(0.5, {});
+  return out;
+}
+
+std::vector<SegmentationBand> bands_of(const std::vector<float>& map, int rows) {
+  std::vector<SegmentationBand> out;
+  for (int y = 0; y < kHeight; y += rows) {
+    const int n = std::min(rows, kHeight - y);
+    out.push_back(
+        {y,
+         n,
+         kWidth,
+         1,
+         std::span(map).subspan(static_cast<std::size_t>(y) * kWidth, static_cast<std::size_t>(n) * kWidth),
+         {},
+         {}});
+  }
+  return out;
+}
+
+void expect_block(const Json& j) {
+  EXPECT_EQ(j["bounding_box"], (Json{{"x", 300}, {"y", 790}, {"width", 100}, {"height", 80}}));
+  EXPECT_EQ(j["area"], 8000);
+  EXPECT_DOUBLE_EQ(j["area_fraction"].get<double>(), 8000 / 1.3e6);
+}
+
+TEST(BandedResults, BoxesAndOutlinesLieWhereTheyAre) {
+  const auto map = block_map(0.75F, 0.25F);
+  const Image picture(kWidth, kHeight, 3);
+  ResultOptions options;
+  options.saves = {Save::json};
+  for (const int rows : {kHeight, 100}) {  // one band of more than a megapixel, and ten of less
+    const Json j = Json::parse(text_of(banded({"a.png", picture}, options, bands_of(map, rows))));
+    expect_block(j);
+    EXPECT_DOUBLE_EQ(j["mean_confidence"].get<double>(), 0.75);
+    EXPECT_EQ(j["polygons"].size(), 1u);
+    EXPECT_EQ(j["polygons"][0]["outer"], Json::parse("[[400,790],[400,870],[300,870],[300,790]]"));
+    EXPECT_EQ(j["seconds"], 0.5);
+    EXPECT_EQ(j["official"], false);
+    EXPECT_EQ(j["threshold"], 0.5);
+  }
+}
+
+TEST(BandedResults, AlphaIsTheMapsInEveryRow) {
+  const auto map = block_map(0.75F, 0.25F);
+  for (const int rows : {kHeight, 100}) {
+    Image cutout(kWidth, kHeight, 4);
+    std::fill(cutout.pixels.begin(), cutout.pixels.end(), std::uint8_t{255});
+    ResultOptions options;
+    options.saves = {Save::cutout};
+    options.clean_edges = false;
+    const auto png = banded({"a.png", cutout, &cutout}, options, bands_of(map, rows));
+    const Image got = decode_image(png, {.mode = ColorMode::rgba});
+    for (int y = 0; y < kHeight; ++y)
+      for (int x = 0; x < kWidth; ++x)
+        ASSERT_EQ(got.row(y)[4 * x + 3], is_in(kBlock, x, y) ? 191 : 64) << x << "," << y;  // 255 p, rounded
+  }
+}
+
+TEST(BandedResults, OfClassesToo) {
+  std::vector<std::uint8_t> ids(static_cast<std::size_t>(kWidth) * kHeight, 0);
+  std::vector<float> confidence(ids.size(), 0.5F);
+  for (int y = 0; y < kHeight; ++y)
+    for (int x = 0; x < kWidth; ++x) {
+      const auto at = static_cast<std::size_t>(y) * kWidth + static_cast<std::size_t>(x);
+      if (is_in(kBlock, x, y)) ids[at] = 2;
+      if (is_in(kBlock, x, y)) confidence[at] = 0.875F;
+      if (y < 10) ids[at] = 1;
+    }
+  const SegmentationBand all{0, kHeight, kWidth, 3, {}, ids, confidence};
+  ResultOptions options;
+  options.saves = {Save::json};
+  options.table = std::make_shared<const ClassTable>(default_class_table(3));
+  options.shown = {2};
+  const Image picture(kWidth, kHeight, 3);
+  const Json j = Json::parse(text_of(banded({"a.png", picture, nullptr, 3}, options, {all})));
+  ASSERT_EQ(j["classes"].size(), 1u);
+  EXPECT_EQ(j["classes"][0]["id"], 2);
+  expect_block(j["classes"][0]);
+  EXPECT_DOUBLE_EQ(j["classes"][0]["mean_confidence"].get<double>(), 0.875);
+  EXPECT_FALSE(j.contains("threshold"));  // which classes have none of
+
+  options.saves = {Save::mask};
+  const Image mask =
+      decode_image(banded({"a.png", picture, nullptr, 3}, options, {all}), {.mode = ColorMode::gray});
+  for (int y = 0; y < kHeight; ++y)
+    for (int x = 0; x < kWidth; ++x) ASSERT_EQ(mask.row(y)[x], is_in(kBlock, x, y) ? 255 : 0);
+}
+
+// Two blocks, one of them a pixel; by hand.
+struct Small {
+  Image picture = Image(6, 4, 3);
+  Segmentation result;
+  ResultOptions options;
+
+  explicit Small(std::vector<float> map) {
+    result.width = 6;
+    result.height = 4;
+    result.probabilities = std::move(map);
+  }
+  std::vector<std::byte> bytes(Save save) const {
+    return encode_result({"a.png", picture, {}, result, 0.25}, options, save);
+  }
+  Json json() const { return Json::parse(text_of(bytes(Save::json))); }
+  Image gray(Save save) const { return decode_image(bytes(save), {.mode = ColorMode::gray}); }
+};
+
+std::vector<float> two_blocks() {
+  std::vector<float> map(24, 0.25F);
+  map[1] = map[2] = 0.75F;
+  map[23] = 0.625F;
+  return map;
+}
+
+TEST(EncodedResults, PartsOfTilesHaveTheConfidenceOfTheMapsFile) {
+  Small s(two_blocks());
+  s.options.instances = true;
+  const Json exact = s.json();
+  ASSERT_EQ(exact["instances"].size(), 2u);
+  EXPECT_DOUBLE_EQ(exact["instances"][0]["mean_confidence"].get<double>(), 0.75);
+  EXPECT_DOUBLE_EQ(exact["instances"][1]["mean_confidence"].get<double>(), 0.625);
+  EXPECT_EQ(exact["instances"][1]["bounding_box"], (Json{{"x", 5}, {"y", 3}, {"width", 1}, {"height", 1}}));
+
+  s.options.saves = {Save::json};
+  const Json tiled = Json::parse(text_of(banded({"a.png", s.picture, nullptr, 1, PartConfidence::of_8_bits},
+                                                s.options, {{0, 4, 6, 1, s.result.probabilities, {}, {}}})));
+  EXPECT_NEAR(tiled["instances"][0]["mean_confidence"].get<double>(), 191 / 255.0, 1e-7);  // 191.25
+  EXPECT_NEAR(tiled["instances"][1]["mean_confidence"].get<double>(), 159 / 255.0, 1e-7);  // 159.375
+  EXPECT_DOUBLE_EQ(tiled["mean_confidence"].get<double>(), (0.75 + 0.75 + 0.625) / 3);     // exact as ever
+}
+
+// test.py:43 casts; a plain map is rounded.
+TEST(EncodedResults, OfficialMapsAreTruncated) {
+  Small s(std::vector<float>(24, 100.75F / 255.0F));
+  EXPECT_EQ(s.gray(Save::map).pixels[0], 101);
+  s.options.official = true;
+  EXPECT_EQ(s.gray(Save::map).pixels[0], 100);
+  EXPECT_EQ(s.json()["official"], true);
+}
+
+// Mask, measures and outlines agree on a pixel that is the threshold itself.
+TEST(EncodedResults, APixelThatIsTheThresholdIsInEveryResult) {
+  Small s(two_blocks());
+  s.options.threshold = 0.625;
+  const Image mask = s.gray(Save::mask);
+  EXPECT_EQ(std::count(mask.pixels.begin(), mask.pixels.end(), 255), 3);
+  const Json j = s.json();
+  EXPECT_EQ(j["area"], 3);
+  EXPECT_EQ(j["polygons"].size(), 2u);
+  EXPECT_EQ(j["threshold"], 0.625);
+}
+
+// A staircase: within a pixel it is a line.
+TEST(EncodedResults, OutlinesAreSimplifiedWhereAsked) {
+  std::vector<float> map(24, 0.0F);
+  for (std::size_t y = 0; y < 4; ++y)
+    for (std::size_t x = 0; x <= y; ++x) map[6 * y + x] = 1.0F;
+  Small s(std::move(map));
+  s.options.instances = true;
+  EXPECT_EQ(s.json()["polygons"][0]["outer"].size(), 10u);
+  EXPECT_EQ(s.json()["instances"][0]["polygons"][0]["outer"].size(), 10u);
+  s.options.simplify = 1.0;
+  EXPECT_LT(s.json()["polygons"][0]["outer"].size(), 7u);
+  EXPECT_LT(s.json()["instances"][0]["polygons"][0]["outer"].size(), 7u);
+}
+
+TEST(EncodedResults, WhatACutOutNeedsIsDecoded) {
+  ResultOptions options;
+  options.saves = {Save::map, Save::json};
+  EXPECT_EQ(decode_options(options).mode, ColorMode::rgb);
+  EXPECT_FALSE(decode_options(options).keep_color_profile);
+  EXPECT_TRUE(decode_options(options).apply_exif_orientation);
+  options.saves.push_back(Save::cutout);
+  options.official = true;
+  EXPECT_EQ(decode_options(options).mode, ColorMode::rgba);
+  EXPECT_TRUE(decode_options(options).keep_color_profile);
+  EXPECT_FALSE(decode_options(options).apply_exif_orientation);
+}
+
+TEST(EncodedResults, CutOutsKeepTheProfileAndCleanEdgesAreAChoice) {
+  Small s(std::vector<float>(24, 0.5F));
+  for (std::size_t i = 0; i < s.picture.pixels.size(); ++i)
+    s.picture.pixels[i] = static_cast<std::uint8_t>(i * 37);
+  std::vector<std::byte> profile(144);
+  const auto put = [&](std::size_t at, const std::string& text) {
+    for (std::size_t i = 0; i < text.size(); ++i) profile[at + i] = static_cast<std::byte>(text[i]);
+  };
+  profile[3] = std::byte{144};
+  put(8, std::string("\x02\x10\0\0", 4));
+  put(12, "mntrRGB XYZ ");
+  put(36, "acsp");
+  put(68, std::string("\0\0\xF6\xD6\0\1\0\0\0\0\xD3\x2D", 12));
+  for (const bool clean : {false, true}) {
+    s.options.clean_edges = clean;
+    const auto png = encode_result({"a.png", s.picture, profile, s.result, 0.0}, s.options, Save::cutout);
+    ImageInfo info;
+    const Image got =
+        decode_image(png, {.mode = ColorMode::rgba, .keep_color_profile = true}, "cut-out", &info);
+    EXPECT_EQ(info.color_profile, profile);
+    EXPECT_EQ(got.pixels, cut_out(s.picture, s.result.to_gray(), {.clean_edges = clean}).pixels);
+    EXPECT_EQ(convert_color(got, ColorMode::rgb).pixels == s.picture.pixels, !clean);
+  }
+}
+
+TEST(EncodedResults, OfClassesNeedIds) {
+  Small s(std::vector<float>(72, 0.0F));
+  s.result.channels = 3;
+  EXPECT_THROW((void)s.bytes(Save::mask), UsageError);
+}
+
+}  // namespace
+}  // namespace sam2unet::results
