@@ -183,5 +183,24 @@ TEST(EvaluateClasses, TablesAsCsvHaveEveryClassAndPicture) {
   EXPECT_THAT(images, HasSubstr(",0.6,\n"));  // class 2 is not in a
 }
 
+// Pictures of one name in two folders are told apart.
+TEST(EvaluateClasses, SubfoldersAreInTheNames) {
+  const MapFolders f;
+  for (const char* folder : {"one", "two"}) {
+    std::filesystem::create_directories(f.pred() / folder);
+    std::filesystem::create_directories(f.gt() / folder);
+    write_png(f.pred() / folder / "0_p.png", ids(2, 1, {0, 1}));
+    write_png(f.gt() / folder / "0_gt.png", ids(2, 1, {0, 1}));
+  }
+  EvaluateOptions o;
+  o.recursive = true;
+  o.prediction_affix.suffix = "_p";
+  o.truth_affix.suffix = "_gt";
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(2), o);
+  ASSERT_THAT(e.images, SizeIs(2));
+  EXPECT_EQ(e.images[0].name, "one/0_gt.png");
+  EXPECT_EQ(e.images[1].name, "two/0_gt.png");
+}
+
 }  // namespace
 }  // namespace sam2unet
