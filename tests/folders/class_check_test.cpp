@@ -178,6 +178,17 @@ TEST_F(ClassDoctor, WhatMostMeans) {
   }
 }
 
+TEST_F(ClassDoctor, HalfOfThePixelsIsNotMostOfThem) {
+  put("a", halves(0, 1));
+  put("b", halves(255, 255));
+  Diagnosis d = diagnosed(default_class_table(2));
+  EXPECT_EQ(message(d, "mostly-ignored"), "");
+  EXPECT_THAT(message(d, "all-ignored"), HasSubstr("1 mask has no pixel of any class"));
+  put("a", halves(0, 255));
+  d = diagnosed(default_class_table(2));
+  EXPECT_THAT(message(d, "mostly-ignored"), HasSubstr("75.0 % of all pixels"));
+}
+
 // A photograph's format leaves no doubt, however few ids are wrong.
 TEST_F(ClassDoctor, AJpegIsNoMaskOfClasses) {
   put("a", Image());
@@ -190,8 +201,10 @@ TEST_F(ClassDoctor, AJpegIsNoMaskOfClasses) {
 TEST_F(ClassDoctor, ColoursOfPalettesThatMeanNothingHereAreNoOrder) {
   put("a", halves(0, 1));
   put("b", Image());
-  // Gray levels as the palette, as many tools write it.
-  put_bytes("b.png", encode_indexed_png(halves(1, 2), std::vector<Color>{{0, 0, 0}, {1, 1, 1}, {2, 2, 2}}));
+  // One class's colour under another index among grays, as many tools write them.
+  put_bytes("b.png", encode_indexed_png(
+                         halves(1, 2),
+                         std::vector<Color>{{0, 0, 0}, default_class_table(3).classes[2].color, {2, 2, 2}}));
   EXPECT_TRUE(diagnosed().clean()) << to_json(diagnosed());
 }
 

@@ -451,8 +451,8 @@ TEST_F(DoctorTest, HowFarItIsCountsEveryFile) {
 
 // 0 to 127 in one corner: what to multiply by follows from the brightest of them.
 TEST_F(DoctorTest, DimMasksAreToldTheirFactor) {
-  put(0, scene(0), mask(96, 72, 0, 51));
-  put(1, scene(1), mask(96, 72, 0, 102));
+  put(0, scene(0), mask(96, 72, 0, 102));
+  put(1, scene(1), mask(96, 72, 0, 51));
   const Finding f = only();
   EXPECT_EQ(f.kind, "dim-mask");
   EXPECT_THAT(f.message, HasSubstr("2 masks have no level above 128 (the highest is 102)"));

@@ -270,8 +270,10 @@ TEST(Tar, SizesInEveryForm) {
   const auto abc = ElementsAre("a.jpg: abc");
   EXPECT_THAT(of("3"), abc);
   EXPECT_THAT(of("       3 "), abc);
-  EXPECT_THAT(of("000000000003"), abc);                                   // all twelve bytes
-  EXPECT_THAT(of(std::string("\x80\0\0\0\0\0\0\0\0\0\0\x03", 12)), abc);  // GNU's
+  EXPECT_THAT(of("000000000003"), abc);  // all twelve bytes
+  // GNU's, of 258 bytes.
+  const std::string big(258, 'g'), size("\x80\0\0\0\0\0\0\0\0\0\x01\x02", 12);
+  EXPECT_THAT(read_all(member({.size = size}, big) + kEnd), ElementsAre("a.jpg: " + big));
 }
 
 // Members end at a block; where they end just there nothing is put between them.
