@@ -26,7 +26,7 @@ struct ClassScore {
 };
 
 struct ClassEvaluatedImage {
-  std::string name;  ///< file name of the ground truth
+  std::string name;  ///< file name of the ground truth, with the folders below the given one
   std::filesystem::path truth;
   std::filesystem::path prediction;  ///< empty where it was made on the way
   std::filesystem::path picture;     ///< empty where no folder of pictures was given

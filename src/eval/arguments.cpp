@@ -25,6 +25,12 @@ std::string folder_name(const fs::path& folder) {
   return (whole.has_filename() ? whole.filename() : whole.parent_path().filename()).string();
 }
 
+std::string shown_name(const std::string& pair_name, const fs::path& truth) {
+  const std::size_t slash = pair_name.rfind('/');
+  const std::string folder = slash == std::string::npos ? "" : pair_name.substr(0, slash + 1);
+  return folder + truth.filename().string();
+}
+
 void note_unpaired(const std::vector<fs::path>& alone, const fs::path& partner, bool strict,
                    std::vector<std::string>& warnings, std::vector<fs::path>& unpaired) {
   if (alone.empty()) return;

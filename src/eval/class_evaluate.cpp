@@ -20,6 +20,7 @@ namespace fs = std::filesystem;
 
 struct Task {
   fs::path truth, prediction, picture;  // prediction empty: made by the predictor from the picture
+  std::string name;                     // by which they pair
 };
 
 struct Outcome {
@@ -96,7 +97,7 @@ std::vector<MetricValue> to_public(std::vector<metrics::Value> values) {
 
 void add_image(const Task& task, const Outcome& outcome, ClassEvaluation& out) {
   ClassEvaluatedImage image;
-  image.name = task.truth.filename().string();
+  image.name = eval::shown_name(task.name, task.truth);
   image.truth = task.truth;
   image.prediction = task.prediction;
   image.picture = task.picture;
@@ -153,7 +154,8 @@ ClassEvaluation evaluate(const fs::path& folder, const Predictor* predictor, con
   eval::note_unpaired(pairing.second_alone, folder, options.strict, out.warnings, out.unpaired);
   std::vector<Task> tasks;
   for (const data::Pair& p : pairing.pairs) {
-    tasks.push_back(predictor != nullptr ? Task{p.second, {}, p.first} : Task{p.second, p.first, {}});
+    tasks.push_back(predictor != nullptr ? Task{p.second, {}, p.first, p.name}
+                                         : Task{p.second, p.first, {}, p.name});
   }
   if (predictor == nullptr && !options.pictures.empty()) {  // only shown beside the worst
     const data::Pictures pictures =

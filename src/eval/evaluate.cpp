@@ -265,13 +265,6 @@ void add_pictures(const EvaluateOptions& options, std::vector<Task>& tasks, Eval
   note_unpaired(alone, options.pictures, options.strict, out.warnings, out.unpaired);
 }
 
-// The folders of its name, and the file's own.
-std::string shown_name(const Task& task) {
-  const std::size_t slash = task.name.rfind('/');
-  const std::string folder = slash == std::string::npos ? "" : task.name.substr(0, slash + 1);
-  return folder + task.truth.filename().string();
-}
-
 std::vector<double> numbers(const std::vector<metrics::Value>& values) {
   std::vector<double> out;
   for (const metrics::Value& v : values) out.push_back(v.value);
@@ -291,7 +284,7 @@ void fill(const std::vector<Task>& tasks, Scored scored, const EvaluateOptions& 
     metrics::ImageScores& record = scored.records[i];
     EvaluatedImage image;
     image.counted = metrics::apply_policy(policy_of(options.empty), record);
-    image.name = shown_name(tasks[i]);
+    image.name = eval::shown_name(tasks[i].name, tasks[i].truth);
     image.truth = tasks[i].truth;
     image.prediction = tasks[i].prediction;
     image.picture = tasks[i].picture;

@@ -29,8 +29,14 @@ TEST_F(PredictTest, AFolderGivesAMapPerPicture) {
 
 TEST_F(PredictTest, AllResultsAgreeWithEachOther) {
   put_picture("a.png", 50, 33);
+  // At a level of which about half of the pixels lie above.
+  ASSERT_EQ(predict({"a.png", "-o", "first.png"}).exit_code, 0);
+  std::vector<std::uint8_t> levels = gray("first.png").pixels;
+  std::nth_element(levels.begin(), levels.begin() + 825, levels.end());
+  const int level = levels[825];
+  const std::string threshold = std::to_string(level / 255.0);
   const Finished r = predict({"a.png", "-o", "out", "--save", "map,mask,overlay,cutout,json", "--threshold",
-                              "0.4", "--no-clean-edges"});
+                              threshold, "--no-clean-edges"});
   ASSERT_EQ(r.exit_code, 0) << r.err;
   EXPECT_THAT(list("out"), ElementsAre("a.json", "a.png", "a_cutout.png", "a_mask.png", "a_overlay.png"));
   const Image map = gray("out/a.png");
@@ -39,11 +45,13 @@ TEST_F(PredictTest, AllResultsAgreeWithEachOther) {
   for (std::size_t i = 0; i < mask.pixels.size(); ++i) {
     ASSERT_TRUE(mask.pixels[i] == 0 || mask.pixels[i] == 255);
     if (mask.pixels[i] != 0)
-      EXPECT_GE(map.pixels[i], 102);  // 0.4 * 255
+      EXPECT_GE(map.pixels[i], level);
     else
-      EXPECT_LE(map.pixels[i], 102);
+      EXPECT_LE(map.pixels[i], level);
     area += mask.pixels[i] != 0 ? 1 : 0;
   }
+  EXPECT_GT(area, 0);
+  EXPECT_LT(area, 50 * 33);
   const Image picture = test::picture(50, 33, 3);
   EXPECT_EQ(read_image(dir / "out/a_cutout.png").pixels, picture.pixels);  // colours under the alpha channel
   const Image overlay = read_image(dir / "out/a_overlay.png");
@@ -52,7 +60,7 @@ TEST_F(PredictTest, AllResultsAgreeWithEachOther) {
   EXPECT_EQ(json["input"], "a.png");
   EXPECT_EQ(json["width"], 50);
   EXPECT_EQ(json["height"], 33);
-  EXPECT_EQ(json["threshold"], 0.4);
+  EXPECT_EQ(json["threshold"], std::stod(threshold));
   EXPECT_EQ(json["area"], area);
   EXPECT_EQ(json["area_fraction"].get<double>(), area / (50.0 * 33.0));
   double enclosed = 0;  // twice the area of the polygons

@@ -140,5 +140,67 @@ TEST(EvaluateClasses, MapsMadeOnTheWay) {
   EXPECT_THROW(evaluate_classes(Predictor(), f.gt(), default_class_table(2), options), UsageError);
 }
 
+TEST(EvaluateClasses, TheWorstComeFirstAndWithoutAValueNone) {
+  const MapFolders f;
+  f.put("a", ids(2, 2, {1, 1, 0, 0}), ids(2, 2, {1, 1, 0, 0}));
+  f.put("b", ids(2, 2, {0, 0, 0, 0}), ids(2, 2, {255, 255, 255, 255}));  // nothing counts: no values
+  f.put("c", ids(2, 2, {0, 0, 0, 0}), ids(2, 2, {1, 1, 0, 0}));
+  f.put("d", ids(2, 2, {1, 0, 0, 0}), ids(2, 2, {1, 1, 0, 0}));
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(2));
+  EXPECT_THAT(worst_images(e, "aAcc", 10), ElementsAre(2, 3, 0));
+  EXPECT_THROW(worst_images(e, "S", 1), UsageError);
+  EXPECT_EQ(e.images[1].ignored, 4);
+}
+
+TEST(EvaluateClasses, UnpairedFilesAreSaidAndRefusedUnderStrict) {
+  const MapFolders f;
+  put_two(f);
+  std::filesystem::remove(f.pred() / "b.png");
+  EvaluateOptions o;
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(4), o);
+  EXPECT_THAT(e.unpaired, ElementsAre(f.gt() / "b.png"));
+  EXPECT_THAT(e.warnings, ElementsAre(HasSubstr("b.png")));
+  o.strict = true;
+  EXPECT_THAT(message_of<UsageError>([&] { evaluate_classes(f.pred(), f.gt(), default_class_table(4), o); }),
+              HasSubstr("b.png"));
+}
+
+TEST(EvaluateClasses, TablesAsCsvHaveEveryClassAndPicture) {
+  const MapFolders f;
+  put_two(f);
+  ClassTable table = default_class_table(3);
+  table.classes[1].name = "a, b";
+  EvaluateOptions o;
+  o.resamples = 0;
+  const std::vector<ClassEvaluation> all{evaluate_classes(f.pred(), f.gt(), table, o)};
+  const std::string values = dataset_csv(all), images = images_csv(all);
+  EXPECT_THAT(values, HasSubstr("\nmaps,,aAcc,"));
+  // In a: 4 of class 1 in the truth, 3 + 2 in the map less the ignored pixel; none in b.
+  EXPECT_THAT(values, HasSubstr("\nmaps,\"a, b\",truth_pixels,4,,\n"));
+  EXPECT_THAT(values, HasSubstr("\nmaps,\"a, b\",predicted_pixels,4,,\n"));
+  EXPECT_THAT(images, HasSubstr(",IoU background,\"IoU a, b\",IoU class 2\n"));
+  EXPECT_THAT(images, HasSubstr("\nmaps,a.png,4,2,0,1,"));
+  EXPECT_THAT(images, HasSubstr(",0.6,\n"));  // class 2 is not in a
+}
+
+// Pictures of one name in two folders are told apart.
+TEST(EvaluateClasses, SubfoldersAreInTheNames) {
+  const MapFolders f;
+  for (const char* folder : {"one", "two"}) {
+    std::filesystem::create_directories(f.pred() / folder);
+    std::filesystem::create_directories(f.gt() / folder);
+    write_png(f.pred() / folder / "0_p.png", ids(2, 1, {0, 1}));
+    write_png(f.gt() / folder / "0_gt.png", ids(2, 1, {0, 1}));
+  }
+  EvaluateOptions o;
+  o.recursive = true;
+  o.prediction_affix.suffix = "_p";
+  o.truth_affix.suffix = "_gt";
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(2), o);
+  ASSERT_THAT(e.images, SizeIs(2));
+  EXPECT_EQ(e.images[0].name, "one/0_gt.png");
+  EXPECT_EQ(e.images[1].name, "two/0_gt.png");
+}
+
 }  // namespace
 }  // namespace sam2unet

@@ -323,5 +323,203 @@ TEST(Published, KnownDataSetsHaveVerifiedRows) {
   }
 }
 
+TEST(Evaluate, AMapThatDiffersInHeightAloneIsResizedToo) {
+  const MapFolders f;
+  const Image truth = disc(40, 60, 20, 30, 12);
+  f.put("x", disc(40, 30, 20, 15, 6), truth);
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  EXPECT_THAT(e.failures, SizeIs(0));
+  ASSERT_THAT(e.images, SizeIs(1));
+  EXPECT_TRUE(e.images[0].resized);
+  EXPECT_THAT(e.warnings, ElementsAre(HasSubstr("40x30 for 40x60")));
+  EXPECT_EQ(e.images[0].height, 60);
+}
+
+TEST(Evaluate, WhatIsLeftOutOfTheMeansIsNoneOfTheWorst) {
+  const MapFolders f;
+  f.put_discs(3);
+  f.put("z", disc(30, 30, 15, 15, 9), Image(30, 30, 1));  // nothing is there: S is 0.7 or so, E_adp 0
+  EvaluateOptions o;
+  o.empty = EmptyPolicy::skip;
+  const Evaluation e = evaluate(f.pred(), f.gt(), o);
+  EXPECT_FALSE(e.images[3].counted);
+  EXPECT_THAT(worst_images(e, "E_adp", 10), ElementsAre(2, 1, 0));
+}
+
+// The picture that is left out stands first, so that those behind it move up.
+TEST(Evaluate, TheMeansAreOfThosePicturesThatCount) {
+  const MapFolders f;
+  f.put("a", disc(60, 40, 20, 20, 9), Image(60, 40, 1));
+  f.put("b", disc(60, 40, 20, 20, 9), disc(60, 40, 20, 20, 9));
+  std::ofstream(f.pred() / "c.png") << "no picture";
+  write_png(f.gt() / "c.png", disc(60, 40, 20, 20, 9));
+  f.put("d", Image(60, 40, 1), disc(60, 40, 20, 20, 12));
+  EvaluateOptions o;
+  o.empty = EmptyPolicy::skip;
+  const Evaluation e = evaluate(f.pred(), f.gt(), o);
+  EXPECT_EQ(e.counted, 2u);
+  EXPECT_NEAR(e.value("sample_iou"), 0.5, 1e-12);  // 1 and 0
+  std::size_t drawn = 0;
+  for (const std::uint8_t v : disc(60, 40, 20, 20, 12).pixels) drawn += v == 255 ? 1 : 0;
+  EXPECT_NEAR(e.value("MAE"), static_cast<double>(drawn) / (60 * 40) / 2, 1e-12);
+}
+
+TEST(Evaluate, PicturesThatAreMissingAreSaidAndRefusedUnderStrict) {
+  const MapFolders f;
+  f.put_discs(2);
+  std::filesystem::create_directories(f.images());
+  write_png(f.images() / "p_a.png", Image(60, 40, 3));
+  EvaluateOptions o;
+  o.pictures = f.images();
+  o.picture_affix.prefix = "p_";
+  const Evaluation e = evaluate(f.pred(), f.gt(), o);
+  EXPECT_THAT(e.warnings, ElementsAre(HasSubstr("no partner in " + f.images().string() + ": b.png")));
+  EXPECT_THAT(e.unpaired, ElementsAre(f.gt() / "b.png"));
+  EXPECT_EQ(e.images[0].picture, f.images() / "p_a.png");
+  EXPECT_TRUE(std::isfinite(test::value_of(e, e.images[0], "CCM")));
+  EXPECT_TRUE(std::isnan(test::value_of(e, e.images[1], "CCM")));
+  o.strict = true;
+  EXPECT_THAT(message_of<UsageError>([&] { evaluate(f.pred(), f.gt(), o); }), HasSubstr("b.png"));
+}
+
+TEST(Evaluate, APictureOfAnotherSizeThanItsTruthIsNotMeasuredWith) {
+  const MapFolders f;
+  f.put_discs(1);
+  std::filesystem::create_directories(f.images());
+  write_png(f.images() / "a.png", Image(60, 41, 3));
+  EvaluateOptions o;
+  o.pictures = f.images();
+  const Evaluation e = evaluate(f.pred(), f.gt(), o);
+  EXPECT_THAT(e.failures, SizeIs(0));
+  EXPECT_EQ(e.counted, 1u);
+  EXPECT_TRUE(std::isnan(e.value("CCM")));
+}
+
+TEST(Evaluate, AffixesOfPredictions) {
+  const MapFolders f;
+  f.put_discs(2);
+  for (const char* name : {"a", "b"})
+    std::filesystem::rename(f.pred() / (std::string(name) + ".png"),
+                            f.pred() / ("sal_" + std::string(name) + "_p.png"));
+  EvaluateOptions o;
+  o.prediction_affix = {"sal_", "_p"};
+  EXPECT_EQ(evaluate(f.pred(), f.gt(), o).counted, 2u);
+}
+
+TEST(Evaluate, LimitsOfNumbersAreReached) {
+  const MapFolders f;
+  f.put_discs(1);
+  EvaluateOptions o;
+  const auto refused = [&] { return message_of<UsageError>([&] { evaluate(f.pred(), f.gt(), o); }); };
+  o.resamples = 1;
+  o.threads = 1024;
+  o.predicting = 4096;
+  EXPECT_EQ(refused(), "");
+  o.threads = 1025;
+  EXPECT_THAT(refused(), HasSubstr("threads"));
+  o.threads = 1;
+  o.predicting = 4097;
+  EXPECT_THAT(refused(), HasSubstr("predicting"));
+  o.predicting = 0;
+  o.resamples = 1000001;
+  EXPECT_THAT(refused(), HasSubstr("resamples"));
+}
+
+TEST(Evaluate, AFolderIsNamedByItsLastPartWhereverTheSlashes) {
+  const MapFolders f;
+  f.put_discs(1);
+  EXPECT_EQ(evaluate(f.pred() / "", f.gt()).name, "maps");
+  EXPECT_EQ(evaluate(f.pred() / ".", f.gt()).name, "maps");
+  EvaluateOptions o;
+  o.name = "mine";
+  EXPECT_EQ(evaluate(f.pred(), f.gt(), o).name, "mine");
+}
+
+TEST(Evaluate, OnlyTheClassicMeasuresWhereAskedFor) {
+  const MapFolders f;
+  f.put_discs(2);
+  EvaluateOptions o;
+  const Evaluation all = evaluate(f.pred(), f.gt(), o);
+  o.classic_only = true;
+  const Evaluation some = evaluate(f.pred(), f.gt(), o);
+  for (const char* key : {"S", "E_max", "fm.max", "wF", "MAE"})
+    EXPECT_EQ(some.value(key), all.value(key)) << key;
+  for (const char* key : {"HCE", "MSIoU.mean", "SIMAE", "BIoU", "HD95", "mirror.MAE"}) {
+    EXPECT_TRUE(std::isnan(some.value(key))) << key;
+    EXPECT_TRUE(std::isfinite(all.value(key))) << key;
+  }
+}
+
+// The same resamples for the same seed, others for another.
+TEST(Evaluate, IntervalsAreOfTheSeed) {
+  const MapFolders f;
+  f.put_discs(6);
+  EvaluateOptions o;
+  o.resamples = 30;
+  const auto low = [&](std::uint64_t seed) {
+    o.seed = seed;
+    const Evaluation e = evaluate(f.pred(), f.gt(), o);
+    EXPECT_EQ(e.seed, seed);
+    return std::find_if(e.dataset.begin(), e.dataset.end(), [](const auto& v) { return v.key == "MAE"; })
+        ->low;
+  };
+  EXPECT_EQ(low(3), low(3));
+  EXPECT_NE(low(3), low(4));
+}
+
+TEST(Evaluate, SomeOfManyDimTruthsAreNamed) {
+  const MapFolders f;
+  for (int i = 0; i < 5; ++i) {
+    Image truth = disc(30, 30, 15, 15, 5);
+    for (auto& v : truth.pixels) v = v != 0 ? static_cast<std::uint8_t>(i + 2) : 0;
+    f.put(std::string(1, static_cast<char>('a' + i)), disc(30, 30, 15, 15, 5), truth);
+  }
+  const Evaluation e = evaluate(f.pred(), f.gt());
+  EXPECT_THAT(e.warnings,
+              ElementsAre(testing::AllOf(HasSubstr("5 of 5 ground truths"), HasSubstr("highest level is 6: "),
+                                         HasSubstr("numbers of classes"),
+                                         HasSubstr("(a.png, b.png, c.png and 2 more)"))));
+}
+
+TEST(Evaluate, PicturesAreTurnedAsExifSaysUnlessToldOtherwise) {
+  const MapFolders f;
+  std::filesystem::copy_file(test::repository_data() / "image" / "files" / "exif6.jpg", f.gt() / "a.jpg");
+  const Image stored =
+      read_image(f.gt() / "a.jpg", {.mode = ColorMode::gray, .apply_exif_orientation = false});
+  write_png(f.pred() / "a.png", Image(stored.height, stored.width, 1));
+  EXPECT_FALSE(evaluate(f.pred(), f.gt()).images.at(0).resized);
+  EvaluateOptions o;
+  o.apply_exif_orientation = false;
+  const Evaluation e = evaluate(f.pred(), f.gt(), o);
+  EXPECT_TRUE(e.images.at(0).resized);
+  EXPECT_EQ(e.images[0].width, stored.width);
+}
+
+TEST(Evaluate, FilesThatAreNotReadAreSaid) {
+  const MapFolders f;
+  f.put_discs(1);
+  std::ofstream(f.gt() / "IMG_7.HEIC") << "x";
+  EXPECT_THAT(evaluate(f.pred(), f.gt()).warnings, ElementsAre(HasSubstr("IMG_7.HEIC")));
+}
+
+TEST(Evaluate, APredictorThatFailsIsAFailureOfItsPicture) {
+  const MapFolders f;
+  f.put_discs(3);
+  EvaluateOptions o;
+  o.pictures = f.pred();
+  const Predictor predictor = [](const ImageView& picture) {
+    if (picture.width == 61) throw Error("b is too much");
+    return Image(picture.width, picture.height, 1);
+  };
+  const Evaluation e = evaluate(predictor, f.gt(), o);
+  EXPECT_EQ(e.counted, 2u);
+  ASSERT_THAT(e.failures, SizeIs(1));
+  EXPECT_EQ(e.failures[0].file, f.pred() / "b.png");
+  EXPECT_EQ(e.failures[0].message, "b is too much");
+  EXPECT_EQ(e.images[1].picture, f.pred() / "c.png");
+  EXPECT_EQ(e.images[1].prediction, "");
+  EXPECT_THROW(evaluate(Predictor(), f.gt(), o), UsageError);
+}
+
 }  // namespace
 }  // namespace sam2unet

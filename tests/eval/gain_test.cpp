@@ -72,5 +72,37 @@ TEST(Gains, OfClassesToo) {
   EXPECT_LE(gains[0].high, 0.03);
 }
 
+// Of the pictures without a value none is drawn: the mean of a resample is of those that have one.
+TEST(Gains, APictureWithoutAValueDoesNotPullTheIntervalToNothing) {
+  const auto gains = paired_gains(evaluation({0.5, NAN, 0.7, NAN, 0.9}, {0, 0, 0, 0, 0}),
+                                  evaluation({0.4, 0.3, 0.6, 0.5, 0.8}, {0, 0, 0, 0, 0}));
+  EXPECT_EQ(gains[0].pictures, 3u);
+  for (const double v : {gains[0].difference, gains[0].low, gains[0].high}) EXPECT_NEAR(v, 0.1, 1e-12);
+}
+
+// The columns of the two need not stand in one order.
+TEST(Gains, ValuesAreTakenByTheirKeys) {
+  const Evaluation with = evaluation({0.5, 0.6}, {0.1, 0.2});
+  Evaluation without = evaluation({0.1, 0.2}, {0.4, 0.4});
+  without.image_keys = {"MAE", "S"};
+  auto gains = paired_gains(with, without);
+  ASSERT_EQ(gains.size(), 2u);
+  EXPECT_EQ(gains[0].key, "S");
+  EXPECT_NEAR(gains[0].difference, 0.15, 1e-12);
+  EXPECT_NEAR(gains[1].difference, 0.0, 1e-12);
+  without.image_keys = {"MAE", "other"};
+  gains = paired_gains(with, without);
+  ASSERT_EQ(gains.size(), 1u);
+  EXPECT_EQ(gains[0].key, "MAE");
+}
+
+TEST(Gains, TheIntervalIsOfTheSeed) {
+  Evaluation with = evaluation({0.5, 0.9, 0.1, 0.3, 0.8}, {0, 0, 0, 0, 0}, 20);
+  const Evaluation without = evaluation({0.4, 0.1, 0.4, 0.2, 0.1}, {0, 0, 0, 0, 0}, 20);
+  const double first = paired_gains(with, without)[0].low;
+  with.seed = 7;
+  EXPECT_NE(paired_gains(with, without)[0].low, first);
+}
+
 }  // namespace
 }  // namespace sam2unet

@@ -163,5 +163,66 @@ TEST(Columns, AreThoseOfTheFieldsTables) {
   EXPECT_EQ(table_columns("all").size(), e.dataset.size());
 }
 
+TEST(Json, SaysHowItWasCountedAndWhatWentWrong) {
+  const MapFolders f;
+  f.put_discs(3);
+  f.put("z", Image(30, 30, 1), Image(30, 30, 1));
+  std::ofstream(f.pred() / "b.png") << "no picture";
+  std::filesystem::remove(f.gt() / "c.png");
+  EvaluateOptions o;
+  o.resamples = 17;
+  o.seed = 5;
+  o.empty = EmptyPolicy::skip;
+  const auto written = [&] {
+    const std::vector<Evaluation> all{evaluate(f.pred(), f.gt(), o)};
+    return json::parse(to_json(all));
+  };
+  json j = written();
+  EXPECT_EQ(j.at("name"), "maps");
+  EXPECT_EQ(j.at("count"), 1);
+  EXPECT_EQ(j.at("empty_truths"), 1);
+  EXPECT_EQ(j.at("empty"), "skip");
+  EXPECT_EQ(j.at("bootstrap"), json({{"resamples", 17}, {"seed", 5}, {"level", 0.95}}));
+  EXPECT_EQ(j.at("per_image").at(0).at("width"), 60);
+  EXPECT_EQ(j.at("per_image").at(0).at("height"), 40);
+  EXPECT_EQ(j.at("per_image").at(0).at("counted"), true);
+  EXPECT_EQ(j.at("per_image").at(1).at("counted"), false);
+  EXPECT_EQ(j.at("per_image").at(1).at("empty_truth"), true);
+  EXPECT_EQ(j.at("unpaired"), json::array({(f.pred() / "c.png").string()}));
+  EXPECT_EQ(j.at("warnings").size(), 1u);
+  EXPECT_EQ(j.at("failures").at(0).at("file"), (f.pred() / "b.png").string());
+  EXPECT_TRUE(j.at("failures").at(0).at("error").is_string());
+  for (const char* curve : {"precision", "recall", "fm", "E"})
+    EXPECT_EQ(j.at("curves").at(curve).size(), 256u);
+  o.empty = EmptyPolicy::one_if_correct;
+  o.resamples = 0;
+  j = written();
+  EXPECT_EQ(j.at("empty"), "one-if-correct");
+  EXPECT_EQ(j.at("count"), 2);
+  EXPECT_FALSE(j.contains("bootstrap"));
+  EXPECT_FALSE(j.contains("intervals"));
+  o.empty = EmptyPolicy::paper;
+  EXPECT_EQ(written().at("empty"), "paper");
+}
+
+TEST(Csv, ColumnsOfAPictureThatDoesNotCount) {
+  const MapFolders f;
+  f.put("a", Image(8, 6, 1), Image(16, 12, 1));
+  EvaluateOptions o;
+  o.empty = EmptyPolicy::skip;
+  o.name = "two\nlines";
+  const std::vector<Evaluation> all{evaluate(f.pred(), f.gt(), o)};
+  EXPECT_THAT(images_csv(all), HasSubstr("\n\"two\nlines\",a.png,16,12,1,0,1,"));
+  // What is not computed is nothing, not "nan".
+  EXPECT_THAT(dataset_csv(all), HasSubstr(",S,,,\n"));
+  EXPECT_THAT(images_csv(all), Not(HasSubstr("nan")));
+}
+
+TEST(Columns, TitlesAreTheTables) {
+  EXPECT_EQ(column_title("dice.mean"), "mDice");
+  EXPECT_EQ(column_title("E_max"), "maxE");
+  EXPECT_EQ(column_title("HCE"), "HCE");
+}
+
 }  // namespace
 }  // namespace sam2unet

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "sam2unet/errors.h"
@@ -187,6 +188,60 @@ TEST(Published, TheSalientSetsRowsAreTheListings) {
   EXPECT_EQ(value("HKU-IS", "S"), 0.941);
   EXPECT_EQ(value("HKU-IS", "E_mean"), 0.971);
   EXPECT_EQ(value("PASCAL-S", "MAE"), 0.043);
+}
+
+// A value below the published one is as far off as one above it.
+TEST(Reproduction, TooLittleIsNotReproduced) {
+  const DatasetFolder camo{"cod", "CAMO", "i", "g", 250};
+  const Reproduction low = compare_with_published(
+      camo, "w.pth", scores({{"S", 0.700}, {"fm.adp", 0.861}, {"E_mean", 0.932}, {"MAE", 0.042}}));
+  EXPECT_FALSE(low.values[0].agrees(0.002));
+  EXPECT_TRUE(low.values[0].agrees(0.184));
+  EXPECT_FALSE(is_reproduced(low, 0.002));
+}
+
+TEST(Reproduction, JsonSaysWhatWasScoredWithWhat) {
+  Reproduction r = compare_with_published({"cod", "CAMO", "i/x", "g/y", 250}, "w/a.pth",
+                                          scores({{"S", 0.884}, {"fm.adp", NAN}}));
+  r.evaluation.counted = 3;
+  r.evaluation.failures.push_back({"a.jpg", "damaged"});
+  const auto json = nlohmann::json::parse(to_json(std::span(&r, 1), 0.25));
+  EXPECT_EQ(json.at("tolerance"), 0.25);
+  const auto& one = json.at("datasets").at(0);
+  EXPECT_EQ(one.at("dataset"), "CAMO");
+  EXPECT_EQ(one.at("task"), "cod");
+  EXPECT_EQ(one.at("images"), "i/x");
+  EXPECT_EQ(one.at("truths"), "g/y");
+  EXPECT_EQ(one.at("weights"), "w/a.pth");
+  EXPECT_EQ(one.at("count"), 3);
+  EXPECT_EQ(one.at("pictures_published"), 250);
+  EXPECT_EQ(one.at("values").at("S").at("published"), 0.884);
+  EXPECT_EQ(one.at("values").at("S").at("agrees"), true);
+  EXPECT_TRUE(one.at("values").at("fm.adp").at("ours").is_null());
+  EXPECT_EQ(one.at("values").at("fm.adp").at("agrees"), false);
+  EXPECT_EQ(one.at("failures").at(0).at("error"), "damaged");
+  EXPECT_FALSE(one.contains("passes"));
+  EXPECT_THAT(to_html(std::span(&r, 1), 0.25),
+              AllOf(HasSubstr("3 of 250 pictures"), HasSubstr("not the papers"), HasSubstr("damaged"),
+                    HasSubstr("as the reference's test.py does")));
+  r.passes = "4 tiles";
+  EXPECT_EQ(nlohmann::json::parse(to_json(std::span(&r, 1), 0.25)).at("datasets").at(0).at("passes"),
+            "4 tiles");
+  EXPECT_THAT(to_html(std::span(&r, 1), 0.25), HasSubstr("with 4 tiles"));
+}
+
+// Numbers of test pictures of the papers.
+TEST(Datasets, HowManyPicturesThePapersTestOn) {
+  const TempDir dir;
+  for (const char* name : {"COD10K", "NC4K", "DUTS-TE", "MSD", "Kvasir", "ETIS"}) {
+    fs::create_directories(dir / name / "images");
+    fs::create_directories(dir / name / "masks");
+  }
+  std::vector<std::string> counts;
+  for (const DatasetFolder& d : find_datasets(dir.path()).found)
+    counts.push_back(d.task + " " + d.dataset + " " + std::to_string(d.pictures_published));
+  EXPECT_THAT(counts, ElementsAre("cod COD10K 2026", "cod NC4K 4121", "sod DUTS-TE 5019", "mirror MSD 955",
+                                  "polyp Kvasir 100", "polyp ETIS 196"));
 }
 
 }  // namespace

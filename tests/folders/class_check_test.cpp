@@ -9,6 +9,7 @@
 #include "sam2unet/class_masks.h"
 #include "sam2unet/doctor.h"
 #include "sam2unet/errors.h"
+#include "support/shared_data.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet {
@@ -140,6 +141,71 @@ TEST_F(ClassDoctor, ABadTableIsRefused) {
   ClassTable table = default_class_table(3);
   table.classes[1].name = table.classes[2].name;
   EXPECT_THROW(diagnosed(table), UsageError);
+}
+
+// Pixels of unknown ids are told as such, not as ignored ones.
+TEST_F(ClassDoctor, UnknownPixelsAreNotCountedAsIgnored) {
+  put("a", halves(7, 7));
+  put("b", halves(0, 255));
+  put("c", halves(1, 2));
+  const Diagnosis d = diagnosed();
+  EXPECT_EQ(d.census.ignored_pixels, 100);
+  EXPECT_EQ(d.census.pixels, 600);
+  EXPECT_EQ(message(d, "mostly-ignored"), "");
+  EXPECT_THAT(message(d, "unknown-ids"), HasSubstr("the id 7 (200 pixels)"));
+}
+
+// Half of the pixels ignored is not most of them; half of the masks of 0 and 255 are most.
+TEST_F(ClassDoctor, WhatMostMeans) {
+  put("a", halves(0, 255));
+  put("b", halves(1, 255));
+  put("c", halves(2, 255));
+  Diagnosis d = diagnosed();
+  EXPECT_TRUE(d.clean()) << to_json(d);
+  put("c", halves(0, 255));
+  d = diagnosed();
+  EXPECT_EQ(message(d, "mostly-ignored"), "");
+  EXPECT_THAT(message(d, "zero-255-mask"), HasSubstr("2 masks hold 0 and 255 alone"));
+  EXPECT_THAT(message(d, "class-never-occurs"), HasSubstr("class 2 (class 2)"));
+  put("d", Image());
+  put("d", halves(255, 255));
+  d = diagnosed();
+  EXPECT_THAT(message(d, "mostly-ignored"), HasSubstr("62.5 %"));
+  ASSERT_THAT(d.findings, testing::Contains(testing::Field(&Finding::kind, "mostly-ignored")));
+  for (const Finding& f : d.findings) {
+    if (f.kind != "mostly-ignored") continue;
+    EXPECT_THAT(f.files, testing::ElementsAre(dir_ / "m" / "d.png"));
+  }
+}
+
+TEST_F(ClassDoctor, HalfOfThePixelsIsNotMostOfThem) {
+  put("a", halves(0, 1));
+  put("b", halves(255, 255));
+  Diagnosis d = diagnosed(default_class_table(2));
+  EXPECT_EQ(message(d, "mostly-ignored"), "");
+  EXPECT_THAT(message(d, "all-ignored"), HasSubstr("1 mask has no pixel of any class"));
+  put("a", halves(0, 255));
+  d = diagnosed(default_class_table(2));
+  EXPECT_THAT(message(d, "mostly-ignored"), HasSubstr("75.0 % of all pixels"));
+}
+
+// A photograph's format leaves no doubt, however few ids are wrong.
+TEST_F(ClassDoctor, AJpegIsNoMaskOfClasses) {
+  put("a", Image());
+  std::filesystem::copy_file(test::repository_data() / "image" / "files" / "gray.jpg", dir_ / "m" / "a.jpg");
+  put("b", halves(0, 1));
+  put("c", halves(2, 1));
+  EXPECT_THAT(message(diagnosed(), "jpeg-class-mask"), HasSubstr("1 mask went through lossy"));
+}
+
+TEST_F(ClassDoctor, ColoursOfPalettesThatMeanNothingHereAreNoOrder) {
+  put("a", halves(0, 1));
+  put("b", Image());
+  // One class's colour under another index among grays, as many tools write them.
+  put_bytes("b.png", encode_indexed_png(
+                         halves(1, 2),
+                         std::vector<Color>{{0, 0, 0}, default_class_table(3).classes[2].color, {2, 2, 2}}));
+  EXPECT_TRUE(diagnosed().clean()) << to_json(diagnosed());
 }
 
 }  // namespace

@@ -366,5 +366,98 @@ TEST(Doctor, KnownDataSets) {
   EXPECT_EQ(kvasir.findings[0].files.size(), 40u);
 }
 
+TEST_F(DoctorTest, TestPicturesAreLookedAtLikeTheOthers) {
+  std::ofstream(dir / "test" / "x.png") << "no picture";
+  EXPECT_EQ(only(true).kind, "unreadable");
+  std::ofstream(dir / "test" / "x.jpg", std::ios::binary) << test::turned_photo(6);
+  std::filesystem::remove(dir / "test" / "x.png");
+  EXPECT_EQ(only(true).kind, "exif-rotated");
+  EXPECT_THAT(only(true).files, ElementsAre(dir / "test" / "x.jpg"));
+  EXPECT_EQ(look(true).pairs, 6u);
+  std::ofstream(dir / "test" / "y.heic") << "x";
+  EXPECT_EQ(look(true).findings.at(0).kind, "format-not-read");
+}
+
+// As the reference reads it, without the tag, a turned picture is another: upright it is the same.
+TEST_F(DoctorTest, APictureTurnedByItsTagIsTheSamePicture) {
+  std::ofstream(dir / "test" / "x.jpg", std::ios::binary) << test::turned_photo(6);
+  const Image upright = read_image(dir / "test" / "x.jpg", {.apply_exif_orientation = true});
+  put(6, upright, mask(upright.width, upright.height));
+  std::vector<std::string> kinds;
+  for (const Finding& f : look(true).findings) kinds.push_back(f.kind);
+  EXPECT_THAT(kinds, ElementsAre("exif-rotated", "train-test-duplicate"));
+}
+
+TEST_F(DoctorTest, InvertedAreMostOfAtLeastThree) {
+  // Of three and of two; half of the pixels is not most.
+  for (int i = 3; i < 6; ++i) {
+    std::filesystem::remove(dir / "images" / name(i));
+    std::filesystem::remove(dir / "masks" / name(i));
+  }
+  for (int i = 0; i < 3; ++i) put(i, scene(i), mask(96, 72, 255, 0));
+  EXPECT_EQ(only().kind, "inverted-masks");
+  EXPECT_THAT(only().message, HasSubstr("in 3 of 3 masks"));
+  Image half(96, 72, 1);
+  std::fill_n(half.pixels.begin(), half.pixels.size() / 2, std::uint8_t{255});
+  put(2, scene(2), half);
+  EXPECT_TRUE(look().clean()) << to_json(look());
+  std::filesystem::remove(dir / "images" / name(2));
+  std::filesystem::remove(dir / "masks" / name(2));
+  EXPECT_TRUE(look().clean()) << to_json(look());
+}
+
+TEST_F(DoctorTest, SubfoldersAndAffixes) {
+  DoctorOptions o;
+  o.images = dir / "set";
+  o.masks = dir / "truth";
+  for (const char* folder : {"set/one", "set/two", "truth/one", "truth/two", "more/deep"})
+    std::filesystem::create_directories(dir / folder);
+  for (const char* folder : {"one", "two"}) {
+    write_png(dir / "set" / folder / "im_0.png", scene(folder[0]));
+    write_png(dir / "truth" / folder / "0_gt.png", mask());
+  }
+  write_png(dir / "more" / "deep" / "x.png", scene(7));
+  EXPECT_THROW(diagnose(o), PairingError);
+  o.recursive = true;
+  EXPECT_THROW(diagnose(o), PairingError);
+  o.image_affix.prefix = "im_";
+  EXPECT_THROW(diagnose(o), PairingError);
+  o.mask_affix.suffix = "_gt";
+  o.test_images = dir / "more";
+  const Diagnosis d = diagnose(o);
+  EXPECT_EQ(d.pairs, 2u);
+  EXPECT_EQ(d.images, 3u);
+}
+
+TEST_F(DoctorTest, HowFarItIsCountsEveryFile) {
+  DoctorOptions o;
+  o.images = dir / "images";
+  o.masks = dir / "masks";
+  std::vector<std::size_t> seen;
+  o.progress = [&](std::size_t done, std::size_t total) {
+    EXPECT_EQ(total, 12u);
+    seen.push_back(done);
+  };
+  diagnose(o);
+  EXPECT_THAT(seen, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12));
+  o.progress = [](std::size_t, std::size_t) { throw std::runtime_error("enough"); };
+  EXPECT_THROW(diagnose(o), std::runtime_error);
+  o.progress = {};
+  o.threads = 1024;
+  EXPECT_TRUE(diagnose(o).clean());
+  o.threads = 1025;
+  EXPECT_THROW(diagnose(o), UsageError);
+}
+
+// 0 to 127 in one corner: what to multiply by follows from the brightest of them.
+TEST_F(DoctorTest, DimMasksAreToldTheirFactor) {
+  put(0, scene(0), mask(96, 72, 0, 102));
+  put(1, scene(1), mask(96, 72, 0, 51));
+  const Finding f = only();
+  EXPECT_EQ(f.kind, "dim-mask");
+  EXPECT_THAT(f.message, HasSubstr("2 masks have no level above 128 (the highest is 102)"));
+  EXPECT_THAT(f.remedy, HasSubstr("multiply by 2.5."));
+}
+
 }  // namespace
 }  // namespace sam2unet

@@ -236,5 +236,48 @@ TEST(Unpaired, NamesAFewAndCountsTheRest) {
             "3 files of d have no partner in e: a.png, b.png and 1 more");
 }
 
+TEST(Listing, SubfoldersHoldPicturesWhateverElseIsInThem) {
+  const test::TempDir dir;
+  for (const char* folder : {"in/one/GT", "in/two", "in/.hidden", "in/__MACOSX"})
+    std::filesystem::create_directories(dir / folder);
+  for (const char* name :
+       {"in/one/GT/a.png", "in/two/notes.txt", "in/.hidden/b.png", "in/__MACOSX/c.png", "in/.d.png"})
+    std::ofstream(dir / name) << "x";
+  const PictureList here = list_pictures(dir / "in", Subfolders::skip);
+  EXPECT_THAT(here.pictures, testing::IsEmpty());
+  EXPECT_THAT(here.subfolders, ElementsAre(dir / "in/one"));
+  const PictureList all = list_pictures(dir / "in", Subfolders::search);
+  ASSERT_EQ(all.pictures.size(), 1u);
+  EXPECT_EQ(all.pictures[0].file, dir / "in/one/GT/a.png");
+  EXPECT_EQ(all.pictures[0].below, "one/GT/a.png");
+}
+
+TEST(Listing, PatternsWithBracesAndQuestionMarks) {
+  const test::TempDir dir;
+  for (const char* name : {"a1.png", "a2.jpg", "b1.png", "a10.png", ".a3.png"})
+    std::ofstream(dir / name) << "x";
+  const auto names = [&](const std::string& pattern) {
+    std::vector<std::string> out;
+    for (const ListedPicture& p : list_pictures(dir / pattern).pictures)
+      out.push_back(p.file.filename().string());
+    return out;
+  };
+  EXPECT_THAT(names("{a1,b*}.png"), ElementsAre("a1.png", "b1.png"));
+  EXPECT_THAT(names("a?.*"), ElementsAre("a1.png", "a2.jpg"));
+  EXPECT_THAT(names("a[12].png"), ElementsAre("a1.png"));
+  std::ofstream(dir / "[a].png") << "x";  // a file of that name comes before the pattern
+  EXPECT_FALSE(is_pattern(dir / "[a].png"));
+  EXPECT_TRUE(is_pattern(dir / "[b].png"));
+}
+
+TEST_F(PairingTest, AnEmptySideTellsWhatItsNamesLack) {
+  put("a/1.jpg");
+  put("b/1.png");
+  EXPECT_THAT(test::message_of<PairingError>([&] {
+                pair_by_name({dir / "a", {.prefix = "im", .suffix = "_x"}}, dir / "b");
+              }),
+              HasSubstr("none of its 1 pictures has a name with \"im\" in front and \"_x\" behind"));
+}
+
 }  // namespace
 }  // namespace sam2unet::data

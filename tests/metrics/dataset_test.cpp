@@ -7,6 +7,7 @@
 #include <cmath>
 #include <random>
 
+#include "metrics/bootstrap.h"
 #include "metrics/resize.h"
 #include "metrics/scorer.h"
 #include "metrics/value_table.h"
@@ -169,6 +170,45 @@ TEST(Resize, AsOpenCv) {
   EXPECT_EQ(sum(resize_linear(map, 1, 1)), 3473672221u);
   EXPECT_EQ(sum(resize_linear(map, 100, 3)), 1307808970u);
   EXPECT_THROW(resize_linear(map, 0, 3), UsageError);
+}
+
+// Nothing is there and nothing was found: agreement is 1 and every error is 0, as with a picture that is
+// right.
+TEST(Dataset, OneIfCorrectGivesEveryErrorItsBestValue) {
+  Scorer scorer;
+  const Image black(20, 20, 1);
+  ImageScores right = scorer.score(black, black);
+  ASSERT_TRUE(apply_policy(EmptyTruth::one_if_correct, right));
+  const std::vector<Value> v = image_values(right);
+  for (const char* key : {"mirror.BER", "fpr.mean", "sample_ber", "MAE", "mirror.MAE"})
+    EXPECT_EQ(value(v, key), 0) << key;
+  for (const char* key : {"mirror.IoU", "mirror.acc", "S", "E_mean", "fm.max", "BIoU", "MSIoU.mean"})
+    EXPECT_EQ(value(v, key), 1) << key;
+}
+
+// numpy.percentile: between the two nearest, in proportion.
+TEST(Bootstrap, PercentilesAreNumpys) {
+  EXPECT_DOUBLE_EQ(percentile({1, 2, 4, 8, 16}, 2.5), 1.1);
+  EXPECT_DOUBLE_EQ(percentile({1, 2, 4, 8, 16}, 97.5), 15.2);
+  EXPECT_DOUBLE_EQ(percentile({1, 2, 4, 8, 16}, 100), 16);
+  EXPECT_DOUBLE_EQ(percentile({3}, 2.5), 3);
+}
+
+// A resample draws as many pictures as there are, each as often as any other.
+TEST(Bootstrap, AResampleHasAsManyPicturesAsTheSet) {
+  constexpr std::size_t kImages = 7, kResamples = 600;
+  const std::vector<std::uint16_t> w = draw_weights(kImages, kResamples, 11);
+  std::vector<double> mean(kImages);
+  for (std::size_t r = 0; r < kResamples; ++r) {
+    unsigned drawn = 0;
+    for (std::size_t i = 0; i < kImages; ++i) {
+      drawn += w[i * kResamples + r];
+      mean[i] += static_cast<double>(w[i * kResamples + r]) / kResamples;
+    }
+    EXPECT_EQ(drawn, kImages);
+  }
+  // One each, with a standard error of sqrt(6 / 7 / 600) = 0.038.
+  for (const double m : mean) EXPECT_NEAR(m, 1, 0.16);
 }
 
 }  // namespace

@@ -178,5 +178,115 @@ TEST(Steps, ASampleIsSpreadOverTheWholeFile) {
   EXPECT_THAT(report::sample_rows(dir / "none.jsonl", 100), IsEmpty());
 }
 
+// What the names of --best-by stand for in the log.
+TEST(Runs, TheNamesOfBestBy) {
+  const std::vector<std::pair<const char*, const char*>> keys = {
+      {"mae", "MAE"},        {"s", "S"},       {"wf", "wF"},
+      {"e", "E_mean"},       {"f", "fm.mean"}, {"iou", "iou.mean"},
+      {"dice", "dice.mean"}, {"miou", "mIoU"}, {"other", "other"}};
+  for (const auto& [option, key] : keys) EXPECT_EQ(report::criterion_key(option), key) << option;
+  const TempDir dir;
+  RunWriter w{.folder = dir / "run", .best_by = "f"};
+  w.log = {R"({"epoch":1,"fm.mean":0.7,"fm.max":0.8})", R"({"epoch":2,"fm.mean":0.6,"fm.max":0.9})"};
+  w.write();
+  const TrainingRun run = read_run(w.folder);
+  EXPECT_EQ(run.best_key, "fm.mean");
+  EXPECT_EQ(run.epochs[run.best].epoch, 1);
+}
+
+TEST(Runs, StatusAndStepsAreRead) {
+  const TempDir dir;
+  RunWriter w{.folder = dir / "run"};
+  w.add_epoch(1, 0.5, 0.1);
+  w.add_epoch(2, 0.6, 0.1);
+  w.write();
+  EXPECT_EQ(read_run(w.folder).status, "");
+  write_file(dir / "run" / "run.json", std::string_view("{\"status\":\"finished\"}"));
+  EXPECT_EQ(read_run(w.folder).status, "finished");
+  EXPECT_EQ(read_run(w.folder).epochs[1].step, 20);
+  const TrainingRun run = read_run(w.folder);
+  const auto json = nlohmann::json::parse(runs_json(std::span(&run, 1))).at("runs").at(0);
+  EXPECT_EQ(json.at("status"), "finished");
+  EXPECT_EQ(json.at("epochs"), 2);
+  EXPECT_EQ(json.at("epochs_planned"), 3);
+  EXPECT_EQ(json.at("best_by"), "dice.mean");
+  EXPECT_EQ(json.at("folder"), w.folder.string());
+  for (const char* damaged : {"{\"status\":", "[]", "{\"status\":3}"}) {
+    write_file(dir / "run" / "run.json", std::string_view(damaged));
+    EXPECT_EQ(read_run(w.folder).status, "") << damaged;
+  }
+}
+
+TEST(Runs, ARunThatHasNotBegunHasNoBest) {
+  const TempDir dir;
+  RunWriter{.folder = dir / "run"}.write();
+  fs::remove(dir / "run" / "log.jsonl");
+  const TrainingRun run = read_run(dir / "run");
+  EXPECT_THAT(run.notes, IsEmpty());
+  const auto json = nlohmann::json::parse(runs_json(std::span(&run, 1))).at("runs").at(0);
+  EXPECT_EQ(json.at("epochs"), 0);
+  EXPECT_TRUE(json.at("best_epoch").is_null());
+  EXPECT_TRUE(json.at("best_by").is_null());
+  EXPECT_TRUE(json.at("values").empty());
+}
+
+// Two folders before the name are alike too: then the whole path.
+TEST(Runs, RunsOfOneNameAndOneFolderHaveTheirPaths) {
+  const TempDir dir;
+  std::vector<fs::path> folders;
+  for (const char* name : {"x/a/run", "y/a/run"}) {
+    RunWriter{.folder = dir / name}.write();
+    folders.push_back(dir / name);
+  }
+  const std::vector<TrainingRun> runs = read_runs(folders);
+  EXPECT_EQ(runs[0].name, folders[0].string());
+  EXPECT_EQ(runs[1].name, folders[1].string());
+}
+
+TEST(Runs, SettingsOfEveryKindAreSpelled) {
+  const TempDir dir;
+  fs::create_directories(dir / "run");
+  write_file(dir / "run" / "train.toml",
+             std::string_view("z = true\na = 1e-5\nm = -3\nsizes = [352, \"auto\", 0.5]\n"));
+  const TrainingRun run = read_run(dir / "run");
+  EXPECT_EQ(run.settings.front().key, "z");
+  EXPECT_EQ(run.setting("z"), "true");
+  EXPECT_EQ(run.setting("a"), "1e-05");
+  EXPECT_EQ(run.setting("m"), "-3");
+  EXPECT_EQ(run.setting("sizes"), "352, auto, 0.5");
+}
+
+// What changes no result does not part a group; what does, does.
+TEST(Runs, AGroupMayDifferInWhatChangesNoResult) {
+  const auto groups = [](const std::string& key) {
+    std::vector<TrainingRun> runs(2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      runs[i].name = std::to_string(i);
+      runs[i].settings = {{"lr", "0.1"}, {"seed", std::to_string(i)}, {key, std::to_string(i)}};
+      if (i == 1) std::swap(runs[i].settings[0], runs[i].settings[2]);  // in whatever order
+    }
+    return group_runs(runs).size();
+  };
+  for (const char* key :
+       {"workers", "threads", "save_every", "pth", "task_only", "recompute", "device", "out"})
+    EXPECT_EQ(groups(key), 1u) << key;
+  for (const char* key : {"batch", "ema", "size", "images"}) EXPECT_EQ(groups(key), 0u) << key;
+}
+
+// Values that the common table lacks are shown as far as they fit, those of the training not.
+TEST(Runs, ColumnsOfAnotherKindOfValidation) {
+  TrainingRun run;
+  run.epochs.resize(1);
+  run.epochs[0].values = {
+      {"lr", 0.1}, {"loss", 1}, {"gradient_norm", 2}, {"seconds", 3}, {"pictures_per_s", 4}};
+  for (int i = 0; i < 12; ++i) run.epochs[0].values.push_back({"v" + std::to_string(i), 0.5});
+  run.epochs[0].values.push_back({"nothing", NAN});
+  EXPECT_THAT(compared_keys(std::span(&run, 1)),
+              ElementsAre("v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8"));
+  run.epochs[0].values = {{"MAE", 0.1}, {"v0", 0.5}, {"S", 0.9}};
+  run.best_key = "v0";
+  EXPECT_THAT(compared_keys(std::span(&run, 1)), ElementsAre("v0", "S", "MAE"));
+}
+
 }  // namespace
 }  // namespace sam2unet

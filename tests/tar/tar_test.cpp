@@ -19,6 +19,7 @@ namespace sam2unet {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -220,6 +221,127 @@ TEST(Tar, EveryCutAndFlippedByte) {
     changed[i] = static_cast<char>(changed[i] ^ 0xFF);
     try_it(changed);
   }
+}
+
+std::string pax(const std::string& key, const std::string& value) {
+  const std::size_t rest = key.size() + value.size() + 3;
+  std::size_t length = rest + 1;
+  while (rest + std::to_string(length).size() != length) ++length;
+  return std::to_string(length) + " " + key + "=" + value + "\n";
+}
+
+std::vector<std::string> read_all(const std::string& tar) {
+  std::vector<std::string> out;
+  for (const auto& m : tar::read_tar(bytes_of(tar), "t.tar")) out.push_back(m.name + ": " + text_of(m.bytes));
+  return out;
+}
+
+// What an extended header says is of the next member, and of no other.
+TEST(Tar, AnExtendedHeaderIsOfTheNextMemberAlone) {
+  EXPECT_THAT(read_all(extended('x', pax("size", "5") + pax("path", "long/b.jpg")) +
+                       member({.size = "00000000000"}, "abcde") + member({.name = "c.jpg"}, "xyz") + kEnd),
+              ElementsAre("long/b.jpg: abcde", "c.jpg: xyz"));
+  EXPECT_THAT(read_all(extended('L', std::string("l/b.jpg\0", 8)) + member({}, "abc") +
+                       member({.name = "c.jpg"}, "xyz") + kEnd),
+              ElementsAre("l/b.jpg: abc", "c.jpg: xyz"));
+}
+
+// What tells nothing of names or sizes is passed over: times of all members, long names of links' targets.
+TEST(Tar, ExtensionsThatDoNotMatterArePassedOver) {
+  EXPECT_THAT(read_all(extended('g', pax("comment", "c0ffee")) + extended('K', std::string("far\0", 4)) +
+                       extended('x', pax("mtime", "1.5") + pax("LIBARCHIVE.xattr", "a=b")) +
+                       member({}, "abc") + kEnd),
+              ElementsAre("a.jpg: abc"));
+}
+
+TEST(Tar, TheKindsOfPlainFilesAndFolders) {
+  EXPECT_THAT(read_all(member({.name = "d/", .size = "0", .type = '5'}, "") +
+                       member({.name = "e/", .size = "0"}, "") +  // a folder of before 1988
+                       member({.name = "old.jpg", .type = '\0'}, "abc") +
+                       member({.name = "contiguous.jpg", .type = '7'}, "abd") + kEnd),
+              ElementsAre("old.jpg: abc", "contiguous.jpg: abd"));
+}
+
+TEST(Tar, SizesInEveryForm) {
+  const auto of = [](std::string size) {
+    size.resize(12, '\0');
+    return read_all(member({.size = size}, "abc") + kEnd);
+  };
+  const auto abc = ElementsAre("a.jpg: abc");
+  EXPECT_THAT(of("3"), abc);
+  EXPECT_THAT(of("       3 "), abc);
+  EXPECT_THAT(of("000000000003"), abc);  // all twelve bytes
+  // GNU's, of 258 bytes.
+  const std::string big(258, 'g'), size("\x80\0\0\0\0\0\0\0\0\0\x01\x02", 12);
+  EXPECT_THAT(read_all(member({.size = size}, big) + kEnd), ElementsAre("a.jpg: " + big));
+}
+
+// Members end at a block; where they end just there nothing is put between them.
+TEST(Tar, ContentsOfWholeBlocksEndWithThem) {
+  for (const std::size_t n : {0U, 511U, 512U, 513U, 1024U}) {
+    const std::string full(n, 'f');
+    EXPECT_THAT(read_all(member({.size = octal(n)}, full) + member({.name = "b.jpg"}, "xyz") + kEnd),
+                ElementsAre("a.jpg: " + full, "b.jpg: xyz"))
+        << n;
+  }
+  // The last member without what fills its block, as of a tar that was cut off.
+  const std::string tar = member({}, "abc");
+  for (const std::size_t less : {1U, 509U})
+    expect_refused(tar.substr(0, tar.size() - less), "should have 3 bytes, but the file ends after");
+}
+
+// One block of zeros ends a tar, as some programs write it; any number may follow.
+TEST(Tar, TheEndIsABlockOfZerosOrMore) {
+  for (const std::size_t n : {512U, 1024U, 10240U})
+    EXPECT_THAT(read_all(member({}, "abc") + std::string(n, '\0')), ElementsAre("a.jpg: abc")) << n;
+  EXPECT_THAT(read_all(std::string(512, '\0')), ::testing::IsEmpty());
+  expect_refused(member({}, "abc") + std::string(511, '\0'), "end mark");
+  expect_refused(member({}, "abc") + std::string(512, '\0') + "x", "bytes follow its end mark");
+}
+
+// GNU keeps times where ustar has the first part of a name.
+TEST(Tar, OnlyUstarHasPrefixes) {
+  const auto with_prefix = [](const std::string& magic) {
+    std::string tar = member({.magic = magic}, "abc");
+    tar.replace(345, 3, "dir");
+    unsigned sum = 0;
+    for (std::size_t i = 0; i < 512; ++i)
+      sum += static_cast<unsigned char>(i >= 148 && i < 156 ? ' ' : tar[i]);
+    char text[16];
+    std::snprintf(text, sizeof text, "%06o", sum);
+    tar.replace(148, 6, text);
+    return read_all(tar + kEnd);
+  };
+  EXPECT_THAT(with_prefix(std::string("ustar\0"
+                                      "00",
+                                      8)),
+              ElementsAre("dir/a.jpg: abc"));
+  EXPECT_THAT(with_prefix(std::string("ustar  \0", 8)), ElementsAre("a.jpg: abc"));
+}
+
+TEST(Tar, NamesOfUpToFourThousandBytes) {
+  const auto named = [](std::size_t n) {
+    return extended('x', pax("path", std::string(n, 'n'))) + member({}, "abc") + kEnd;
+  };
+  EXPECT_EQ(tar::read_tar(bytes_of(named(4096)), "t").at(0).name.size(), 4096U);
+  expect_refused(named(4097), "a name of 4097 bytes");
+}
+
+// PAX is for those that ustar cannot hold: older readers do not know it.
+TEST(Tar, NamesThatFitUstarAreNotWrittenAsPax) {
+  const test::TempDir dir;
+  const auto bytes = [&](const std::string& name) {
+    tar::TarWriter writer(dir / "a.tar");
+    writer.add(name, bytes_of("abc"));
+    writer.commit();
+    return text_of(read_file(dir / "a.tar"));
+  };
+  // A header, a block and two blocks of zeros; PAX takes two more.
+  EXPECT_EQ(bytes(std::string(100, 'n')).size(), 2048U);
+  EXPECT_EQ(bytes(std::string(101, 'n')).size(), 3072U);
+  EXPECT_EQ(bytes(std::string(155, 'd') + "/" + std::string(100, 'n')).size(), 2048U);
+  EXPECT_EQ(bytes(std::string(156, 'd') + "/" + std::string(100, 'n')).size(), 3072U);
+  EXPECT_EQ(bytes(std::string(155, 'd') + "/" + std::string(101, 'n')).size(), 3072U);
 }
 
 }  // namespace
