@@ -2,6 +2,7 @@
 #include <ATen/Context.h>
 #include <ATen/record_function.h>
 
+#include <atomic>
 #include <cstring>
 #include <istream>
 #include <map>

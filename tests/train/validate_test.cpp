@@ -91,12 +91,11 @@ TEST_F(Validating, TheErrorIsThatOfRoundedProbabilities) {
 // Whatever the batch and the threads: the running statistics know no neighbours.
 TEST_F(Validating, NeitherBatchNorWorkersChangeAValue) {
   TrainableNetwork net(config(1), source, Freeze::trunk);
+  net.forward_training(at::ones({2, kSide, kSide, 3}));  // as the epoch before it
   const Validation one = validate(net, masks, {.size = kSide, .batch = 1, .workers = 1}, alone),
                    all = validate(net, masks, {.size = kSide, .batch = 3, .workers = 3}, alone);
   ASSERT_EQ(one.values.size(), all.values.size());
   for (const auto& [key, value] : one.values) EXPECT_NEAR(value, all.value(key), 1e-6) << key;
-  net.forward_training(at::ones({2, kSide, kSide, 3}));  // leaves training mode behind it
-  EXPECT_NEAR(validate(net, masks, {.size = kSide}, alone).value("dice.mean"), one.value("dice.mean"), 0.05);
 }
 
 TEST_F(Validating, ClassesAreCountedPixelByPixel) {
