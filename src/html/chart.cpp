@@ -48,6 +48,7 @@ std::vector<double> ticks(double min, double max) {
 
 std::vector<double> y_ticks(const Chart& c) {
   if (c.y_scale == Scale::linear) return ticks(c.y_min, c.y_max);
+  if (!(c.y_min > 0)) return {};  // decades without end
   const int first = static_cast<int>(std::ceil(std::log10(c.y_min) - 1e-9));
   const int last = static_cast<int>(std::floor(std::log10(c.y_max) + 1e-9));
   std::vector<double> out;
@@ -119,7 +120,10 @@ void Chart::fit() {
       high = std::max(high, line.y[i]);
     }
   }
-  if (left > right) return;
+  if (left > right) {
+    if (y_scale == Scale::logarithmic) y_min = 1, y_max = 10;  // zero has no place on it
+    return;
+  }
   x_min = left;
   x_max = right > left ? right : left + 1;
   if (y_scale == Scale::logarithmic) {

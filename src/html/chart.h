@@ -24,7 +24,8 @@ struct Chart {
   std::optional<double> mark = std::nullopt;  ///< an upright line at this x
   std::vector<ChartLine> lines = {};
 
-  /// Widens the axes to all points, with round ends; y stays as it is where there are none.
+  /// Widens the axes to all points, with round ends; where there are none to be shown y stays as it is, a
+  /// logarithmic one is a decade.
   void fit();
 };
 

@@ -122,12 +122,15 @@ ChartLine by_epoch(const TrainingRun& run, const std::string& key, std::size_t c
   return line;
 }
 
-bool has_points(const ChartLine& line) {
-  return std::any_of(line.y.begin(), line.y.end(), [](double v) { return std::isfinite(v); });
+bool has_points(const ChartLine& line, html::Scale scale) {
+  return std::any_of(line.y.begin(), line.y.end(),
+                     [&](double v) { return std::isfinite(v) && (scale == html::Scale::linear || v > 0); });
 }
 
 std::string drawn(Chart chart) {
-  if (std::none_of(chart.lines.begin(), chart.lines.end(), has_points)) return "";
+  if (std::none_of(chart.lines.begin(), chart.lines.end(),
+                   [&](const ChartLine& line) { return has_points(line, chart.y_scale); }))
+    return "";
   chart.fit();
   return "<div>" + to_svg(chart) + (chart.lines.size() > 1 ? html::legend(chart.lines) : "") + "</div>";
 }

@@ -207,6 +207,16 @@ TEST(Charts, ALogarithmicAxisHasDecadesAndNoZero) {
   EXPECT_EQ(count(svg, "<circle"), 2u);
 }
 
+// A run at a rate of nothing: no point has a place on the axis, which must end all the same.
+TEST(Charts, ALogarithmicAxisOfZerosIsADecade) {
+  html::Chart c{.title = "t", .x_label = "x", .y_label = "y", .y_scale = html::Scale::logarithmic};
+  c.lines = {{.label = "l", .x = {1, 2}, .y = {0, 0}}};
+  c.fit();
+  EXPECT_EQ(c.y_min, 1);
+  EXPECT_EQ(c.y_max, 10);
+  EXPECT_LT(html::to_svg(c).size(), 10000u);
+}
+
 TEST(Charts, OneValueAloneIsADotInTheMiddle) {
   html::Chart c{.title = "t", .x_label = "x", .y_label = "y"};
   c.lines = {{"a", {1}, {0.5}}};

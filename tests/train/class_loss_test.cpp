@@ -125,6 +125,15 @@ TEST_P(ClassLoss, Gradient) {
   }
 }
 
+// Which number the ignored pixels have makes no difference: 255, another one that masks can hold, or none.
+TEST_P(ClassLoss, TheIgnoredIdMayBeAnyThatIsNoClass) {
+  const double wanted = by_loops(logits(), ids());
+  for (const int ignore : {7, 200, 254}) {
+    const at::Tensor own = at::where(ids() == kIgnore, at::full_like(ids(), ignore), ids());
+    EXPECT_NEAR(class_loss(logits(), own, ignore).item<double>(), wanted, 1e-12) << ignore;
+  }
+}
+
 TEST(ClassLosses, IsFiniteWhereOneClassIsCertain) {
   at::Tensor x = at::zeros({1, 2, 2, 3}, at::kFloat);
   x.select(3, 1).fill_(1e4F);

@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <bit>
+#include <cmath>
 
 #include "core/file.h"
 #include "support/temp_dir.h"
@@ -105,6 +107,35 @@ TEST(RunLog, EventsCarryTheChecksumsThatTensorBoardChecks) {
     left.remove_prefix(16 + length);
   }
   EXPECT_GE(records, 4);
+}
+
+// By the protobufs' fields: tag, value as float32, step; height before width; no value where there is no
+// number.
+TEST(RunLog, EventsNameTheirValues) {
+  const test::TempDir dir;
+  {
+    RunLog log(dir.path(), -1, 0);
+    log.epoch(0, 0, {{"lr", std::nan("")}, {"loss", std::nan("")}}, {{"MAE", 0.5}});
+    log.epoch(1, 7, {{"lr", 0.25}, {"loss", 1.5}}, {{"MAE", 0.75}});
+    log.step(1, 7, {{"gradient_norm", 2.0}});
+    log.picture("a", 7, Image(20, 10, 3));
+  }
+  std::string bytes;
+  for (const auto& e : std::filesystem::directory_iterator(dir.path()))
+    if (e.path().filename().string().find("tfevents") != std::string::npos) bytes = text(e.path());
+  const auto scalar = [](const std::string& tag, float value) {
+    const auto bits = std::bit_cast<std::array<char, 4>>(value);
+    return tag + "\x15" + std::string(bits.begin(), bits.end());
+  };
+  EXPECT_THAT(bytes, HasSubstr(scalar("val/MAE", 0.5F)));
+  EXPECT_THAT(bytes, HasSubstr(scalar("val/MAE", 0.75F)));
+  EXPECT_THAT(bytes, HasSubstr(scalar("epoch/lr", 0.25F)));
+  EXPECT_THAT(bytes, HasSubstr(scalar("epoch/loss", 1.5F)));
+  EXPECT_THAT(bytes, HasSubstr(scalar("train/epoch", 1.0F)));
+  EXPECT_THAT(bytes, HasSubstr(scalar("train/gradient_norm", 2.0F)));
+  EXPECT_EQ(bytes.find("epoch/loss"), bytes.rfind("epoch/loss"));  // the start has no loss
+  EXPECT_THAT(bytes, HasSubstr("val/a"));
+  EXPECT_THAT(bytes, HasSubstr(std::string("\x08\x0A\x10\x14\x18\x03")));  // 10 high, 20 wide, RGB
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <nlohmann/json.hpp>
+
 #include "sam2unet/errors.h"
 #include "support/tiny_weights.h"
 #include "train/measure.h"
@@ -102,6 +104,159 @@ TEST(Plan, KnowsWhatFits) {
   EXPECT_THAT(plan.command, HasSubstr("--images data --masks data --init sam2_hiera_"));
   EXPECT_THAT(to_json(plan, s), HasSubstr("\"largest_batch\""));
   EXPECT_LT(make_plan(s, kGiB / 2, kGiB / 2).recommended, 0);
+}
+
+// The largest size decides, in whatever order the scales are given; the batch as it was read is there beside
+// it.
+TEST(Plan, OfSeveralScalesTheLargestCounts) {
+  const auto config = test::nano_config();
+  Settings s;
+  s.batch = 2;
+  s.size = 96;
+  const std::int64_t wanted = memory_need(config, s).activations;
+  s.size = 64;
+  for (const auto& scales : {std::vector<double>{0.5, 1.5}, {1.5, 0.5}, {1, 1.5, 0.5}}) {
+    s.multi_scale = scales;
+    const MemoryNeed need = memory_need(config, s);
+    EXPECT_EQ(need.activations, wanted);
+    EXPECT_EQ(need.batch, 2 * (64 * 64 + 96 * 96) * (3 + 1) * 4);
+  }
+}
+
+// With the trunk, in float64, in bf16, whose parameters are float32: counted from the table again.
+TEST(Plan, CountsWhatFreezeAndPrecisionSay) {
+  const auto config = test::nano_config();
+  std::int64_t learned = 0, trunk = 0, all = 0;
+  for (const auto& t : model::tensor_table(config)) {
+    if (t.role == model::Role::counter) continue;
+    all += t.shape.numel();
+    learned += t.trainable() ? t.shape.numel() : 0;
+    trunk += t.part == model::Part::trunk ? t.shape.numel() : 0;
+  }
+  Settings s;
+  s.size = 96;
+  s.batch = 2;
+  s.freeze = Freeze::none;
+  EXPECT_EQ(memory_need(config, s).gradients, 4 * (learned + trunk));
+  s.freeze = Freeze::trunk;
+  s.precision = ComputeType::f64;
+  EXPECT_EQ(memory_need(config, s).parameters, 8 * all);
+  EXPECT_EQ(memory_need(config, s).optimizer, 2 * 8 * learned);
+  s.precision = ComputeType::bf16;
+  EXPECT_EQ(memory_need(config, s).parameters, 4 * all);
+}
+
+TEST(Plan, RecomputingAndPartsTakeLess) {
+  const auto config = test::nano_config();
+  Settings s;
+  s.size = 160;
+  s.batch = 4;
+  s.freeze = Freeze::none;
+  const std::int64_t whole = memory_need(config, s).total();
+  s.accumulate = 4;
+  EXPECT_LT(memory_need(config, s).total(), whole);
+  s.accumulate = 1;
+  s.recompute = true;
+  EXPECT_LT(memory_need(config, s).total(), whole);
+}
+
+TEST(Plan, AProcessTakesHalfAGibibyteAndWithAGpuAWholeOne) {
+  EXPECT_EQ(default_overhead(DeviceKind::cpu), 512 * 1024 * 1024);
+  EXPECT_EQ(default_overhead(DeviceKind::cuda), 1024 * 1024 * 1024);
+}
+
+// The largest network that fits in the precision asked for, then the fewest parts, then without recomputing.
+TEST(Plan, RecommendsTheLargestThatFitsInAsFewPartsAsCanBe) {
+  Settings s;
+  s.images = s.masks = {"data"};
+  constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+  int in_parts = 0;
+  for (const ComputeType precision : {ComputeType::f32, ComputeType::bf16}) {
+    for (const std::int64_t memory : {kGiB, 2 * kGiB, 3 * kGiB, 24 * kGiB}) {
+      s.precision = precision;
+      const Plan plan = make_plan(s, memory, kGiB / 2);
+      const PlanEntry* best = nullptr;
+      for (const char* variant : {"t", "s", "b+", "l"}) {
+        const PlanEntry* own = nullptr;
+        for (const auto& e : plan.entries) {
+          if (e.variant != variant || e.precision != precision || e.accumulate == 0) continue;
+          if (own == nullptr || e.accumulate < own->accumulate) own = &e;  // without recomputing stands first
+        }
+        if (own != nullptr) best = own;
+      }
+      ASSERT_NE(best, nullptr);
+      ASSERT_GE(plan.recommended, 0);
+      EXPECT_EQ(&plan.entries[static_cast<std::size_t>(plan.recommended)], best);
+      const auto has = [&](const std::string& option) {
+        return plan.command.find(option) != std::string::npos;
+      };
+      EXPECT_TRUE(has("--variant " + best->variant + " ") || plan.command.ends_with(best->variant))
+          << plan.command;
+      EXPECT_EQ(has("--recompute"), best->recompute);
+      EXPECT_EQ(has("--precision bf16"), precision == ComputeType::bf16);
+      EXPECT_EQ(has("--accumulate " + std::to_string(best->accumulate)), best->accumulate > 1)
+          << plan.command;
+      in_parts += best->accumulate > 1 ? 1 : 0;
+    }
+  }
+  EXPECT_GT(in_parts, 0);
+}
+
+TEST(Plan, IsOfTheNetworksAskedFor) {
+  Settings s;
+  s.images = s.masks = {"data"};
+  s.size = 96;
+  s.variant = "s";
+  constexpr std::int64_t kMemory = std::int64_t{8} << 30;
+  const Plan plain = make_plan(s, kMemory, 0);
+  ASSERT_EQ(plain.entries.size(), 4u);
+  for (const auto& e : plain.entries) EXPECT_EQ(e.variant, "s");
+  s.classes = "150";
+  apply_classes(s);
+  s.decoder_width = 128;
+  const Plan wide = make_plan(s, kMemory, 0);
+  model::Config config = model::Config::of_variant("s");
+  config.decoder_width = 128;
+  config.out_channels = 150;
+  Settings own = s;
+  own.accumulate = wide.entries[0].accumulate;
+  EXPECT_EQ(wide.entries[0].need.total(), memory_need(config, own).total());
+  EXPECT_GT(wide.entries[0].need.parameters, plain.entries[0].need.parameters);
+  s = Settings();
+  s.network = test::nano_config().to_json();
+  s.size = 96;
+  EXPECT_EQ(make_plan(s, kMemory, 0).entries.at(0).variant, "custom");
+  s.size = 70;
+  EXPECT_THROW(make_plan(s, kMemory, 0), UsageError);
+  s.network.clear();
+  s.variant = "xl";
+  EXPECT_THROW(make_plan(s, kMemory, 0), UsageError);
+}
+
+TEST(Plan, JsonAndTextSayTheSame) {
+  Settings s;
+  s.images = s.masks = {"data"};
+  s.size = 96;
+  s.variant = "t";
+  const Plan plan = make_plan(s, std::int64_t{4} << 30, std::int64_t{256} << 20);
+  const auto j = nlohmann::json::parse(to_json(plan, s));
+  EXPECT_EQ(j.at("memory"), std::int64_t{4} << 30);
+  EXPECT_EQ(j.at("overhead"), std::int64_t{256} << 20);
+  EXPECT_EQ(j.at("recommended"), plan.recommended);
+  EXPECT_EQ(j.at("command"), plan.command);
+  ASSERT_EQ(j.at("entries").size(), 4u);
+  for (const auto& e : j.at("entries")) {
+    std::int64_t total = 0;
+    for (const char* part : {"parameters", "optimizer", "gradients", "batch", "activations"})
+      total += e.at(part).get<std::int64_t>();
+    EXPECT_EQ(e.at("total"), total);
+    EXPECT_EQ(e.at("process"), total + total / 10 + (std::int64_t{256} << 20));
+  }
+  const std::string text = to_text(plan, s);
+  EXPECT_THAT(
+      text, HasSubstr("4096 MiB, of which 256 MiB for the process itself; size 96, batch 12, freeze trunk"));
+  EXPECT_TRUE(text.ends_with(plan.command + "\n"));
+  EXPECT_THAT(to_text(make_plan(s, 1 << 20, 0), s), HasSubstr("nothing fits"));
 }
 
 TEST(Plan, ReadsSizes) {

@@ -1,0 +1,191 @@
+// Validation against the network's own logits, thresholded, counted and compared here.
+#include "train/validate.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "image/imagenet.h"
+#include "support/temp_dir.h"
+#include "support/tiny_weights.h"
+
+namespace sam2unet::train {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+constexpr int kSide = 64;
+
+// Pictures of the network's own size, so that nothing is resized between logits and truth.
+class Validating : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    at::set_num_threads(1);
+    for (int i = 0; i < 3; ++i) {
+      Image image(kSide, kSide, 3), mask(kSide, kSide, 1);
+      Random random(static_cast<std::uint64_t>(i), 2, 3);
+      for (int y = 0; y < kSide; ++y)
+        for (int x = 0; x < kSide; ++x) {
+          for (int c = 0; c < 3; ++c)
+            image.row(y)[3 * x + c] = static_cast<std::uint8_t>(4 * (c == 0 ? x : c == 1 ? y : 20 * i));
+          mask.row(y)[x] = static_cast<std::uint8_t>(x < 4 ? 9 : x * y > 900 + 300 * i ? 1 : y > 50 ? 2 : 0);
+        }
+      const std::string name = std::to_string(i) + ".png";
+      write_png(dir / name, image);
+      write_png(dir / ("ids" + name), mask);
+      for (auto& p : mask.pixels) p = p == 1 ? 255 : 0;
+      write_png(dir / ("mask" + name), mask);
+      masks.push_back({dir / name, dir / ("mask" + name)});
+      ids.push_back({dir / name, dir / ("ids" + name)});
+    }
+    table.ignore = 9;
+  }
+  static model::Config config(int outputs) {
+    model::Config c = test::tiny_config();
+    c.out_channels = outputs;
+    return c;
+  }
+  // [1,S,S,K]
+  static at::Tensor logits(TrainableNetwork& net, const Pair& pair) {
+    const Image image = read_image(pair.image);
+    at::Tensor in = at::empty({1, kSide, kSide, 3}, at::kFloat);
+    for (std::size_t i = 0; i < image.pixels.size(); ++i)
+      in.mutable_data_ptr<float>()[i] = imagenet_levels()[i % 3][image.pixels[i]];
+    return net.forward_inference(in);
+  }
+
+  test::TempDir dir;
+  std::vector<Pair> masks, ids;
+  ClassTable table = default_class_table(3);
+  Group alone{{}, at::kCPU, std::chrono::seconds(5)};
+  model::DeterministicWeights source;
+};
+
+// As `eval` scores it: 8 bits, stretched to the map's own range; of a set the mean over its pictures.
+TEST_F(Validating, TheErrorIsThatOfRoundedProbabilities) {
+  TrainableNetwork net(config(1), source, Freeze::trunk);
+  double sum = 0;
+  for (const Pair& pair : masks) {
+    const at::Tensor x = logits(net, pair);
+    const Image truth = read_image(pair.mask, {.mode = ColorMode::gray});
+    std::vector<double> map;
+    for (std::size_t i = 0; i < truth.pixels.size(); ++i)
+      map.push_back(std::round(255 / (1 + std::exp(-static_cast<double>(x.const_data_ptr<float>()[i])))));
+    const auto [low, high] = std::minmax_element(map.begin(), map.end());
+    double error = 0;
+    for (std::size_t i = 0; i < map.size(); ++i)
+      error += std::abs((map[i] - *low) / (*high - *low) - truth.pixels[i] / 255.0);
+    sum += error / (kSide * kSide);
+  }
+  const ValidationOptions options{.size = kSide};
+  const Validation v = validate(net, masks, options, alone);
+  EXPECT_NEAR(v.value("MAE"), sum / 3, 1e-5);
+  EXPECT_TRUE(std::isnan(v.value("no such value")));
+}
+
+// Whatever the batch and the threads: the running statistics know no neighbours.
+TEST_F(Validating, NeitherBatchNorWorkersChangeAValue) {
+  TrainableNetwork net(config(1), source, Freeze::trunk);
+  net.forward_training(at::ones({2, kSide, kSide, 3}));  // as the epoch before it
+  const Validation one = validate(net, masks, {.size = kSide, .batch = 1, .workers = 1}, alone),
+                   all = validate(net, masks, {.size = kSide, .batch = 3, .workers = 3}, alone);
+  ASSERT_EQ(one.values.size(), all.values.size());
+  for (const auto& [key, value] : one.values) EXPECT_NEAR(value, all.value(key), 1e-6) << key;
+}
+
+TEST_F(Validating, ClassesAreCountedPixelByPixel) {
+  TrainableNetwork net(config(3), source, Freeze::trunk);
+  double both[3] = {}, truth[3] = {}, predicted[3] = {}, right = 0, all = 0;
+  for (const Pair& pair : ids) {
+    const at::Tensor x = logits(net, pair);
+    const Image mask = read_image(pair.mask, {.mode = ColorMode::gray});
+    for (std::size_t i = 0; i < mask.pixels.size(); ++i) {
+      const float* v = x.const_data_ptr<float>() + 3 * i;
+      const auto best = std::max_element(v, v + 3) - v;
+      if (mask.pixels[i] == 9) continue;
+      truth[mask.pixels[i]] += 1;
+      predicted[best] += 1;
+      if (best == mask.pixels[i]) both[best] += 1, right += 1;
+      all += 1;
+    }
+  }
+  const Validation v = validate(net, ids, {.size = kSide, .classes = &table}, alone);
+  double iou = 0, recall = 0;
+  for (int c = 0; c < 3; ++c) {
+    ASSERT_GT(truth[c], 0);
+    const double own = both[c] / (truth[c] + predicted[c] - both[c]);
+    EXPECT_NEAR(v.value("IoU." + table.classes[static_cast<std::size_t>(c)].name), own, 1e-9);
+    iou += own / 3;
+    recall += both[c] / truth[c] / 3;
+  }
+  EXPECT_NEAR(v.value("mIoU"), iou, 1e-9);
+  EXPECT_NEAR(v.value("mAcc"), recall, 1e-9);
+  EXPECT_NEAR(v.value("aAcc"), right / all, 1e-9);
+}
+
+// Picture, truth and prediction from left to right.
+TEST_F(Validating, RowsShowPictureTruthAndMapSideBySide) {
+  TrainableNetwork net(config(1), source, Freeze::trunk), of_classes(config(3), source, Freeze::trunk);
+  const Validation v = validate(net, masks, {.size = kSide}, alone);
+  ASSERT_EQ(v.rows.size(), 3u);
+  for (const auto& row : v.rows) {
+    ASSERT_EQ(row.picture.width, 3 * kSide);
+    ASSERT_EQ(row.picture.height, kSide);
+    const Image image = read_image(dir / (row.name + ".png"));
+    const Image truth = read_image(dir / ("mask" + row.name + ".png"), {.mode = ColorMode::rgb});
+    const at::Tensor x = logits(net, {dir / (row.name + ".png"), {}});
+    for (int y = 0; y < kSide; ++y) {
+      ASSERT_TRUE(std::equal(image.row(y), image.row(y) + 3 * kSide, row.picture.row(y)));
+      ASSERT_TRUE(std::equal(truth.row(y), truth.row(y) + 3 * kSide, row.picture.row(y) + 3 * kSide));
+      const double p = 1 / (1 + std::exp(-x.const_data_ptr<float>()[y * kSide + 5]));
+      ASSERT_NEAR(row.picture.row(y)[6 * kSide + 3 * 5], 255 * p, 1);
+    }
+  }
+  const Validation c = validate(of_classes, ids, {.size = kSide, .classes = &table}, alone);
+  const std::uint8_t* corner = c.rows.at(0).picture.row(60) + 3 * (kSide + 6);  // id 2, VOC's dark green
+  EXPECT_EQ(std::vector<int>(corner, corner + 3), (std::vector<int>{0, 128, 0}));
+}
+
+TEST_F(Validating, LargePicturesAreShownSmall) {
+  Image image(1280, 64, 3), mask(1280, 64, 1);
+  write_png(dir / "wide.png", image);
+  write_png(dir / "wide_mask.png", mask);
+  TrainableNetwork net(config(1), source, Freeze::trunk);
+  const Validation v = validate(net, {{dir / "wide.png", dir / "wide_mask.png"}}, {.size = kSide}, alone);
+  EXPECT_EQ(v.rows.at(0).picture.width, 3 * 640);
+  EXPECT_EQ(v.rows.at(0).picture.height, 32);
+}
+
+// --- the line of an epoch
+
+TEST(Summary, BeginsWithWhatDecides) {
+  Validation v;
+  v.values = {{"dice.mean", 0.8}, {"iou.mean", 0.7}, {"fm.mean", 0.6}, {"E_mean", 0.9},
+              {"wF", 0.5},        {"S", 0.4},        {"MAE", 0.1}};
+  EXPECT_EQ(summary(v, nullptr, "dice.mean"), "mean Dice 0.8000, weighted F 0.5000, S 0.4000, MAE 0.1000");
+  EXPECT_EQ(summary(v, nullptr, "MAE"), "MAE 0.1000, mean Dice 0.8000, weighted F 0.5000, S 0.4000");
+  EXPECT_EQ(summary(v, nullptr, "iou.mean"),
+            "mean IoU 0.7000, mean Dice 0.8000, weighted F 0.5000, S 0.4000, MAE 0.1000");
+  EXPECT_THAT(summary(v, nullptr, "fm.mean"), StartsWith("mean F 0.6000, "));
+  EXPECT_THAT(summary(v, nullptr, "E_mean"), StartsWith("mean E 0.9000, "));
+}
+
+TEST(Summary, OfClassesNamesTwentyAndMarksWhatNeverOccurs) {
+  const ClassTable table = default_class_table(22);
+  Validation v;
+  v.values = {{"mIoU", 0.5}, {"mDice", 0.6}, {"aAcc", 0.9}};
+  for (std::size_t c = 0; c < 22; ++c)
+    v.values.emplace_back("IoU." + table.classes[c].name, c == 1 ? std::nan("") : 0.25);
+  const std::string line = summary(v, &table, "mIoU");
+  EXPECT_THAT(line, StartsWith("mIoU 0.5000, mDice 0.6000, aAcc 0.9000; IoU background 0.2500, class 1 -, "));
+  EXPECT_THAT(line, HasSubstr("class 19 0.2500 ..."));
+  EXPECT_THAT(line, Not(HasSubstr("class 20")));
+}
+
+}  // namespace
+}  // namespace sam2unet::train
