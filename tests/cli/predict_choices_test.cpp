@@ -11,9 +11,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-class PredictOptions : public PredictTest {
+class PredictChoices : public PredictTest {
  protected:
-  PredictOptions() {
+  PredictChoices() {
     // Several of these classes are in the picture mixed.png.
     model::Config config = tiny_config();
     config.out_channels = 4;
@@ -46,7 +46,7 @@ class PredictOptions : public PredictTest {
   }
 };
 
-TEST_F(PredictOptions, FitIsTheWeightsUnlessAsked) {
+TEST_F(PredictChoices, FitIsTheWeightsUnlessAsked) {
   const File squashed = map("tall.png", {"--size", "32x64"}),
              boxed = map("tall.png", {"--size", "32x64", "--fit", "letterbox"});
   EXPECT_NE(squashed, boxed);
@@ -59,14 +59,14 @@ TEST_F(PredictOptions, FitIsTheWeightsUnlessAsked) {
   EXPECT_EQ(map("tall.png", plain, "letterbox.safetensors"), map("tall.png", asked));
 }
 
-TEST_F(PredictOptions, SizeIsHeightAndWidthAndElseTheWeights) {
+TEST_F(PredictChoices, SizeIsHeightAndWidthAndElseTheWeights) {
   const File trained = map("tall.png", {"--fit", "squash"}, "letterbox.safetensors");
   EXPECT_EQ(map("tall.png", {"--size", "32x64"}), trained);
   EXPECT_NE(map("tall.png", {"--size", "64x32"}), trained);
 }
 
 // Higher than wide: 13 begins with the height, which rounds otherwise.
-TEST_F(PredictOptions, PillowsVersionIsKeptInEveryPass) {
+TEST_F(PredictChoices, PillowsVersionIsKeptInEveryPass) {
   for (const auto& more :
        std::vector<std::vector<std::string>>{{}, {"--tta", "vflip"}, {"--tile", "290"}, {"--official"}}) {
     std::vector<std::string> of_12{"--size", "96x32"}, of_13{"--size", "96x32", "--pillow", "13"};
@@ -79,7 +79,7 @@ TEST_F(PredictOptions, PillowsVersionIsKeptInEveryPass) {
   }
 }
 
-TEST_F(PredictOptions, TilesTakeTheirOverlapAndContext) {
+TEST_F(PredictChoices, TilesTakeTheirOverlapAndContext) {
   const auto tiled = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {"--size", "32", "--tile", "100"});
     return map("tall.png", more);
@@ -98,7 +98,7 @@ TEST_F(PredictOptions, TilesTakeTheirOverlapAndContext) {
   for (std::size_t i = 0; i < whole.size(); ++i) EXPECT_LE(std::abs(whole[i] - all[i]), 1);
 }
 
-TEST_F(PredictOptions, PolygonsAreSimplified) {
+TEST_F(PredictChoices, PolygonsAreSimplified) {
   put_picture("wide.png", 300, 200);
   ASSERT_EQ(predict({"wide.png", "-o", "out"}).exit_code, 0);
   const auto levels = gray("out/wide.png").pixels;
@@ -118,7 +118,7 @@ TEST_F(PredictOptions, PolygonsAreSimplified) {
   EXPECT_LT(corners("1.5"), exact / 2);
 }
 
-TEST_F(PredictOptions, ChosenClassesAreInEveryResult) {
+TEST_F(PredictChoices, ChosenClassesAreInEveryResult) {
   ASSERT_EQ(predict_plain(
                 {"predict", "mixed.png", "--weights", "mixed.safetensors", "--size", "32x64", "-o", "all"})
                 .exit_code,
@@ -156,7 +156,7 @@ TEST_F(PredictOptions, ChosenClassesAreInEveryResult) {
   EXPECT_TRUE(two["classes"][0].contains("instances"));
 }
 
-TEST_F(PredictOptions, NamesAndColoursOfAClassFileGoBeforeTheWeights) {
+TEST_F(PredictChoices, NamesAndColoursOfAClassFileGoBeforeTheWeights) {
   put("mine.toml",
       "[[class]]\nid = 1\nname = \"street\"\ncolor = \"#010203\"\n[[class]]\nid = 2\nname = "
       "\"lorry\"\ncolor = \"#040506\"\n[[class]]\nid = 3\nname = \"air\"\ncolor = \"#070809\"\n");
@@ -180,7 +180,7 @@ TEST_F(PredictOptions, NamesAndColoursOfAClassFileGoBeforeTheWeights) {
 }
 
 // A picture is the same in any company, also in int8.
-TEST_F(PredictOptions, BatchesDoNotChangeAPicture) {
+TEST_F(PredictChoices, BatchesDoNotChangeAPicture) {
   Image faint = picture(40, 30, 3);
   for (auto& v : faint.pixels) v = static_cast<std::uint8_t>(120 + v / 32);
   std::filesystem::create_directories(dir / "in");
