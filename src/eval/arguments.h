@@ -15,7 +15,8 @@ void check(const EvaluateOptions& options);
 int threads_of(const EvaluateOptions& options);
 /// The last part of the path, "a" for "x/a/".
 std::string folder_name(const std::filesystem::path& folder);
-/// What a picture is called in results: the folders of the name it pairs by, and its ground truth's file name.
+/// What a picture is called in results: the folders of the name it pairs by, and its ground truth's file
+/// name.
 std::string shown_name(const std::string& pair_name, const std::filesystem::path& truth);
 
 /// Files without a partner: a warning, or UsageError where `strict`.

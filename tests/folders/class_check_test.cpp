@@ -6,10 +6,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "data/class_check.h"
 #include "sam2unet/class_masks.h"
 #include "sam2unet/doctor.h"
 #include "sam2unet/errors.h"
-#include "support/shared_data.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet {
@@ -189,13 +189,13 @@ TEST_F(ClassDoctor, HalfOfThePixelsIsNotMostOfThem) {
   EXPECT_THAT(message(d, "mostly-ignored"), HasSubstr("75.0 % of all pixels"));
 }
 
-// A photograph's format leaves no doubt, however few ids are wrong.
+// A photograph's format leaves no doubt, however few ids there are.
 TEST_F(ClassDoctor, AJpegIsNoMaskOfClasses) {
-  put("a", Image());
-  std::filesystem::copy_file(test::repository_data() / "image" / "files" / "gray.jpg", dir_ / "m" / "a.jpg");
-  put("b", halves(0, 1));
-  put("c", halves(2, 1));
-  EXPECT_THAT(message(diagnosed(), "jpeg-class-mask"), HasSubstr("1 mask went through lossy"));
+  ImageInfo info;
+  info.format = ImageFormat::png;
+  EXPECT_FALSE(data::check_class_mask(halves(0, 1), info, nullptr, default_class_table(3)).jpeg_made);
+  info.format = ImageFormat::jpeg;
+  EXPECT_TRUE(data::check_class_mask(halves(0, 1), info, nullptr, default_class_table(3)).jpeg_made);
 }
 
 TEST_F(ClassDoctor, ColoursOfPalettesThatMeanNothingHereAreNoOrder) {

@@ -274,10 +274,12 @@ TEST_F(ServeAnswers, AnAnswerOfJustTheLimitIsSent) {
     EXPECT_EQ(
         s.ask("POST", "/v1/segment", form_header(), body).body.find("--max-answer") != std::string::npos,
         less == 1);
-    // One file by itself is bound by what may be in flight alone.
-    options.limits.answer = 1;
-    EXPECT_EQ(s.ask("POST", "/v1/segment", "", png()).status, 200);
   }
+  // One file by itself is bound by what may be in flight alone.
+  options.limits.answer = 1;
+  Running s(options, gate);
+  s.wait_for("ready");
+  EXPECT_EQ(s.ask("POST", "/v1/segment", "", png()).status, 200);
 }
 
 TEST_F(ServeAnswers, ANetworkInputOfJustTheLimitIsTaken) {
