@@ -11,6 +11,7 @@
 #include "support/process.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
+#include "support/turned_photo.h"
 
 namespace sam2unet::test {
 namespace {
@@ -59,6 +60,26 @@ TEST_F(ReproduceTest, ComparesWhatHasWeightsAndFailsWhereItIsOff) {
   EXPECT_EQ(json.at("datasets").at(0).at("count"), 2);
   EXPECT_TRUE(fs::exists(dir / "o.html"));
   EXPECT_EQ(reproduce({"--weights", "weights", "--tolerance", "1"}).exit_code, 0);
+}
+
+// The reference's test.py opens pictures as they are stored.
+TEST_F(ReproduceTest, PicturesStayAsTheyAreStored) {
+  const auto scores = [&](char orientation) {
+    write_file(dir / "data/TestDataset/CAMO/Imgs/c.jpg", turned_photo(orientation));
+    const Image stored =
+        read_image(dir / "data/TestDataset/CAMO/Imgs/c.jpg", {.apply_exif_orientation = false});
+    Image mask(stored.width, stored.height, 1);
+    for (int y = 0; y < mask.height / 3; ++y) std::fill_n(mask.row(y), mask.width / 2, std::uint8_t{255});
+    write_png(dir / "data/TestDataset/CAMO/GT/c.png", mask);
+    EXPECT_EQ(reproduce({"--weights", "weights", "--json", "o.json", "--tolerance", "1"}).exit_code, 0);
+    const auto bytes = read_file(dir / "o.json");
+    return nlohmann::json::parse(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()))
+        .at("datasets")
+        .at(0)
+        .at("values")
+        .dump();
+  };
+  EXPECT_EQ(scores(3), scores(1));
 }
 
 TEST_F(ReproduceTest, OneFileIsForAllThatIsAskedFor) {

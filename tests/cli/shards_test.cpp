@@ -189,6 +189,17 @@ TEST_F(ShardsTest, TornLineIsRepaired) {
 
 // Killed in the middle, as often as it takes: whatever was told to be done is not touched again, and all is
 // done in the end.
+// Everything that there is is done already; a name that leads nowhere fails all the same.
+TEST_F(ShardsTest, NothingLeftToDoIsNoExcuseForAMissingInput) {
+  put_pictures(2);
+  ASSERT_EQ(predict({"in", "-o", "out"}).exit_code, 0);
+  EXPECT_EQ(predict({"in", "-o", "out", "--resume"}).exit_code, 0);
+  const Finished r = predict({"in", "gone.png", "-o", "out", "--resume"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, HasSubstr("gone.png"));
+  EXPECT_EQ(r.out, "");
+}
+
 TEST_F(ShardsTest, KilledAndResumed) {
   put_pictures(12);
   ASSERT_EQ(predict({"in", "-o", "whole"}).exit_code, 0);

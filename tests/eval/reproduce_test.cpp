@@ -73,6 +73,11 @@ TEST(Datasets, AreFoundAsTheirDownloadsNameThem) {
       5u);
 }
 
+TEST(Datasets, AreFoundFourLevelsDown) {
+  EXPECT_THAT(found_in({"1/2/3/CAMO/Imgs", "1/2/3/CAMO/GT", "1/2/3/4/NC4K/Imgs", "1/2/3/4/NC4K/GT"}),
+              ElementsAre("CAMO: 1/2/3/CAMO/Imgs, 1/2/3/CAMO/GT"));
+}
+
 TEST(Datasets, BesideEachOtherAndInCamosOwnDownload) {
   EXPECT_THAT(found_in({"Imgs/DUT-O", "GT/DUT-O", "Imgs/other", "GT/other"}),
               ElementsAre("DUT-OMRON: Imgs/DUT-O, GT/DUT-O"));

@@ -159,6 +159,16 @@ TEST(Runs, JsonHasRunsAndGroups) {
   EXPECT_EQ(json.at("groups").at(0).at("runs"), (std::vector<std::string>{"run0", "run1", "run2"}));
 }
 
+// The start is validated too, as epoch 0, and is none.
+TEST(Runs, TheStartIsNoEpoch) {
+  const TempDir dir;
+  RunWriter w{.folder = dir / "run"};
+  for (int epoch = 0; epoch <= 2; ++epoch) w.add_epoch(epoch, 0.5 + 0.1 * epoch, 0.1);
+  w.write();
+  const TrainingRun run = read_run(dir / "run");
+  EXPECT_EQ(nlohmann::json::parse(runs_json(std::span(&run, 1))).at("runs").at(0).at("epochs"), 2);
+}
+
 TEST(Steps, ASampleIsSpreadOverTheWholeFile) {
   const TempDir dir;
   std::string text;

@@ -201,6 +201,26 @@ TEST_F(Selection, AMaskWhoseBrightestLevelIsHalfIsRefused) {
   EXPECT_EQ(check(settings_of(dir / "a")).train.size(), 8u);
 }
 
+// Wider or narrower than the picture by more than 2 %; the same shape in another size goes.
+TEST_F(Selection, AMaskOfAnotherShapeIsRefusedWhicheverWay) {
+  const auto put_mask = [&](int width, int height) {
+    Image mask(width, height, 1);
+    for (int y = height / 4; y < height / 2; ++y)
+      std::fill_n(mask.row(y) + width / 4, width / 4, std::uint8_t{255});
+    write_png(dir / "a" / "masks" / "3.png", mask);
+  };
+  const Image image = read_image(dir / "a" / "images" / "3.png");
+  for (const auto& [width, height] : {std::pair{2 * image.width, image.height},
+                                      {image.width, 2 * image.height},
+                                      {image.height, image.width}}) {
+    put_mask(width, height);
+    EXPECT_THAT(test::message_of<ImageError>([&] { check(settings_of(dir / "a")); }), HasSubstr("its mask"))
+        << width << "x" << height;
+  }
+  put_mask(3 * image.width, 3 * image.height);
+  EXPECT_EQ(check(settings_of(dir / "a")).train.size(), 8u);
+}
+
 TEST_F(Selection, OfManyBadPairsTheFirstFiveAreNamed) {
   for (int i = 0; i < 7; ++i) std::ofstream(dir / "a" / "images" / (std::to_string(i) + ".png")) << "x";
   EXPECT_THAT(
