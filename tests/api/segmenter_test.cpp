@@ -161,6 +161,23 @@ TEST(Segmenter, TheBitsOfOneThreadInAProgramsOwnParallelRegions) {
   omp_set_dynamic(0);
 }
 
+// The program's own parallel regions keep their threads.
+TEST(Segmenter, TheCallersThreadsAreAsTheyWere) {
+  const int before = omp_get_max_threads(), dynamic_before = omp_get_dynamic();
+  omp_set_dynamic(1);
+  omp_set_num_threads(3);
+  for (const int threads : {1, 2}) {
+    for (const Precision precision : {Precision::f32, Precision::int8}) {
+      const Segmenter network(default_model_path(), {.threads = threads, .precision = precision});
+      network.segment(gradient(8, 8, 3), {.size = InputSize::of(32, 32)});
+      EXPECT_EQ(omp_get_max_threads(), 3);
+      EXPECT_EQ(omp_get_dynamic(), 1);
+    }
+  }
+  omp_set_num_threads(before);
+  omp_set_dynamic(dynamic_before);
+}
+
 TEST(Segmenter, AMovedOneStillWorks) {
   Segmenter a(default_model_path(), {.threads = 1});
   const Segmenter b = std::move(a);

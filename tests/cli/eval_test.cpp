@@ -130,6 +130,17 @@ TEST_F(EvalTest, PredictsAndScoresInOnePass) {
   EXPECT_EQ(nlohmann::json::parse(get("one.json")).at("dataset"),
             nlohmann::json::parse(get("two.json")).at("dataset"));
   EXPECT_THAT(get("one.html"), HasSubstr(">prediction<"));
+
+  // By the other fit too, which gives other maps.
+  arguments.insert(arguments.end(), {"--fit", "letterbox"});
+  predict.insert(predict.end(), {"--fit", "letterbox"});
+  EXPECT_EQ(eval(arguments).exit_code, 0);
+  EXPECT_EQ(run(program("sam2unet"), predict, here).exit_code, 0);
+  EXPECT_EQ(eval({"--pred", "written", "--images", "images", "--gt", "gt", "--json", "three.json"}).exit_code,
+            0);
+  const auto letterboxed = nlohmann::json::parse(get("one.json")).at("dataset");
+  EXPECT_EQ(letterboxed, nlohmann::json::parse(get("three.json")).at("dataset"));
+  EXPECT_NE(letterboxed, nlohmann::json::parse(get("two.json")).at("dataset"));
 }
 
 TEST_F(EvalTest, WrongUsageIsSaidInOneLineAndBeforeAnyWork) {

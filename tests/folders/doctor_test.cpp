@@ -108,6 +108,20 @@ TEST_F(DoctorTest, SoftEdgesAreSound) {
   EXPECT_EQ(data::check_mask(soft, info).kind, data::MaskKind::jpeg_noise);
 }
 
+// Masks of 0 and 1, or dim ones: the share is of what is brighter than half of the brightest.
+TEST_F(DoctorTest, ForegroundIsToldByTheBrightestLevel) {
+  for (const std::uint8_t level : {1, 2, 100, 255}) {
+    Image m(10, 10, 1);
+    std::fill_n(m.row(0), 30, level);
+    EXPECT_DOUBLE_EQ(data::check_mask(m, {}).foreground, 0.3) << int{level};
+  }
+  Image soft(10, 10, 1);
+  std::fill_n(soft.row(0), 10, std::uint8_t{100});
+  std::fill_n(soft.row(1), 10, std::uint8_t{50});
+  std::fill_n(soft.row(2), 10, std::uint8_t{51});
+  EXPECT_DOUBLE_EQ(data::check_mask(soft, {}).foreground, 0.2);
+}
+
 TEST_F(DoctorTest, UnpairedFiles) {
   std::filesystem::remove(dir / "masks" / "c.png");
   EXPECT_EQ(only().kind, "unpaired-image");

@@ -256,5 +256,27 @@ TEST_F(ServeLimits, NetworkInput) {
   EXPECT_THAT(a.body, HasSubstr("--max-size"));
 }
 
+// Scales are of the size that is asked for, or else of the weights' own, 352.
+TEST_F(ServeLimits, ScaledNetworkInput) {
+  gate->open();
+  options.limits.side = 640;
+  Running s(options, gate);
+  s.wait_for("ready");
+  for (const auto& [query, status] : {std::pair{"tta=scale=1.5", 200},
+                                      {"tta=scale=2", 400},
+                                      {"size=256&tta=scale=2", 200},
+                                      {"size=352&tta=scale=2", 400}})
+    EXPECT_EQ(s.ask("POST", std::string("/v1/segment?") + query, "", png()).status, status) << query;
+}
+
+TEST_F(ServeLimits, PixelsOfWhatIsToBeCutOut) {
+  gate->open();
+  options.limits.pixels = 100;
+  Running s(options, gate);
+  s.wait_for("ready");
+  EXPECT_EQ(s.ask("POST", "/api/remove", form_header(), form({{"cat.png", png(10, 10)}})).status, 200);
+  EXPECT_EQ(s.ask("POST", "/api/remove", form_header(), form({{"cat.png", png(10, 11)}})).status, 413);
+}
+
 }  // namespace
 }  // namespace sam2unet::test
