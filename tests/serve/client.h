@@ -107,7 +107,7 @@ class Client {
   /// Nothing more comes.
   bool ended() {
     while (rest_.empty())
-      if (!more()) return true;
+      if (!more()) return !is_out_of_patience_;
     return false;
   }
 
@@ -115,7 +115,10 @@ class Client {
   bool more() {
     pollfd p{fd_, POLLIN, 0};
     constexpr int kPatience = 60'000;  // of a test that has failed
-    if (::poll(&p, 1, kPatience) <= 0) return false;
+    if (::poll(&p, 1, kPatience) <= 0) {
+      is_out_of_patience_ = true;
+      return false;
+    }
     char buffer[1 << 16];
     const ssize_t n = ::recv(fd_, buffer, sizeof buffer, 0);
     if (n <= 0) return false;
@@ -125,6 +128,7 @@ class Client {
 
   int fd_;
   std::string rest_;
+  bool is_out_of_patience_ = false;
 };
 
 inline std::string request(std::string_view method, std::string_view target, std::string_view headers = "",
