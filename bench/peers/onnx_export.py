@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import torch
 
@@ -46,9 +47,9 @@ def fastest(run, passes):
     return best
 
 
-def compare(variant, options, folder):
+def compare(modules, variant, options, folder):
     torch.manual_seed(0)
-    network = reference.Reference().network(reference.config(variant)).eval()
+    network = modules.network(reference.config(variant)).eval()
     weights, theirs, ours = (os.path.join(folder, variant + ending) for ending in (".pth", ".torch.onnx", ".ours.onnx"))
     torch.save(network.state_dict(), weights)
     x = np.random.default_rng(0).normal(size=(1, 3, options.size, options.size)).astype(np.float32)
@@ -63,7 +64,7 @@ def compare(variant, options, folder):
         for i, s in enumerate(sessions):
             feed = {s.get_inputs()[0].name: x}
             best[i] = min(best[i], fastest(lambda: s.run(None, feed), options.passes))
-    nodes = [len(__import__("onnx").load(f, load_external_data=False).graph.node) for f in (ours, theirs)]
+    nodes = [len(onnx.load(f, load_external_data=False).graph.node) for f in (ours, theirs)]
     print(f"| {variant} | {best[0]:.1f} ({nodes[0]} nodes) | {best[1]:.1f} ({nodes[1]} nodes) | {best[0] / best[1]:.3f} | {difference:.1e} |",
           flush=True)
     return best[0] <= best[1]
@@ -82,7 +83,8 @@ def main():
     print("| | our graph, ms | PyTorch's export, ms | ours / theirs | largest difference, of range |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        good = [compare(v, options, folder) for v in options.variants.split(",")]
+        modules = reference.Reference()
+        good = [compare(modules, v, options, folder) for v in options.variants.split(",")]
     sys.exit(0 if all(good) else 1)
 
 
