@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "image/imagenet.h"
+#include "image/placement.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
 
@@ -86,6 +87,43 @@ TEST_F(Validating, TheErrorIsThatOfRoundedProbabilities) {
   const Validation v = validate(net, masks, options, alone);
   EXPECT_NEAR(v.value("MAE"), sum / 3, 1e-5);
   EXPECT_TRUE(std::isnan(v.value("no such value")));
+}
+
+// Letterboxed without resizing: a portrait of 32x64 stands from column 16 on, a landscape from row 16 on, and
+// nothing beside them counts.
+TEST_F(Validating, LetterboxesAreScoredUnderThePictureAlone) {
+  TrainableNetwork net(config(1), source, Freeze::trunk);
+  for (const auto& [width, height] : {std::pair{32, 64}, {64, 32}}) {
+    SCOPED_TRACE(width);
+    const int left = (kSide - width) / 2, top = (kSide - height) / 2;
+    Image image(width, height, 3), mask(width, height, 1);
+    for (int y = 0; y < height; ++y) {
+      for (int x = 0; x < 3 * width; ++x) image.row(y)[x] = static_cast<std::uint8_t>(2 * x + 5 * y);
+      for (int x = 0; x < width; ++x) mask.row(y)[x] = x * y > 300 ? 255 : 0;
+    }
+    write_png(dir / "box.png", image);
+    write_png(dir / "box_mask.png", mask);
+    Image boxed;
+    image::Preparer().prepare(image, image::place(image, InputSize::square(kSide), Fit::letterbox),
+                              PillowVersion::v12, boxed);
+    for (int y = 0; y < height; ++y)
+      ASSERT_TRUE(std::equal(image.row(y), image.row(y) + 3 * width, boxed.row(top + y) + 3 * left));
+    write_png(dir / "boxed.png", boxed);
+    const at::Tensor x = logits(net, {dir / "boxed.png", {}});  // [1,S,S,1]
+    std::vector<double> map;
+    for (int row = top; row < top + height; ++row) {
+      for (int column = left; column < left + width; ++column)
+        map.push_back(std::round(
+            255 / (1 + std::exp(-static_cast<double>(x.const_data_ptr<float>()[row * kSide + column])))));
+    }
+    const auto [low, high] = std::minmax_element(map.begin(), map.end());
+    double error = 0;
+    for (std::size_t i = 0; i < map.size(); ++i)
+      error += std::abs((map[i] - *low) / (*high - *low) - mask.pixels[i] / 255.0);
+    const std::vector<Pair> one{{dir / "box.png", dir / "box_mask.png"}};
+    const Validation v = validate(net, one, {.size = kSide, .fit = Fit::letterbox}, alone);
+    EXPECT_NEAR(v.value("MAE"), error / (width * height), 1e-5);
+  }
 }
 
 // Whatever the batch and the threads: the running statistics know no neighbours.
