@@ -365,6 +365,28 @@ TEST(MeasuredGates, OfClassesAreTheMeanOverPixelsOfTheLargestChange) {
   }
 }
 
+// What is stored is the change with the layers that stay in bfloat16, which is why they stay.
+TEST(MeasuredGates, Int8IsMeasuredWithTheLayersThatItKeeps) {
+  const Network four(4, {{"input_size", "32x64"}});
+  std::filesystem::create_directories(four.dir / "pictures");
+  for (int i = 0; i < 2; ++i)
+    write_png(four.dir / "pictures" / (std::to_string(i) + ".png"), test::picture(64 + 9 * i, 32, 3));
+  const auto change_of = [&](KeepLayers keep) {
+    ConvertOptions options;
+    options.measured = GateOptions{.pictures = four.dir / "pictures", .keep = keep, .threads = 1};
+    convert_weights(four.file, four.dir / "out.safetensors", options);
+    const auto info = inspect_weights(four.dir / "out.safetensors");
+    for (const MeasuredPrecision& m : info.measured)
+      if (m.precision == "int8") return std::pair{m.change, info.kept_in_bf16.size()};
+    return std::pair{-1.0, std::size_t{0}};
+  };
+  const auto [all, none_kept] = change_of(KeepLayers::none);
+  const auto [some, kept] = change_of(KeepLayers::as_needed);
+  ASSERT_EQ(none_kept, 0U);
+  ASSERT_GT(kept, 0U) << all;
+  EXPECT_LT(some, 0.95 * all);
+}
+
 TEST(Conversion, SaysWhatAPyTorchFileCannotCarry) {
   const Network one(1, {{model::kFitKey, "letterbox"}});
   const auto notes_of = [&](const ConvertOptions& options) {
