@@ -4,8 +4,8 @@
   onnx_export.py build/release/bin/sam2unet [--variants t,l] [--size 352] [--rounds 5] [--passes 8]
 
 SAM2UNET_REFERENCE and SAM2_REFERENCE name checkouts (docs/golden.md). Both graphs hold the same random weights. The two take
-turns in one process and the fastest pass of each counts; the outputs must agree. Prints a Markdown table; exit code 1 where our
-graph takes longer than PyTorch's.
+turns in one process and the fastest pass of each counts; the outputs must agree. Prints a Markdown table; exit code 1 where they
+do not, or where our graph takes longer than PyTorch's.
 """
 
 import argparse
@@ -27,9 +27,8 @@ import reference  # noqa: E402
 
 def torch_export(network, example, file):
     """By the older exporter, which needs no further packages; opset 17 as ours."""
-    keywords = {"dynamo": False} if "dynamo" in torch.onnx.export.__code__.co_varnames else {}
     torch.onnx.export(network, (example,), file, opset_version=17, input_names=["input"], output_names=["out", "side1", "side2"],
-                      **keywords)
+                      dynamo=False)
 
 
 def session(file, threads):
@@ -67,7 +66,7 @@ def compare(modules, variant, options, folder):
     nodes = [len(onnx.load(f, load_external_data=False).graph.node) for f in (ours, theirs)]
     print(f"| {variant} | {best[0]:.1f} ({nodes[0]} nodes) | {best[1]:.1f} ({nodes[1]} nodes) | {best[0] / best[1]:.3f} | {difference:.1e} |",
           flush=True)
-    return best[0] <= best[1]
+    return best[0] <= best[1] and difference <= 2e-5  # what `verify FILE.onnx` allows
 
 
 def main():
