@@ -7,24 +7,14 @@ cd "$(dirname "$0")/.."
 bin=$(realpath "${1:-build/release/bin}") seconds=${2:-20} small=${3:-60000} large=${4:-2000}
 command -v wrk >/dev/null || { echo "SKIPPED: wrk is not installed"; exit 0; }
 work=$(mktemp -d)
-service=
-trap '[ -z "$service" ] || kill $service 2>/dev/null; rm -rf "$work"' EXIT
+. scripts/service.sh
+trap abandon EXIT
 
-start() { # ARGUMENTS...
-  : >"$work/serve.log" # the last one's says ready too
-  "$bin/sam2unet" serve --port 0 --access-log "$work/access.log" "$@" 2>"$work/serve.log" &
-  service=$!
-  for _ in $(seq 300); do grep -q 'sam2unet: ready' "$work/serve.log" && break; sleep 0.1; done
-  url=$(sed -n 's|.*listening on \(http://[0-9.:]*\)/.*|\1|p' "$work/serve.log")
-}
-finish() {
-  kill -TERM $service
-  local code=0
-  wait $service || code=$?
-  service=
+end() {
+  finish
   echo "  ended with exit code $code"
 }
-resident() { curl -sf "$url/metrics" | sed -n 's/^sam2unet_resident_memory_bytes //p'; }
+resident() { curl -sf "${url}metrics" | sed -n 's/^sam2unet_resident_memory_bytes //p'; }
 post() { # FILE: a script for wrk that posts it
   cat >"$work/post.lua" <<LUA
 local f = io.open("$1", "rb")
@@ -46,8 +36,8 @@ memory_growth() { # NAME REQUESTS FILE PATH
 }
 run_requests() { # N FILE PATH: wrk counts time, so in slices until the service has seen N more answers
   local begin now
-  begin=$(curl -sf "$url/metrics" | sed -n 's/^sam2unet_pictures_total //p')
-  while now=$(curl -sf "$url/metrics" | sed -n 's/^sam2unet_pictures_total //p'); [ $((now - begin)) -lt "$1" ]; do
+  begin=$(curl -sf "${url}metrics" | sed -n 's/^sam2unet_pictures_total //p')
+  while now=$(curl -sf "${url}metrics" | sed -n 's/^sam2unet_pictures_total //p'); [ $((now - begin)) -lt "$1" ]; do
     wrk -t1 -c8 -d5s --timeout 60s -s "$(post "$2")" "$url$3" | grep -E 'status|Non-2xx|Socket errors' || true
   done
 }
@@ -63,25 +53,25 @@ echo "predict: $(awk -v n="$n" -v b="$begin" -v e="$end" 'BEGIN { printf "%.2f",
 start --queue 128
 for c in 1 8 64; do
   echo "serve, $c at once:"
-  wrk -t1 -c$c -d"${seconds}s" --timeout 60s --latency -s "$(post "$PWD/samples/cat.jpg")" "$url/v1/segment" | grep -E '50%|99%|Requests/sec|Non-2xx|Socket errors|status'
+  wrk -t1 -c$c -d"${seconds}s" --timeout 60s --latency -s "$(post "$PWD/samples/cat.jpg")" "${url}v1/segment" | grep -E '50%|99%|Requests/sec|Non-2xx|Socket errors|status'
 done
-finish
+end
 
 start
 printf 'P6\n32 32\n255\n' >"$work/small.ppm"; head -c 3072 /dev/urandom >>"$work/small.ppm"
-memory_growth small "$small" "$work/small.ppm" "/v1/segment?size=32"
-memory_growth large "$large" samples/rocket.jpg "/v1/segment?size=32&result=cutout"
-finish
+memory_growth small "$small" "$work/small.ppm" "v1/segment?size=32"
+memory_growth large "$large" samples/rocket.jpg "v1/segment?size=32&result=cutout"
+end
 
 start
 echo "SIGHUP ten times under load:"
 (for _ in $(seq 10); do sleep 1; kill -HUP $service; done) &
-wrk -t1 -c8 -d12s --timeout 60s -s "$(post "$PWD/samples/cat.jpg")" "$url/v1/segment" | grep -E 'requests in|Non-2xx|Socket errors|status' || true
+wrk -t1 -c8 -d12s --timeout 60s -s "$(post "$PWD/samples/cat.jpg")" "${url}v1/segment" | grep -E 'requests in|Non-2xx|Socket errors|status' || true
 wait $! || true
 echo "  $(grep -c 'loaded again' "$work/serve.log") times loaded again"
-finish
+end
 
 echo "hostile clients:"
 start --max-connections 12000 --header-timeout 10s --body-timeout 10s
-python3 tests/serve/peers/hostile.py "${url#http://}" $service samples/cat.jpg | sed 's/^/  /'
-finish
+python3 tests/serve/peers/hostile.py "$address" $service samples/cat.jpg | sed 's/^/  /'
+end

@@ -16,23 +16,13 @@ python=${SAM2UNET_SERVE_VENV:-$work/venv}/bin/python
 [ -x "$python" ] || python3 -m venv "$work/venv" 2>/dev/null || { echo "SKIPPED: no Python environment can be made (python3-venv)"; exit 0; }
 can() { "$python" -c "import $1" 2>/dev/null || "$python" -m pip -q install "$2" >"$work/pip.log" 2>&1 || { echo "SKIPPED: $2 cannot be had ($(tail -n 1 "$work/pip.log"))"; return 1; }; }
 
-start() { # ARGUMENTS...: sets service and url
-  : >"$work/serve.log" # the last one's says ready too
-  "$bin/sam2unet" serve --port 0 --access-log "$work/access.log" "$@" 2>"$work/serve.log" &
-  service=$!
-  for _ in $(seq 300); do grep -q 'sam2unet: ready' "$work/serve.log" && break; sleep 0.2; done
-  url=$(sed -n 's|.*listening on \(http://[0-9.:]*/\).*|\1|p' "$work/serve.log")
-  [ -n "$url" ] || { cat "$work/serve.log" >&2; exit 1; }
-}
-finish() {
-  local code=0
-  kill -TERM $service
-  wait $service || code=$?
+. scripts/service.sh
+trap abandon EXIT
+end() {
+  finish
   [ "$code" -eq 0 ] || { echo "FAILED: SIGTERM ended the service with $code"; cat "$work/serve.log"; failed=1; }
 }
-trap 'kill $service 2>/dev/null; wait $service 2>/dev/null; rm -rf "$work"' EXIT
 start
-address=${url#http://} address=${address%/}
 "$bin/sam2unet" predict samples/*.jpg -o "$work/predicted" --save map,mask,overlay,cutout >/dev/null || exit 1
 
 documented() { # every curl of the documentation, as it stands there but for the address
@@ -69,7 +59,7 @@ elif can selenium selenium && can axe_selenium_python axe-selenium-python; then
   mkdir -p "$work/downloads" "$work/more-downloads"
   run "the page in a browser" "$python" $peers/browser.py "$url" "$work/predicted" "$work/downloads" $shots
 fi
-finish
+end
 
 if [ $browser = 1 ]; then # a token, and a second model, of several classes
   parts=$work/parts.safetensors
@@ -78,6 +68,6 @@ if [ $browser = 1 ]; then # a token, and a second model, of several classes
   head -c 32 /dev/urandom | base64 | tr -d '+/=' >"$work/token"
   start --weights models/sam2unet_t_duts_int8.safetensors --weights "parts=$parts" --token-file "$work/token"
   run "the page with a token and classes" "$python" $peers/browser_token.py "$url" "$(cat "$work/token")" "$work/parts" "$work/more-downloads" $shots
-  finish
+  end
 fi
 exit $failed
