@@ -123,9 +123,7 @@ void measure_f32(model::WeightSource& source, const model::Config& config, const
 
 void measure_low(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
                  const std::vector<std::string>& kept, BenchResult& out) {
-  const auto precision =
-      out.precision == Precision::int8 ? ops::lowp::LowPrecision::int8 : ops::lowp::LowPrecision::bf16;
-  const auto numerics = ops::lowp::best_numerics(precision);
+  const auto numerics = ops::lowp::best_numerics(api::low_precision(out.precision));
   ops::lowp::LowWeights weights(source, numerics, kept);
   const auto net = model::Network<ops::lowp::LowWeights>::make(weights, config);
   ops::lowp::LowOps o(numerics, options.run.threads);

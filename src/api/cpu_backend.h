@@ -23,6 +23,10 @@ ThreadShares thread_shares(const SegmenterOptions& options);
 /// float32.
 std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config,
                                           const ThreadShares& shares);
+/// Of bf16 and int8.
+inline ops::lowp::LowPrecision low_precision(Precision precision) {
+  return precision == Precision::int8 ? ops::lowp::LowPrecision::int8 : ops::lowp::LowPrecision::bf16;
+}
 /// bfloat16 or int8; `kept` as LowWeights has it.
 std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const model::Config& config,
                                           const ThreadShares& shares, const ops::lowp::Numerics& numerics,

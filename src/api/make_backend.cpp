@@ -20,9 +20,8 @@ std::unique_ptr<Backend> make_backend(model::WeightSource& source, const model::
     case DeviceKind::cpu: {
       const ThreadShares shares = thread_shares(options);
       if (options.precision == Precision::f32) return make_cpu_backend(source, config, shares);
-      const auto low = options.precision == Precision::int8 ? ops::lowp::LowPrecision::int8
-                                                            : ops::lowp::LowPrecision::bf16;
-      return make_low_backend(source, config, shares, ops::lowp::best_numerics(low), kept);
+      return make_low_backend(source, config, shares,
+                              ops::lowp::best_numerics(low_precision(options.precision)), kept);
     }
     case DeviceKind::cuda:
       return cuda_plugin(purpose).make_backend(source, config, options);

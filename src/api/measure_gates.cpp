@@ -33,10 +33,13 @@ constexpr double kAim = 0.8;
 Probabilities probabilities_of(const Logits& logits) {
   Probabilities p(logits.values.begin(), logits.values.end());
   const auto k = static_cast<std::size_t>(logits.extent.c);
-  const Activation activation = k == 1 ? Activation::sigmoid : Activation::softmax;
+  if (k == 1) {
+    activate({p.data(), 1, 0, static_cast<int>(p.size())}, Activation::sigmoid);
+    return p;
+  }
   // With the channels side by side a pixel is k rows of one value.
   for (std::size_t at = 0; at < p.size(); at += k)
-    activate({p.data() + at, static_cast<int>(k), 1, 1}, activation);
+    activate({p.data() + at, static_cast<int>(k), 1, 1}, Activation::softmax);
   return p;
 }
 

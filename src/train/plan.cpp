@@ -18,15 +18,16 @@
 namespace sam2unet::train {
 namespace {
 
-std::int64_t count_all(const PlanWeights& w) {
-  std::int64_t n = 0;
-  for (const auto& p : w.parameters) n += p.numel;
-  return n;
-}
+struct Count {
+  std::int64_t all = 0, learned = 0;
+};
 
-std::int64_t count_learned(const PlanWeights& w) {
-  std::int64_t n = 0;
-  for (const auto& p : w.parameters) n += p.learns ? p.numel : 0;
+Count count_of(const PlanWeights& w) {
+  Count n;
+  for (const auto& p : w.parameters) {
+    n.all += p.numel;
+    n.learned += p.learns ? p.numel : 0;
+  }
   return n;
 }
 
@@ -97,7 +98,7 @@ MemoryNeed memory_need(const model::Config& config, const Settings& s) {
   PlanWeights weights(s.freeze == Freeze::trunk, config);
   const auto net = model::Network<PlanWeights>::make(weights, config);
   model::Network<PlanWeights>::make_unused(weights, config);
-  const std::int64_t all = count_all(weights), learned = count_learned(weights);
+  const auto [all, learned] = count_of(weights);
   const auto sizes = training_sizes(s.size, s.multi_scale);
   const std::int64_t size = *std::max_element(sizes.begin(), sizes.end()), pixels = size * size;
   const int parts = std::max(1, s.accumulate), part = (s.batch + parts - 1) / parts;
