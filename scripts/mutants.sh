@@ -6,8 +6,8 @@
 # FOLDER: a scratch checkout is made there (git worktree), built once, and per fault again what the fault's tests need; it
 # stays for the next run. Without --shared the tests see what a user's clone holds, with it the development data too.
 # --list FILE: other faults than those of mutants.txt, of the same form. --only PATTERN: faults whose line matches (grep -E).
-# --part I/N: every N-th of them from the I-th, counted from 0, so
-# that several folders share the work. --check: only whether every fault's text stands in its file once.
+# --part I/N: every N-th of them from the I-th, counted from 0, so that several folders share the work. --check: only whether
+# every fault's text stands in its file once.
 # Extra CMake arguments (a LibTorch, a launcher) come from CMAKE_ARGS, the compilers at a time from JOBS. Exit code 1 if a
 # fault went unnoticed.
 set -euo pipefail

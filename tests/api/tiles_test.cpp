@@ -66,6 +66,20 @@ Outcome run(const SyntheticBackend& network, int channels, const ImageView& pict
   return out;
 }
 
+// The logits of a network of one output, of tiles of `tile` (width, height) that it sees at `input`.
+std::vector<float> blended(const SyntheticBackend& network, const Image& picture, const InputSize& input,
+                           std::pair<int, int> tile, double overlap,
+                           std::vector<api::Variant> variants = {api::Variant{}}) {
+  api::Passes passes(network, {input, Fit::squash, PillowVersion::v12, std::move(variants), 2, 1});
+  MergeOptions options;
+  options.tile = tile;
+  options.overlap = overlap;
+  api::Merged merged(picture, passes, options);
+  std::vector<float> out(static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.height));
+  merged.finish(0, picture.height, {out.data(), static_cast<std::int64_t>(out.size()), nullptr, nullptr});
+  return out;
+}
+
 // Red grows by `step` to the right, green downwards.
 Image ramp(int width, int height, int step) {
   Image p(width, height, 3);
@@ -174,18 +188,6 @@ TEST(Tiles, ALinearNetworkIsLinear) {
 // Of a network whose input is no square, tiles are none either; with a turned variant and another scale.
 TEST(Tiles, NeedNotBeSquare) {
   const SyntheticBackend network({{1.0F / 255, -0.5F / 255, 0, 0.1F}});
-  const auto blended = [&](const Image& picture, const InputSize& input, std::pair<int, int> tile,
-                           std::vector<api::Variant> variants) {
-    api::Passes passes(network, {input, Fit::squash, PillowVersion::v12, std::move(variants), 2, 1});
-    MergeOptions options;
-    options.tile = tile;
-    options.overlap = 0.25;
-    api::Merged merged(picture, passes, options);
-    std::vector<float> out(static_cast<std::size_t>(picture.width) *
-                           static_cast<std::size_t>(picture.height));
-    merged.finish(0, picture.height, {out.data(), static_cast<std::int64_t>(out.size()), nullptr, nullptr});
-    return out;
-  };
   const auto expect_linear = [](const std::vector<float>& got, int step, int edge) {
     for (int y = edge; y < 120 - edge; ++y)
       for (int x = edge; x < 250 - edge; ++x)
@@ -197,7 +199,7 @@ TEST(Tiles, NeedNotBeSquare) {
     for (const auto& [input, tile] : {std::pair{InputSize::of(96, 32), std::pair(96, 32)},
                                       std::pair{InputSize::of(32, 64), std::pair(32, 64)}}) {
       // Tiles are the network's size: pixels are not mixed.
-      expect_linear(blended(picture, input, tile, {api::Variant{turn, 1.0}}), 1, 0);
+      expect_linear(blended(network, picture, input, tile, 0.25, {api::Variant{turn, 1.0}}), 1, 0);
     }
   }
   EXPECT_EQ(network.inputs.front(), std::pair(96, 32));
@@ -210,14 +212,7 @@ TEST(Tiles, EdgesThatSawTooLittleDoNotCount) {
   const SyntheticBackend network({{0.01F, 0.004F, -0.007F, 0.2F}}, 1);
   const Image picture = test::picture(150, 90, 3);
   for (const auto& [w, h] : std::vector<std::pair<int, int>>{{96, 64}, {64, 96}}) {
-    api::Passes passes(network,
-                       {InputSize::of(w, h), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
-    MergeOptions options;
-    options.tile = {w, h};
-    options.overlap = 0.25;
-    api::Merged merged(picture, passes, options);
-    std::vector<float> got(150 * 90);
-    merged.finish(0, 90, {got.data(), 150 * 90, nullptr, nullptr});
+    const std::vector<float> got = blended(network, picture, InputSize::of(w, h), {w, h}, 0.25);
     for (int y = 1; y < 89; ++y)
       for (int x = 1; x < 149; ++x) {
         double want = 0.2;
@@ -237,14 +232,7 @@ TEST(Tiles, TheMarginIsAsWideAsTheNetworksPixels) {
   const SyntheticBackend network({{1.0F / 255, -0.5F / 255, 0, 0.1F}}, 1);
   const Image picture = ramp(128, 120, 2);
   for (const auto& [w, h] : std::vector<std::pair<int, int>>{{96, 32}, {32, 96}}) {
-    api::Passes passes(
-        network, {InputSize::of(w / 2, h / 2), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
-    MergeOptions options;
-    options.tile = {w, h};
-    options.overlap = 0.5;
-    api::Merged merged(picture, passes, options);
-    std::vector<float> got(128 * 120);
-    merged.finish(0, 120, {got.data(), 128 * 120, nullptr, nullptr});
+    const std::vector<float> got = blended(network, picture, InputSize::of(w / 2, h / 2), {w, h}, 0.5);
     for (int y = 5; y < 115; ++y)
       for (int x = 5; x < 123; ++x)
         ASSERT_NEAR(got[static_cast<std::size_t>(y * 128 + x)], (2 * x - y) / 255.0 + 0.1, 2e-5)

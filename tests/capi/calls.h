@@ -52,6 +52,16 @@ inline s2u_plane plane_of(const std::vector<std::uint8_t>& pixels, int width, in
   return p;
 }
 
+/// One picture segmented, which must succeed; the caller frees it.
+inline s2u_segmentation* segmented(const s2u_segmenter* segmenter, const s2u_plane& picture,
+                                   const s2u_segment_options* options) {
+  const s2u_plane* pictures[] = {&picture};
+  s2u_segmentation* out = nullptr;
+  const Told t = told(s2u_segment(segmenter, pictures, 1, options, &out));
+  EXPECT_EQ(t.code, S2U_OK) << t.text;
+  return out;
+}
+
 inline std::vector<std::uint8_t> gradient(int width, int height, int channels) {
   std::vector<std::uint8_t> out(static_cast<std::size_t>(width * height * channels));
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<std::uint8_t>(i * 37 / 11);

@@ -51,14 +51,7 @@ class CNetwork : public testing::Test {
   }
 
   // One picture.
-  s2u_segmentation* segment() {
-    const s2u_plane plane = plane_of(pixels, kWidth, kHeight, 3);
-    const s2u_plane* planes[] = {&plane};
-    s2u_segmentation* out = nullptr;
-    const Told t = told(s2u_segment(segmenter, planes, 1, small, &out));
-    EXPECT_EQ(t.code, S2U_OK) << t.text;
-    return out;
-  }
+  s2u_segmentation* segment() { return segmented(segmenter, plane_of(pixels, kWidth, kHeight, 3), small); }
 
   // On as many threads: oneDNN's AVX2 products add in an order that depends on it.
   Segmentation expected(const SegmentOptions& options = {}) const { return expected_of(threads_, options); }
@@ -140,10 +133,7 @@ TEST_F(CNetwork, APictureOfOneRowNeedsNoStride) {
   for (const std::ptrdiff_t stride : {0, 3 * kWidth, -3 * kWidth, 1}) {
     s2u_plane plane = plane_of(pixels, kWidth, 1, 3);
     plane.stride = stride;
-    const s2u_plane* planes[] = {&plane};
-    s2u_segmentation* r = nullptr;
-    const Told t = told(s2u_segment(segmenter, planes, 1, small, &r));
-    ASSERT_EQ(t.code, S2U_OK) << t.text;
+    s2u_segmentation* r = segmented(segmenter, plane, small);
     EXPECT_EQ(of_result<float>(s2u_segmentation_probabilities, r), want.probabilities) << stride;
     s2u_segmentation_free(r);
   }

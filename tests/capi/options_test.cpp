@@ -51,14 +51,7 @@ class COptions : public testing::Test {
     s2u_segmenter_options_free(o);
     return out;
   }
-  s2u_segmentation* segment() {
-    const s2u_plane plane = plane_of(pixels, kWidth, kHeight, 3);
-    const s2u_plane* planes[] = {&plane};
-    s2u_segmentation* out = nullptr;
-    const Told t = told(s2u_segment(segmenter, planes, 1, options, &out));
-    EXPECT_EQ(t.code, S2U_OK) << t.text;
-    return out;
-  }
+  s2u_segmentation* segment() { return segmented(segmenter, plane_of(pixels, kWidth, kHeight, 3), options); }
   std::vector<float> probabilities() {
     s2u_segmentation* r = segment();
     auto out = array_of<float>([&](auto* to, auto* n) { return s2u_segmentation_probabilities(r, to, n); });

@@ -9,6 +9,9 @@
 namespace sam2unet::test {
 namespace {
 
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
 using Json = nlohmann::json;
 
 class PredictChoices : public PredictTest {
@@ -52,6 +55,8 @@ TEST_F(PredictChoices, FitIsTheWeightsUnlessAsked) {
   EXPECT_NE(squashed, boxed);
   EXPECT_EQ(map("tall.png", {"--size", "32x64"}, "letterbox.safetensors"), boxed);
   EXPECT_EQ(map("tall.png", {"--size", "32x64", "--fit", "squash"}, "letterbox.safetensors"), squashed);
+  EXPECT_EQ(map("tall.png", {"--size", "32x64", "--fit", "squash"}), squashed);
+  EXPECT_EQ(predict({"tall.png", "-o", "o.png", "--fit", "crop"}).exit_code, 2);
   // Of a turned picture too.
   const std::vector<std::string> plain{"--size", "32x64", "--tta", "hflip"},
       asked{"--size", "32x64", "--fit", "letterbox", "--tta", "hflip"};
@@ -116,6 +121,8 @@ TEST_F(PredictChoices, PolygonsAreSimplified) {
   const std::size_t exact = corners("0");
   EXPECT_GT(exact, 20u);
   EXPECT_LT(corners("1.5"), exact / 2);
+  EXPECT_LT(corners("2"), exact);
+  EXPECT_GT(corners("2"), 0u);
 }
 
 TEST_F(PredictChoices, ChosenClassesAreInEveryResult) {
@@ -177,6 +184,47 @@ TEST_F(PredictChoices, NamesAndColoursOfAClassFileGoBeforeTheWeights) {
   EXPECT_TRUE(
       std::all_of(mine.begin(), mine.end(), [](int r) { return r == 0 || r == 1 || r == 4 || r == 7; }));
   EXPECT_NE(red({}), mine);
+}
+
+TEST_F(PredictChoices, PartsAreToldWhereAskedFor) {
+  put_picture("a.png", 60, 60);
+  const auto has_parts = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"a.png", "-o", "-", "--save", "json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return Json::parse(predict(arguments).out).contains("instances");
+  };
+  EXPECT_FALSE(has_parts({}));
+  EXPECT_TRUE(has_parts({"--instances"}));
+}
+
+// The order in which kinds are named is not the order in which they come.
+TEST_F(PredictChoices, KindsAreListedInOneOrderAndOnce) {
+  put_picture("a.png", 8, 8);
+  EXPECT_EQ(predict({"a.png", "-o", "out", "--save", "json,mask", "--save", "map,mask"}).out,
+            "out/a.png\nout/a_mask.png\nout/a.json\n");
+}
+
+TEST_F(PredictChoices, ThresholdsAtTheirEnds) {
+  put_picture("a.png", 8, 8);
+  const Finished r = predict({"a.png", "-o", "-", "--save", "json", "--threshold", "0"});
+  EXPECT_EQ(Json::parse(r.out).at("area"), 64);
+  EXPECT_EQ(predict({"a.png", "-o", "-", "--save", "json", "--threshold", "-0.001"}).exit_code, 2);
+}
+
+TEST_F(PredictChoices, ClassNamesOfAFileReplaceThoseOfTheWeights) {
+  write_three_classes();
+  put_picture("a.png", 20, 20);
+  put("two.toml", "[[class]]\nid = 1\nname = \"path\"\n[[class]]\nid = 2\nname = \"van\"\n");
+  const auto of = [&](std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"predict", "a.png", "-o", "-", "--size", "64", "--save", "json", "-w", "three.safetensors"});
+    return predict_plain(more);
+  };
+  EXPECT_THAT(of({}).out, AllOf(HasSubstr("\"road\""), HasSubstr("\"car\"")));
+  EXPECT_THAT(of({"--classes", "two.toml"}).out, AllOf(HasSubstr("\"path\""), Not(HasSubstr("\"road\""))));
+  EXPECT_THAT(of({"--class", "car"}).out, AllOf(HasSubstr("\"car\""), Not(HasSubstr("\"road\""))));
+  EXPECT_EQ(of({"--class", "2"}).out.substr(0, 100), of({"--class", "car"}).out.substr(0, 100));
+  EXPECT_EQ(of({"--threshold", "0.4"}).exit_code, 2);
 }
 
 // A picture is the same in any company, also in int8.

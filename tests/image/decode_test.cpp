@@ -16,6 +16,7 @@
 #include "sam2unet/image.h"
 #include "support/message.h"
 #include "support/pictures.h"
+#include "support/profiles.h"
 #include "support/shared_data.h"
 
 namespace sam2unet {
@@ -104,16 +105,7 @@ TEST(Decode, NamesFormatsThatAreNotRead) {
 
 // A profile goes through: written by encode_png, read again, also from a JPEG.
 TEST(Decode, ColourProfilesGoWithThePixels) {
-  std::vector<std::byte> profile(144);
-  const auto put = [&](std::size_t at, std::string_view text) {
-    for (std::size_t i = 0; i < text.size(); ++i) profile[at + i] = static_cast<std::byte>(text[i]);
-  };
-  profile[3] = std::byte{144};
-  put(8, std::string_view("\x02\x10\0\0", 4));
-  put(12, "mntrRGB XYZ ");
-  put(36, "acsp");
-  profile[68] = std::byte{0};
-  put(68, std::string_view("\0\0\xF6\xD6\0\1\0\0\0\0\xD3\x2D", 12));  // D50
+  std::vector<std::byte> profile = test::rgb_profile();
   const std::vector<std::byte> png = encode_png(test::picture(5, 4, 4), profile);
   ImageInfo info;
   decode_image(png, {.mode = ColorMode::rgba, .keep_color_profile = true}, "p", &info);
@@ -121,7 +113,7 @@ TEST(Decode, ColourProfilesGoWithThePixels) {
   decode_image(png, {.mode = ColorMode::rgba}, "p", &info);
   EXPECT_TRUE(info.color_profile.empty());  // only where asked for
   // What is none, or of other colours, is left out.
-  put(16, "CMYK");
+  test::put_text(profile, 16, "CMYK");
   EXPECT_EQ(encode_png(test::picture(5, 4, 4), profile), encode_png(test::picture(5, 4, 4)));
   profile.resize(20);
   EXPECT_EQ(encode_png(test::picture(5, 4, 4), profile), encode_png(test::picture(5, 4, 4)));

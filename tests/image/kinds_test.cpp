@@ -17,6 +17,7 @@
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 #include "support/message.h"
+#include "support/profiles.h"
 
 namespace sam2unet {
 namespace {
@@ -426,15 +427,7 @@ TEST(PngKinds, OrientationInEveryPlace) {
 
 // An ICC profile is of RGB colours: a gray picture has no use for it.
 TEST(PngKinds, GrayPicturesTakeNoProfile) {
-  std::vector<std::byte> profile(144);
-  const auto put = [&](std::size_t at, std::string_view text) {
-    for (std::size_t i = 0; i < text.size(); ++i) profile[at + i] = static_cast<std::byte>(text[i]);
-  };
-  profile[3] = std::byte{144};
-  put(8, std::string_view("\x02\x10\0\0", 4));
-  put(12, "mntrRGB XYZ ");
-  put(36, "acsp");
-  put(68, std::string_view("\0\0\xF6\xD6\0\1\0\0\0\0\xD3\x2D", 12));
+  std::vector<std::byte> profile = test::rgb_profile();
   const auto kept = [&](const Image& picture) {
     ImageInfo info;
     decode_image(encode_png(picture, profile), {.keep_color_profile = true}, "p", &info);
@@ -444,9 +437,9 @@ TEST(PngKinds, GrayPicturesTakeNoProfile) {
   EXPECT_EQ(encode_png(Image(3, 2, 1), profile), encode_png(Image(3, 2, 1)));
   EXPECT_EQ(kept(Image(3, 2, 3)), profile);
   // No profile, though it looks like one: of another magic, of a size that is no multiple of four.
-  put(36, "acps");
+  test::put_text(profile, 36, "acps");
   EXPECT_TRUE(kept(Image(3, 2, 3)).empty());
-  put(36, "acsp");
+  test::put_text(profile, 36, "acsp");
   profile[3] = std::byte{143};
   EXPECT_TRUE(kept(Image(3, 2, 3)).empty());
 }

@@ -16,6 +16,7 @@
 #include "sam2unet/class_draw.h"
 #include "sam2unet/draw.h"
 #include "sam2unet/errors.h"
+#include "support/profiles.h"
 
 namespace sam2unet::results {
 namespace {
@@ -232,15 +233,7 @@ TEST(EncodedResults, CutOutsKeepTheProfileAndCleanEdgesAreAChoice) {
   Small s(std::vector<float>(24, 0.5F));
   for (std::size_t i = 0; i < s.picture.pixels.size(); ++i)
     s.picture.pixels[i] = static_cast<std::uint8_t>(i * 37);
-  std::vector<std::byte> profile(144);
-  const auto put = [&](std::size_t at, const std::string& text) {
-    for (std::size_t i = 0; i < text.size(); ++i) profile[at + i] = static_cast<std::byte>(text[i]);
-  };
-  profile[3] = std::byte{144};
-  put(8, std::string("\x02\x10\0\0", 4));
-  put(12, "mntrRGB XYZ ");
-  put(36, "acsp");
-  put(68, std::string("\0\0\xF6\xD6\0\1\0\0\0\0\xD3\x2D", 12));
+  const std::vector<std::byte> profile = test::rgb_profile();
   for (const bool clean : {false, true}) {
     s.options.clean_edges = clean;
     const auto png = encode_result({"a.png", s.picture, profile, s.result, 0.0}, s.options, Save::cutout);

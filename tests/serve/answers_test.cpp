@@ -126,8 +126,9 @@ TEST_F(ServeAnswers, PicturesGoTogetherOnlyWhereTheirResultsAreMadeAlike) {
   gate->open();
   Running s(options, gate);
   s.wait_for("ready");
-  const std::vector<std::string> kinds = {"threshold=0.5", "official=1", "pillow=13", "fit=letterbox",
-                                          "size=64",       "tta=hflip",  "tta=hflip", "tile=64"};
+  const std::vector<std::string> kinds = {"threshold=0.5", "official=1", "pillow=13",  "fit=letterbox",
+                                          "size=64",       "size=96",    "size=64x96", "tta=hflip",
+                                          "tta=hflip",     "tta=vflip",  "tile=64",    "tile=64&overlap=0.5"};
   std::vector<Client> clients;
   for (const std::string& kind : kinds) {
     clients.emplace_back(s.port());
