@@ -87,7 +87,7 @@ class Measurement {
       tell("pictures in f32, bf16 and int8", i + 1, list_.pictures.size());
     }
     const auto gate = [&](double sum, const ops::lowp::Numerics& n) {
-      return model::PrecisionGate{sum / gates.pictures, n.bf16 == ops::lowp::Way::dot_bf16};
+      return model::PrecisionGate{sum / gates.pictures, ops::lowp::takes_bf16(n.bf16)};
     };
     gates.bf16 = gate(of_half, bf16);
     gates.int8 = gate(of_bytes, int8);

@@ -21,7 +21,7 @@ bool passes(Precision precision, const std::optional<PrecisionGate>& gate, doubl
     tell("is no faster on this processor");
   } else if (!gate) {
     tell("was not measured of these weights");
-  } else if (here.bf16 == Way::dot_bf16 && !gate->rounds_bf16) {
+  } else if (ops::lowp::takes_bf16(here.bf16) && !gate->rounds_bf16) {
     tell("was measured on a processor that rounds less");
   } else if (gate->change > limit) {
     tell(fmt::format("changes maps by {:.5f}, more than {}", gate->change, limit));

@@ -143,7 +143,8 @@ Plan make_plan(const Settings& settings, std::int64_t memory, std::int64_t overh
   Plan plan;
   plan.memory = memory;
   plan.overhead = overhead;
-  for (const auto& [name, config] : networks_of(settings)) {
+  for (const auto& network : networks_of(settings)) {
+    const auto& config = network.second;
     for (const int side : training_sizes(settings.size, settings.multi_scale)) config.check_input(side, side);
     for (const ComputeType precision : {ComputeType::f32, ComputeType::bf16}) {
       for (const bool recompute : {false, true}) {
@@ -155,7 +156,7 @@ Plan make_plan(const Settings& settings, std::int64_t memory, std::int64_t overh
           s.accumulate = accumulate;
           return process_need(memory_need(config, s), overhead) <= memory;
         };
-        PlanEntry e{name, precision, recompute, 0, 0, {}};
+        PlanEntry e{network.first, precision, recompute, 0, 0, {}};
         // Activations grow with the batch in proportion, which gives the answer but for rounding.
         int low = 0, high = 1;
         while (high <= 4096 && fits(high, 1)) low = high, high *= 2;

@@ -21,6 +21,8 @@ enum class Tested {
   bf16_native,  // by vdpbf16ps
   int8,         //
   int8_native,  // by vpdpbusd
+  bf16_amx,     // by tdpbf16ps
+  int8_amx,     // all of it by AMX
   cuda_f32,     // on a GPU, where there is one
   cuda_bf16,    //
   cuda_f16,     //
@@ -40,6 +42,10 @@ std::string name_of(Tested tested) {
       return "int8";
     case Tested::int8_native:
       return "int8Native";
+    case Tested::bf16_amx:
+      return "bf16Amx";
+    case Tested::int8_amx:
+      return "int8Amx";
     case Tested::cuda_f32:
       return "cudaF32";
     case Tested::cuda_bf16:
@@ -50,10 +56,21 @@ std::string name_of(Tested tested) {
   return "?";
 }
 Numerics numerics_of(Tested tested) {
-  const bool is_int8 = tested == Tested::int8 || tested == Tested::int8_native;
-  return {is_int8 ? lowp::LowPrecision::int8 : lowp::LowPrecision::bf16,
-          tested == Tested::bf16_native ? Way::dot_bf16 : Way::widened,
-          tested == Tested::int8_native ? Way::dot_int8 : Way::widened};
+  using lowp::LowPrecision;
+  switch (tested) {
+    case Tested::bf16_native:
+      return {LowPrecision::bf16, Way::dot_bf16, Way::widened};
+    case Tested::bf16_amx:
+      return {LowPrecision::bf16, Way::amx_bf16, Way::widened};
+    case Tested::int8:
+      return {LowPrecision::int8, Way::widened, Way::widened};
+    case Tested::int8_native:
+      return {LowPrecision::int8, Way::widened, Way::dot_int8};
+    case Tested::int8_amx:
+      return {LowPrecision::int8, Way::amx_bf16, Way::amx_int8};
+    default:
+      return {LowPrecision::bf16, Way::widened, Way::widened};
+  }
 }
 
 struct Setting {
@@ -133,6 +150,7 @@ class Conformance : public ::testing::TestWithParam<Setting> {
       case Tested::bf16:
         return is_folded ? 4e-3 : 1e-4;
       case Tested::bf16_native:
+      case Tested::bf16_amx:
         return 8e-3;
       case Tested::cuda_f32:
         return 2 * f32;
@@ -164,7 +182,7 @@ std::vector<Setting> settings() {
   }
   for (const Tested tested : {Tested::cuda_f32, Tested::cuda_bf16, Tested::cuda_f16})
     out.push_back({1, sets[0], tested});
-  for (const Tested tested : {Tested::bf16_native, Tested::int8_native})
+  for (const Tested tested : {Tested::bf16_native, Tested::int8_native, Tested::bf16_amx, Tested::int8_amx})
     for (const int threads : {1, 2, 5}) out.push_back({threads, best, tested});
   return out;
 }

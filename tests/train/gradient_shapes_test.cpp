@@ -85,7 +85,8 @@ TEST_P(WindowGradient, Attention) {
   const auto x = variable("qkv", {2, height, width, 3 * dim});
   const auto w = make.linear("a", 1, 3 * dim);
   // The weight takes no part in attention; neither does the bias where no window is cut.
-  check([&] { return o.window_attention(x, w, {heads, window, pool}) + w.weight.sum() + w.bias.sum(); });
+  const AttentionGeometry geometry{heads, window, pool};
+  check([&] { return o.window_attention(x, w, geometry) + w.weight.sum() + w.bias.sum(); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, WindowGradient,

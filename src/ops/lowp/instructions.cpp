@@ -27,25 +27,35 @@ Numerics roughest_numerics(LowPrecision precision) {
   n.precision = precision;
   // What restricts our other kernels (a test) restricts these too. The target stands for Ice Lake and later.
   if ((hwy::SupportedTargets() & HWY_AVX3_DL) == 0) return n;
-  if (native_tiles(Way::dot_bf16) != nullptr) n.bf16 = Way::dot_bf16;
-  if (native_tiles(Way::dot_int8) != nullptr) n.int8 = Way::dot_int8;
+  for (const Way way : {Way::dot_bf16, Way::amx_bf16})
+    if (native_tiles(way) != nullptr) n.bf16 = way;
+  for (const Way way : {Way::dot_int8, Way::amx_int8})
+    if (native_tiles(way) != nullptr) n.int8 = way;
   return n;
 }
 
 Numerics best_numerics(LowPrecision precision) {
   Numerics n = roughest_numerics(precision);
-  if (is_intel()) n.bf16 = Way::widened;
+  if (n.bf16 == Way::dot_bf16 && is_intel()) n.bf16 = Way::widened;
   return n;
 }
 
 std::string words_of(const Numerics& n) {
-  if (n.is_int8()) {
-    return n.int8 == Way::dot_int8 ? "int8 by AVX512-VNNI"
-                                   : "int8 without instructions for it on this processor: no faster than "
-                                     "f32, in a quarter of the memory";
+  switch (n.is_int8() ? n.int8 : n.bf16) {
+    case Way::amx_int8:
+      return "int8 by AMX";
+    case Way::dot_int8:
+      return "int8 by AVX512-VNNI";
+    case Way::amx_bf16:
+      return "bf16 by AMX";
+    case Way::dot_bf16:
+      return "bf16 by AVX512-BF16";
+    case Way::widened:
+      break;
   }
-  return n.bf16 == Way::dot_bf16
-             ? "bf16 by AVX512-BF16"
+  return n.is_int8()
+             ? "int8 without instructions for it on this processor: no faster than f32, in a quarter of "
+               "the memory"
              : "bf16 weights, float32 multiply-adds: this processor has no faster instruction for bf16";
 }
 

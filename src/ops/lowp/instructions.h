@@ -21,13 +21,14 @@ struct Numerics {
 
   bool is_int8() const { return precision == LowPrecision::int8; }
   /// Whether the processor has an instruction for the precision.
-  bool is_native() const { return is_int8() ? int8 == Way::dot_int8 : bf16 == Way::dot_bf16; }
+  bool is_native() const { return (is_int8() ? int8 : bf16) != Way::widened; }
   /// What activations are stored as: rounded where the products want them so.
-  Element activations() const { return bf16 == Way::dot_bf16 ? Element::bf16 : Element::f32; }
+  Element activations() const { return takes_bf16(bf16) ? Element::bf16 : Element::f32; }
 };
 
-/// The fastest of this processor. vdpbf16ps only where it is faster than float32 multiply-adds: Intel's cores
-/// run it at half their rate (Sapphire Rapids; measured), since they count on AMX.
+/// The fastest of this processor: AMX where it is. vdpbf16ps only where it is faster than float32
+/// multiply-adds: Intel's cores run it at half their rate (Sapphire Rapids; measured), since they count on
+/// AMX.
 Numerics best_numerics(LowPrecision precision);
 
 /// The one that rounds most of what this processor can, however slow: what changes the maps little with it

@@ -12,7 +12,6 @@
 
 namespace sam2unet::ops::lowp {
 
-inline constexpr int kRows = 6;      // of a tile: output pixels
 inline constexpr int kColumns = 64;  // of a panel: output channels
 inline constexpr int kLanes = 16;    // widths of panels are multiples of it
 
@@ -33,10 +32,26 @@ enum class Way : std::uint8_t {
   widened,   ///< float32 multiply-adds on every processor; weights are widened panel by panel
   dot_bf16,  ///< vdpbf16ps
   dot_int8,  ///< vpdpbusd: unsigned activations, signed weights
+  amx_bf16,  ///< tdpbf16ps
+  amx_int8,  ///< tdpbusd, the same sums as dot_int8
 };
+inline constexpr bool takes_bf16(Way way) {
+  return way == Way::dot_bf16 || way == Way::amx_bf16;
+}
+inline constexpr bool takes_bytes(Way way) {
+  return way == Way::dot_int8 || way == Way::amx_int8;
+}
 /// Channels in a unit of the left side.
 inline constexpr int unit_of(Way way) {
-  return way == Way::widened ? 1 : way == Way::dot_bf16 ? 2 : 4;
+  return takes_bytes(way) ? 4 : takes_bf16(way) ? 2 : 1;
+}
+inline constexpr bool is_amx(Way way) {
+  return way == Way::amx_bf16 || way == Way::amx_int8;
+}
+inline constexpr int kVectorRows = 6, kAmxRows = 32, kMaxRows = kAmxRows;
+/// Rows of a tile: output pixels whose sums the registers hold.
+inline constexpr int rows_of(Way way) {
+  return is_amx(way) ? kAmxRows : kVectorRows;
 }
 
 /// What happens to a product before it is stored.
@@ -49,24 +64,31 @@ enum class Finish : std::uint8_t {
   add_relu,  ///< relu(added + result)
 };
 
-/// A tile: kRows rows against one panel.
+/// A tile: rows_of(way) rows against one panel.
 struct TileJob {
-  const std::byte* const* rows = nullptr;  ///< [taps][kRows]
+  const std::byte* const* rows = nullptr;  ///< [taps][rows]
   std::ptrdiff_t offset = 0;               ///< bytes to add to each
   int taps = 1;
   int units = 0;                 ///< of each tap
   const std::byte* b = nullptr;  ///< [taps * units][width][4 bytes]
-  std::byte* sums = nullptr;     ///< [kRows][width] float32, or int32 of dot_int8
+  std::byte* sums = nullptr;     ///< [rows][width] float32, or int32 of bytes
   bool adds = false;             ///< to what is in `sums`
+  int count = 0;                 ///< rows that are wanted; the others' sums may be left as they are
 };
 using Tile = void (*)(const TileJob&);
+/// The tiles of a native way.
+struct Tiles {
+  Tile by_vectors[4];  ///< for panels of one to four vectors of columns
+  void (*begin)();     ///< before the first tile of a thread's block, and after the last
+  void (*end)();
+};
 
 /// Several tiles of rows against several panels. The pointers are the caller's; all are valid for whole tiles
 /// (rows that are none repeat another), except `out` and `added`, which have `count` entries.
 struct BlockJob {
   Way way = Way::widened;
   Storage storage = Storage::f32;
-  const std::byte* const* rows = nullptr;  ///< [tiles][taps][kRows]
+  const std::byte* const* rows = nullptr;  ///< [tiles][taps][rows_of(way)]
   int count = 0;                           ///< rows
   int taps = 1, units = 0;
   const std::byte* panels = nullptr;  ///< of the whole matrix
@@ -86,21 +108,27 @@ struct BlockJob {
   Element added_type = Element::f32;
   std::byte* sums = nullptr;     ///< scratch: sums_bytes
   std::byte* widened = nullptr;  ///< scratch of Way::widened: widened_bytes
-  const Tile* tiles = nullptr;   ///< of a native way: by vectors of columns, 1 to 4
+  const Tiles* tiles = nullptr;  ///< of a native way
 };
+/// Room for the sums of whole tiles of `count` rows, on every way.
 std::int64_t sums_bytes(int count);
 std::int64_t widened_bytes(int taps, int units);
 void product_block(const BlockJob& job);
 
+/// What a tile of AMX reads of units behind the last one; they are multiplied by zeros, so any numbers do.
+inline constexpr std::int64_t kAmxSlack = 15 * kColumns * 4;
 /// Bytes of a packed matrix of `k` units and `columns`.
 std::int64_t panel_bytes(Way way, Storage storage, std::int64_t units, int columns);
 
 /// The tiles of a native way; nullptr where the processor has none.
-const Tile* native_tiles(Way way);
+const Tiles* native_tiles(Way way);
+const Tiles* amx_tiles(Way way);
 
-/// `rounds` times kRows * 4 instructions of a native way that wait for nothing; `sums` has as many vectors of
-/// 64 bytes. For `peak_gops`.
+/// `rounds` times kSpins instructions of a native way that wait for nothing; `sums` has as many vectors of 64
+/// bytes. For `peak_gops`. An instruction of AMX does as much as 256 others.
+inline constexpr int kSpins = kVectorRows * 4;
 void native_spin(Way way, std::int64_t rounds, std::byte* sums);
+void amx_spin(Way way, std::int64_t rounds, std::byte* sums);
 
 // Rows of channels.
 

@@ -29,23 +29,24 @@ template <int kVec>
 HWY_INLINE void WideColumns(const TileJob& t, std::size_t width, const float* b, float* sums) {
   const D d;
   const std::size_t n = hn::Lanes(d);
-  V a[kRows][kVec];
+  V a[kVectorRows][kVec];
   for (auto& row : a)
     for (V& v : row) v = hn::Zero(d);
   for (int tap = 0; tap < t.taps; ++tap) {
-    const float* x[kRows];
-    for (int r = 0; r < kRows; ++r) x[r] = reinterpret_cast<const float*>(t.rows[tap * kRows + r] + t.offset);
+    const float* x[kVectorRows];
+    for (int r = 0; r < kVectorRows; ++r)
+      x[r] = reinterpret_cast<const float*>(t.rows[tap * kVectorRows + r] + t.offset);
     for (std::ptrdiff_t u = 0; u < t.units; ++u) {
       V w[kVec];
       for (int j = 0; j < kVec; ++j) w[j] = hn::Load(d, b + static_cast<std::size_t>(j) * n);
       b += width;
-      for (int r = 0; r < kRows; ++r) {
+      for (int r = 0; r < kVectorRows; ++r) {
         const V v = hn::Set(d, x[r][u]);
         for (int j = 0; j < kVec; ++j) a[r][j] = hn::MulAdd(v, w[j], a[r][j]);
       }
     }
   }
-  for (int r = 0; r < kRows; ++r)
+  for (int r = 0; r < kVectorRows; ++r)
     for (int j = 0; j < kVec; ++j) {
       float* sum = sums + static_cast<std::size_t>(r) * width + static_cast<std::size_t>(j) * n;
       hn::Store(t.adds ? hn::Add(a[r][j], hn::Load(d, sum)) : a[r][j], d, sum);
@@ -137,14 +138,14 @@ HWY_INLINE void FinishColumns(const BlockJob& j, int first, int rows, int at, in
   }
 }
 
-// One tile's sums [kRows][width] -> out. `first` is its first row, `column` its first column.
+// One tile's sums [rows][width] -> out. `first` is its first row, `column` its first column.
 template <Finish kFinish>
 void FinishTile(const BlockJob& j, int first, int column, int width, const std::byte* sums) {
   const auto n = static_cast<int>(hn::Lanes(D()));
-  const int rows = std::min(kRows, j.count - first);
+  const int rows = std::min(rows_of(j.way), j.count - first);
   const auto* s = reinterpret_cast<const float*>(sums);
   for (int c = 0; c < width && column + c < j.columns; c += n) {
-    if (j.way == Way::dot_int8)
+    if (takes_bytes(j.way))
       FinishColumns<kFinish, true>(j, first, rows, column + c, width, s + c);
     else
       FinishColumns<kFinish, false>(j, first, rows, column + c, width, s + c);
@@ -170,11 +171,13 @@ HWY_INLINE void FinishTile(const BlockJob& j, int first, int column, int width, 
 
 // Units of a linear layer that are summed up before the next ones: a panel of so many stays in the second
 // cache while all tiles pass it.
-constexpr int kChunk = 512;
+constexpr int chunk_of(Way way) {
+  return is_amx(way) ? 256 : 512;
+}
 
 void ProductBlock(const BlockJob& j) {
-  const int tiles = (j.count + kRows - 1) / kRows;
-  const int chunk = j.taps == 1 ? std::min(j.units, kChunk) : j.units;
+  const int rows = rows_of(j.way), tiles = (j.count + rows - 1) / rows;
+  const int chunk = j.taps == 1 ? std::min(j.units, chunk_of(j.way)) : j.units;
   const std::int64_t stored = j.storage == Storage::f32 || j.way != Way::widened ? 4
                               : j.storage == Storage::bf16                       ? 2
                                                                                  : 1;
@@ -185,7 +188,7 @@ void ProductBlock(const BlockJob& j) {
     for (int unit = 0; unit < j.units; unit += chunk) {
       const int units = std::min(chunk, j.units - unit);
       const std::int64_t n = std::int64_t{units} * j.taps * width;
-      TileJob t{nullptr, std::ptrdiff_t{unit} * 4, j.taps, units, b, j.sums, unit > 0};
+      TileJob t{nullptr, std::ptrdiff_t{unit} * 4, j.taps, units, b, j.sums, unit > 0, rows};
       if (stored != 4) {
         Widen(b, j.storage, n, reinterpret_cast<float*>(j.widened));
         t.b = j.widened;
@@ -193,14 +196,15 @@ void ProductBlock(const BlockJob& j) {
       b += n * stored;
       const bool is_last = unit + units == j.units;
       for (int tile = 0; tile < tiles; ++tile) {
-        t.rows = j.rows + static_cast<std::ptrdiff_t>(tile) * j.taps * kRows;
+        t.rows = j.rows + static_cast<std::ptrdiff_t>(tile) * j.taps * rows;
+        t.count = std::min(rows, j.count - tile * rows);
         // Only sums that go on with the next chunk need memory of their own.
-        if (chunk < j.units) t.sums = j.sums + static_cast<std::ptrdiff_t>(tile) * kRows * kColumns * 4;
+        if (chunk < j.units) t.sums = j.sums + static_cast<std::ptrdiff_t>(tile) * rows * kColumns * 4;
         if (j.way == Way::widened)
           WideTile(t, width);
         else
-          j.tiles[width / kLanes - 1](t);
-        if (is_last) FinishTile(j, tile * kRows, column, width, t.sums);
+          j.tiles->by_vectors[width / kLanes - 1](t);
+        if (is_last) FinishTile(j, tile * rows, column, width, t.sums);
       }
     }
   }
@@ -214,11 +218,13 @@ namespace sam2unet::ops::lowp {
 HWY_EXPORT(ProductBlock);
 
 void product_block(const BlockJob& job) {
+  if (job.tiles != nullptr) job.tiles->begin();
   HWY_DYNAMIC_DISPATCH(ProductBlock)(job);
+  if (job.tiles != nullptr) job.tiles->end();
 }
 
 std::int64_t sums_bytes(int count) {
-  return std::int64_t{(count + kRows - 1) / kRows} * kRows * kColumns * 4;
+  return std::int64_t{count + kMaxRows - 1} * kColumns * 4;
 }
 
 std::int64_t widened_bytes(int taps, int units) {

@@ -19,7 +19,9 @@ Index up_to(Index n, Index unit) {
 }
 
 // Most queries of a task: their scores against all keys lie in the second cache.
-constexpr Index kMaxQueries = 20 * kRows;
+constexpr Index max_queries(Way way) {
+  return is_amx(way) ? 128 : 120;
+}
 
 struct Sizes {
   Index keys = 0;        // the padded ones' among them
@@ -32,7 +34,8 @@ struct Sizes {
   Index blocks = 0;      // of queries: tasks of a window's head
 };
 
-Sizes sizes_of(Index tokens, Index queries, Index channels, Index unit) {
+Sizes sizes_of(Index tokens, Index queries, Index channels, Way way) {
+  const Index unit = unit_of(way), tile = rows_of(way), most = max_queries(way);
   Sizes z;
   z.keys = tokens + 1;
   z.keys_wide = up_to(z.keys, kLanes);
@@ -40,8 +43,8 @@ Sizes sizes_of(Index tokens, Index queries, Index channels, Index unit) {
   z.channels = channels;
   z.units = (channels + unit - 1) / unit;
   z.value_wide = up_to(channels, kLanes);
-  z.blocks = (queries + kMaxQueries - 1) / kMaxQueries;
-  z.queries = up_to((queries + z.blocks - 1) / z.blocks, kRows);
+  z.blocks = (queries + most - 1) / most;
+  z.queries = up_to((queries + z.blocks - 1) / z.blocks, tile);
   return z;
 }
 
@@ -53,11 +56,12 @@ struct Scratch {
 };
 
 // Memory of a thread; with nullptr only its size.
-Index carve(std::byte* base, const Sizes& z, Scratch& s) {
+Index carve(std::byte* base, const Sizes& z, Way way, Scratch& s) {
+  const Index slack = is_amx(way) ? kAmxSlack : 0;
   Index at = 0;
   const auto next = [&](Index bytes) { return base + std::exchange(at, at + up_to(bytes, 64)); };
-  s.keys = next(z.units * z.keys_wide * 4);
-  s.values = next(z.key_units * z.value_wide * 4);
+  s.keys = next(z.units * z.keys_wide * 4 + slack);
+  s.values = next(z.key_units * z.value_wide * 4 + slack);
   s.scores = next(z.queries * z.keys_wide * 4 + 64);
   s.weights = next(z.queries * z.key_units * 4 + 64);
   s.pooled = next(z.queries * z.units * 4);
@@ -76,7 +80,7 @@ Index carve(std::byte* base, const Sizes& z, Scratch& s) {
 
 // Queries against the packed keys, the softmax, and its weights against the packed values.
 void attend(const Scratch& s, const Sizes& z, Index n, Index count, float pad_score, Way way, Element type) {
-  for (Index i = 0; i < up_to(count, kRows); ++i) {
+  for (Index i = 0; i < up_to(count, rows_of(way)); ++i) {
     const Index row = std::min(i, count - 1);
     s.query_rows[i] = s.query_rows[row];
     s.weight_rows[i] = s.weights + row * z.key_units * 4;
@@ -131,6 +135,7 @@ void pack(const Scratch& s, const Sizes& z, Index n, Way way, Element type) {
                     static_cast<int>(z.units), static_cast<int>(width), to);
     to += z.units * width * 4;
   }
+  if (is_amx(way)) std::memset(to, 0, kAmxSlack);
   const Index units = (n + unit_of(way) - 1) / unit_of(way);
   to = s.values;
   // Pointers to the channels of each panel are those of the head, moved on.
@@ -141,6 +146,7 @@ void pack(const Scratch& s, const Sizes& z, Index n, Way way, Element type) {
                 static_cast<int>(width), to);
     to += units * width * 4;
   }
+  if (is_amx(way)) std::memset(to, 0, kAmxSlack);
 }
 
 }  // namespace
@@ -155,17 +161,17 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
   const Index win_h = g.window > 0 ? g.window : e.h, win_w = g.window > 0 ? g.window : e.w;
   const Index rows = (e.h + win_h - 1) / win_h, columns = (e.w + win_w - 1) / win_w;
   const Index high = std::min(win_h, e.h), wide = std::min(win_w, e.w);
-  const Sizes z = sizes_of(high * wide, (high / p) * (wide / p), d, unit);
+  const Sizes z = sizes_of(high * wide, (high / p) * (wide / p), d, way);
   Tensor out = make({e.b, e.h / p, e.w / p, dim}, type);
   Scratch measure{};
-  const Index each = carve(nullptr, z, measure);
+  const Index each = carve(nullptr, z, way, measure);
   const SharedBlock scratch = shares(each);
   // The bias of keys and values as activations, for the padded tokens.
   const SharedBlock pad(arena_, static_cast<std::size_t>(3 * dim * size + 64));
   convert_rows({reinterpret_cast<const std::byte*>(w.bias.data()), 0, Element::f32}, 1, 3 * dim, 3 * dim,
                {pad.data(), 0, type});
   // A head of an odd number of channels has no whole units: its rows are copied.
-  const bool is_copied = d % unit != 0 || (way == Way::dot_bf16 && qkv.part(0).stride % 4 != 0);
+  const bool is_copied = d % unit != 0 || (takes_bf16(way) && qkv.part(0).stride % 4 != 0);
   const Index copy_bytes = is_copied ? up_to(z.keys * z.units * 4, 64) : 0;
   const SharedBlock copies = shares(copy_bytes + 64);
 
@@ -178,7 +184,7 @@ LowTensor LowOps::window_attention(const Tensor& qkv, const Weights::Linear& w, 
     const Index first = part * z.queries, count = std::min(z.queries, real_queries - first);
     if (count <= 0) return;  // a window cut by the edge has fewer queries
     Scratch s{};
-    carve(scratch.data() + thread * up_to(each, 64), z, s);
+    carve(scratch.data() + thread * up_to(each, 64), z, way, s);
     std::memset(s.bias, 0, static_cast<std::size_t>((std::max(z.keys_wide, z.value_wide) + kLanes) * 4));
     const auto token = [&](Index y, Index x) -> const std::byte* {
       return qkv.pixel(0, (b * e.h + y) * e.w + x) + head * d * size;

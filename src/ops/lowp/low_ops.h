@@ -46,7 +46,7 @@ struct BlockScratch {
   const std::byte** added = nullptr;
 };
 struct BlockSizes {
-  std::int64_t count = 0;  ///< rows, a multiple of kRows
+  std::int64_t count = 0;  ///< rows
   std::int64_t left = 0, hidden = 0, widened = 0;
   std::int64_t taps = 1;
   std::int64_t bytes() const;

@@ -15,16 +15,19 @@ namespace {
 using Index = std::int64_t;
 
 // Rows of a block: with so many, reading a panel of weights costs little beside using it.
-constexpr Index kBlockTiles = 40;
+constexpr Index kBlockRows = 240;
 // With fewer where something is kept between two products.
-constexpr Index kFusedTiles = 16;
+constexpr Index fused_rows(Way way) {
+  return is_amx(way) ? 192 : 96;
+}
 
 Index up_to(Index n, Index unit) {
   return (n + unit - 1) / unit * unit;
 }
 
 // Tiles of each block, so that all threads have alike to do.
-Index tiles_of_block(Index tiles, Index most, int threads) {
+Index tiles_of_block(Index tiles, Index most_rows, Index tile, int threads) {
+  const Index most = most_rows / tile;
   Index blocks = (tiles + most - 1) / most;
   if (blocks > 1) blocks = up_to(blocks, threads);
   return (tiles + blocks - 1) / blocks;
@@ -38,7 +41,7 @@ Index left_stride(const Matrix& w) {
   return Index{w.units()} * 4;
 }
 Element left_type(const Matrix& w) {
-  return w.way == Way::dot_bf16 ? Element::bf16 : Element::f32;
+  return takes_bf16(w.way) ? Element::bf16 : Element::f32;
 }
 int padded_channels(const Matrix& w) {
   return w.units() * unit_of(w.way);
@@ -49,12 +52,12 @@ void point_rows(const Matrix& w, RowView from, Index count, BlockScratch& s) {
   if (!is_direct(w, from.type)) {
     const RowTarget to{s.left, left_stride(w), left_type(w)};
     if (w.storage == Storage::int8)
-      quantise_rows(from, count, w.in, padded_channels(w), to, w.way == Way::dot_int8, s.scale, s.low);
+      quantise_rows(from, count, w.in, padded_channels(w), to, takes_bytes(w.way), s.scale, s.low);
     else
       convert_rows(from, count, w.in, padded_channels(w), to);
     from = {s.left, to.stride, to.type};
   }
-  for (Index i = 0; i < up_to(count, kRows); ++i)
+  for (Index i = 0; i < up_to(count, rows_of(w.way)); ++i)
     s.rows[i] = from.data + std::min(i, count - 1) * from.stride;
 }
 
@@ -90,7 +93,8 @@ BlockJob job_of(const Matrix& w, const BlockScratch& s, Index count) {
 }  // namespace
 
 std::int64_t BlockSizes::bytes() const {
-  const Index pointers = count * (taps + 2) * Index{sizeof(void*)};
+  // Rows up to a whole tile of either product.
+  const Index pointers = ((count + kMaxRows) * taps + 2 * count) * Index{sizeof(void*)};
   return up_to(left, 64) + up_to(hidden, 64) + sums_bytes(static_cast<int>(count)) + up_to(widened, 64) +
          2 * up_to(count * 4, 64) + up_to(pointers, 64);
 }
@@ -107,7 +111,7 @@ BlockScratch carve(std::byte* p, const BlockSizes& sizes) {
   s.scale = reinterpret_cast<float*>(next(sizes.count * 4));
   s.low = reinterpret_cast<float*>(next(sizes.count * 4));
   s.rows = reinterpret_cast<const std::byte**>(p);
-  s.out = reinterpret_cast<std::byte**>(p) + sizes.count * sizes.taps;
+  s.out = reinterpret_cast<std::byte**>(p) + (sizes.count + kMaxRows) * sizes.taps;
   s.added = const_cast<const std::byte**>(s.out + sizes.count);
   return s;
 }
@@ -143,17 +147,18 @@ void point_taps(const Matrix& w, const Left& left, const Extent& in, Index first
                 const std::byte** rows) {
   const Kernel k = w.kernel;
   const int taps = w.taps();
-  for (Index i = 0; i < up_to(count, kRows); ++i) {
+  const Index rows_of_tile = rows_of(w.way);
+  for (Index i = 0; i < up_to(count, rows_of_tile); ++i) {
     const Index m = first + std::min(i, count - 1);
     const Index x = m % in.w, y = m / in.w % in.h, top = m - x - y * in.w;
-    const std::byte** to = rows + i / kRows * taps * kRows + i % kRows;
+    const std::byte** to = rows + i / rows_of_tile * taps * rows_of_tile + i % rows_of_tile;
     for (int ky = 0; ky < k.h; ++ky) {
       const Index iy = y - k.pad_h() + ky * k.dilation;
       for (int kx = 0; kx < k.w; ++kx) {
         const Index ix = x - k.pad_w() + kx * k.dilation;
         const bool is_inside = iy >= 0 && iy < in.h && ix >= 0 && ix < in.w;
         const Index from = top + iy * in.w + ix;
-        for (int s = 0; s < w.sources; ++s, to += kRows) {
+        for (int s = 0; s < w.sources; ++s, to += rows_of_tile) {
           const auto& source = left.sources[static_cast<std::size_t>(s)];
           *to = is_inside ? source.data + from * source.stride : left.nothing;
         }
@@ -166,13 +171,13 @@ void point_taps(const Matrix& w, const Left& left, const Extent& in, Index first
 
 void LowOps::run_blocks(const Task& t) {
   const Matrix& w = t.w;
-  const Index tiles = (t.pixels + kRows - 1) / kRows,
-              per_block = tiles_of_block(tiles, kBlockTiles, threads_);
+  const Index tile = rows_of(w.way), tiles = (t.pixels + tile - 1) / tile,
+              per_block = tiles_of_block(tiles, kBlockRows, tile, threads_);
   const Index blocks = (tiles + per_block - 1) / per_block;
   const Index panels = (w.out + kColumns - 1) / kColumns;
   // Few rows: the columns are shared out too.
   const Index groups = blocks >= 4 * threads_ ? 1 : std::min(panels, (4 * threads_ + blocks - 1) / blocks);
-  const BlockSizes sizes{per_block * kRows, 0, 0, widened_for(w), w.taps()};
+  const BlockSizes sizes{per_block * tile, 0, 0, widened_for(w), w.taps()};
   const Index each = up_to(sizes.bytes(), 64);
   const SharedBlock scratch = shares(each);
   parallel_tasks(threads_, blocks * groups, [&](Index task, int thread) {
@@ -181,15 +186,15 @@ void LowOps::run_blocks(const Task& t) {
     const Index group = task % groups;
     const auto& source = t.left.sources[0];
     if (t.in.h == 0) {
-      for (Index i = 0; i < up_to(count, kRows); ++i)
+      for (Index i = 0; i < up_to(count, tile); ++i)
         s.rows[i] = source.data + (first + std::min(i, count - 1)) * source.stride;
     } else if (t.row_stride != 0) {  // patches: 7 rows of 7 pixels, four pixels apart
-      for (Index i = 0; i < up_to(count, kRows); ++i) {
+      for (Index i = 0; i < up_to(count, tile); ++i) {
         const Index m = first + std::min(i, count - 1), x = m % t.in.w, y = m / t.in.w % t.in.h;
         const std::byte* at =
             source.data + m / (t.in.w * t.in.h) * t.image_stride + 4 * y * t.row_stride + x * source.stride;
         for (Index ky = 0; ky < 7; ++ky)
-          s.rows[(i / kRows * 7 + ky) * kRows + i % kRows] = at + ky * t.row_stride;
+          s.rows[(i / tile * 7 + ky) * tile + i % tile] = at + ky * t.row_stride;
       }
     } else {
       point_taps(w, t.left, t.in, first, count, s.rows);
@@ -265,7 +270,7 @@ Left LowOps::quantised_by_pixel(const Tensor& x, const Matrix& w) {
   std::byte* rows = left.owned.data() + 2 * numbers;
   parallel_rows(threads_, pixels, [&](Index first, Index last) {
     quantise_rows(x.rows(first), last - first, w.in, padded_channels(w),
-                  {rows + first * stride, stride, Element::f32}, w.way == Way::dot_int8, scale + first,
+                  {rows + first * stride, stride, Element::f32}, takes_bytes(w.way), scale + first,
                   low + first);
   });
   left.sources[0] = {rows, stride};
@@ -280,7 +285,7 @@ Left LowOps::quantised_as_one(const Tensor& x, const Matrix& w) {
   if (!fits(x, w)) return quantised_as_one(converted(x, x.type()), w);
   Left left;
   const Index pixels = x.extent().pixels(), stride = left_stride(w), c = w.tap_channels();
-  const Index numbers = up_to(kBlockTiles * kRows * 4, 64), shares_bytes = up_to(threads_ * 64, 64);
+  const Index numbers = up_to(kBlockRows * 4, 64), shares_bytes = up_to(threads_ * 64, 64);
   left.owned = SharedBlock(
       arena_, static_cast<std::size_t>(2 * numbers + shares_bytes + stride + pixels * stride * w.sources));
   auto* scale = reinterpret_cast<float*>(left.owned.data());
@@ -306,9 +311,9 @@ Left LowOps::quantised_as_one(const Tensor& x, const Matrix& w) {
   Quantised by{(all.high - all.low) / 255.0F, 0.0F};
   const float zero = by.scale > 0.0F ? std::round(-all.low / by.scale) : 0.0F;
   by.low = -zero * by.scale;
-  std::fill_n(scale, kBlockTiles * kRows, by.scale);
-  std::fill_n(low, kBlockTiles * kRows, by.low);
-  const bool as_bytes = w.way == Way::dot_int8;
+  std::fill_n(scale, kBlockRows, by.scale);
+  std::fill_n(low, kBlockRows, by.low);
+  const bool as_bytes = takes_bytes(w.way);
   if (as_bytes)
     std::memset(nothing, static_cast<int>(zero), static_cast<std::size_t>(stride));
   else
@@ -412,12 +417,13 @@ LowTensor LowOps::patch_embed(const Tensor& image, const Weights::PatchEmbed& w)
 
 LowTensor LowOps::adapt(Tensor x, const Weights::Linear& down, const Weights::Linear& up) {
   x = writable(std::move(x));
-  const Index c = x.extent().c, pixels = x.extent().pixels(), tiles = (pixels + kRows - 1) / kRows;
-  const Index per_block = tiles_of_block(tiles, kBlockTiles, 2 * threads_);
-  const Element hidden = up.way == Way::dot_bf16 ? Element::bf16 : Element::f32;
-  const BlockSizes sizes{per_block * kRows, per_block * kRows * std::max(left_stride(down), left_stride(up)),
-                         per_block * kRows * down.out * size_of(hidden),
-                         std::max(widened_for(down), widened_for(up)), 1};
+  const Index tile = std::max(rows_of(down.way), rows_of(up.way));
+  const Index c = x.extent().c, pixels = x.extent().pixels(), tiles = (pixels + tile - 1) / tile;
+  const Index per_block = tiles_of_block(tiles, kBlockRows, tile, 2 * threads_);
+  const Element hidden = takes_bf16(up.way) ? Element::bf16 : Element::f32;
+  const Index rows = per_block * tile;
+  const BlockSizes sizes{rows, rows * std::max(left_stride(down), left_stride(up)),
+                         rows * down.out * size_of(hidden), std::max(widened_for(down), widened_for(up)), 1};
   const Index each = up_to(sizes.bytes(), 64);
   const SharedBlock scratch = shares(each);
   parallel_tasks(threads_, (tiles + per_block - 1) / per_block, [&](Index block, int thread) {
@@ -442,16 +448,17 @@ LowTensor LowOps::adapt(Tensor x, const Weights::Linear& down, const Weights::Li
 
 LowTensor LowOps::feed_forward(Tensor x, const Weights::Norm& norm, const Weights::Linear& fc1,
                                const Weights::Linear& fc2) {
-  const Index c = x.extent().c, pixels = x.extent().pixels(), tiles = (pixels + kRows - 1) / kRows;
+  const Index tile = std::max(rows_of(fc1.way), rows_of(fc2.way)), fused = fused_rows(fc1.way);
+  const Index c = x.extent().c, pixels = x.extent().pixels(), tiles = (pixels + tile - 1) / tile;
   // With few rows, all weights for each of them would cost more than the hidden activations do.
-  if (tiles < 2 * kFusedTiles * threads_)
+  if (tiles * tile < 2 * fused * threads_)
     return Compositions<LowOps>::feed_forward(std::move(x), norm, fc1, fc2);
   x = writable(std::move(x));
-  const Index per_block = tiles_of_block(tiles, kFusedTiles, threads_);
-  const Element normed = fc1.way == Way::dot_bf16 ? Element::bf16 : Element::f32;
+  const Index per_block = tiles_of_block(tiles, fused, tile, threads_);
+  const Element normed = takes_bf16(fc1.way) ? Element::bf16 : Element::f32;
   const Element hidden =
       fc2.way == Way::widened && fc2.storage != Storage::int8 ? Element::f32 : Element::bf16;
-  const Index rows = per_block * kRows;
+  const Index rows = per_block * tile;
   const BlockSizes sizes{rows, rows * std::max(left_stride(fc1), left_stride(fc2)),
                          rows * std::max(fc1.out * size_of(hidden), c * size_of(normed)),
                          std::max(widened_for(fc1), widened_for(fc2)), 1};

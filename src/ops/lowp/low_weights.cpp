@@ -94,7 +94,8 @@ Matrix pack(const Shape4& s, Storage storage, const Numerics& numerics, std::spa
   m.way = storage == Storage::int8 ? numerics.int8 : storage == Storage::bf16 ? numerics.bf16 : Way::widened;
   bias.resize(static_cast<std::size_t>(s.out) + kSlack);
   m.bias = std::move(bias);
-  m.panels = Buffer(panel_bytes(m.way, storage, std::int64_t{m.taps()} * m.units(), m.out));
+  m.panels = Buffer(panel_bytes(m.way, storage, std::int64_t{m.taps()} * m.units(), m.out) +
+                    (is_amx(m.way) ? kAmxSlack : 0));
   std::memset(m.panels.data(), 0, static_cast<std::size_t>(m.panels.size()));
   if (storage == Storage::int8) {
     m.column_scale.resize(static_cast<std::size_t>(s.out) + kSlack);

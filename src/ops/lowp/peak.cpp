@@ -47,19 +47,20 @@ namespace sam2unet::ops::lowp {
 HWY_EXPORT(Spin);
 namespace {
 
-// Lanes of 32 bits, times the products that each instruction sums up in one, times two.
-constexpr double kDotOperations(Way way) {
-  return 16.0 * 2.0 * unit_of(way);
+// Lanes of 32 bits, times the products that each instruction sums up in one, times two; an instruction of AMX
+// does sixteen rows and sixteen units.
+constexpr double dot_operations(Way way) {
+  return 16.0 * 2.0 * unit_of(way) * (is_amx(way) ? 256.0 : 1.0);
 }
 
 double spin(Way way, float* sink) {
   if (way == Way::widened) return HWY_DYNAMIC_DISPATCH(Spin)(400'000, sink);
-  constexpr std::int64_t kRounds = 200'000, kSums = kRows * 4;
-  alignas(64) std::byte sums[kSums * 64] = {};
-  for (std::int64_t i = 0; i < kSums * 64; ++i) sums[i] = static_cast<std::byte>(i % 3);
-  native_spin(way, kRounds, sums);
+  const std::int64_t rounds = is_amx(way) ? 10'000 : 200'000;
+  alignas(64) std::byte sums[kSpins * 64] = {};
+  for (std::int64_t i = 0; i < kSpins * 64; ++i) sums[i] = static_cast<std::byte>(i % 3);
+  native_spin(way, rounds, sums);
   *sink += static_cast<float>(sums[70]);
-  return static_cast<double>(kRounds * kSums) * kDotOperations(way);
+  return static_cast<double>(rounds * kSpins) * dot_operations(way);
 }
 
 }  // namespace
@@ -82,8 +83,11 @@ double peak_gops(Way way, int threads) {
 }
 
 double peak_gops(const Numerics& numerics, int threads) {
-  double best = std::max(peak_gops(Way::widened, threads), peak_gops(Way::dot_bf16, threads));
-  if (numerics.is_int8()) best = std::max(best, peak_gops(Way::dot_int8, threads));
+  double best = 0.0;
+  for (const Way way : {Way::widened, Way::dot_bf16, Way::amx_bf16})
+    best = std::max(best, peak_gops(way, threads));
+  if (!numerics.is_int8()) return best;
+  for (const Way way : {Way::dot_int8, Way::amx_int8}) best = std::max(best, peak_gops(way, threads));
   return best;
 }
 

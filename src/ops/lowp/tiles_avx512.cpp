@@ -38,17 +38,17 @@ struct Int8 {
 
 template <class T, int kVec>
 void NativeTile(const TileJob& t) {
-  typename T::Sum s[kRows][kVec];
+  typename T::Sum s[kVectorRows][kVec];
   for (auto& row : s)
     for (auto& sum : row) sum = T::zero();
   const std::byte* b = t.b;
   for (int tap = 0; tap < t.taps; ++tap) {
-    const std::byte* x[kRows];
-    for (int r = 0; r < kRows; ++r) x[r] = t.rows[tap * kRows + r] + t.offset;
+    const std::byte* x[kVectorRows];
+    for (int r = 0; r < kVectorRows; ++r) x[r] = t.rows[tap * kVectorRows + r] + t.offset;
     for (std::ptrdiff_t u = 0; u < t.units; ++u, b += kVec * 64) {
       __m512i w[kVec];
       for (int j = 0; j < kVec; ++j) w[j] = _mm512_load_si512(b + j * 64);
-      for (int r = 0; r < kRows; ++r) {
+      for (int r = 0; r < kVectorRows; ++r) {
         std::int32_t unit;
         __builtin_memcpy(&unit, x[r] + u * 4, 4);
         const __m512i v = _mm512_set1_epi32(unit);
@@ -56,7 +56,7 @@ void NativeTile(const TileJob& t) {
       }
     }
   }
-  for (int r = 0; r < kRows; ++r)
+  for (int r = 0; r < kVectorRows; ++r)
     for (int j = 0; j < kVec; ++j) {
       std::byte* sum = t.sums + (r * kVec + j) * 64;
       T::store(t.adds ? T::add(s[r][j], T::load(sum)) : s[r][j], sum);
@@ -66,39 +66,45 @@ void NativeTile(const TileJob& t) {
 // As many chains of sums as a tile has, with nothing to load: what the instruction can do at best.
 template <class T>
 void Spin(std::int64_t rounds, std::byte* sums) {
-  typename T::Sum s[kRows * 4];
-  for (int i = 0; i < kRows * 4; ++i) s[i] = T::load(sums + i * 64);
+  typename T::Sum s[kVectorRows * 4];
+  for (int i = 0; i < kVectorRows * 4; ++i) s[i] = T::load(sums + i * 64);
   const __m512i a = _mm512_load_si512(sums), b = _mm512_load_si512(sums + 64);
   for (std::int64_t i = 0; i < rounds; ++i)
     for (auto& sum : s) sum = T::dot(sum, a, b);
-  for (int i = 0; i < kRows * 4; ++i) T::store(s[i], sums + i * 64);
+  for (int i = 0; i < kVectorRows * 4; ++i) T::store(s[i], sums + i * 64);
 }
 
+void Nothing() {}
+
 template <class T>
-constexpr Tile kTiles[] = {NativeTile<T, 1>, NativeTile<T, 2>, NativeTile<T, 3>, NativeTile<T, 4>};
+constexpr Tiles kTiles = {
+    {NativeTile<T, 1>, NativeTile<T, 2>, NativeTile<T, 3>, NativeTile<T, 4>}, Nothing, Nothing};
 
 HWY_POP_ATTRIBUTES
 
 }  // namespace
 
-const Tile* native_tiles(Way way) {
+const Tiles* native_tiles(Way way) {
+  if (is_amx(way)) return amx_tiles(way);
   // Asked once: in a virtual machine the processor's answer takes microseconds.
   static const bool has_int8 =
       __builtin_cpu_supports("avx512vnni") != 0 && __builtin_cpu_supports("avx512vl") != 0;
   static const bool has_bf16 = has_int8 && __builtin_cpu_supports("avx512bf16") != 0;
-  if (way == Way::dot_int8 && has_int8) return kTiles<Int8>;
-  return way == Way::dot_bf16 && has_bf16 ? kTiles<Bf16> : nullptr;
+  if (way == Way::dot_int8 && has_int8) return &kTiles<Int8>;
+  return way == Way::dot_bf16 && has_bf16 ? &kTiles<Bf16> : nullptr;
 }
 
 void native_spin(Way way, std::int64_t rounds, std::byte* sums) {
-  if (way == Way::dot_int8)
+  if (is_amx(way))
+    amx_spin(way, rounds, sums);
+  else if (way == Way::dot_int8)
     Spin<Int8>(rounds, sums);
   else
     Spin<Bf16>(rounds, sums);
 }
 #else
 void native_spin(Way, std::int64_t, std::byte*) {}
-const Tile* native_tiles(Way) {
+const Tiles* native_tiles(Way) {
   return nullptr;
 }
 #endif
