@@ -17,6 +17,7 @@ Processor processor(Way bf16, Way int8) {
   return {{LowPrecision::bf16, bf16, int8}, {LowPrecision::int8, bf16, int8}};
 }
 const Processor kZen4 = processor(Way::dot_bf16, Way::dot_int8);
+const Processor kSapphireRapids = processor(Way::amx_bf16, Way::amx_int8);
 const Processor kIceLake = processor(Way::widened, Way::dot_int8);
 const Processor kOld = processor(Way::widened, Way::widened);
 
@@ -39,6 +40,8 @@ TEST(PrecisionChoice, TheFastestWhoseGatePassed) {
   EXPECT_EQ(automatic(gates(0.0001, 0.0016), kZen4).precision, Precision::bf16);
   EXPECT_TRUE(automatic(gates(0.0001, 0.0016), kZen4).kept.empty());
   EXPECT_EQ(automatic(gates(0.0006, 0.0016), kZen4).precision, Precision::f32);
+  EXPECT_EQ(automatic(gates(0.0001, 0.0014), kSapphireRapids).precision, Precision::int8);
+  EXPECT_EQ(automatic(gates(0.0001, 0.0016), kSapphireRapids).precision, Precision::bf16);
   EXPECT_EQ(automatic(gates(0.0001, 0.0014), kIceLake).precision, Precision::int8);
   EXPECT_EQ(automatic(gates(0.0001, 0.0016), kIceLake).precision, Precision::f32);
   EXPECT_EQ(automatic(gates(0.0001, 0.0001), kOld).precision, Precision::f32);
@@ -49,6 +52,7 @@ TEST(PrecisionChoice, TheFastestWhoseGatePassed) {
 
 TEST(PrecisionChoice, WhatWasMeasuredMustRoundAsMuch) {
   EXPECT_EQ(automatic(gates(0.0001, 0.0001, false), kZen4).precision, Precision::f32);
+  EXPECT_EQ(automatic(gates(0.0001, 0.0001, false), kSapphireRapids).precision, Precision::f32);
   EXPECT_EQ(automatic(gates(0.0001, 0.0001, false), kIceLake).precision, Precision::int8);
 }
 

@@ -1,13 +1,6 @@
 #include "ops/cpu/arena.h"
 
-#include <cstring>
-#include <new>
-
 namespace sam2unet::ops {
-
-void Arena::Free::operator()(std::byte* p) const {
-  ::operator delete[](p, std::align_val_t{kAlignment});
-}
 
 std::size_t Arena::take(std::size_t bytes) {
   std::size_t best = blocks_.size();
@@ -16,9 +9,8 @@ std::size_t Arena::take(std::size_t bytes) {
     if (b.users == 0 && b.size >= bytes && (best == blocks_.size() || b.size < blocks_[best].size)) best = i;
   }
   if (best == blocks_.size()) {
-    auto* p = static_cast<std::byte*>(::operator new[](bytes + kSlack, std::align_val_t{kAlignment}));
-    std::memset(p + bytes, 0, kSlack);  // what overreading kernels see is at least a number
-    blocks_.push_back({std::unique_ptr<std::byte, Free>(p), bytes, 0});
+    // The slack stays zero: what overreading kernels see is at least a number.
+    blocks_.push_back({pages_.take(bytes + kSlack), bytes, 0});
   }
   blocks_[best].users = 1;
   return best;

@@ -6,13 +6,14 @@
 #include <memory>
 #include <vector>
 
+#include "ops/cpu/large_pages.h"
+
 namespace sam2unet::ops {
 
 class Arena {
  public:
   /// Kernels read whole vectors: up to this many bytes past a block's end may be read (never written).
   static constexpr std::size_t kSlack = 512;
-  static constexpr std::size_t kAlignment = 64;
 
   Arena() = default;
   Arena(const Arena&) = delete;
@@ -27,18 +28,19 @@ class Arena {
   float* data(std::size_t block) const { return reinterpret_cast<float*>(blocks_[block].memory.get()); }
 
   /// Frees all memory; only while no block is taken.
-  void clear() { blocks_.clear(); }
+  void clear() {
+    blocks_.clear();
+    pages_ = {};
+  }
   std::size_t bytes() const;
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
   struct Block {
-    std::unique_ptr<std::byte, Free> memory;
+    std::shared_ptr<std::byte> memory;
     std::size_t size = 0;
     int users = 0;
   };
+  LargePages pages_;
   std::vector<Block> blocks_;
 };
 

@@ -4,12 +4,14 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "model/position.h"
 #include "model/weight_source.h"
 #include "ops/concept.h"
+#include "ops/cpu/large_pages.h"
 #include "ops/cpu/onednn.h"
 
 namespace sam2unet::ops {
@@ -39,7 +41,11 @@ class CpuWeights {
  private:
   std::vector<float> read(const std::string& name, const Shape& shape);
   std::vector<float> read_bias(const std::string& name, int out);
+  PackedWeights pack(std::span<const float> values, const dnnl::memory::desc& plain,
+                     const dnnl::memory::desc& packed, std::vector<float> bias);
+  PackedWeights pack_linear(std::span<const float> rows, std::vector<float> bias, int in, int out);
   model::WeightSource& source_;
+  LargePages pages_;
 };
 
 }  // namespace sam2unet::ops

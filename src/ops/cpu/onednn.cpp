@@ -104,14 +104,18 @@ dnnl::eltwise_forward::primitive_desc eltwise_desc(std::int64_t n, dnnl::algorit
   return describe_eltwise(algorithm, md({n}, f32, tag::a));
 }
 
+void copy_to(const dnnl::memory& from, dnnl::memory& to) {
+  const ThreadScope scope(available_threads(0));
+  dnnl::stream stream(cpu_engine());
+  dnnl::memory source = from;
+  dnnl::reorder(source, to).execute(stream, source, to);
+  stream.wait();
+}
+
 dnnl::memory in_layout(const dnnl::memory& memory, const dnnl::memory::desc& layout) {
   if (memory.get_desc() == layout) return memory;
   dnnl::memory out(layout, cpu_engine());
-  const ThreadScope scope(available_threads(0));
-  dnnl::stream stream(cpu_engine());
-  dnnl::memory from = memory;
-  dnnl::reorder(from, out).execute(stream, from, out);
-  stream.wait();
+  copy_to(memory, out);
   return out;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <dnnl.hpp>
+#include <memory>
 #include <vector>
 
 #include "ops/concept.h"
@@ -47,7 +48,8 @@ struct PackedWeights {
   int in = 0, out = 0;
   Kernel kernel;
   dnnl::memory weights;
-  std::vector<float> bias;  // [N], then slack
+  std::shared_ptr<std::byte> storage;  // of the weights
+  std::vector<float> bias;             // [N], then slack
   std::uint64_t id = new_weights_id();
 };
 
@@ -71,6 +73,8 @@ class PreparedPrimitive {
   std::vector<dnnl_exec_arg_t> arguments_;
 };
 
+/// What is in one becomes what is in the other, whose layout may be another.
+void copy_to(const dnnl::memory& from, dnnl::memory& to);
 /// `memory` in another layout (a copy), or itself if it has that one already.
 dnnl::memory in_layout(const dnnl::memory& memory, const dnnl::memory::desc& layout);
 

@@ -171,13 +171,11 @@ HWY_INLINE void FinishTile(const BlockJob& j, int first, int column, int width, 
 
 // Units of a linear layer that are summed up before the next ones: a panel of so many stays in the second
 // cache while all tiles pass it.
-constexpr int chunk_of(Way way) {
-  return is_amx(way) ? 256 : 512;
-}
+constexpr int kChunk = 512;
 
 void ProductBlock(const BlockJob& j) {
   const int rows = rows_of(j.way), tiles = (j.count + rows - 1) / rows;
-  const int chunk = j.taps == 1 ? std::min(j.units, chunk_of(j.way)) : j.units;
+  const int chunk = j.taps == 1 ? std::min(j.units, kChunk) : j.units;
   const std::int64_t stored = j.storage == Storage::f32 || j.way != Way::widened ? 4
                               : j.storage == Storage::bf16                       ? 2
                                                                                  : 1;

@@ -54,6 +54,21 @@ void ConvertRows(const RowView& from, std::int64_t rows, std::int64_t c, std::in
   }
 }
 
+void SplitRows(const RowView& from, std::int64_t rows, std::int64_t c, std::int64_t padded,
+               const RowTarget& high, const RowTarget& low) {
+  const D d;
+  for (std::int64_t r = 0; r < rows; ++r) {
+    std::byte *above = high.data + r * high.stride, *below = low.data + r * low.stride;
+    ForRow(from.data + r * from.stride, from.type, c, [&](V v, std::int64_t i, std::size_t count) {
+      const V rounded = RoundToBf16(d, v);
+      StoreRow(rounded, Element::bf16, above, i, count);
+      StoreRow(hn::Sub(v, rounded), Element::bf16, below, i, count);
+    });
+    PadRow(above, Element::bf16, c, padded);
+    PadRow(below, Element::bf16, c, padded);
+  }
+}
+
 void NormRows(const RowView& from, const float* gamma, const float* beta, std::int64_t rows, std::int64_t c,
               std::int64_t padded, const RowTarget& to) {
   const D d;
@@ -242,6 +257,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace sam2unet::ops::lowp {
 HWY_EXPORT(ConvertRows);
+HWY_EXPORT(SplitRows);
 HWY_EXPORT(NormRows);
 HWY_EXPORT(QuantiseRows);
 HWY_EXPORT(QuantiseRowsBy);
@@ -255,6 +271,17 @@ HWY_EXPORT(BilinearRow);
 void convert_rows(const RowView& from, std::int64_t rows, std::int64_t c, std::int64_t padded,
                   const RowTarget& to) {
   HWY_DYNAMIC_DISPATCH(ConvertRows)(from, rows, c, padded, to);
+}
+void split_rows(const RowView& from, std::int64_t rows, std::int64_t c, std::int64_t padded,
+                const RowTarget& high, const RowTarget& low) {
+  HWY_DYNAMIC_DISPATCH(SplitRows)(from, rows, c, padded, high, low);
+}
+float round_to_bf16(float v) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &v, sizeof(bits));
+  bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000;
+  std::memcpy(&v, &bits, sizeof(bits));
+  return v;
 }
 void norm_rows(const RowView& from, const float* gamma, const float* beta, std::int64_t rows, std::int64_t c,
                std::int64_t padded, const RowTarget& to) {

@@ -116,6 +116,7 @@ class LowOps : public Compositions<LowOps> {
   Tensor convolve(const Tensor& x, const Matrix& w, Finish finish, Tensor added);
   bool fits(const Tensor& x, const Matrix& w) const;
   Left left_of(const Tensor& x, const Matrix& w);
+  Left split(const Tensor& x, const Matrix& w);
   Left quantised_by_pixel(const Tensor& x, const Matrix& w);
   Left quantised_as_one(const Tensor& x, const Matrix& w);
   struct Task;

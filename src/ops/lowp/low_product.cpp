@@ -1,6 +1,7 @@
 // Linear layers and convolutions: what a product's left side is made of, and how its rows and columns are
 // shared out.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -17,9 +18,7 @@ using Index = std::int64_t;
 // Rows of a block: with so many, reading a panel of weights costs little beside using it.
 constexpr Index kBlockRows = 240;
 // With fewer where something is kept between two products.
-constexpr Index fused_rows(Way way) {
-  return is_amx(way) ? 192 : 96;
-}
+constexpr Index kFusedRows = 96;
 
 Index up_to(Index n, Index unit) {
   return (n + unit - 1) / unit * unit;
@@ -146,24 +145,29 @@ namespace {
 void point_taps(const Matrix& w, const Left& left, const Extent& in, Index first, Index count,
                 const std::byte** rows) {
   const Kernel k = w.kernel;
-  const int taps = w.taps();
-  const Index rows_of_tile = rows_of(w.way);
-  for (Index i = 0; i < up_to(count, rows_of_tile); ++i) {
-    const Index m = first + std::min(i, count - 1);
-    const Index x = m % in.w, y = m / in.w % in.h, top = m - x - y * in.w;
-    const std::byte** to = rows + i / rows_of_tile * taps * rows_of_tile + i % rows_of_tile;
-    for (int ky = 0; ky < k.h; ++ky) {
-      const Index iy = y - k.pad_h() + ky * k.dilation;
+  const Index tile = rows_of(w.way);
+  std::array<Index, kMaxRows> pixel{}, y{}, x{};
+  for (Index i = 0; i < count; i += tile) {
+    for (Index r = 0; r < tile; ++r) {
+      const Index m = first + std::min(i + r, count - 1);
+      const auto at = static_cast<std::size_t>(r);
+      pixel[at] = m;
+      x[at] = m % in.w;
+      y[at] = m / in.w % in.h;
+    }
+    for (int ky = 0; ky < k.h; ++ky)
       for (int kx = 0; kx < k.w; ++kx) {
-        const Index ix = x - k.pad_w() + kx * k.dilation;
-        const bool is_inside = iy >= 0 && iy < in.h && ix >= 0 && ix < in.w;
-        const Index from = top + iy * in.w + ix;
-        for (int s = 0; s < w.sources; ++s, to += rows_of_tile) {
-          const auto& source = left.sources[static_cast<std::size_t>(s)];
-          *to = is_inside ? source.data + from * source.stride : left.nothing;
+        const Index dy = ky * k.dilation - k.pad_h(), dx = kx * k.dilation - k.pad_w(), step = dy * in.w + dx;
+        for (int s = 0; s < w.sources; ++s, rows += tile) {
+          const auto source = left.sources[static_cast<std::size_t>(s)];
+          for (Index r = 0; r < tile; ++r) {
+            const auto at = static_cast<std::size_t>(r);
+            const bool is_inside = static_cast<std::size_t>(y[at] + dy) < static_cast<std::size_t>(in.h) &&
+                                   static_cast<std::size_t>(x[at] + dx) < static_cast<std::size_t>(in.w);
+            rows[r] = is_inside ? source.data + (pixel[at] + step) * source.stride : left.nothing;
+          }
         }
       }
-    }
   }
 }
 
@@ -260,6 +264,22 @@ Left LowOps::left_of(const Tensor& x, const Matrix& w) {
   return left;
 }
 
+Left LowOps::split(const Tensor& x, const Matrix& w) {
+  if (x.parts() != 1) return split(converted(x, x.type()), w);
+  Left left;
+  const Index pixels = x.extent().pixels(), stride = left_stride(w);
+  left.owned = SharedBlock(arena_, static_cast<std::size_t>(2 * pixels * stride));
+  std::byte *high = left.owned.data(), *low = high + stride;
+  parallel_rows(threads_, pixels, [&](Index first, Index last) {
+    const Index at = 2 * first * stride;
+    split_rows(x.rows(first), last - first, w.tap_channels(), padded_channels(w),
+               {high + at, 2 * stride, Element::bf16}, {low + at, 2 * stride, Element::bf16});
+  });
+  left.sources[0] = left.sources[2] = {high, 2 * stride};
+  left.sources[1] = {low, 2 * stride};
+  return left;
+}
+
 Left LowOps::quantised_by_pixel(const Tensor& x, const Matrix& w) {
   if (x.parts() != 1) return quantised_by_pixel(converted(x, x.type()), w);
   Left left;
@@ -340,7 +360,9 @@ Left LowOps::quantised_as_one(const Tensor& x, const Matrix& w) {
 LowTensor LowOps::product(const Tensor& x, const Matrix& w, Finish finish, Tensor added) {
   const Extent e = x.extent();
   const bool adds = finish == Finish::add || finish == Finish::gelu_add;
-  const Left left = w.storage == Storage::int8 ? quantised_by_pixel(x, w) : left_of(x, w);
+  const Left left = w.is_split                   ? split(x, w)
+                    : w.storage == Storage::int8 ? quantised_by_pixel(x, w)
+                                                 : left_of(x, w);
   // What GELU gives goes into the next product.
   const Element type = finish != Finish::gelu ? w.result
                        : numerics_.is_int8()  ? Element::f32
@@ -351,7 +373,8 @@ LowTensor LowOps::product(const Tensor& x, const Matrix& w, Finish finish, Tenso
               .pixels = e.pixels(),
               .finish = finish,
               .out = out,
-              .added = adds ? &out : nullptr});
+              .added = adds ? &out : nullptr,
+              .in = w.sources > 1 ? e : Extent{.h = 0}});
   return out;
 }
 
@@ -448,13 +471,13 @@ LowTensor LowOps::adapt(Tensor x, const Weights::Linear& down, const Weights::Li
 
 LowTensor LowOps::feed_forward(Tensor x, const Weights::Norm& norm, const Weights::Linear& fc1,
                                const Weights::Linear& fc2) {
-  const Index tile = std::max(rows_of(fc1.way), rows_of(fc2.way)), fused = fused_rows(fc1.way);
+  const Index tile = std::max(rows_of(fc1.way), rows_of(fc2.way));
   const Index c = x.extent().c, pixels = x.extent().pixels(), tiles = (pixels + tile - 1) / tile;
   // With few rows, all weights for each of them would cost more than the hidden activations do.
-  if (tiles * tile < 2 * fused * threads_)
+  if (tiles * tile < 2 * kFusedRows * threads_)
     return Compositions<LowOps>::feed_forward(std::move(x), norm, fc1, fc2);
   x = writable(std::move(x));
-  const Index per_block = tiles_of_block(tiles, fused, tile, threads_);
+  const Index per_block = tiles_of_block(tiles, kFusedRows, tile, threads_);
   const Element normed = takes_bf16(fc1.way) ? Element::bf16 : Element::f32;
   const Element hidden =
       fc2.way == Way::widened && fc2.storage != Storage::int8 ? Element::f32 : Element::bf16;

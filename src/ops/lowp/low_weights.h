@@ -6,31 +6,31 @@
 #include <array>
 #include <cstddef>
 #include <memory>
-#include <new>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "model/weight_source.h"
 #include "ops/concept.h"
 #include "ops/cpu/cpu_weights.h"
+#include "ops/cpu/large_pages.h"
 #include "ops/lowp/instructions.h"
 #include "ops/lowp/kernels.h"
 
 namespace sam2unet::ops::lowp {
 
-/// Aligned memory of a fixed size.
+/// Memory of a fixed size, cut from large pages.
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::int64_t bytes);
+  /// `slack` bytes may be read behind it.
+  Buffer(LargePages& pages, std::int64_t bytes, std::int64_t slack)
+      : memory_(pages.take(static_cast<std::size_t>(bytes + slack))), size_(bytes) {}
   std::byte* data() const { return memory_.get(); }
   std::int64_t size() const { return size_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<std::byte, Free> memory_;
+  std::shared_ptr<std::byte> memory_;
   std::int64_t size_ = 0;
 };
 
@@ -39,6 +39,9 @@ struct Matrix {
   int in = 0, out = 0;  // K, N
   Kernel kernel;
   int sources = 1;  // the left side's channels come in so many equal parts
+  /// Nearly float32 by three products of bfloat16: both sides are what bfloat16 holds of them (high) and of
+  /// the rest (low), the sources high, low, high and the weights high, high, low.
+  bool is_split = false;
   Storage storage = Storage::bf16;
   Way way = Way::widened;
   Element result = Element::f32;  // what a plain product of it is stored as
@@ -48,6 +51,12 @@ struct Matrix {
   int taps() const { return kernel.h * kernel.w * sources; }
   int tap_channels() const { return in / sources; }
   int units() const { return (tap_channels() + unit_of(way) - 1) / unit_of(way); }
+};
+
+struct MatrixShape {
+  int in = 0, out = 0;
+  Kernel kernel;
+  int sources = 1;
 };
 
 class LowWeights {
@@ -77,7 +86,9 @@ class LowWeights {
   std::vector<float> read_with_slack(const std::string& name, int n);
   /// Of a layer that bears int8, unless it is kept.
   Storage storage(const std::string& name) const;
+  Matrix pack(const MatrixShape& s, Storage storage, std::span<const float> values, std::vector<float> bias);
   model::WeightSource& source_;
+  LargePages pages_;
   Numerics numerics_;
   std::vector<std::string> kept_;
 };

@@ -1,7 +1,7 @@
-// The tiles of processors with AMX: tdpbf16ps and tdpbusd multiply sixteen rows of 64 bytes by sixteen units of
-// sixteen columns. Two by two registers of sums share two registers of either side, so that loads hide behind
-// products. The panels are those of the vector instructions as they are: a register of the right side is sixteen
-// units of a panel one below the other.
+// The tiles of processors with AMX: tdpbf16ps and tdpbusd multiply sixteen rows of 64 bytes by sixteen units
+// of sixteen columns. Two by two registers of sums share two registers of either side, so that loads hide
+// behind products. The panels are those of the vector instructions as they are: a register of the right side
+// is sixteen units of a panel one below the other.
 #include <cstdint>
 #include <cstring>
 
@@ -64,7 +64,8 @@ struct alignas(64) Copies {
   std::byte last[kSide][kSide * kUnitBytes];
 };
 
-// Sixteen rows of the left side. The last units, if they do not fill a register, are apart, with zeros behind.
+// Sixteen rows of the left side. The last units, if they do not fill a register, are apart, with zeros
+// behind.
 struct Left {
   const std::byte* data;
   std::ptrdiff_t stride;  // bytes
@@ -73,16 +74,20 @@ struct Left {
 };
 
 HWY_INLINE bool is_even(const std::byte* const* rows, std::ptrdiff_t stride) {
-  const __m512i step = _mm512_set1_epi64(stride), first = _mm512_set1_epi64(reinterpret_cast<std::intptr_t>(rows[0]));
-  const __m512i low = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0), high = _mm512_set_epi64(15, 14, 13, 12, 11, 10, 9, 8);
+  const __m512i step = _mm512_set1_epi64(stride),
+                first = _mm512_set1_epi64(reinterpret_cast<std::intptr_t>(rows[0]));
+  const __m512i low = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0),
+                high = _mm512_set_epi64(15, 14, 13, 12, 11, 10, 9, 8);
   const auto same = [&](const std::byte* const* p, __m512i at) {
-    return _mm512_cmpeq_epi64_mask(_mm512_loadu_si512(p), _mm512_add_epi64(first, _mm512_mullo_epi64(at, step)));
+    return _mm512_cmpeq_epi64_mask(_mm512_loadu_si512(p),
+                                   _mm512_add_epi64(first, _mm512_mullo_epi64(at, step)));
   };
   return (same(rows, low) & same(rows + 8, high)) == 0xFF;
 }
 
 // Units offset .. offset + units of the rows.
-HWY_INLINE Left left_of(const std::byte* const* rows, std::ptrdiff_t offset, std::ptrdiff_t units, Copies& copies) {
+HWY_INLINE Left left_of(const std::byte* const* rows, std::ptrdiff_t offset, std::ptrdiff_t units,
+                        Copies& copies) {
   const std::ptrdiff_t whole = units / kSide * kSide, stride = rows[1] - rows[0];
   const __mmask16 some = static_cast<__mmask16>((1U << (units - whole)) - 1U);
   Left left{rows[0] + offset, stride, &copies.last[0][0], sizeof(copies.last[0])};
@@ -90,7 +95,8 @@ HWY_INLINE Left left_of(const std::byte* const* rows, std::ptrdiff_t offset, std
   if (!in_place) left.data = &copies.rows[0][0], left.stride = sizeof(copies.rows[0]);
   for (int r = 0; r < kSide && !in_place; ++r)
     for (std::ptrdiff_t u = 0; u < whole; u += kSide)
-      _mm512_store_si512(copies.rows[r] + u * kUnitBytes, _mm512_loadu_si512(rows[r] + offset + u * kUnitBytes));
+      _mm512_store_si512(copies.rows[r] + u * kUnitBytes,
+                         _mm512_loadu_si512(rows[r] + offset + u * kUnitBytes));
   for (int r = 0; r < kSide && some != 0; ++r)
     _mm512_store_si512(copies.last[r], _mm512_maskz_loadu_epi32(some, rows[r] + offset + whole * kUnitBytes));
   // GCC 12 does not know that loading a register reads memory.

@@ -28,14 +28,20 @@ HWY_INLINE V LoadBf16(D d, const std::uint16_t* p) {
 }
 
 // To the nearest, ties to even.
-HWY_INLINE void StoreBf16(D, V v, std::uint16_t* p) {
-  const hn::Rebind<std::uint16_t, D> du16;
+HWY_INLINE hn::Vec<hn::Rebind<std::uint32_t, D>> RoundedBits(D, V v) {
   const hn::Rebind<std::uint32_t, D> du32;
-  const hn::Rebind<std::int32_t, D> di32;
   const auto bits = hn::BitCast(du32, v);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du32, 1));
-  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(du32, 0x7FFF))));
-  hn::StoreU(hn::DemoteTo(du16, hn::BitCast(di32, rounded)), du16, p);
+  return hn::Add(bits, hn::Add(odd, hn::Set(du32, 0x7FFF)));
+}
+HWY_INLINE V RoundToBf16(D d, V v) {
+  const hn::Rebind<std::uint32_t, D> du32;
+  return hn::BitCast(d, hn::And(RoundedBits(d, v), hn::Set(du32, 0xFFFF0000)));
+}
+HWY_INLINE void StoreBf16(D d, V v, std::uint16_t* p) {
+  const hn::Rebind<std::uint16_t, D> du16;
+  const hn::Rebind<std::int32_t, D> di32;
+  hn::StoreU(hn::DemoteTo(du16, hn::BitCast(di32, hn::ShiftRight<16>(RoundedBits(d, v)))), du16, p);
 }
 
 HWY_INLINE V LoadElements(D d, const std::byte* p, Element type, std::int64_t at) {

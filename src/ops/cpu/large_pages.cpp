@@ -1,0 +1,69 @@
+#include "ops/cpu/large_pages.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+// A sanitizer sees what is read past a piece's end only if the piece stands alone.
+#if defined(__SANITIZE_ADDRESS__)
+#define SAM2UNET_PIECES_STAND_ALONE 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SAM2UNET_PIECES_STAND_ALONE 1
+#endif
+#endif
+
+namespace sam2unet::ops {
+namespace {
+
+constexpr std::size_t kPage = std::size_t{2} << 20, kChunk = std::size_t{32} << 20;
+
+std::size_t up_to(std::size_t n, std::size_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+#if defined(__linux__) && !defined(SAM2UNET_PIECES_STAND_ALONE)
+constexpr bool kAreShared = true;
+
+// Whole pages, of which those count that are written to.
+std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
+  void* all = ::mmap(nullptr, bytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (all == MAP_FAILED) throw std::bad_alloc();
+  void* first = all;
+  std::size_t room = bytes + kPage;
+  std::align(kPage, bytes, first, room);
+  // Where the system has no such pages, the usual ones do.
+  (void)::madvise(first, bytes, MADV_HUGEPAGE);
+  return {static_cast<std::byte*>(first), [all, bytes](std::byte*) { ::munmap(all, bytes + kPage); }};
+}
+#else
+constexpr bool kAreShared = false;
+
+std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
+  constexpr std::align_val_t kAligned{LargePages::kAlignment};
+  auto* p = static_cast<std::byte*>(::operator new[](bytes, kAligned));
+  std::memset(p, 0, bytes);
+  return {p, [](std::byte* q) { ::operator delete[](q, kAligned); }};
+}
+#endif
+
+}  // namespace
+
+std::shared_ptr<std::byte> LargePages::take(std::size_t bytes) {
+  if (!kAreShared) return new_chunk(std::max<std::size_t>(bytes, 1));
+  bytes = up_to(bytes, kAlignment);
+  if (bytes > size_ - used_) {
+    size_ = std::max(up_to(bytes, kPage), kChunk);
+    used_ = 0;
+    chunk_ = new_chunk(size_);
+  }
+  std::byte* piece = chunk_.get() + used_;
+  used_ += bytes;
+  return {chunk_, piece};
+}
+
+}  // namespace sam2unet::ops
