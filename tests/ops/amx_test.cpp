@@ -23,7 +23,8 @@ class Amx : public ::testing::Test {
 };
 
 // Every operation that multiplies bytes, with all else in float32.
-std::vector<std::vector<float>> results_in_bytes(model::WeightSource& source, Way way, const Extent& e, int hidden) {
+std::vector<std::vector<float>> results_in_bytes(model::WeightSource& source, Way way, const Extent& e,
+                                                 int hidden) {
   const Numerics numerics{LowPrecision::int8, Way::widened, way};
   LowWeights weights(source, numerics);
   LowOps o(numerics, 2);
@@ -45,11 +46,13 @@ std::vector<std::vector<float>> results_in_bytes(model::WeightSource& source, Wa
 }
 
 TEST_F(Amx, BytesAreSummedUpToTheSameBits) {
-  // Fewer rows than a register, a few more, several blocks; channels that fill no register, one, several, and more
-  // than are summed up at a time.
-  for (const auto& [e, hidden] :
-       {std::pair{Extent{1, 1, 1, 4}, 16}, {Extent{1, 3, 5, 30}, 80}, {Extent{2, 3, 7, 64}, 200},
-        {Extent{1, 25, 30, 72}, 2100}, {Extent{1, 4, 9, 2100}, 40}}) {
+  // Fewer rows than a register, a few more, several blocks; channels that fill no register, one, several, and
+  // more than are summed up at a time.
+  for (const auto& [e, hidden] : {std::pair{Extent{1, 1, 1, 4}, 16},
+                                  {Extent{1, 3, 5, 30}, 80},
+                                  {Extent{2, 3, 7, 64}, 200},
+                                  {Extent{1, 25, 30, 72}, 2100},
+                                  {Extent{1, 4, 9, 2100}, 40}}) {
     const auto vectors = results_in_bytes(source, Way::dot_int8, e, hidden),
                registers = results_in_bytes(source, Way::amx_int8, e, hidden);
     ASSERT_EQ(vectors.size(), registers.size());
@@ -58,8 +61,8 @@ TEST_F(Amx, BytesAreSummedUpToTheSameBits) {
   }
 }
 
-// Its result is stored as bfloat16: nearly all numbers are the ones that float32 rounds to. Without the weights' or
-// the activations' lower halves, a third would be others.
+// Its result is stored as bfloat16: nearly all numbers are the ones that float32 rounds to. Without the
+// weights' or the activations' lower halves, a third would be others.
 TEST_F(Amx, FanOfTheResidualStreamIsNearlyFloat32) {
   const Numerics numerics{LowPrecision::bf16, Way::amx_bf16, Way::widened};
   LowWeights weights(source, numerics);
@@ -75,7 +78,8 @@ TEST_F(Amx, FanOfTheResidualStreamIsNearlyFloat32) {
     const auto values = plain_values(o, got[i]);
     const auto n = values.extent().numel();
     for (std::int64_t k = 0; k < n; ++k) {
-      const float rounded = lowp::round_to_bf16(static_cast<float>(want[i].data[static_cast<std::size_t>(k)]));
+      const float rounded =
+          lowp::round_to_bf16(static_cast<float>(want[i].data[static_cast<std::size_t>(k)]));
       others += values.data()[k] != rounded ? 1 : 0;
     }
     all += n;

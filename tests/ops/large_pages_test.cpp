@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <string>
@@ -17,18 +18,20 @@ constexpr std::size_t kMiB = std::size_t{1} << 20;
 TEST(LargePages, PiecesAreAlignedZeroAndApart) {
   LargePages pages;
   std::vector<std::pair<std::shared_ptr<std::byte>, std::size_t>> pieces;
-  for (const std::size_t bytes : {std::size_t{1}, std::size_t{64}, std::size_t{65}, 5 * kMiB, 30 * kMiB, 70 * kMiB,
-                                  std::size_t{100}}) {
+  for (const std::size_t bytes :
+       {std::size_t{1}, std::size_t{64}, std::size_t{65}, 5 * kMiB, 30 * kMiB, 70 * kMiB, std::size_t{100}}) {
     auto p = pages.take(bytes);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(p.get()) % LargePages::kAlignment, 0U);
-    EXPECT_TRUE(std::all_of(p.get(), p.get() + bytes, [](std::byte b) { return b == std::byte{0}; })) << bytes;
+    EXPECT_TRUE(std::all_of(p.get(), p.get() + bytes, [](std::byte b) { return b == std::byte{0}; }))
+        << bytes;
     std::memset(p.get(), static_cast<int>(pieces.size()) + 1, bytes);
     pieces.emplace_back(std::move(p), bytes);
   }
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const auto& [p, bytes] = pieces[i];
-    EXPECT_TRUE(std::all_of(p.get(), p.get() + bytes, [&](std::byte b) { return b == static_cast<std::byte>(i + 1); }))
-        << i;
+    EXPECT_TRUE(std::all_of(p.get(), p.get() + bytes, [&](std::byte b) {
+      return b == static_cast<std::byte>(i + 1);
+    })) << i;
   }
 }
 
@@ -52,7 +55,8 @@ std::string flags_of(const void* address) {
   bool is_inside = false;
   for (std::string line; std::getline(maps, line);) {
     std::uintptr_t first = 0, last = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &last) == 2) is_inside = first <= wanted && wanted < last;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &last) == 2)
+      is_inside = first <= wanted && wanted < last;
     if (is_inside && line.starts_with("VmFlags:")) return line;
   }
   return "";
