@@ -151,7 +151,9 @@ LowWeights::PatchEmbed LowWeights::patch_embed(const std::string& name, int in, 
           rows[static_cast<std::size_t>((n * 7 * in + x * in + c) * 7 + y)] =
               weight[static_cast<std::size_t>(((n * in + c) * 7 + y) * 7 + x)];
         }
-  return pack({7 * in, out, {7, 1, 1}, 1}, Storage::bf16, rows, std::move(bias));
+  // Pixels rounded to bfloat16 move every map (on 40 Kvasir pictures the MAE by 0.0025). It is 0.6 % of T's
+  // operations.
+  return pack({7 * in, out, {7, 1, 1}, 1}, Storage::f32, rows, std::move(bias));
 }
 
 LowWeights::Position LowWeights::position(const std::string& prefix, int dim, std::array<int, 2> background,
