@@ -20,7 +20,7 @@
 namespace sam2unet::ops {
 namespace {
 
-constexpr std::size_t kPage = std::size_t{2} << 20, kChunk = std::size_t{32} << 20;
+constexpr std::size_t kPage = std::size_t{2} << 20, kChunk = std::size_t{256} << 20;
 
 std::size_t up_to(std::size_t n, std::size_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -29,10 +29,11 @@ std::size_t up_to(std::size_t n, std::size_t unit) {
 #if defined(__linux__) && !defined(SAM2UNET_PIECES_STAND_ALONE)
 constexpr bool kAreShared = true;
 
-// Whole pages, of which those count that are written to.
+// Whole pages, of which those count that are written to. Null where there is no room for addresses.
 std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
-  void* all = ::mmap(nullptr, bytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (all == MAP_FAILED) throw std::bad_alloc();
+  void* all = ::mmap(nullptr, bytes + kPage, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (all == MAP_FAILED) return nullptr;
   void* first = all;
   std::size_t room = bytes + kPage;
   std::align(kPage, bytes, first, room);
@@ -57,9 +58,11 @@ std::shared_ptr<std::byte> LargePages::take(std::size_t bytes) {
   if (!kAreShared) return new_chunk(std::max<std::size_t>(bytes, 1));
   bytes = up_to(bytes, kAlignment);
   if (bytes > size_ - used_) {
-    size_ = std::max(up_to(bytes, kPage), kChunk);
     used_ = 0;
+    size_ = std::max(up_to(bytes, kPage), kChunk);
     chunk_ = new_chunk(size_);
+    if (chunk_ == nullptr) chunk_ = new_chunk(size_ = up_to(bytes, kPage));  // a limit on addresses
+    if (chunk_ == nullptr) size_ = 0, throw std::bad_alloc();
   }
   std::byte* piece = chunk_.get() + used_;
   used_ += bytes;
