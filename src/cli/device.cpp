@@ -38,7 +38,7 @@ void add_streams_option(CLI::App& command, std::string& streams) {
       .add_option(
           "--streams", streams,
           "on the device cpu, how many pictures at a time share the threads: each takes longer and more "
-          "memory, all may be done sooner; auto: 1 so far")
+          "memory, all may be done sooner; auto: in bf16 and int8 up to 4 for 16 pictures or more, else 1")
       ->type_name("N|auto")
       ->capture_default_str();
 }

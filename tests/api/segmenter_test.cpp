@@ -198,6 +198,8 @@ TEST(Segmenter, StreamsShareTheThreads) {
   EXPECT_EQ(in_flight(4, 1), 1);
   EXPECT_EQ(in_flight(4, 0), 1);                     // float32 keeps its bits
   if (std::getenv("OMP_THREAD_LIMIT") == nullptr) {  // under which fewer threads are shared
+    EXPECT_EQ(in_flight(2, 0, Precision::int8), 2);
+    EXPECT_EQ(in_flight(8, 0, Precision::bf16), 4);
     EXPECT_EQ(in_flight(4, 2), 2);
     EXPECT_EQ(in_flight(2, 64), 2);
   }
@@ -214,6 +216,23 @@ TEST(Segmenter, StreamsShareTheThreads) {
   EXPECT_THROW(Segmenter(default_model_path(), four), UsageError);
   four.streams = -1;
   EXPECT_THROW(Segmenter(default_model_path(), four), UsageError);
+}
+
+// Streams are chosen by the number of pictures, which must not change a map: whatever the threads, the same
+// bits, with rows enough for fc1 and fc2 to run one after the other with few threads, and apart with many.
+TEST(Segmenter, LowPrecisionsGiveTheSameBitsOnAnyThreads) {
+  const Image image = gradient(150, 130, 3);
+  SegmentOptions options;
+  options.size = InputSize::of(160, 128);
+  for (const Precision precision : {Precision::bf16, Precision::int8}) {
+    const auto logits = [&](int threads) {
+      return Segmenter(default_model_path(), SegmenterOptions{threads, "cpu", precision, 1})
+          .segment(image, options)
+          .logits;
+    };
+    const auto one = logits(1);
+    for (const int threads : {2, 3, 7}) EXPECT_EQ(one, logits(threads)) << threads;
+  }
 }
 
 TEST(Segmenter, WrongArgumentsAreNamed) {

@@ -39,7 +39,8 @@ TEST(Arena, WhatIsGivenBackIsJoinedAndTakenAgain) {
 
 TEST(Arena, TakesTheSmallestPlaceAndGrowsByWhatIsMissing) {
   Arena a;
-  const auto large = a.take(8 * kUnit), between = a.take(kUnit), small = a.take(2 * kUnit), end = a.take(kUnit);
+  const auto large = a.take(8 * kUnit), between = a.take(kUnit), small = a.take(2 * kUnit),
+             end = a.take(kUnit);
   const auto place = address(a, small);
   a.give_back(large);
   a.give_back(small);
@@ -91,7 +92,8 @@ TEST(Arena, ManyBlocksInAnyOrder) {
     const auto give_back = [&](std::size_t i) {
       const Held h = held[i];
       const auto* p = reinterpret_cast<const std::byte*>(a.data(h.block));
-      EXPECT_TRUE(std::all_of(p, p + h.bytes, [&](std::byte b) { return b == static_cast<std::byte>(h.mark); }));
+      EXPECT_TRUE(
+          std::all_of(p, p + h.bytes, [&](std::byte b) { return b == static_cast<std::byte>(h.mark); }));
       a.give_back(h.block);
       held.erase(held.begin() + static_cast<std::ptrdiff_t>(i));
     };

@@ -365,7 +365,7 @@ LowTensor LowOps::product(const Tensor& x, const Matrix& w, Finish finish, Tenso
                                                  : left_of(x, w);
   // What GELU gives goes into the next product.
   const Element type = finish != Finish::gelu ? w.result
-                       : numerics_.is_int8()  ? Element::f32
+                       : numerics_.is_int8()  ? Element::bf16  // as between the products of `feed_forward`
                                               : numerics_.activations();
   Tensor out = adds ? writable(std::move(added)) : make({e.b, e.h, e.w, w.out}, type);
   run_blocks({.w = w,
