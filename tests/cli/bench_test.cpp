@@ -19,13 +19,30 @@ using testing::HasSubstr;
 class Bench : public testing::Test {
  protected:
   Bench() { write_tiny_weights(dir_ / "tiny.safetensors"); }
-  Finished sam2unet(const std::vector<std::string>& arguments) {
+  Finished sam2unet(const std::vector<std::string>& arguments,
+                    const std::vector<std::string>& environment = {}) {
     RunOptions options;
     options.folder = dir_.path();
+    options.environment = environment;
     return run(program("sam2unet"), arguments, options);
   }
   TempDir dir_;
 };
+
+TEST_F(Bench, InstructionsAreRestrictedAsThoseOfOneDnn) {
+  const auto computes = [&](const std::string& precision, const std::string& isa) {
+    const auto done = sam2unet({"bench", "--weights", "tiny.safetensors", "--size", "64", "-n", "1",
+                                "--precision", precision, "--json", "-"},
+                               {"ONEDNN_MAX_CPU_ISA=" + isa});
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    return nlohmann::json::parse(done.out).at("arithmetic").get<std::string>();
+  };
+  EXPECT_THAT(computes("int8", "AVX2"), HasSubstr("without instructions"));
+  EXPECT_THAT(computes("bf16", "AVX2"), HasSubstr("no faster instruction"));
+  for (const char* precision : {"bf16", "int8"})
+    EXPECT_THAT(computes(precision, "AVX512_CORE_BF16"), testing::Not(HasSubstr("AMX")));
+  EXPECT_THAT(computes("bf16", "AVX512_CORE_VNNI"), HasSubstr("no faster instruction"));
+}
 
 TEST_F(Bench, TellsEverythingAsJsonInEachPrecision) {
   for (const std::string precision : {"fp32", "bf16", "int8"}) {

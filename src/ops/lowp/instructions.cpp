@@ -3,6 +3,8 @@
 #include <hwy/detect_targets.h>
 #include <hwy/targets.h>
 
+#include <dnnl.hpp>
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -22,15 +24,26 @@ bool is_intel() {
 
 }  // namespace
 
+bool may_use(Way way) {
+  if (way == Way::widened) return true;
+  using isa = dnnl::cpu_isa;
+  const isa needed = is_amx(way)            ? isa::avx512_core_amx
+                     : way == Way::dot_bf16 ? isa::avx512_core_bf16
+                                            : isa::avx512_core_vnni;
+  // Each set has the bits of those that it includes.
+  const auto bits = static_cast<unsigned>(dnnl::get_effective_cpu_isa()), all = static_cast<unsigned>(needed);
+  return (bits & all) == all && native_tiles(way) != nullptr;
+}
+
 Numerics roughest_numerics(LowPrecision precision) {
   Numerics n;
   n.precision = precision;
   // What restricts our other kernels (a test) restricts these too. The target stands for Ice Lake and later.
   if ((hwy::SupportedTargets() & HWY_AVX3_DL) == 0) return n;
   for (const Way way : {Way::dot_bf16, Way::amx_bf16})
-    if (native_tiles(way) != nullptr) n.bf16 = way;
+    if (may_use(way)) n.bf16 = way;
   for (const Way way : {Way::dot_int8, Way::amx_int8})
-    if (native_tiles(way) != nullptr) n.int8 = way;
+    if (may_use(way)) n.int8 = way;
   return n;
 }
 

@@ -26,6 +26,10 @@ struct Numerics {
   Element activations() const { return takes_bf16(bf16) ? Element::bf16 : Element::f32; }
 };
 
+/// Whether the processor has the instructions, the system lets us use them, and ONEDNN_MAX_CPU_ISA, which
+/// restricts us as it does oneDNN, allows them.
+bool may_use(Way way);
+
 /// The fastest of this processor: AMX where it is. vdpbf16ps only where it is faster than float32
 /// multiply-adds: Intel's cores run it at half their rate (Sapphire Rapids; measured), since they count on
 /// AMX.

@@ -66,7 +66,7 @@ double spin(Way way, float* sink) {
 }  // namespace
 
 double peak_gops(Way way, int threads) {
-  if (way != Way::widened && native_tiles(way) == nullptr) return 0.0;
+  if (!may_use(way)) return 0.0;
   double best = 0.0;
   float sink = 0.0F;
   for (int round = 0; round < 3; ++round) {
