@@ -18,6 +18,7 @@ std::uintptr_t address(const Arena& a, std::size_t block) {
 }
 
 TEST(Arena, WhatIsGivenBackIsJoinedAndTakenAgain) {
+  if (!LargePages::kShareChunks) GTEST_SKIP() << "a sanitizer: nothing lies side by side";
   Arena a;
   const auto x = a.take(kUnit), y = a.take(kUnit), z = a.take(kUnit);
   const std::size_t all = a.bytes();
@@ -38,6 +39,7 @@ TEST(Arena, WhatIsGivenBackIsJoinedAndTakenAgain) {
 }
 
 TEST(Arena, TakesTheSmallestPlaceAndGrowsByWhatIsMissing) {
+  if (!LargePages::kShareChunks) GTEST_SKIP() << "a sanitizer: nothing lies side by side";
   Arena a;
   const auto large = a.take(8 * kUnit), between = a.take(kUnit), small = a.take(2 * kUnit),
              end = a.take(kUnit);

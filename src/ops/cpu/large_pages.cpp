@@ -8,7 +8,6 @@
 #include <sys/mman.h>
 #endif
 
-// A sanitizer sees what is read past a piece's end only if the piece stands alone.
 #if defined(__SANITIZE_ADDRESS__)
 #define SAM2UNET_PIECES_STAND_ALONE 1
 #elif defined(__has_feature)
@@ -27,8 +26,6 @@ std::size_t up_to(std::size_t n, std::size_t unit) {
 }
 
 #if defined(__linux__) && !defined(SAM2UNET_PIECES_STAND_ALONE)
-constexpr bool kAreShared = true;
-
 // Whole pages, of which those count that are written to. Null where there is no room for addresses.
 std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
   void* all = ::mmap(nullptr, bytes + kPage, PROT_READ | PROT_WRITE,
@@ -42,8 +39,6 @@ std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
   return {static_cast<std::byte*>(first), [all, bytes](std::byte*) { ::munmap(all, bytes + kPage); }};
 }
 #else
-constexpr bool kAreShared = false;
-
 std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
   constexpr std::align_val_t kAligned{LargePages::kAlignment};
   auto* p = static_cast<std::byte*>(::operator new[](bytes, kAligned));
@@ -54,8 +49,14 @@ std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
 
 }  // namespace
 
+#if defined(SAM2UNET_PIECES_STAND_ALONE) || !defined(__linux__)
+const bool LargePages::kShareChunks = false;
+#else
+const bool LargePages::kShareChunks = true;
+#endif
+
 std::shared_ptr<std::byte> LargePages::take(std::size_t bytes) {
-  if (!kAreShared) return new_chunk(std::max<std::size_t>(bytes, 1));
+  if (!kShareChunks) return new_chunk(std::max<std::size_t>(bytes, 1));
   bytes = up_to(bytes, kAlignment);
   if (bytes > size_ - used_) {
     used_ = 0;

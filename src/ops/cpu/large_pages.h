@@ -12,6 +12,9 @@ namespace sam2unet::ops {
 class LargePages {
  public:
   static constexpr std::size_t kAlignment = 64;
+  /// Whether pieces are cut from chunks at all: not under AddressSanitizer, which is to see what is read past
+  /// their ends.
+  static const bool kShareChunks;
 
   /// At least `bytes`, zero where nobody has written. A chunk goes back to the system with the last of its
   /// pieces. Throws std::bad_alloc.
