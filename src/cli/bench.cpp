@@ -116,7 +116,7 @@ void add_bench(CLI::App& app) {
       app.add_subcommand("bench", "Time the network on this machine against what the machine can do at all");
   auto a = std::make_shared<Arguments>();
   c->add_option("--variant", a->options.variant, "random weights of this variant (t without --weights)")
-      ->check(CLI::IsMember({"t", "s", "b+", "l"}));
+      ->transform(CLI::IsMember({"t", "s", "b+", "l"}, CLI::ignore_case));
   c->add_option("-w,--weights", a->weights, "checkpoint or name of a model to time instead");
   c->add_option("--size", a->size, "network input: N or HxW, multiples of 32 (352)");
   c->add_option("--batch", a->options.batch, "pictures the network sees at once")

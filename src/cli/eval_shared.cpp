@@ -132,7 +132,7 @@ void print_gains(const std::vector<Gain>& gains, const std::vector<TableColumn>&
 
 std::string name_of_model(const EvalArguments& a) {
   if (!a.name.empty()) return a.name;
-  return weights_file(a.weights).stem().string();
+  return name_of_weights(weights_file(a.weights));
 }
 
 }  // namespace sam2unet::cli

@@ -29,6 +29,12 @@ class Bench : public testing::Test {
   TempDir dir_;
 };
 
+TEST_F(Bench, VariantsMayBeWrittenInCapitals) {
+  const auto done = sam2unet({"bench", "--variant", "T", "--size", "32", "-n", "1", "--json", "-"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(nlohmann::json::parse(done.out).at("variant"), "t");
+}
+
 TEST_F(Bench, InstructionsAreRestrictedAsThoseOfOneDnn) {
   const auto computes = [&](const std::string& precision, const std::string& isa) {
     const auto done = sam2unet({"bench", "--weights", "tiny.safetensors", "--size", "64", "-n", "1",

@@ -107,6 +107,18 @@ TEST_F(EvalTest, AnUnreadableMapMakesTheExitCodeOne) {
   EXPECT_THAT(r.out, HasSubstr("maps         2"));
 }
 
+// A file's name up to its ending is the method's; what is after another dot is a part of the name.
+TEST_F(EvalTest, AMethodIsCalledAsItsWeights) {
+  std::filesystem::create_directories(folders.images());
+  for (const char* name : {"a.png", "b.png", "c.png"}) write_png(folders.images() / name, picture(20, 20, 3));
+  for (const auto& [file, method] : {std::pair{"sam2.1-t", "sam2.1-t"}, {"v1.5.safetensors", "v1.5"}}) {
+    write_tiny_weights(folders.dir / file);
+    const Finished r =
+        eval({"--images", "images", "--gt", "gt", "--weights", file, "--size", "32", "--json", "-"});
+    EXPECT_EQ(nlohmann::json::parse(r.out).at("name"), method) << r.err;
+  }
+}
+
 TEST_F(EvalTest, PredictsAndScoresInOnePass) {
   write_tiny_weights(folders.dir / "tiny.safetensors");
   std::filesystem::create_directories(folders.images());
