@@ -387,6 +387,26 @@ TEST(MeasuredGates, Int8IsMeasuredWithTheLayersThatItKeeps) {
   EXPECT_LT(some, 0.95 * all);
 }
 
+// Which layers are kept is told by four pictures of all: of eight every other one, wherever the flat ones
+// lie.
+TEST(MeasuredGates, TheFewThatDecideAreSpreadOverAllPictures) {
+  const Network four(4, {{"input_size", "32x64"}});
+  const auto kept_of = [&](const char* name, int step) {
+    const auto folder = four.dir / name;
+    std::filesystem::create_directories(folder);
+    for (int i = 0; i < 8; i += step)
+      write_png(folder / (std::to_string(i) + ".png"),
+                i % 2 == 0 ? test::picture(64 + 9 * i, 32, 3) : Image(64, 32, 3));
+    ConvertOptions options;
+    options.measured = GateOptions{.pictures = folder, .keep = KeepLayers::as_needed, .threads = 1};
+    convert_weights(four.file, four.dir / "out.safetensors", options);
+    return inspect_weights(four.dir / "out.safetensors").kept_in_bf16;
+  };
+  const auto wanted = kept_of("four", 2);
+  EXPECT_FALSE(wanted.empty());
+  EXPECT_EQ(kept_of("eight", 1), wanted);
+}
+
 TEST(Conversion, SaysWhatAPyTorchFileCannotCarry) {
   const Network one(1, {{model::kFitKey, "letterbox"}});
   const auto notes_of = [&](const ConvertOptions& options) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,9 @@ namespace sam2unet::test {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 // `named` is a model; the folder of the commands holds no weights of that name.
@@ -47,6 +50,44 @@ TEST_F(ModelNames, PredictIsThatOfTheFileToTheByte) {
   EXPECT_EQ(f.exit_code, 0) << f.err;
   EXPECT_EQ(get("work/path/a.png"), get("work/name/a.png"));
   EXPECT_THAT(get("work/m.jsonl"), HasSubstr("\"status\":\"ok\""));
+}
+
+// Each is told of, in the folder's order, and a sound one behind a damaged one does not mend it.
+TEST_F(ModelNames, OneDamagedModelIsEnough) {
+  fs::copy_file(dir / "tiny.safetensors", dir / "models/sound.safetensors");
+  put("models/named.safetensors", "junk");
+  const Finished all = sam2unet({"models", "verify"});
+  EXPECT_EQ(all.exit_code, 1);
+  EXPECT_THAT(all.out,
+              AllOf(HasSubstr("named.safetensors: DAMAGED: "), HasSubstr("sound.safetensors: readable")));
+  EXPECT_EQ(sam2unet({"models", "verify", "named", "sound"}).exit_code, 1);
+  const Finished one = sam2unet({"models", "verify", "sound"});
+  EXPECT_EQ(one.exit_code, 0) << one.out;
+  EXPECT_THAT(one.out, Not(HasSubstr("named.safetensors")));
+  EXPECT_EQ(sam2unet({"models", "verify", "sound", "none"}).exit_code, 1);
+}
+
+// Known ones and the user's own, each with its file where it is here.
+TEST_F(ModelNames, ListSaysWhatIsHere) {
+  fs::copy_file(dir / "tiny.safetensors", dir / "models/SAM2-UNet-COD.pth");
+  const auto entry =
+      [all = nlohmann::json::parse(sam2unet({"models", "list", "--json"}).out)](const char* name) {
+        for (const auto& one : all)
+          if (one.at("name") == name) return one;
+        return nlohmann::json();
+      };
+  EXPECT_EQ(entry("named").at("path"), (dir / "models/named.safetensors").string());
+  EXPECT_EQ(entry("named").at("bytes"), fs::file_size(dir / "tiny.safetensors"));
+  EXPECT_EQ(entry("sam2unet-cod").at("path"), (dir / "models/SAM2-UNet-COD.pth").string());
+  EXPECT_FALSE(entry("sam2-t").contains("path"));
+  const std::string text = sam2unet({"models", "list"}).out;
+  const auto line = [&](const std::string& name) {
+    const auto at = ("\n" + text).find("\n" + name + " ");
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  EXPECT_THAT(line("sam2unet-cod"), AllOf(HasSubstr(" here "), HasSubstr("SAM2-UNet-COD.pth")));
+  EXPECT_THAT(line("named"), AllOf(HasSubstr(" here "), HasSubstr("named.safetensors")));
+  EXPECT_THAT(line("sam2-t"), HasSubstr(" fetch "));
 }
 
 TEST_F(ModelNames, EveryCommandTakesThem) {

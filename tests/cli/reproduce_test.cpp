@@ -95,6 +95,16 @@ TEST_F(ReproduceTest, ListPredictsNothing) {
   EXPECT_THAT(r.out, AllOf(HasSubstr("data/TestDataset/CAMO/Imgs"), HasSubstr("SAM2-UNet-COD.safetensors")));
 }
 
+// Of tasks and of data sets, however they are written.
+TEST_F(ReproduceTest, OnlyKnowsNoUpperCase) {
+  for (const char* only : {"COD", "Cod", "camo", "CaMo", "sod,COD"}) {
+    const Finished r = reproduce({"--weights", "weights", "--list", "--only", only});
+    EXPECT_EQ(r.exit_code, 0) << only << r.err;
+    EXPECT_THAT(r.out, HasSubstr("data/TestDataset/CAMO/Imgs")) << only;
+    EXPECT_EQ(r.err, "") << only;  // of what is not wanted nothing is said
+  }
+}
+
 TEST_F(ReproduceTest, TilesAndAugmentationAreThoseOfEval) {
   const auto values = [&](std::vector<std::string> how) {
     how.insert(how.begin(), {"--weights", "weights", "--json", "o.json", "--tolerance", "1"});

@@ -187,8 +187,6 @@ TEST_F(ShardsTest, TornLineIsRepaired) {
   }
 }
 
-// Killed in the middle, as often as it takes: whatever was told to be done is not touched again, and all is
-// done in the end.
 // Everything that there is is done already; a name that leads nowhere fails all the same.
 TEST_F(ShardsTest, NothingLeftToDoIsNoExcuseForAMissingInput) {
   put_pictures(2);
@@ -200,6 +198,20 @@ TEST_F(ShardsTest, NothingLeftToDoIsNoExcuseForAMissingInput) {
   EXPECT_EQ(r.out, "");
 }
 
+// The last line of a picture counts: one that failed later is tried again, though its old result is there.
+TEST_F(ShardsTest, WhatFailedLaterIsNotDone) {
+  put_pictures(2);
+  ASSERT_EQ(predict({"in", "-o", "out", "--manifest", "m"}).exit_code, 0);
+  put("in/0.png", "no picture");
+  ASSERT_EQ(predict({"in", "-o", "out", "--manifest", "m"}).exit_code, 1);
+  put_pictures(2);
+  const Finished r = predict({"in", "-o", "out", "--manifest", "m", "--resume"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "out/0.png\n");
+}
+
+// Killed in the middle, as often as it takes: whatever was told to be done is not touched again, and all is
+// done in the end.
 TEST_F(ShardsTest, KilledAndResumed) {
   put_pictures(12);
   ASSERT_EQ(predict({"in", "-o", "whole"}).exit_code, 0);

@@ -444,7 +444,8 @@ TEST(Evaluate, OnlyTheClassicMeasuresWhereAskedFor) {
   const Evaluation some = evaluate(f.pred(), f.gt(), o);
   for (const char* key : {"S", "E_max", "fm.max", "wF", "MAE"})
     EXPECT_EQ(some.value(key), all.value(key)) << key;
-  for (const char* key : {"HCE", "MSIoU.mean", "SIMAE", "BIoU", "HD95", "mirror.MAE"}) {
+  for (const char* key : {"HCE", "MSIoU.mean", "MSIoU.max", "SIMAE", "overall_SIfm.mean", "overall_SIfm.max",
+                          "overall_SIfm.bin", "BIoU", "HD95", "mirror.MAE", "mirror.F"}) {
     EXPECT_TRUE(std::isnan(some.value(key))) << key;
     EXPECT_TRUE(std::isfinite(all.value(key))) << key;
   }
@@ -479,6 +480,25 @@ TEST(Evaluate, SomeOfManyDimTruthsAreNamed) {
               ElementsAre(testing::AllOf(HasSubstr("5 of 5 ground truths"), HasSubstr("highest level is 6: "),
                                          HasSubstr("numbers of classes"),
                                          HasSubstr("(a.png, b.png, c.png and 2 more)"))));
+}
+
+// Foreground is what lies above 128, so that 128 itself is none.
+TEST(Evaluate, AHighestLevelOf128IsDimAndOf129IsNot) {
+  for (const int level : {128, 129}) {
+    const MapFolders f;
+    Image truth = disc(30, 30, 15, 15, 5);
+    for (auto& v : truth.pixels) v = v != 0 ? static_cast<std::uint8_t>(level) : 0;
+    f.put("a", disc(30, 30, 15, 15, 5), truth);
+    const Evaluation e = evaluate(f.pred(), f.gt());
+    if (level == 129) {
+      EXPECT_EQ(e.dim_truths, 0u);
+      EXPECT_THAT(e.warnings, testing::IsEmpty());
+      continue;
+    }
+    EXPECT_EQ(e.dim_truths, 1u);
+    EXPECT_THAT(e.warnings, ElementsAre(testing::AllOf(HasSubstr("1 of 1 ground truths"),
+                                                       HasSubstr("is 128: multiply them by 1.99"))));
+  }
 }
 
 TEST(Evaluate, PicturesAreTurnedAsExifSaysUnlessToldOtherwise) {

@@ -353,6 +353,17 @@ TEST(Duplicates, AnotherShapeIsAnotherPicture) {
       data::alike(wide, data::fingerprint(resize_pillow(scene(1, 120, 72), 60, 36, ResizeFilter::bicubic))));
 }
 
+// Sides that a rounding to whole pixels makes are the same shape, those of another cut are not: 96 x 72 is 4
+// : 3, 96 x 70 within three percent of it, 96 x 69 not.
+TEST(Duplicates, AShapeIsTheSameWithinThreePercent) {
+  const auto whole = data::fingerprint(scene(1, 96, 72));
+  const auto of_height = [](int height) {
+    return data::fingerprint(resize_pillow(scene(1, 96, 72), 96, height, ResizeFilter::bicubic));
+  };
+  for (const int height : {70, 74}) EXPECT_TRUE(data::alike(whole, of_height(height))) << height;
+  for (const int height : {69, 75}) EXPECT_FALSE(data::alike(whole, of_height(height))) << height;
+}
+
 TEST(Duplicates, DifferentScenesAreNotTheSame) {
   std::vector<data::Fingerprint> prints;
   for (int i = 0; i < 60; ++i) prints.push_back(data::fingerprint(scene(i)));

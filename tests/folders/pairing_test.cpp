@@ -175,13 +175,17 @@ TEST_F(PairingTest, AFolderPerSequence) {
 
 TEST_F(PairingTest, WhatIsNoPictureOfTheUsersIsPassedOver) {
   for (const char* name : {"a/1.jpg", "a/._1.jpg", "a/sub/__MACOSX/._1.jpg", "b/1.png", "b/._1.png",
-                           "b/2.HEIC", "b/1_mask.png", "b/1_overlay.png", "b/x_mask.png"})
+                           "b/2.HEIC", "b/1_mask.png", "b/1_overlay.png", "b/1_cutout.png", "b/x_mask.png"})
     put(name);
   const Pairing p = pair_by_name(dir / "b", dir / "a", {.recursive = true});
   EXPECT_EQ(p.pairs.size(), 1u);
   EXPECT_THAT(p.first_alone, ElementsAre(dir / "b/x_mask.png"));  // ours stand beside their map
   EXPECT_THAT(p.second_alone, testing::IsEmpty());
   EXPECT_THAT(p.not_read, ElementsAre(dir / "b/2.HEIC"));
+  const Pairing other = pair_by_name(dir / "a", dir / "b", {.recursive = true});
+  EXPECT_EQ(other.pairs.size(), 1u);
+  EXPECT_THAT(other.first_alone, testing::IsEmpty());
+  EXPECT_THAT(other.second_alone, ElementsAre(dir / "b/x_mask.png"));
 }
 
 // "e with acute" composed, as most write it, and taken apart, as macOS does.

@@ -126,6 +126,16 @@ TEST(BmpKinds, OfOs2HaveColoursOfThreeBytes) {
   EXPECT_THAT(at(8, 0), ElementsAre(30, 20, 10));
 }
 
+// As Pillow: where the offset points at the table of colours the rows are behind it.
+TEST(BmpKinds, AnOffsetAtTheColoursMeansTheRowsBehindThem) {
+  for (const unsigned offset : {54U, 0U}) {  // and where there is none
+    Bytes file;
+    file.text("BM").le32(54 + 16 + 4).le32(0).le32(offset);
+    file.le32(40).le32(4).le32(1).le16(1).le16(8).le32(0).le32(0).le32(0).le32(0).le32(4).le32(0);
+    EXPECT_THAT(decoded(file.add(grays(4)).u8({3, 1, 0, 2})).pixels, ElementsAre(30, 10, 0, 20)) << offset;
+  }
+}
+
 TEST(BmpKinds, Of16And32BitsWithoutMasks) {
   // 5 bits each, of which 31 is 255: 31 -> red, 16 -> green, 1 -> blue.
   const Bytes words = Bytes().le16(31u << 10).le16(16u << 5).le16(1).le16(0);
@@ -186,6 +196,20 @@ TEST(TiffKinds, DeepGrayIsClipped) {
   EXPECT_THAT(decoded(tiff(gray_tiff(2, 1, 32, 1, 1), quads)).pixels, ElementsAre(0, 77));
 }
 
+// ExtraSamples: 0 says nothing of what the second sample is, 2 that it is alpha.
+TEST(TiffKinds, ASampleOfNoMeaningIsNoAlpha) {
+  for (const unsigned meaning : {0U, 2U}) {
+    auto fields = gray_tiff(1, 1, 8, 1, 1);
+    for (Field& f : fields)
+      if (f.tag == 277) f.value = 2;
+    fields.push_back({338, 3, meaning});
+    ImageInfo info;
+    EXPECT_THAT(decoded(tiff(fields, Bytes().u8({10, 200})), ColorMode::rgba, &info).pixels,
+                ElementsAre(10, 10, 10, meaning == 2 ? 200 : 255));
+    EXPECT_EQ(info.alpha, meaning == 2);
+  }
+}
+
 TEST(TiffKinds, FewBitsArePackedFromTheHighestOn) {
   EXPECT_THAT(decoded(tiff(gray_tiff(5, 1, 2, 1, 1), Bytes().u8({0x1B, 0x80}))).pixels,
               ElementsAre(0, 85, 170, 255, 170));
@@ -237,6 +261,9 @@ TEST(PnmKinds, ValuesOfIdsAreNotScaled) {
 TEST(PnmKinds, CommentsAndWhiteSpaceStandAnywhereInTheHeader) {
   const Bytes file = Bytes().text("P6#a\n# b\r\n 1\t1 # c\n255\n").u8({1, 2, 3});
   EXPECT_THAT(decoded(file, ColorMode::rgb).pixels, ElementsAre(1, 2, 3));
+  // A comment ends with its line, which old Macs ended by a carriage return alone.
+  EXPECT_THAT(decoded(Bytes().text("P5#a\r2 1#b\r255\n").u8({7, 8})).pixels, ElementsAre(7, 8));
+  EXPECT_THAT(decoded(Bytes().text("P1 3 1\n1#1\n01")).pixels, ElementsAre(0, 255, 0));
   // One white space behind the largest value, and what comes next is a pixel, though it looks like one.
   EXPECT_THAT(decoded(Bytes().text("P5 2 1 255\n").u8({' ', '#'})).pixels, ElementsAre(32, 35));
   EXPECT_THAT(refusal(Bytes().text("P5 2 1 65536\n").u8({0, 0, 0, 0})), HasSubstr("at most 65535"));
@@ -423,6 +450,24 @@ TEST(PngKinds, OrientationInEveryPlace) {
   EXPECT_EQ(orientation(chunk("iTXt", Bytes(key).u8({0, 0}).text("en").u8({0, 0}).add(raw(7))), none), 7);
   EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({0, 0, 0, 0}).add(xmp)), chunk("eXIf", exif_of(2))),
             2);
+}
+
+// What Python's zlib.compress(text, 9) makes of an XMP with orientation 8, and of a raw profile with 3.
+TEST(PngKinds, TextsAreUnpacked) {
+  const Bytes xmp = Bytes().u8({120, 218, 179, 169, 80,  40, 201, 76, 75,  179, 242, 47, 202, 76, 205, 43, 73,
+                                44,  201, 204, 207, 179, 85, 178, 80, 210, 183, 3,   0,  116, 50, 8,   106});
+  const Bytes raw = Bytes().u8({120, 218, 227, 74, 173, 200, 76, 227, 82,  0, 3,   35,  51, 46, 147, 20,
+                                147, 20,  3,   3,  163, 68,  3,  8,   176, 0, 98,  67,  3,  67, 67,  35,
+                                32,  109, 12,  21, 51,  68,  98, 131, 1,   0, 216, 208, 13, 106});
+  const auto orientation = [](const Bytes& text) {
+    ImageInfo info;
+    decoded(png(1, 1, 8, 0, Bytes().u8({0, 9}), text, Bytes()), ColorMode::gray, &info);
+    return info.orientation;
+  };
+  const auto key = [](std::string_view name) { return Bytes().text(name).u8({0}); };
+  EXPECT_EQ(orientation(chunk("iTXt", key("XML:com.adobe.xmp").u8({1, 0, 0, 0}).add(xmp))), 8);
+  EXPECT_EQ(orientation(chunk("zTXt", key("Raw profile type exif").u8({0}).add(raw))), 3);
+  EXPECT_EQ(orientation(chunk("iTXt", key("Raw profile type exif").u8({1, 0, 0, 0}).add(raw))), 3);
 }
 
 // An ICC profile is of RGB colours: a gray picture has no use for it.

@@ -21,8 +21,10 @@ TEST(Letterbox, LiesInTheMiddleOfTheInput) {
   EXPECT_EQ(box(120, 60, square, Fit::letterbox), (Box{0, 16, 64, 32}));
   EXPECT_EQ(box(60, 120, square, Fit::letterbox), (Box{16, 0, 32, 64}));
   EXPECT_EQ(box(50, 50, square, Fit::letterbox), (Box{0, 0, 64, 64}));
-  EXPECT_EQ(box(100, 99, square, Fit::letterbox), (Box{0, 0, 64, 63}));  // 63.36
-  EXPECT_EQ(box(1000, 1, square, Fit::letterbox), (Box{0, 31, 64, 1}));  // never nothing
+  EXPECT_EQ(box(100, 99, square, Fit::letterbox), (Box{0, 0, 64, 63}));   // 63.36
+  EXPECT_EQ(box(100, 34, square, Fit::letterbox), (Box{0, 21, 64, 22}));  // 21.76
+  EXPECT_EQ(box(43, 128, square, Fit::letterbox), (Box{21, 0, 22, 64}));  // 21.5
+  EXPECT_EQ(box(1000, 1, square, Fit::letterbox), (Box{0, 31, 64, 1}));   // never nothing
   const InputSize wide = InputSize::of(96, 32);
   EXPECT_EQ(box(50, 50, wide, Fit::letterbox), (Box{32, 0, 32, 32}));
   EXPECT_EQ(box(90, 30, wide, Fit::letterbox), (Box{0, 0, 96, 32}));

@@ -79,7 +79,9 @@ TEST(Gates, WhatCannotBeMeantIsRefused) {
 }
 
 TEST(Gates, GroupsNameEveryLayerThatInt8Changes) {
-  for (const Config& config : {test::tiny_config(), Config::of_variant("l")}) {
+  Config with_up4 = test::tiny_config();
+  with_up4.calls_up4 = true;
+  for (const Config& config : {test::tiny_config(), Config::of_variant("l"), with_up4}) {
     const auto groups = layer_groups(config);
     for (const auto& spec : tensor_table(config)) {
       if (spec.role != Role::weight || spec.part == Part::unused) continue;

@@ -168,6 +168,8 @@ TEST_F(Models, TheFoldersAreTheUsers) {
   EXPECT_THAT(model_folders(), testing::ElementsAre("/home/u/.local/share/sam2unet/models"));
   set("XDG_DATA_HOME", "/data");
   EXPECT_THAT(model_folders(), testing::ElementsAre("/data/sam2unet/models"));
+  set("XDG_DATA_HOME", "data");  // the specification: no absolute path is none
+  EXPECT_THAT(model_folders(), testing::ElementsAre("/home/u/.local/share/sam2unet/models"));
   ::unsetenv("XDG_DATA_HOME");
   ::unsetenv("HOME");
   EXPECT_THAT(message_of<FileError>([] { model_folders(); }), HasSubstr("HOME"));
@@ -219,7 +221,11 @@ TEST_F(Fetching, ContinuesWhereItWasCut) {
   write_file(dir_ / "models" / "tiny.safetensors.part", std::span(whole).first(whole.size() / 3));
   FetchOptions options;
   options.sha256 = sha256_of_file(dir_ / "tiny.safetensors");
+  std::uint64_t told = 0, total = 0;
+  options.progress = [&](std::uint64_t done, std::uint64_t all) { told = done, total = all; };
   EXPECT_EQ(sha256_of_file(fetch_model(address(), options).path), options.sha256);
+  EXPECT_EQ(told, whole.size());  // what was there counts
+  EXPECT_EQ(total, whole.size());
 }
 
 TEST_F(Fetching, WhatIsNotRightIsRemoved) {

@@ -238,14 +238,43 @@ TEST_F(ServeLoad, LoadingAgainDropsNothingAndABadFileChangesNothing) {
   s.server().reload();
   s.wait_for("loaded again");
   EXPECT_THAT(s.ask("GET", "/v1/models").body, HasSubstr("\"version\":2"));
+  const auto counted = [&] {
+    const std::string text = s.ask("GET", "/metrics").body;
+    const auto at = text.find("\nsam2unet_reloads_total{");
+    return text.substr(at, text.find("\n#", at) - at);
+  };
+  EXPECT_EQ(counted(),
+            "\nsam2unet_reloads_total{result=\"ok\"} 1\nsam2unet_reloads_total{result=\"failed\"} 0");
   bad->store(true);
   s.server().reload();
   s.wait_for("not loaded again");
+  EXPECT_EQ(counted(),
+            "\nsam2unet_reloads_total{result=\"ok\"} 1\nsam2unet_reloads_total{result=\"failed\"} 1");
   EXPECT_THAT(s.said(), HasSubstr("it is cut off"));
   EXPECT_THAT(s.ask("GET", "/v1/models").body, HasSubstr("\"version\":2"));
   gate->open();
   EXPECT_EQ(c.read().status, 200);
   EXPECT_EQ(s.ask("POST", "/v1/segment", "", png()).status, 200);
+}
+
+// Files may have changed since they were read, so that whoever asks meanwhile is heard once more.
+TEST_F(ServeLoad, WhatIsAskedForWhileLoadingIsDoneOnceMore) {
+  auto opened = std::make_shared<std::atomic<int>>(0);
+  auto second = std::make_shared<Gate>();
+  options.open = [gate = gate, opened, second](const serve::ModelFile&) -> std::unique_ptr<serve::Network> {
+    if (++*opened == 2) second->pass({});
+    return std::make_unique<HalfNetwork>(gate);
+  };
+  Running s(options, gate);
+  s.wait_for("ready");
+  s.server().reload();
+  second->wait_for(1);
+  s.server().reload();
+  s.server().reload();
+  second->open();
+  EXPECT_TRUE(s.sees("sam2unet_reloads_total{result=\"ok\"} 2"));
+  EXPECT_EQ(opened->load(), 3);
+  EXPECT_THAT(s.ask("GET", "/v1/models").body, HasSubstr("\"version\":3"));
 }
 
 TEST_F(ServeLoad, NotReadyWhileLoading) {

@@ -9,6 +9,7 @@
 namespace sam2unet::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 class ServeRequests : public testing::Test {
@@ -75,6 +76,16 @@ TEST_F(ServeRequests, SeveralFilesAsMultipartWithAProblemAmongThem) {
   EXPECT_EQ(parts[2].file_name, "b.png.error.json");
   EXPECT_EQ(nlohmann::json::parse(parts[2].text()).at("status"), 415);
   EXPECT_EQ(parts[3].file_name, "A.jpg_mask.png");  // "a_mask.png" is taken where letters have no case
+}
+
+TEST_F(ServeRequests, FilesWithoutNamesAreCounted) {
+  Running s(options, gate);
+  s.wait_for("ready");
+  const Answer a = s.ask("POST", "/v1/segment", form_header(),
+                         form({{"", png()}, {"", png()}, {"c.png", png()}}, {{"result", "mask"}}));
+  ASSERT_EQ(a.status, 200);
+  EXPECT_THAT(a.body, AllOf(HasSubstr("\"picture1_mask.png\""), HasSubstr("\"picture2_mask.png\""),
+                            HasSubstr("\"c_mask.png\"")));
 }
 
 TEST_F(ServeRequests, SeveralFilesAsZip) {

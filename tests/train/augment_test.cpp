@@ -61,6 +61,31 @@ TEST_F(Samples, ClassMasksAreMirroredWithTheirPictures) {
   }
 }
 
+// Down to the two rows in the middle, and where there is one alone: below 64 x 33 pixels a letterbox begins.
+TEST_F(Samples, ClassMasksAreMirroredToTheMiddle) {
+  for (const int height : {64, 33}) {
+    Image image(64, height, 3), mask(64, height, 1);
+    for (int y = 0; y < height; ++y) {
+      const int id = y < height / 2 ? 1 : 2;
+      std::fill_n(image.row(y), 3 * 64, static_cast<std::uint8_t>(kLevels[id]));
+      std::fill_n(mask.row(y), 64, static_cast<std::uint8_t>(id));
+    }
+    write_png(dir / "image.png", image);
+    write_png(dir / "mask.png", mask);
+    int turned = 0;
+    for (std::uint64_t item = 0; item < 12; ++item) {
+      const Sample s = load_sample({dir / "image.png", dir / "mask.png"}, 64, Augment::official,
+                                   Random(1, 2, item), &table, Fit::letterbox);
+      const std::size_t first = 64 * static_cast<std::size_t>((64 - height) / 2);
+      turned += s.mask[first] == 2 ? 1 : 0;
+      for (std::size_t i = 0; i < 64 * static_cast<std::size_t>(height); ++i)
+        ASSERT_NEAR(level(s, first + i), kLevels[static_cast<int>(s.mask[first + i])], 0.5)
+            << height << " " << i;
+    }
+    EXPECT_TRUE(turned > 0 && turned < 12) << turned;
+  }
+}
+
 // Cut, turned, mirrored and its colours changed: all but the edges between the classes is still told by the
 // order of brightness.
 TEST_F(Samples, ClassMasksAreTurnedWithTheirPictures) {

@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 using test::message_of;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class GoingOn : public Training {
  protected:
@@ -98,6 +99,11 @@ TEST_F(GoingOn, StatesAreSavedEverySoManySteps) {
   EXPECT_ANY_THROW(train());
   EXPECT_EQ(progress().at("step"), 6);
   EXPECT_EQ(progress().at("epoch"), 1);
+  settings.out = (dir / "none").string();
+  settings.save_every = 2;
+  die_at(2);
+  EXPECT_ANY_THROW(train());
+  EXPECT_FALSE(fs::exists(fs::path(settings.out) / "state.safetensors"));
 }
 
 // One that was killed in its first epoch knows what it started from, and does not say it twice.
@@ -140,11 +146,51 @@ TEST_F(GoingOn, WithoutValidationThereIsNoEarlyStopAndTheLastIsTheBest) {
   settings.early_stop = 1;
   settings.epochs = 3;
   settings.batch = 6;
+  listen();
   const RunResult r = train();
   EXPECT_TRUE(r.finished);
+  EXPECT_THAT(said, AllOf(Not(HasSubstr("best")), Not(HasSubstr("better"))));
   EXPECT_EQ(lines("log.csv"), 1 + 3);
   EXPECT_TRUE(std::isnan(r.best));
   EXPECT_EQ(bytes("best.safetensors"), bytes("last.safetensors"));
+}
+
+// One that has waited long enough does not wait again.
+TEST_F(GoingOn, ARunThatStoppedEarlyStaysStopped) {
+  validate_in_vain();
+  settings.batch = 6;
+  settings.epochs = 8;
+  settings.early_stop = 2;
+  train();
+  EXPECT_EQ(lines("log.csv"), 1 + 1 + 2);
+  listen();
+  EXPECT_TRUE(train(Begin::resume).finished);
+  EXPECT_EQ(lines("log.csv"), 1 + 1 + 2);
+  EXPECT_THAT(said, HasSubstr("no better validation for 2 epochs: stopped"));
+  EXPECT_EQ(nlohmann::json::parse(text("run.json")).at("status"), "stopped early");
+}
+
+// A batch at three sizes is three steps, of which nothing is saved in between: the third is the first after
+// two.
+TEST_F(GoingOn, StatesAreSavedWhereABatchPassesOverTheStep) {
+  settings.size = 64;
+  settings.multi_scale = {0.5, 1, 1.5};
+  settings.save_every = 2;
+  die_at(6);
+  EXPECT_ANY_THROW(train());
+  EXPECT_EQ(progress().at("step"), 3);
+  EXPECT_EQ(progress().at("batch"), 1);
+}
+
+// The first epoch is one like any other.
+TEST_F(GoingOn, TheFirstEpochMayBeTheBest) {
+  validate_on_the_training_data();
+  settings.epochs = 1;
+  settings.lr = 5e-3;
+  listen();
+  const RunResult r = train();
+  ASSERT_EQ(r.best_epoch, 1);
+  EXPECT_THAT(said, AllOf(HasSubstr("best by dice: epoch 1, "), Not(HasSubstr("no epoch was better"))));
 }
 
 // What is kept as the best is what was written when it was the best, and what was told then is told at the

@@ -160,6 +160,20 @@ TEST(Plan, RecomputingAndPartsTakeLess) {
   EXPECT_LT(memory_need(config, s).total(), whole);
 }
 
+// Three pictures in two parts are two and one, of which the larger counts: as of four.
+TEST(Plan, OfUnequalPartsTheLargestCounts) {
+  const auto config = test::nano_config();
+  Settings s;
+  s.size = 96;
+  s.accumulate = 2;
+  s.batch = 4;
+  const std::int64_t even = memory_need(config, s).activations;
+  s.batch = 3;
+  EXPECT_EQ(memory_need(config, s).activations, even);
+  s.batch = 2;
+  EXPECT_LT(memory_need(config, s).activations, even);
+}
+
 TEST(Plan, AProcessTakesHalfAGibibyteAndWithAGpuAWholeOne) {
   EXPECT_EQ(default_overhead(DeviceKind::cpu), 512 * 1024 * 1024);
   EXPECT_EQ(default_overhead(DeviceKind::cuda), 1024 * 1024 * 1024);

@@ -320,13 +320,22 @@ TEST(TrainingConfiguration, PathsAreMeantFromTheFilesFolder) {
   const Settings s = Settings::from_toml(R"(
 images = ["data/Imgs", "/abs/Imgs"]
 masks = ["../GT", "/abs/GT"]
+val_images = ["val/Imgs", "/abs/val"]
+val_masks = ["val/GT", "../val"]
+classes = "road.toml"
 init = "default"
 )",
                                          "/somewhere/else");
   EXPECT_THAT(s.images, ::testing::ElementsAre("/somewhere/else/data/Imgs", "/abs/Imgs"));
   EXPECT_THAT(s.masks, ::testing::ElementsAre("/somewhere/GT", "/abs/GT"));
+  EXPECT_THAT(s.val_images, ::testing::ElementsAre("/somewhere/else/val/Imgs", "/abs/val"));
+  EXPECT_THAT(s.val_masks, ::testing::ElementsAre("/somewhere/else/val/GT", "/somewhere/val"));
+  EXPECT_EQ(s.classes, "/somewhere/else/road.toml");
   EXPECT_EQ(s.init, "default");
   EXPECT_EQ(s.out, "run");  // not named, so not beside the file
+  const Settings counted = Settings::from_toml("classes = \"3\"\nout = \"mine\"\n", "/somewhere/else");
+  EXPECT_EQ(counted.classes, "3");  // a number of them, not a file
+  EXPECT_EQ(counted.out, "/somewhere/else/mine");
 }
 
 // A file beside the configuration comes before a model of its name.

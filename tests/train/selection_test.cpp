@@ -98,6 +98,16 @@ TEST_F(Selection, ASplitIsTheSeedsAndLosesNoPicture) {
   EXPECT_GE(parts.size(), 3u);
 }
 
+// 1.6 and 2.4 of eight pictures are two.
+TEST_F(Selection, ASplitIsRoundedToWholePictures) {
+  Settings s = settings_of(dir / "a");
+  for (const double part : {0.2, 0.3}) {
+    s.val_split = part;
+    EXPECT_EQ(find(s).validation.size(), 2u) << part;
+    EXPECT_EQ(find(s).train.size(), 6u) << part;
+  }
+}
+
 // Parts of 3, 3 and 2; each picture keeps its own mask.
 TEST_F(Selection, FoldsThatDoNotComeOutEvenDifferByOnePicture) {
   Settings s = settings_of(dir / "a");
