@@ -49,6 +49,13 @@ std::string_view text_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// The same for a file that is named twice, if by two spellings; two links to one file stay two.
+fs::path spelled_once(const fs::path& path) {
+  std::error_code error;
+  const fs::path folder = fs::canonical(path.has_parent_path() ? path.parent_path() : ".", error);
+  return error ? path : folder / path.filename();
+}
+
 class Collector {
  public:
   explicit Collector(Subfolders subfolders) : subfolders_(subfolders) {}
@@ -85,13 +92,14 @@ class Collector {
 
   // Its pictures, in its order; what else a data set keeps beside them is passed over.
   void add_tar(const fs::path& path) {
+    const bool is_first = seen_.insert(spelled_once(path)).second;
+    if (!is_first) return;
     try {
       const auto archive = std::make_shared<const Archive>(path);
       const std::size_t before = inputs_.pictures.size();
       for (const tar::Member& member : archive->tar.members()) {
         const fs::path name = member.name;
         if (!has_image_extension(name) || name.filename().string().starts_with("._")) continue;
-        if (!seen_.insert(path / name).second) continue;
         inputs_.pictures.push_back({path / name, name.parent_path(), {}, archive, member.bytes});
       }
       if (inputs_.pictures.size() == before) problem(fmt::format("no pictures in {}", path.string()));
@@ -101,10 +109,7 @@ class Collector {
   }
 
   void add_file(const fs::path& path, const fs::path& folder) {
-    std::error_code error;
-    // Named twice, if by two spellings; two links to one picture are two pictures.
-    const fs::path real = fs::canonical(path.has_parent_path() ? path.parent_path() : ".", error);
-    if (!seen_.insert(error ? path : real / path.filename()).second) return;
+    if (!seen_.insert(spelled_once(path)).second) return;
     inputs_.pictures.push_back({path, folder, {}});
   }
 

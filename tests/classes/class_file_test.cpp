@@ -111,6 +111,43 @@ TEST(ClassFile, OneLineForEachMistakeInRemappings) {
   expect_refused(a + "[remap.colors]\n'#123456' = 9", "neither a class");
 }
 
+TEST(ClassFile, EitherSpellingOfColours) {
+  const ClassTable t =
+      parse_class_table("ignore_colour = '#0a0b0c'\n" + class_text(1, "a", "colour = [255, 0, 255]") +
+                        "[remap.ids]\n0 = 1\n[remap.colours]\n'#010203' = 1\n");
+  EXPECT_EQ(t.ignore_color, (Color{10, 11, 12}));
+  EXPECT_EQ(t.classes[1].color, (Color{255, 0, 255}));
+  EXPECT_EQ(t.remap_ids, (std::vector<IdRemap>{{0, 1}}));
+  EXPECT_EQ(t.remap_colors, (std::vector<ColorRemap>{{{1, 2, 3}, 1}}));
+}
+
+// Where it is wrong, and what of two is meant.
+TEST(ClassFile, MistakesAreToldWhereTheyStand) {
+  expect_refused("[[class]]\nid = 1\nname = 7", "line 3: class 1 has no name");
+  expect_refused(class_text(1, "a", "color = [1, 2, 3, 4]"), "line 4: a colour is written");
+  expect_refused(class_text(1, "a", "color = [256, 2, 3]"), "line 4: a colour is written");
+  expect_refused(class_text(1, "a") + class_text(1, "b"), "is that of 'a' already; 'b' needs another");
+  const std::string a = class_text(1, "a");
+  expect_refused(a + "[remap]\nids = 3", "line 6: [remap.ids] has lines like 7 = 1");
+  expect_refused(a + "[remap]\ncolors = 3", "line 6: [remap.colors] has lines like");
+  expect_refused(class_text(1, "a") + class_text(3, "c"),
+                 "under [remap.ids] what the masks hold instead (3 = 2)");
+}
+
+// Dots are counted by the line, and a row of them is one.
+TEST(ClassFile, DotsOfCommentsAreNoKeys) {
+  std::string text = "# " + std::string(40, '.') + "\n";
+  for (int i = 0; i < 40; ++i) text += "# e.g.\n";
+  EXPECT_EQ(parse_class_table(text + class_text(1, "a")).size(), 2);
+}
+
+TEST(ClassFile, AMegabyteIsReadAndNoMore) {
+  std::string text = class_text(1, "a") + "#";
+  text.resize(std::size_t{1} << 20, '-');
+  EXPECT_EQ(parse_class_table(text).size(), 2);
+  expect_refused(text + "-", "has 1048577 bytes, which no class file needs");
+}
+
 TEST(ClassFile, ManyClasses) {
   std::string text;
   for (int i = 1; i <= 254; ++i) text += class_text(i, "c" + std::to_string(i));

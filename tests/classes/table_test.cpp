@@ -73,6 +73,14 @@ TEST(ClassTable, JsonOfAHostileFileIsRefused) {
   EXPECT_THROW(class_table_from_json(many + "]}"), FormatError);
 }
 
+TEST(ClassTable, JsonMayLeaveTheColourOfIgnoredPixelsOut) {
+  const ClassTable t = class_table_from_json(
+      R"({"classes":[{"id":0,"name":"a","color":"#000000"},{"id":1,"name":"b","color":"#000001"}],"ignore":9})");
+  EXPECT_EQ(t.ignore_color, voc_color(255));
+  EXPECT_EQ(t.ignore, 9);
+  EXPECT_EQ(t.classes[1], (ClassInfo{"b", {0, 0, 1}}));
+}
+
 // What is just allowed comes back from a file's metadata; one more does not.
 TEST(ClassTable, LimitsAreAllowedThemselves) {
   const ClassTable most = default_class_table(ClassTable::kMaxClasses);

@@ -88,6 +88,13 @@ TEST_F(ModelNames, ListSaysWhatIsHere) {
   EXPECT_THAT(line("sam2unet-cod"), AllOf(HasSubstr(" here "), HasSubstr("SAM2-UNet-COD.pth")));
   EXPECT_THAT(line("named"), AllOf(HasSubstr(" here "), HasSubstr("named.safetensors")));
   EXPECT_THAT(line("sam2-t"), HasSubstr(" fetch "));
+  EXPECT_THAT(line("sam2unet-sod"), AllOf(HasSubstr(" by hand "), HasSubstr("[weights: ")));
+  EXPECT_THAT(entry("sam2-t").at("url").get<std::string>(), StartsWith("https://"));
+  EXPECT_FALSE(entry("sam2unet-sod").contains("url"));
+  // Each name's file, in the order they were named in.
+  EXPECT_EQ(sam2unet({"models", "path", "sam2unet-cod", "named"}).out,
+            (dir / "models/SAM2-UNet-COD.pth").string() + "\n" + (dir / "models/named.safetensors").string() +
+                "\n");
 }
 
 TEST_F(ModelNames, EveryCommandTakesThem) {

@@ -319,6 +319,9 @@ TEST_F(InfoOptions, ModelsSaysWhatItCannotDo) {
   for (const char* action : {"path", "add", "fetch"}) EXPECT_EQ(code({action}), 2) << action;
   EXPECT_EQ(code({"list", "x"}), 2);
   EXPECT_EQ(code({"list", "--sha256", "00"}), 2);
+  const std::string sum(64, '0'), a = "https://example.org/a.pth", b = "https://example.org/b.pth";
+  EXPECT_EQ(code({"fetch", a, b, "--sha256", sum}), 2);
+  EXPECT_NE(code({"fetch", a, "--sha256", sum}), 2);  // but there is no network
   EXPECT_EQ(code({"list"}), 0);
   EXPECT_EQ(code({"path", "sam2unet-cod"}), 1);
 }

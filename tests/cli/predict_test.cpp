@@ -120,6 +120,18 @@ TEST_F(PredictTest, AListOnStandardInput) {
   EXPECT_EQ(r.out, "out/BMW.png\nout/b.png\n");
 }
 
+// A dash in a list is no second standard input, and the last line needs no end.
+TEST_F(PredictTest, AListMayNameItself) {
+  put_picture("in/a.png", 8, 8);
+  put_picture("in/b.png", 8, 8);
+  const Finished r = predict({"-", "-", "-o", "out"}, {.input = "in/a.png\n-\n./in/../in/a.png\nin/b.png"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(r.out, "out/a.png\nout/b.png\n");
+  const Finished none = predict({"-", "-o", "out"}, {.input = std::string("a\0b", 3)});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.err, HasSubstr("neither a picture of a known format nor a list of paths"));
+}
+
 TEST_F(PredictTest, AGlobThatTheShellDidNotExpand) {
   put_picture("in/a1.png", 8, 8);
   put_picture("in/a2.png", 8, 8);
@@ -288,6 +300,8 @@ TEST_F(PredictTest, OneResultMayBeAFile) {
   EXPECT_EQ(gray("new/map.png").width, 20);
   EXPECT_EQ(predict({"a.png", "-o", "a.json", "--save", "json"}).exit_code, 0);
   EXPECT_EQ(nlohmann::json::parse(get("a.json"))["width"], 20);
+  EXPECT_EQ(predict({"a.png", "-o", "upper.PNG"}).out, "upper.PNG\n");  // a camera's way of writing it
+  EXPECT_EQ(predict({"a.png", "-o", "upper.json", "--save", "map"}).out, "upper.json/a.png\n");  // a folder
   put_picture("b.png", 20, 10);
   const auto refused = [&](std::vector<std::string> arguments, const std::string& why) {
     const Finished f = predict(std::move(arguments));

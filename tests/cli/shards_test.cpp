@@ -1,10 +1,12 @@
 // `sam2unet predict` on several machines: shards, manifests, resuming, tar files.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -111,6 +113,45 @@ TEST_F(ShardsTest, OfTheEnvironment) {
     const Finished r = predict({"in", "-o", "out", "--shard", wrong});
     EXPECT_EQ(r.exit_code, 2) << wrong << r.err;
   }
+}
+
+TEST_F(ShardsTest, OfTheEnvironmentAtTheEdges) {
+  put_pictures(3);
+  EXPECT_EQ(shard_of({"SLURM_ARRAY_TASK_ID=", "JOB_COMPLETION_INDEX=1", "SAM2UNET_SHARDS=2"}), "1");
+  // A count of one's own goes before what SLURM tells, and the id is then taken as it is.
+  EXPECT_EQ(shard_of({"SLURM_ARRAY_TASK_ID=1", "SLURM_ARRAY_TASK_COUNT=3", "SLURM_ARRAY_TASK_MIN=1",
+                      "SAM2UNET_SHARDS=2"}),
+            "1");
+  EXPECT_THAT(shard_of({"JOB_COMPLETION_INDEX=x"}, "auto/2"),
+              HasSubstr("JOB_COMPLETION_INDEX=x is not a number up to 1000000"));
+  EXPECT_THAT(shard_of({"SLURM_ARRAY_TASK_ID=1", "SLURM_ARRAY_TASK_COUNT=2", "SLURM_ARRAY_TASK_STEP=0"}),
+              HasSubstr("do not follow each other"));
+  EXPECT_THAT(shard_of({"SLURM_ARRAY_TASK_ID=1", "SLURM_ARRAY_TASK_COUNT=2", "SLURM_ARRAY_TASK_MIN=2"}),
+              HasSubstr("do not follow each other"));
+  EXPECT_THAT(shard_of({"SLURM_ARRAY_TASK_ID=2", "SLURM_ARRAY_TASK_COUNT=2", "SLURM_ARRAY_TASK_STEP=3"}),
+              HasSubstr("do not follow each other"));
+  EXPECT_EQ(predict({"in", "-o", "many", "--shard", "999999/1000000"}).exit_code, 0);
+  EXPECT_EQ(predict({"in", "-o", "many", "--shard", "0/1000001"}).exit_code, 2);
+}
+
+// Two runs would write lines into each other's.
+TEST_F(ShardsTest, AManifestIsOfOneRunAtATime) {
+  put_pictures(1);
+  const int fd = ::open((dir / "m").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);
+  const Finished r = predict({"in", "-o", "out", "--manifest", "m"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, HasSubstr("m: another run writes this manifest"));
+  EXPECT_EQ(get("m"), "");
+  ::close(fd);
+  EXPECT_EQ(predict({"in", "-o", "out", "--manifest", "m"}).exit_code, 0);
+  const Json line = manifest("m").at(0);
+  const std::string version = line.at("version");
+  EXPECT_NE(version, "");
+  EXPECT_THAT(predict_plain({"--version"}).out, HasSubstr(version));
+  // In hundredths of a millisecond.
+  const double hundredths = line.at("milliseconds").get<double>() * 100.0;
+  EXPECT_NEAR(hundredths, std::round(hundredths), 1e-6);
 }
 
 TEST_F(ShardsTest, ManifestTellsOfEachPicture) {
@@ -323,6 +364,25 @@ TEST_F(ShardsTest, TarInAndOutIsTheFolder) {
                 .exit_code,
             0);
   EXPECT_EQ(get("again.tar"), get("out.tar"));
+}
+
+// A tar may hold what macOS keeps beside a file, be named twice, or hold no pictures.
+TEST_F(ShardsTest, TarsOfOtherThings) {
+  put_pictures(2);
+  put("in/._0.png", "of macOS");
+  put("in/notes.txt", "none");
+  put_tar("in.tar", {"._0.png", "0.png", "1.png"});
+  const Finished r = predict({"in.tar", "./in.tar", "in.tar", "-o", "out"});
+  EXPECT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_THAT(list("out"), ElementsAre("0.png", "1.png"));
+  put_tar("notes.tar", {"notes.txt"});
+  const Finished none = predict({"in/0.png", "notes.tar", "-o", "none"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.err, HasSubstr("no pictures in notes.tar"));
+  EXPECT_THAT(list("none"), ElementsAre("0.png"));
+  std::filesystem::rename(dir / "in.tar", dir / "IN.TAR");
+  EXPECT_EQ(predict({"IN.TAR", "-o", "upper"}).exit_code, 0);
+  EXPECT_THAT(list("upper"), ElementsAre("0.png", "1.png"));
 }
 
 TEST_F(ShardsTest, HostileTars) {

@@ -48,5 +48,47 @@ TEST(Letterbox, IsSurroundedByTheMeanColour) {
   }
 }
 
+// Upright and turned, gray in every colour and RGBA as its colours, with the padding beside them.
+TEST(Letterbox, EveryKindOfPictureIsItsColours) {
+  const std::array<std::uint8_t, 4> pixel{10, 20, 30, 99};
+  for (const int channels : {1, 3, 4}) {
+    for (const Turn turn : {Turn::none, Turn::mirror_x, Turn::mirror_y, Turn::quarter}) {
+      Image picture(32, 64, channels), out;  // of one colour
+      for (std::size_t i = 0; i < picture.pixels.size(); ++i)
+        picture.pixels[i] = pixel[i % static_cast<std::size_t>(channels)];
+      const bool is_turned = turn == Turn::quarter;
+      const Placement p =
+          place(is_turned ? 64 : 32, is_turned ? 32 : 64, InputSize::square(64), Fit::letterbox);
+      Preparer preparer;
+      preparer.prepare(picture, p, PillowVersion::v12, out, turn);
+      ASSERT_EQ(out.channels, 3);
+      const std::uint8_t* inside = out.row(32) + std::ptrdiff_t{3} * 32;
+      const std::uint8_t* outside = is_turned ? out.row(15) : out.row(32) + std::ptrdiff_t{3} * 15;
+      for (std::size_t c = 0; c < 3; ++c) {
+        EXPECT_EQ(inside[c], pixel[channels == 1 ? 0 : c]) << channels << " " << c;
+        EXPECT_EQ(outside[c], kPadding[c]) << channels << " " << c;
+      }
+    }
+  }
+}
+
+// What lies in its place already, of any number of channels.
+TEST(Letterbox, PlacedPicturesArePadded) {
+  for (const int channels : {1, 3}) {
+    Image placed(22, 64, channels), out;
+    for (int y = 0; y < 64; ++y)
+      for (int i = 0; i < 22 * channels; ++i) placed.row(y)[i] = static_cast<std::uint8_t>(1 + i / channels);
+    const std::array<std::uint8_t, 3> padding{200, 201, 202};
+    pad(placed, place(43, 128, InputSize::square(64), Fit::letterbox), padding.data(), out);
+    ASSERT_EQ(out.channels, channels);
+    for (const int y : {0, 63}) {
+      for (int x = 0; x < 64; ++x) {
+        for (int c = 0; c < channels; ++c)
+          EXPECT_EQ(out.row(y)[x * channels + c], x >= 21 && x < 43 ? x - 20 : 200 + c) << x << " " << c;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sam2unet::image

@@ -189,6 +189,48 @@ TEST_F(Models, OfflineNothingIsFetched) {
               HasSubstr("name of a file"));
 }
 
+// What is there already needs no network: a query is no part of its name.
+TEST_F(Models, OneThatIsThereIsNotFetched) {
+  set("SAM2UNET_OFFLINE", "1");
+  fs::create_directories(dir_ / "models");
+  fs::copy_file(dir_ / "tiny.safetensors", dir_ / "models" / "x.safetensors");
+  for (const char* end : {"", "?download=true", "#top", "?a=/b#c/d"}) {
+    EXPECT_EQ(fetch_model("https://example.org/a/x.safetensors" + std::string(end)).path,
+              dir_ / "models" / "x.safetensors");
+  }
+  EXPECT_THAT(message_of<UnavailableError>([] { fetch_model("https://example.org/y.safetensors"); }),
+              HasSubstr("get https://example.org/y.safetensors by hand"));
+  EXPECT_THAT(message_of<UsageError>([] { fetch_model("https://example.org/.x.pth"); }),
+              HasSubstr("name of a file"));
+}
+
+TEST_F(Models, TheFirstFolderIsForNewOnesAndComesFirst) {
+  set("SAM2UNET_MODELS", ":" + (dir_ / "one").string() + "::" + (dir_ / "two").string() + ":");
+  EXPECT_THAT(model_folders(), testing::ElementsAre(dir_ / "one", dir_ / "two"));
+  fs::create_directories(dir_ / "two");
+  fs::copy_file(dir_ / "tiny.safetensors", dir_ / "two" / "tiny.safetensors");
+  EXPECT_EQ(model_path("tiny"), dir_ / "two" / "tiny.safetensors");
+  EXPECT_EQ(add_model(dir_ / "tiny.safetensors").path, dir_ / "one" / "tiny.safetensors");
+  EXPECT_EQ(model_path("tiny"), dir_ / "one" / "tiny.safetensors");
+  EXPECT_EQ(added().size(), 2U);
+}
+
+// As `sha256sum` writes it, or the digits alone; what is no such sum says nothing.
+TEST_F(Models, SumsBesideAFile) {
+  const auto m = add_model(dir_ / "tiny.safetensors");
+  const std::string hash = sha256_of_file(m.path);
+  const auto state = [&](const std::string& text) {
+    write_file(dir_ / "models" / "tiny.safetensors.sha256", text);
+    return check_model(m).state;
+  };
+  for (const std::string& good : {hash, hash + "\n", hash + "\ttiny", hash + " *tiny\r\n"})
+    EXPECT_EQ(state(good), ModelState::sound) << good;
+  EXPECT_EQ(state(std::string(64, '0') + "\n"), ModelState::damaged);
+  for (const std::string& none : {std::string(), std::string("notes"), std::string(63, '0'),
+                                  std::string(65, '0'), std::string(63, '0') + "g"})
+    EXPECT_EQ(state(none), ModelState::unknown) << none;
+}
+
 // By a file's address, which needs no server; an HTTP server is in fetch_test.py.
 class Fetching : public Models {
  protected:
@@ -213,6 +255,15 @@ TEST_F(Fetching, ChecksAndRenames) {
   EXPECT_FALSE(fs::exists(dir_ / "models" / "tiny.safetensors.part"));
   EXPECT_EQ(told, m.bytes);
   EXPECT_EQ(fetch_model(address(), options).path, m.path);  // is there
+}
+
+TEST_F(Fetching, WhatIsThereAndNotRightIsFetchedAgain) {
+  fs::create_directories(dir_ / "models");
+  write_file(dir_ / "models" / "tiny.safetensors", std::string_view("another"));
+  set("SAM2UNET_OFFLINE", "0");  // is as if it were not set
+  FetchOptions options;
+  options.sha256 = sha256_of_file(dir_ / "tiny.safetensors");
+  EXPECT_EQ(sha256_of_file(fetch_model(address(), options).path), options.sha256);
 }
 
 TEST_F(Fetching, ContinuesWhereItWasCut) {

@@ -132,6 +132,25 @@ TEST(Runs, ThoseThatDifferInSeedAloneHaveMeanAndDeviation) {
   EXPECT_THAT(differing_settings(runs), ElementsAre("seed", "lr"));
 }
 
+// A value that one of the group has not has no mean.
+TEST(Runs, SpreadsAreOfWhatAllHave) {
+  std::vector<TrainingRun> runs(2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    runs[i].settings = {{"seed", std::to_string(i)}};
+    runs[i].epochs.resize(1);
+    runs[i].epochs[0].values = {{"MAE", 0.25 + 0.5 * static_cast<double>(i)}};
+  }
+  runs[0].epochs[0].values.push_back({"S", 0.5});
+  runs[0].epochs[0].values.push_back({"wF", 0.5});
+  runs[1].epochs[0].values.push_back({"wF", NAN});
+  const auto groups = group_runs(runs);
+  ASSERT_EQ(groups.size(), 1u);
+  ASSERT_EQ(groups[0].values.size(), 1u);
+  EXPECT_EQ(groups[0].values[0].key, "MAE");
+  EXPECT_DOUBLE_EQ(groups[0].values[0].mean, 0.5);
+  EXPECT_DOUBLE_EQ(groups[0].values[0].deviation, std::sqrt(0.125));
+}
+
 TEST(Runs, FoldsAreAGroup) {
   const TempDir dir;
   std::vector<fs::path> folders;
@@ -157,6 +176,11 @@ TEST(Runs, JsonHasRunsAndGroups) {
   EXPECT_DOUBLE_EQ(json.at("runs").at(3).at("values").at("dice.mean").get<double>(), 0.99);
   EXPECT_NEAR(json.at("groups").at(0).at("values").at("dice.mean").at("mean").get<double>(), 0.83, 1e-12);
   EXPECT_EQ(json.at("groups").at(0).at("runs"), (std::vector<std::string>{"run0", "run1", "run2"}));
+  const auto& dice = json.at("groups").at(0).at("values").at("dice.mean");
+  EXPECT_DOUBLE_EQ(dice.at("min").get<double>(), 0.80);
+  EXPECT_DOUBLE_EQ(dice.at("max").get<double>(), 0.87);
+  EXPECT_NEAR(dice.at("deviation").get<double>(), 0.0360555127546399, 1e-12);
+  EXPECT_FALSE(json.at("groups").at(0).at("values").contains("lr"));  // is no result
 }
 
 // The start is validated too, as epoch 0, and is none.

@@ -102,6 +102,58 @@ TEST_F(ServeAccess, TokensThatAreNoneAreRefusedAtTheStart) {
   EXPECT_THROW(serve::Server{options}, UsageError);
 }
 
+TEST_F(ServeAccess, TokensOfJustTheLimitAndOfWindowsLines) {
+  const TempDir dir;
+  options.token_file = dir.path() / "token";
+  const auto take = [&](const std::string& text) {
+    std::ofstream(options.token_file, std::ios::binary | std::ios::trunc) << text;
+    return serve::Guard(options);
+  };
+  const auto is_asked = [](const serve::Guard& guard, const std::string& token) {
+    serve::Headers h;
+    h.add("Authorization", "Bearer " + token);
+    guard.check_token(h);
+  };
+  is_asked(take("0123456789abcdef\r\nsecond\r\n"), "0123456789abcdef");
+  const std::string longest(4096, 't');
+  is_asked(take(longest + "\n"), longest);
+  is_asked(take(" \t" + std::string(20, 't') + " \n"), std::string(20, 't'));
+  EXPECT_THROW(take(longest + "t"), UsageError);
+  EXPECT_THROW(take(std::string(15, 't')), UsageError);
+}
+
+// The service's own host is a name it is called by; * is any, but there must be one.
+TEST_F(ServeAccess, NamesOfTheServiceItself) {
+  const auto answers = [&](const std::string& host, const std::string& origin = "") {
+    serve::Headers h;
+    h.add("Host", host);
+    if (!origin.empty()) h.add("Origin", origin);
+    try {
+      serve::Guard(options).check_origin(h);
+      return true;
+    } catch (const serve::Refused& e) {
+      EXPECT_EQ(e.status(), 403);
+      return false;
+    }
+  };
+  options.host = "Box.Example";
+  EXPECT_TRUE(answers("box.example:8080"));
+  EXPECT_FALSE(answers("other.example"));
+  options.hosts = {"Seg.Example.", "third.example"};
+  EXPECT_TRUE(answers("seg.example"));
+  EXPECT_TRUE(answers("third.example"));
+  options.hosts = {"*"};
+  EXPECT_TRUE(answers("other.example"));
+  // A default port says nothing, on either side.
+  EXPECT_TRUE(answers("box.example", "https://box.example:443"));
+  EXPECT_TRUE(answers("box.example:443", "https://Box.Example"));
+  EXPECT_TRUE(answers("box.example:80", "http://box.example"));
+  EXPECT_FALSE(answers("box.example", "https://box.example:8443"));
+  options.cors = {"https://a.example", "https://App.Example"};
+  EXPECT_TRUE(answers("box.example", "https://app.example"));
+  EXPECT_FALSE(answers("box.example", "http://app.example"));
+}
+
 TEST_F(ServeAccess, AnswersCarrySecurityHeaders) {
   Running s(options, gate);
   for (const char* path : {"/", "/healthz", "/nothing"}) {

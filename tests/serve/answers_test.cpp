@@ -9,6 +9,9 @@
 
 #include "running.h"
 #include "serve/archive.h"
+#include "serve/budget.h"
+#include "serve/metrics.h"
+#include "serve/models.h"
 #include "support/shared_data.h"
 #include "support/turned_photo.h"
 
@@ -305,6 +308,22 @@ TEST_F(ServeAnswers, TilesThatAreTooManyAreRefused) {
   EXPECT_THAT(a.body, HasSubstr("has 272 such tiles, at most 256"));
 }
 
+TEST_F(ServeAnswers, KindsOnceAndScalesUpToFour) {
+  gate->open();
+  Running s(options, gate);
+  s.wait_for("ready");
+  // Named twice it is one file, and no archive.
+  EXPECT_EQ(s.ask("POST", "/v1/segment?result=mask,%20mask,", "", png()).header("content-type"), "image/png");
+  const auto status = [&](const std::string& query) {
+    return s.ask("POST", "/v1/segment?" + query, "", png()).status;
+  };
+  EXPECT_EQ(status("tta=scale=0.5:0.75:1.25:1.5"), 200);
+  EXPECT_EQ(status("tta=scale=0.5:0.75:1.25:1.5:1.75"), 400);
+  EXPECT_EQ(status("tile=65536"), 200);
+  EXPECT_EQ(status("tile=65537"), 400);
+  EXPECT_EQ(status("tile=63"), 400);
+}
+
 // --- pictures and names
 
 TEST_F(ServeAnswers, PicturesAreTurnedAsExifSaysUnlessOfficial) {
@@ -398,6 +417,93 @@ TEST(ServeDisposition, NoTwoResultsHaveOneName) {
   EXPECT_EQ(names.take_stem("cat.png", endings), "cat-2");
   EXPECT_EQ(names.take_stem("CAT.png", endings), "CAT-3");  // a file system without case has them all
   EXPECT_EQ(names.take_stem("dog.png", endings), "dog");
+}
+
+// What went wrong is told in one list, each with its file and status.
+TEST(ServeDisposition, ProblemsOfSeveralFilesAreOneList) {
+  std::vector<serve::Piece> pieces(4);
+  pieces[0].name = "a.png";
+  pieces[0].problem = {415, serve::Refusal::unreadable_picture, "no \"picture\"", {}};
+  pieces[1].name = "b.png";
+  pieces[1].outputs.push_back({"b.png", "image/png", {std::byte{7}}});
+  pieces[2].name = "c.png";
+  pieces[2].problem = {504, serve::Refusal::deadline, "too late", {}};
+  pieces[3].name = "d.png";
+  pieces[3].outputs.push_back({"d.png", "image/png", {std::byte{8}, std::byte{9}}});
+  const serve::Response zip = serve::archive(pieces, serve::ArchiveKind::zip);
+  EXPECT_EQ(zip.headers.get("Content-Disposition"),
+            "attachment; filename=\"sam2unet.zip\"; filename*=UTF-8''sam2unet.zip");
+  const std::string text(reinterpret_cast<const char*>(serve::bytes_of(zip.body).data()),
+                         serve::bytes_of(zip.body).size());
+  const auto begin = text.find("[{\"file\"");
+  ASSERT_NE(begin, std::string::npos);
+  EXPECT_EQ(Json::parse(text.substr(begin, text.find("]\n", begin) + 1 - begin)),
+            Json::parse(R"([{"file":"a.png","status":415,"error":"no \"picture\""},
+                            {"file":"c.png","status":504,"error":"too late"}])"));
+  const serve::Response form = serve::archive(pieces, serve::ArchiveKind::multipart);
+  const std::string parts(reinterpret_cast<const char*>(serve::bytes_of(form.body).data()),
+                          serve::bytes_of(form.body).size());
+  EXPECT_THAT(parts, AllOf(HasSubstr("a.png.error.json"), HasSubstr("c.png.error.json"),
+                           Not(HasSubstr("b.png.error.json")), HasSubstr("\r\n\r\n\x08\x09\r\n--")));
+}
+
+// --- numbers by themselves
+
+// Prometheus' `le` is "at most": a time of just a bound is in that bucket.
+TEST(ServeMetrics, BucketsHoldTheirBounds) {
+  serve::Histogram h;
+  for (const double seconds : {0.0025, 0.0026, 60.0, 61.0}) h.observe(seconds);
+  std::string out;
+  h.write(out, "x", "stage=\"a\"");
+  for (const char* line :
+       {"x_bucket{stage=\"a\",le=\"0.001\"} 0\n", "x_bucket{stage=\"a\",le=\"0.0025\"} 1\n",
+        "x_bucket{stage=\"a\",le=\"0.005\"} 2\n", "x_bucket{stage=\"a\",le=\"30\"} 2\n",
+        "x_bucket{stage=\"a\",le=\"60\"} 3\n", "x_bucket{stage=\"a\",le=\"+Inf\"} 4\n",
+        "x_count{stage=\"a\"} 4\n"})
+    EXPECT_THAT(out, HasSubstr(line));
+  EXPECT_NEAR(h.mean(), 121.0051 / 4, 1e-6);
+  EXPECT_EQ(serve::Histogram().mean(), 0.0);
+  std::string bare;
+  h.write(bare, "x", "");
+  EXPECT_THAT(bare, AllOf(HasSubstr("x_bucket{le=\"60\"} 3\n"), HasSubstr("x_count 4\n")));
+}
+
+TEST(ServeBudget, OfJustTheLimitAndBackAgain) {
+  serve::Budget budget(10);
+  EXPECT_TRUE(budget.has_room(10));
+  EXPECT_FALSE(budget.has_room(11));
+  serve::Budget::Lease a(budget);
+  EXPECT_TRUE(a.grow(4));
+  EXPECT_TRUE(budget.has_room(6));
+  EXPECT_FALSE(budget.has_room(7));
+  EXPECT_TRUE(a.grow(6));
+  EXPECT_FALSE(a.grow(1));
+  EXPECT_EQ(budget.used(), 10U);
+  serve::Budget::Lease b(std::move(a));
+  EXPECT_EQ(budget.used(), 10U);
+  b = serve::Budget::Lease(budget);  // what it held comes back
+  EXPECT_EQ(budget.used(), 0U);
+}
+
+TEST(ServeModels, NamesAndTheirLengths) {
+  const auto refused = [](std::vector<std::string> names) {
+    std::vector<serve::ModelFile> files;
+    for (std::string& name : names) files.push_back({std::move(name), "x"});
+    try {
+      const serve::Models models(std::move(files), {});
+    } catch (const UsageError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refused({std::string(64, 'm'), "A.b_c-9", "m"}), "");
+  EXPECT_THAT(refused({std::string(65, 'm')}), HasSubstr("is no name of a model"));
+  for (const char* bad : {"", ".", "..", "a b", "a/b"})
+    EXPECT_THAT(refused({"m", bad}), HasSubstr("is no name of a model")) << bad;
+  // The protocol's second name of each.
+  EXPECT_THAT(refused({"m", "m-picture"}), HasSubstr("two models would be called 'm-picture'"));
+  EXPECT_THAT(refused({"m-picture", "m"}), HasSubstr("two models would be called 'm'"));
+  EXPECT_THAT(refused({}), HasSubstr("at least one model"));
 }
 
 }  // namespace

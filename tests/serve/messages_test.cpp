@@ -51,6 +51,24 @@ TEST(ServeTarget, QueryHasABound) {
   EXPECT_FALSE(parse_target(many));
 }
 
+TEST(ServeTarget, WhatIsDecodedAndWhereItEnds) {
+  EXPECT_EQ(parse_target("/a+b?c=d+e")->path, "/a+b");  // only a query has spaces so
+  EXPECT_EQ(parse_target("/%C3%bF")->path, "/\xC3\xBF");
+  const auto t = parse_target("/a?x=1#y=2");
+  EXPECT_EQ(t->path, "/a");
+  ASSERT_EQ(t->query.size(), 1U);
+  EXPECT_EQ(t->query[0].value, "1");
+  for (const char* bad : {"/.", "/./a", "/a%7fb", "/a%1f"}) EXPECT_FALSE(parse_target(bad)) << bad;
+}
+
+TEST(ServeTarget, QueriesHave256ParametersAtMost) {
+  std::string query;
+  for (int i = 0; i < 256; ++i) query += "a&";
+  ASSERT_TRUE(parse_query(query));
+  EXPECT_EQ(parse_query(query)->size(), 256U);
+  EXPECT_FALSE(parse_query(query + "a"));
+}
+
 TEST(ServeParameters, QuotedAndBare) {
   const auto v = parse_parameters("form-data; name=\"a;b\"; filename=\"q\\\"uote\\n.png\"; x=y");
   ASSERT_TRUE(v);
@@ -63,6 +81,23 @@ TEST(ServeParameters, QuotedAndBare) {
   EXPECT_FALSE(parse_parameters("a; b=\"c\"d"));
 }
 
+TEST(ServeParameters, ThirtyTwoAtMost) {
+  std::string text = "a;";  // a semicolon at the end says nothing
+  for (int i = 0; i < 32; ++i) text += "b=c;";
+  ASSERT_TRUE(parse_parameters(text));
+  EXPECT_EQ(parse_parameters(text)->parameters.size(), 32U);
+  EXPECT_FALSE(parse_parameters(text + "b=c"));
+}
+
+TEST(ServeHeaders, NamesAreCountedWithoutCase) {
+  Headers h;
+  h.add("Host", "a");
+  h.add("HOST", "b");
+  h.add("Hosts", "c");
+  EXPECT_EQ(h.count("host"), 2U);
+  EXPECT_EQ(h.get("hOST"), "a");
+}
+
 TEST(ServeAccepts, NamesRangesAndZeroes) {
   EXPECT_TRUE(accepts("text/html, application/zip;q=0.5", "application/zip"));
   EXPECT_FALSE(accepts("application/zip;q=0.0", "application/zip"));
@@ -70,6 +105,15 @@ TEST(ServeAccepts, NamesRangesAndZeroes) {
   EXPECT_FALSE(accepts("*/*", "application/zip"));
   EXPECT_TRUE(accepts("deflate, GZIP", "gzip"));
   EXPECT_FALSE(accepts("", "gzip"));
+}
+
+TEST(ServeAccepts, EachItemCountsByItself) {
+  EXPECT_FALSE(accepts("video/*", "image/png"));  // as long a word
+  EXPECT_FALSE(accepts("imagery/*", "image/png"));
+  EXPECT_TRUE(accepts("a;b, gzip", "gzip"));
+  EXPECT_TRUE(accepts("br;q=0, gzip", "gzip"));
+  EXPECT_TRUE(accepts("gzip;q=0.001", "gzip"));
+  EXPECT_FALSE(accepts("gzip;q=0", "gzip"));
 }
 
 TEST(ServeNames, FilesAreNamesAlone) {
@@ -81,6 +125,14 @@ TEST(ServeNames, FilesAreNamesAlone) {
   const std::string umlauts = safe_file_name(std::string(150, 'x') + "äöüäöüäöüäöüäöüäöüäöüäöüäöüäöüäöü");
   EXPECT_LE(umlauts.size(), 200U);
   EXPECT_EQ(json_string(umlauts).find("\xEF\xBF\xBD"), std::string::npos) << "cut inside a letter";
+}
+
+TEST(ServeNames, TwoHundredBytesAndNoSignsOfPaths) {
+  EXPECT_EQ(safe_file_name(std::string(200, 'x')), std::string(200, 'x'));
+  EXPECT_EQ(safe_file_name(std::string(201, 'x')), std::string(200, 'x'));
+  EXPECT_EQ(safe_file_name(std::string(199, 'x') + "\xC3\xA4"), std::string(199, 'x'));
+  EXPECT_EQ(safe_file_name("c:d\x7F.png"), "c_d_.png");
+  EXPECT_EQ(safe_file_name("."), "picture");
 }
 
 // --- multipart
@@ -141,6 +193,29 @@ TEST(ServeMultipart, Bounds) {
   EXPECT_THAT(refusal([&] { parts_of(long_header); }), HasSubstr("400 "));
 }
 
+// The empty line that ends a part's header counts as of it.
+TEST(ServeMultipart, AHeaderOfJustTheLimitIsRead) {
+  const std::string header = "Content-Disposition: form-data; name=f\r\n\r\n";
+  const std::string body = "--B\r\n" + header + "x\r\n--B--";
+  EXPECT_EQ(refusal([&] { parts_of(body, "B", {.header = header.size()}); }), "");
+  EXPECT_THAT(refusal([&] { parts_of(body, "B", {.header = header.size() - 1}); }),
+              HasSubstr("400 multipart: a part's header does not end within 41 bytes"));
+}
+
+TEST(ServeMultipart, PartsMaySayThatTheyAreAsTheyAre) {
+  for (const char* how : {"binary", "8bit", "7BIT"}) {
+    const auto parts = parts_of("--B\r\nContent-Transfer-Encoding: " + std::string(how) +
+                                "\r\nContent-Disposition: form-data; name=f\r\n\r\nx\r\n--B--");
+    ASSERT_EQ(parts.size(), 1U) << how;
+    EXPECT_EQ(parts[0].text(), "x");
+  }
+}
+
+TEST(ServeMultipart, ABoundaryOf70BytesIsTaken) {
+  const std::string longest(70, 'a');
+  EXPECT_EQ(boundary_of("Multipart/Form-Data; boundary=" + longest), longest);
+}
+
 TEST(ServeMultipart, BoundaryOfTheHeader) {
   EXPECT_EQ(boundary_of("multipart/form-data; boundary=\"a b'(),/:=?\""), "a b'(),/:=?");
   for (const char* bad : {"multipart/form-data", "multipart/form-data; boundary=",
@@ -182,6 +257,17 @@ TEST(ServeCompression, ThereAndBack) {
     EXPECT_TRUE(decompress(compress({}, coding), coding, 0).empty());
   }
   EXPECT_THAT(refusal([] { parse_coding("br"); }), HasSubstr("415 "));
+}
+
+TEST(ServeCompression, CodingsAndTheirNames) {
+  EXPECT_FALSE(parse_coding(""));
+  EXPECT_FALSE(parse_coding(" Identity "));
+  EXPECT_EQ(parse_coding("x-gzip"), Coding::gzip);
+  EXPECT_EQ(parse_coding("GZip"), Coding::gzip);
+  EXPECT_EQ(parse_coding("deflate"), Coding::deflate);
+  EXPECT_EQ(choose_coding("deflate, gzip"), Coding::gzip);
+  EXPECT_EQ(choose_coding("gzip;q=0, deflate"), Coding::deflate);
+  EXPECT_FALSE(choose_coding("br"));
 }
 
 // --- Open Inference Protocol
@@ -244,6 +330,67 @@ TEST(ServeOip, WhatCannotBeMeantIsRefused) {
         "{\"inputs\":[{\"data\":" + std::string(100'000, '[')}) {
     EXPECT_THAT(refusal([&] { infer(bad); }), HasSubstr("400 ")) << bad.substr(0, 100);
   }
+}
+
+TEST(ServeOip, LimitsAreTakenThemselves) {
+  const auto many = [](int n) {
+    std::string out = R"({"inputs":[)";
+    for (int i = 0; i < n; ++i)
+      out += std::string(i == 0 ? "" : ",") + R"({"name":"a","shape":[1],"datatype":"FP32","data":[7]})";
+    return out + "]}";
+  };
+  EXPECT_EQ(infer(many(16)).inputs.size(), 16U);
+  EXPECT_EQ(infer(many(16)).inputs[15].values.at(0), 7);
+  EXPECT_THAT(refusal([&] { infer(many(17)); }), HasSubstr("400 "));
+  const auto shaped = [](const std::string& shape, const std::string& data) {
+    return R"({"inputs":[{"name":"a","shape":[)" + shape + R"(],"datatype":"FP32","data":)" + data + "}]}";
+  };
+  EXPECT_EQ(infer(shaped("1,1,1,1,1,1,1,1", "[3]")).inputs[0].shape.size(), 8U);
+  EXPECT_THAT(refusal([&] { infer(shaped("1,1,1,1,1,1,1,1,1", "[3]")); }), HasSubstr("1 to 8 sizes"));
+  const auto nested = [&](std::size_t n) {
+    return shaped("1", std::string(n, '[') + "3" + std::string(n, ']'));
+  };
+  EXPECT_EQ(infer(nested(16)).inputs[0].values.at(0), 3);
+  EXPECT_THAT(refusal([&] { infer(nested(17)); }), HasSubstr("nested too deep"));
+}
+
+TEST(ServeOip, BinaryElementsThatAreCutOffAreRefused) {
+  const auto of = [](const std::string& type, const std::string& bytes) {
+    const std::string json = R"({"inputs":[{"name":"a","shape":[1],"datatype":")" + type +
+                             R"(","parameters":{"binary_data_size":)" + std::to_string(bytes.size()) + "}}]}";
+    return refusal([&] { infer(json + bytes, json.size()); });
+  };
+  EXPECT_EQ(of("BYTES", std::string("\x02\0\0\0ab", 6)), "");
+  EXPECT_THAT(of("BYTES", std::string("\x03\0\0\0ab", 6)), HasSubstr("an element is cut off"));
+  EXPECT_THAT(of("BYTES", std::string("\x02\0\0", 3)), HasSubstr("a length is cut off"));
+  EXPECT_EQ(of("FP32", std::string(4, '\0')), "");
+  EXPECT_THAT(of("FP32", std::string(5, '\0')), HasSubstr("5 bytes are no whole FP32 values"));
+}
+
+TEST(ServeOip, WhatIsAskedOfAllOutputsIsOfEachNamed) {
+  const std::string inputs = R"({"inputs":[{"name":"a","shape":[1],"datatype":"FP32","data":[1]}],)";
+  const auto all =
+      infer(inputs + R"("outputs":[{"name":"o"},{"name":"p"}],"parameters":{"binary_data_output":true}})");
+  ASSERT_EQ(all.outputs.size(), 2U);
+  EXPECT_EQ(all.outputs[1].name, "p");
+  EXPECT_EQ(all.outputs[1].encoding, oip::Encoding::binary);
+  const auto none = infer(inputs + R"("outputs":[{"name":"o","parameters":{"binary_data":false}}]})");
+  EXPECT_EQ(none.outputs.at(0).encoding, oip::Encoding::json);
+}
+
+// Only what goes as bytes stands behind the JSON.
+TEST(ServeOip, OutputsOfBothEncodings) {
+  const oip::InferResponse r{
+      "m",
+      "2",
+      {},
+      {{"o", {1}, {0.5F}, oip::Encoding::json}, {"p", {1, 2}, {1.0F, -2.0F}, oip::Encoding::binary}}};
+  const auto e = oip::encode(r);
+  const std::string json =
+      R"({"model_name":"m","model_version":"2","outputs":[{"name":"o","datatype":"FP32","shape":[1],"data":[0.5]},)"
+      R"({"name":"p","datatype":"FP32","shape":[1,2],"parameters":{"binary_data_size":8}}]})";
+  EXPECT_EQ(text(e.body), json + std::string("\0\0\x80\x3f\0\0\0\xc0", 8));
+  EXPECT_EQ(e.json_length, json.size());
 }
 
 TEST(ServeOip, ResponsesCarryTheShortestExactNumbers) {

@@ -76,6 +76,35 @@ TEST(ServePredict, CommandSaysWhatIsWrong) {
   EXPECT_EQ(serve({"--token-file", "/nowhere/token"}).exit_code, 1);
 }
 
+// Whoever listens beyond this machine without a token is told so; the file that is missing ends it then.
+TEST(ServePredict, ListeningToAllIsWarnedOf) {
+  const TempDir dir;
+  std::ofstream(dir.path() / "token") << "0123456789abcdef\n";
+  const auto said = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--weights", "a=/nowhere/x.safetensors"});
+    return serve(arguments).err;
+  };
+  const auto warning = testing::HasSubstr("warning: whoever reaches 0.0.0.0 may use this service");
+  EXPECT_THAT(said({"--host", "0.0.0.0"}), warning);
+  EXPECT_THAT(said({"--host", "0.0.0.0", "--token-file", (dir.path() / "token").string()}),
+              testing::Not(testing::HasSubstr("warning")));
+  for (const char* own : {"127.0.0.1", "127.0.0.2", "localhost"}) {
+    const std::string err = said({"--host", own});
+    EXPECT_THAT(err, testing::Not(testing::HasSubstr("warning"))) << own;
+    EXPECT_THAT(err, testing::HasSubstr(std::string("listening on http://") + own + ":")) << own;
+  }
+  const Finished log = serve({"--access-log", "/nowhere/log", "--weights", "a=/nowhere/x.safetensors"});
+  EXPECT_EQ(log.exit_code, 1);
+  EXPECT_THAT(log.err, testing::HasSubstr("cannot write the access log /nowhere/log"));
+}
+
+// The first one has the program's name where it has none of its own.
+TEST(ServePredict, TheFirstModelIsTheOneOfNoName) {
+  const Finished f = serve({"--weights", "x.pth", "--weights", "sam2unet=y.pth"});
+  EXPECT_EQ(f.exit_code, 2);
+  EXPECT_THAT(f.err, testing::HasSubstr("two models would be called 'sam2unet'"));
+}
+
 // What a model would be called is told where two would be called the same.
 TEST(ServePredict, AnUnnamedModelHasItsFilesNameWithoutTheEnding) {
   for (const std::string second : {"sam2.1-t", "a/sam2.1-t", "a/sam2.1-t.safetensors", "a/sam2.1-t.pth"}) {

@@ -327,6 +327,51 @@ TEST(Tar, NamesOfUpToFourThousandBytes) {
   expect_refused(named(4097), "a name of 4097 bytes");
 }
 
+TEST(Tar, NamesAreWrittenInOneWay) {
+  EXPECT_THAT(read_all(member({.name = "./a//b/./c.jpg"}, "abc") + kEnd), ElementsAre("a/b/c.jpg: abc"));
+  expect_refused(extended('x', pax("path", "")) + member({}, "abc") + kEnd, "an empty name");
+}
+
+// In messages a long name is cut, and a header has its own place.
+TEST(Tar, MessagesNameThePlaceAndNoMoreThan80Bytes) {
+  expect_refused(member({.name = "/" + std::string(99, 'n')}, "abc") + kEnd,
+                 "the name /" + std::string(79, 'n') + "... is absolute");
+  expect_refused(member({.name = "/" + std::string(79, 'n')}, "abc") + kEnd,
+                 "the name /" + std::string(79, 'n') + " is absolute");
+  expect_refused(member({}, "abc") + member({.is_sound = false}, "abc") + kEnd, "the header at byte 1024 ");
+  expect_refused(member({}, "abc") + member({.magic = "notatar "}, "abc") + kEnd, "the header at byte 1024 ");
+}
+
+TEST(Tar, ACompressedOneIsCalledSo) {
+  for (const std::string& begin :
+       {std::string("\x1F\x8B", 2), std::string("\x28\xB5\x2F\xFD", 4), std::string("BZh9"),
+        std::string("\xFD"
+                    "7zXZ")})
+    expect_refused(begin + std::string(2000, 'z'), "it is compressed; unpack it first");
+}
+
+TEST(Tar, ExtendedHeadersOfUpToAMegabyte) {
+  const auto of = [](std::size_t n) {  // seven digits, a space, "comment=" and a line's end
+    return extended('x', pax("comment", std::string(n - 17, 'c'))) + member({}, "abc") + kEnd;
+  };
+  EXPECT_THAT(read_all(of(1048576)), ElementsAre("a.jpg: abc"));
+  expect_refused(of(1048577), "an extended header of 1048577 bytes");
+}
+
+// Some old programs summed a header's bytes as signed ones.
+TEST(Tar, ChecksumsOfSignedBytes) {
+  std::string tar = member({.name = "\xC3\xA4.jpg"}, "abc");
+  int sum = 0;
+  for (std::size_t i = 0; i < 512; ++i) sum += static_cast<signed char>(i >= 148 && i < 156 ? ' ' : tar[i]);
+  char text[16];
+  std::snprintf(text, sizeof text, "%06o", static_cast<unsigned>(sum));
+  tar.replace(148, 6, text);
+  EXPECT_THAT(read_all(tar + kEnd), ElementsAre("\xC3\xA4.jpg: abc"));
+  std::snprintf(text, sizeof text, "%06o", static_cast<unsigned>(sum + 1));
+  tar.replace(148, 6, text);
+  expect_refused(tar + kEnd, "checksum");
+}
+
 // PAX is for those that ustar cannot hold: older readers do not know it.
 TEST(Tar, NamesThatFitUstarAreNotWrittenAsPax) {
   const test::TempDir dir;
