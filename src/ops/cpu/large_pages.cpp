@@ -19,7 +19,8 @@
 namespace sam2unet::ops {
 namespace {
 
-constexpr std::size_t kPage = std::size_t{2} << 20, kChunk = std::size_t{256} << 20;
+constexpr std::size_t kPage = std::size_t{2} << 20, kSmallestChunk = std::size_t{32} << 20,
+                      kLargestChunk = std::size_t{256} << 20;
 
 std::size_t up_to(std::size_t n, std::size_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -60,10 +61,13 @@ std::shared_ptr<std::byte> LargePages::take(std::size_t bytes) {
   bytes = up_to(bytes, kAlignment);
   if (bytes > size_ - used_) {
     used_ = 0;
-    size_ = std::max(up_to(bytes, kPage), kChunk);
+    // As much as there is already: few chunks, whose last pages are filled in part, and addresses for twice
+    // as much at most, which some clusters limit.
+    size_ = up_to(std::max(bytes, std::clamp(taken_, kSmallestChunk, kLargestChunk)), kPage);
     chunk_ = new_chunk(size_);
     if (chunk_ == nullptr) chunk_ = new_chunk(size_ = up_to(bytes, kPage));  // a limit on addresses
     if (chunk_ == nullptr) size_ = 0, throw std::bad_alloc();
+    taken_ += size_;
   }
   std::byte* piece = chunk_.get() + used_;
   used_ += bytes;

@@ -22,7 +22,8 @@ class LargePages {
 
  private:
   std::shared_ptr<std::byte> chunk_;
-  std::size_t size_ = 0, used_ = 0;
+  std::size_t size_ = 0, used_ = 0;  // of the chunk
+  std::size_t taken_ = 0;            // of all chunks
 };
 
 }  // namespace sam2unet::ops
