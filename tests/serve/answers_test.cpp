@@ -250,9 +250,13 @@ TEST_F(ServeAnswers, ABodyOfJustTheLimitIsTaken) {
   options.limits.upload = options.limits.in_flight = 1000;
   Running s(options, gate);
   s.wait_for("ready");
+  // A request's bytes are given back after its answer was sent; until then there is no room for another's.
+  const std::string idle = "sam2unet_in_flight_bytes 0";
   EXPECT_EQ(s.ask("POST", "/v1/segment", "", std::string(1000, 'x')).status, 415);  // no picture, but read
+  ASSERT_TRUE(s.sees(idle));
   EXPECT_EQ(s.ask("POST", "/v1/segment", "", std::string(1001, 'x')).status, 413);
   for (const auto& [bytes, status] : {std::pair(1000, 415), std::pair(1001, 413)}) {
+    ASSERT_TRUE(s.sees(idle));
     Client c(s.port());
     char size[16];
     std::snprintf(size, sizeof size, "%x\r\n", bytes);
