@@ -15,7 +15,7 @@ packages=(
 )
 for part in "$@"; do
   case "$part" in
-    --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev libopencv-imgproc-dev abigail-tools) ;;
+    --tests) packages+=(libgtest-dev libgmock-dev libbenchmark-dev libopencv-imgproc-dev abigail-tools python3-numpy python3-pil) ;;
     --torch) python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-venv) ;;
     --clang) packages+=(clang libomp-dev) ;;
     --fuzz) packages+=(clang libclang-rt-dev) ;;
