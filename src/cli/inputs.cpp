@@ -78,6 +78,8 @@ class Collector {
   Inputs take() { return std::move(inputs_); }
 
  private:
+  bool is_new(const fs::path& path) { return seen_.insert(spelled_once(path)).second; }
+
   void problem(std::string line) { inputs_.problems.push_back(std::move(line)); }
 
   void add_path(const fs::path& path) {
@@ -92,8 +94,7 @@ class Collector {
 
   // Its pictures, in its order; what else a data set keeps beside them is passed over.
   void add_tar(const fs::path& path) {
-    const bool is_first = seen_.insert(spelled_once(path)).second;
-    if (!is_first) return;
+    if (!is_new(path)) return;
     try {
       const auto archive = std::make_shared<const Archive>(path);
       const std::size_t before = inputs_.pictures.size();
@@ -109,7 +110,7 @@ class Collector {
   }
 
   void add_file(const fs::path& path, const fs::path& folder) {
-    if (!seen_.insert(spelled_once(path)).second) return;
+    if (!is_new(path)) return;
     inputs_.pictures.push_back({path, folder, {}});
   }
 

@@ -23,23 +23,19 @@ void append_slack(std::vector<float>& bias) {
 
 }  // namespace
 
-PackedWeights CpuWeights::pack(std::span<const float> values, const md& plain, const md& packed,
-                               std::vector<float> bias) {
-  PackedWeights w;
+WeightMemory CpuWeights::pack(std::span<const float> values, const md& plain, const md& packed) {
+  WeightMemory w;
   w.storage = pages_.take(packed.get_size());
-  w.weights = dnnl::memory(packed, cpu_engine(), w.storage.get());
-  w.bias = std::move(bias);
-  copy_to(dnnl::memory(plain, cpu_engine(), const_cast<float*>(values.data())), w.weights);
+  w.memory = dnnl::memory(packed, cpu_engine(), w.storage.get());
+  copy_to(dnnl::memory(plain, cpu_engine(), const_cast<float*>(values.data())), w.memory);
   return w;
 }
 
 // `rows` is [N,K] as PyTorch stores it: the transpose of a row-major [K,N].
 PackedWeights CpuWeights::pack_linear(std::span<const float> rows, std::vector<float> bias, int in, int out) {
   const auto desc = linear_desc(kUsualRows, in, out, Epilogue::none);
-  auto w = pack(rows, md({in, out}, f32, dnnl::memory::format_tag::ba), desc.weights_desc(), std::move(bias));
-  w.in = in;
-  w.out = out;
-  return w;
+  auto packed = pack(rows, md({in, out}, f32, dnnl::memory::format_tag::ba), desc.weights_desc());
+  return {in, out, {}, std::move(packed), std::move(bias)};
 }
 
 std::vector<float> CpuWeights::read(const std::string& name, const Shape& shape) {
@@ -57,12 +53,11 @@ CpuWeights::PatchEmbed CpuWeights::patch_embed(const std::string& name, int in, 
   auto bias = read_bias(name + ".bias", out);
   const auto weight = source_.get(name + ".weight", {out, in, 7, 7});
   const auto desc = patch_desc({1, 352, 352, in}, out);
-  auto w = pack(weight, md({out, in, 7, 7}, f32, dnnl::memory::format_tag::oihw), desc.weights_desc(),
-                std::move(bias));
-  w.in = in;
-  w.out = out;
-  w.kernel = {7, 7, 1};
-  return w;
+  return {in,
+          out,
+          {7, 7, 1},
+          pack(weight, md({out, in, 7, 7}, f32, dnnl::memory::format_tag::oihw), desc.weights_desc()),
+          std::move(bias)};
 }
 
 CpuWeights::Position CpuWeights::position(const std::string& prefix, int dim, std::array<int, 2> background,
@@ -93,12 +88,9 @@ CpuWeights::ConvBn CpuWeights::conv_bn(const std::string& conv, const std::strin
   Extent usual = kUsualPicture;
   usual.c = in;
   const auto desc = conv_desc(usual, out, kernel, Epilogue::none);
-  auto w = pack(weight, md({out, in, kernel.h, kernel.w}, f32, dnnl::memory::format_tag::oihw),
-                desc.weights_desc(), std::move(bias));
-  w.in = in;
-  w.out = out;
-  w.kernel = kernel;
-  return {std::move(w)};
+  auto packed = pack(weight, md({out, in, kernel.h, kernel.w}, f32, dnnl::memory::format_tag::oihw),
+                     desc.weights_desc());
+  return {{in, out, kernel, std::move(packed), std::move(bias)}};
 }
 
 CpuWeights::ConvBnFan CpuWeights::conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out) {

@@ -41,8 +41,8 @@ class CpuWeights {
  private:
   std::vector<float> read(const std::string& name, const Shape& shape);
   std::vector<float> read_bias(const std::string& name, int out);
-  PackedWeights pack(std::span<const float> values, const dnnl::memory::desc& plain,
-                     const dnnl::memory::desc& packed, std::vector<float> bias);
+  WeightMemory pack(std::span<const float> values, const dnnl::memory::desc& plain,
+                    const dnnl::memory::desc& packed);
   PackedWeights pack_linear(std::span<const float> rows, std::vector<float> bias, int in, int out);
   model::WeightSource& source_;
   LargePages pages_;

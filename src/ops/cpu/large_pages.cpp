@@ -3,17 +3,19 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SAM2UNET_PIECES_STAND_ALONE 1
+#define SAM2UNET_SHARE_CHUNKS 1
+#if defined(__SANITIZE_ADDRESS__) || !defined(__linux__)
+#undef SAM2UNET_SHARE_CHUNKS
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define SAM2UNET_PIECES_STAND_ALONE 1
+#undef SAM2UNET_SHARE_CHUNKS
 #endif
+#endif
+
+#ifdef SAM2UNET_SHARE_CHUNKS
+#include <sys/mman.h>
 #endif
 
 namespace sam2unet::ops {
@@ -26,7 +28,9 @@ std::size_t up_to(std::size_t n, std::size_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
-#if defined(__linux__) && !defined(SAM2UNET_PIECES_STAND_ALONE)
+#ifdef SAM2UNET_SHARE_CHUNKS
+constexpr bool kShared = true;
+
 // Whole pages, of which those count that are written to. Null where there is no room for addresses.
 std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
   void* all = ::mmap(nullptr, bytes + kPage, PROT_READ | PROT_WRITE,
@@ -40,6 +44,8 @@ std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
   return {static_cast<std::byte*>(first), [all, bytes](std::byte*) { ::munmap(all, bytes + kPage); }};
 }
 #else
+constexpr bool kShared = false;
+
 std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
   constexpr std::align_val_t kAligned{LargePages::kAlignment};
   auto* p = static_cast<std::byte*>(::operator new[](bytes, kAligned));
@@ -50,24 +56,22 @@ std::shared_ptr<std::byte> new_chunk(std::size_t bytes) {
 
 }  // namespace
 
-#if defined(SAM2UNET_PIECES_STAND_ALONE) || !defined(__linux__)
-const bool LargePages::kShareChunks = false;
-#else
-const bool LargePages::kShareChunks = true;
-#endif
+const bool LargePages::kShareChunks = kShared;
 
 std::shared_ptr<std::byte> LargePages::take(std::size_t bytes) {
   if (!kShareChunks) return new_chunk(std::max<std::size_t>(bytes, 1));
   bytes = up_to(bytes, kAlignment);
   if (bytes > size_ - used_) {
-    used_ = 0;
     // As much as there is already: few chunks, whose last pages are filled in part, and addresses for twice
     // as much at most, which some clusters limit.
-    size_ = up_to(std::max(bytes, std::clamp(taken_, kSmallestChunk, kLargestChunk)), kPage);
-    chunk_ = new_chunk(size_);
-    if (chunk_ == nullptr) chunk_ = new_chunk(size_ = up_to(bytes, kPage));  // a limit on addresses
-    if (chunk_ == nullptr) size_ = 0, throw std::bad_alloc();
-    taken_ += size_;
+    std::size_t size = up_to(std::max(bytes, std::clamp(taken_, kSmallestChunk, kLargestChunk)), kPage);
+    auto chunk = new_chunk(size);
+    if (chunk == nullptr) chunk = new_chunk(size = up_to(bytes, kPage));  // a limit on addresses
+    if (chunk == nullptr) throw std::bad_alloc();
+    chunk_ = std::move(chunk);
+    size_ = size;
+    used_ = 0;
+    taken_ += size;
   }
   std::byte* piece = chunk_.get() + used_;
   used_ += bytes;

@@ -124,7 +124,7 @@ PreparedPrimitive::PreparedPrimitive(const dnnl::primitive& primitive, const md&
     : primitive_(primitive),
       src_(src, cpu_engine(), nullptr),
       // oneDNN may want another layout for an unusual shape; then this one has its own copy.
-      weights_(in_layout(w.weights, weights)),
+      weights_(in_layout(w.weights.memory, weights)),
       bias_(bias, cpu_engine(), const_cast<float*>(w.bias.data())),
       dst_(dst, cpu_engine(), nullptr),
       scratch_(scratch, cpu_engine(), nullptr),

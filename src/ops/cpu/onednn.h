@@ -43,13 +43,18 @@ dnnl::eltwise_forward::primitive_desc eltwise_desc(std::int64_t n, dnnl::algorit
 /// the same address are never mistaken for these.
 std::uint64_t new_weights_id();
 
+/// oneDNN's view of weights, and what it looks at.
+struct WeightMemory {
+  dnnl::memory memory;
+  std::shared_ptr<std::byte> storage;
+};
+
 /// Weights as oneDNN wants them, and a float32 bias that kernels may read a few vectors past its end.
 struct PackedWeights {
   int in = 0, out = 0;
   Kernel kernel;
-  dnnl::memory weights;
-  std::shared_ptr<std::byte> storage;  // of the weights
-  std::vector<float> bias;             // [N], then slack
+  WeightMemory weights;
+  std::vector<float> bias;  // [N], then slack
   std::uint64_t id = new_weights_id();
 };
 

@@ -149,8 +149,6 @@ void convert_rows(const RowView& from, std::int64_t rows, std::int64_t c, std::i
 /// What bfloat16 holds of float32 rows, and of what that leaves over.
 void split_rows(const RowView& from, std::int64_t rows, std::int64_t c, std::int64_t padded,
                 const RowTarget& high, const RowTarget& low);
-/// To the nearest, ties to even.
-float round_to_bf16(float v);
 /// (x - mean) / sqrt(variance + 1e-6) * gamma + beta, of float32 rows.
 void norm_rows(const RowView& from, const float* gamma, const float* beta, std::int64_t rows, std::int64_t c,
                std::int64_t padded, const RowTarget& to);

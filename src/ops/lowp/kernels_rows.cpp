@@ -276,13 +276,6 @@ void split_rows(const RowView& from, std::int64_t rows, std::int64_t c, std::int
                 const RowTarget& high, const RowTarget& low) {
   HWY_DYNAMIC_DISPATCH(SplitRows)(from, rows, c, padded, high, low);
 }
-float round_to_bf16(float v) {
-  std::uint32_t bits = 0;
-  std::memcpy(&bits, &v, sizeof(bits));
-  bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000;
-  std::memcpy(&v, &bits, sizeof(bits));
-  return v;
-}
 void norm_rows(const RowView& from, const float* gamma, const float* beta, std::int64_t rows, std::int64_t c,
                std::int64_t padded, const RowTarget& to) {
   HWY_DYNAMIC_DISPATCH(NormRows)(from, gamma, beta, rows, c, padded, to);

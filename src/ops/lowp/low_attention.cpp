@@ -19,9 +19,7 @@ Index up_to(Index n, Index unit) {
 }
 
 // Most queries of a task: their scores against all keys lie in the second cache.
-constexpr Index max_queries(Way way) {
-  return is_amx(way) ? 128 : 120;
-}
+constexpr Index kMaxQueries = 128;
 
 struct Sizes {
   Index keys = 0;        // the padded ones' among them
@@ -35,7 +33,7 @@ struct Sizes {
 };
 
 Sizes sizes_of(Index tokens, Index queries, Index channels, Way way) {
-  const Index unit = unit_of(way), tile = rows_of(way), most = max_queries(way);
+  const Index unit = unit_of(way), tile = rows_of(way);
   Sizes z;
   z.keys = tokens + 1;
   z.keys_wide = up_to(z.keys, kLanes);
@@ -43,7 +41,7 @@ Sizes sizes_of(Index tokens, Index queries, Index channels, Way way) {
   z.channels = channels;
   z.units = (channels + unit - 1) / unit;
   z.value_wide = up_to(channels, kLanes);
-  z.blocks = (queries + most - 1) / most;
+  z.blocks = (queries + kMaxQueries - 1) / kMaxQueries;
   z.queries = up_to((queries + z.blocks - 1) / z.blocks, tile);
   return z;
 }

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "core/tensor.h"
 #include "model/folding.h"
 #include "ops/cpu/threads.h"
 
@@ -83,7 +84,7 @@ std::vector<float> split_weights(std::span<const float> rows, int in) {
   std::vector<float> split(3 * rows.size());
   for (std::size_t n = 0; n < rows.size() / k; ++n)
     for (std::size_t i = 0; i < k; ++i) {
-      const float w = rows[n * k + i], high = round_to_bf16(w);
+      const float w = rows[n * k + i], high = bf16_to_f32(f32_to_bf16(w));
       float* to = split.data() + 3 * n * k + i;
       to[0] = to[k] = high;
       to[2 * k] = w - high;
@@ -112,11 +113,7 @@ Storage LowWeights::storage(const std::string& name) const {
 
 Matrix LowWeights::pack(const MatrixShape& s, Storage storage, std::span<const float> values,
                         std::vector<float> bias) {
-  Matrix m;
-  m.in = s.in;
-  m.out = s.out;
-  m.kernel = s.kernel;
-  m.sources = s.sources;
+  Matrix m{s};
   m.storage = storage;
   m.way = storage == Storage::int8   ? numerics_.int8
           : storage == Storage::bf16 ? numerics_.bf16

@@ -34,11 +34,14 @@ class Buffer {
   std::int64_t size_ = 0;
 };
 
-/// A product's right side. K of each tap is padded to whole units.
-struct Matrix {
+struct MatrixShape {
   int in = 0, out = 0;  // K, N
   Kernel kernel;
   int sources = 1;  // the left side's channels come in so many equal parts
+};
+
+/// A product's right side. K of each tap is padded to whole units.
+struct Matrix : MatrixShape {
   /// Nearly float32 by three products of bfloat16: both sides are what bfloat16 holds of them (high) and of
   /// the rest (low), the sources high, low, high and the weights high, high, low.
   bool is_split = false;
@@ -51,12 +54,6 @@ struct Matrix {
   int taps() const { return kernel.h * kernel.w * sources; }
   int tap_channels() const { return in / sources; }
   int units() const { return (tap_channels() + unit_of(way) - 1) / unit_of(way); }
-};
-
-struct MatrixShape {
-  int in = 0, out = 0;
-  Kernel kernel;
-  int sources = 1;
 };
 
 class LowWeights {

@@ -84,10 +84,8 @@ double peak_gops(Way way, int threads) {
 
 double peak_gops(const Numerics& numerics, int threads) {
   double best = 0.0;
-  for (const Way way : {Way::widened, Way::dot_bf16, Way::amx_bf16})
-    best = std::max(best, peak_gops(way, threads));
-  if (!numerics.is_int8()) return best;
-  for (const Way way : {Way::dot_int8, Way::amx_int8}) best = std::max(best, peak_gops(way, threads));
+  for (const Way way : {Way::widened, Way::dot_bf16, Way::amx_bf16, Way::dot_int8, Way::amx_int8})
+    if (numerics.is_int8() || !takes_bytes(way)) best = std::max(best, peak_gops(way, threads));
   return best;
 }
 

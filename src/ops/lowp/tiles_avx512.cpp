@@ -66,12 +66,12 @@ void NativeTile(const TileJob& t) {
 // As many chains of sums as a tile has, with nothing to load: what the instruction can do at best.
 template <class T>
 void Spin(std::int64_t rounds, std::byte* sums) {
-  typename T::Sum s[kVectorRows * 4];
-  for (int i = 0; i < kVectorRows * 4; ++i) s[i] = T::load(sums + i * 64);
+  typename T::Sum s[kSpins];
+  for (int i = 0; i < kSpins; ++i) s[i] = T::load(sums + i * 64);
   const __m512i a = _mm512_load_si512(sums), b = _mm512_load_si512(sums + 64);
   for (std::int64_t i = 0; i < rounds; ++i)
     for (auto& sum : s) sum = T::dot(sum, a, b);
-  for (int i = 0; i < kVectorRows * 4; ++i) T::store(s[i], sums + i * 64);
+  for (int i = 0; i < kSpins; ++i) T::store(s[i], sums + i * 64);
 }
 
 void Nothing() {}
