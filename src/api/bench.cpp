@@ -17,6 +17,7 @@
 
 #include "api/cpu_backend.h"
 #include "api/device.h"
+#include "api/load_network.h"
 #include "api/make_backend.h"
 #include "api/precision_choice.h"
 #include "model/checkpoint.h"
@@ -113,8 +114,7 @@ void measure(Ops& o, const model::Network<typename Ops::Weights>& net, const Ben
 
 void measure_f32(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
                  BenchResult& out) {
-  ops::CpuWeights weights(source);
-  const auto net = model::Network<ops::CpuWeights>::make(weights, config);
+  const auto net = api::load_network<ops::CpuWeights>(config, source);
   ops::CpuOps o(options.run.threads);
   out.arithmetic = "f32";
   measure(
@@ -124,8 +124,7 @@ void measure_f32(model::WeightSource& source, const model::Config& config, const
 void measure_low(model::WeightSource& source, const model::Config& config, const BenchOptions& options,
                  const std::vector<std::string>& kept, BenchResult& out) {
   const auto numerics = ops::lowp::best_numerics(api::low_precision(out.precision));
-  ops::lowp::LowWeights weights(source, numerics, kept);
-  const auto net = model::Network<ops::lowp::LowWeights>::make(weights, config);
+  const auto net = api::load_network<ops::lowp::LowWeights>(config, source, numerics, kept);
   ops::lowp::LowOps o(numerics, options.run.threads);
   out.arithmetic = ops::lowp::words_of(numerics);
   measure(

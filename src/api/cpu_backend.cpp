@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "api/engine.h"
+#include "api/load_network.h"
 #include "model/network.h"
 #include "ops/cpu/cpu_ops.h"
 #include "ops/cpu/threads.h"
@@ -23,12 +24,6 @@ using ops::lowp::LowTensor;
 constexpr int kBatch = 1;
 // Of passes at a time, where nobody says how many: each needs memory of its own, and more were not measured.
 constexpr int kMaxStreams = 4;
-
-template <class Weights>
-model::Network<Weights> pack(Weights weights, const model::Config& config) {
-  config.validate();
-  return model::Network<Weights>::make(weights, config);
-}
 
 // Calls use(extent, values) with a dense float32 activation.
 template <class Use>
@@ -95,7 +90,7 @@ ThreadShares thread_shares(const SegmenterOptions& options) {
 std::unique_ptr<Backend> make_cpu_backend(model::WeightSource& source, const model::Config& config,
                                           const ThreadShares& shares) {
   return std::make_unique<OwnBackend<CpuOps>>(
-      pack(ops::CpuWeights(source), config), [](int n) { return std::make_unique<CpuOps>(n); },
+      load_network<ops::CpuWeights>(config, source), [](int n) { return std::make_unique<CpuOps>(n); },
       shares.threads, BackendInfo{"cpu", Precision::f32, kBatch, "f32", shares.streams});
 }
 
@@ -104,7 +99,7 @@ std::unique_ptr<Backend> make_low_backend(model::WeightSource& source, const mod
                                           const std::vector<std::string>& kept) {
   const Precision precision = numerics.is_int8() ? Precision::int8 : Precision::bf16;
   return std::make_unique<OwnBackend<LowOps>>(
-      pack(ops::lowp::LowWeights(source, numerics, kept), config),
+      load_network<ops::lowp::LowWeights>(config, source, numerics, kept),
       [numerics](int n) { return std::make_unique<LowOps>(numerics, n); }, shares.threads,
       BackendInfo{"cpu", precision, kBatch, ops::lowp::words_of(numerics), shares.streams});
 }

@@ -203,36 +203,81 @@ Recognition recognise(formats::TensorFile& file) {
   return r;
 }
 
-void read_tensor(const formats::TensorFile& file, const std::string& name, std::vector<float>& out) {
+namespace {
+
+const TensorView& tensor_of(const formats::TensorFile& file, const std::string& name) {
   const TensorView* v = file.find(name);
   if (v == nullptr) throw WeightsError(fmt::format("{}: tensor {} is missing", file.path().string(), name));
-  out.resize(static_cast<std::size_t>(v->numel()));
-  const auto check = [&](std::span<const float> values, std::size_t first) {
-    if (const auto wrong = find_wrong_number(name, values))
-      throw WeightsError(fmt::format("{}: {}", file.path().string(), describe(name, *wrong, first)));
-  };
-  if (v->dtype == DType::i8) {  // weight = int8 * scale of its output channel
-    copy_to(*v, std::span(out));
-    const std::string scale_name = name + std::string(kScaleSuffix);
-    const TensorView* s = file.find(scale_name);
-    if (s == nullptr || v->shape.rank() == 0 || s->numel() != v->shape[0]) {
-      throw WeightsError(fmt::format("{}: int8 tensor {} needs {} with one scale per output channel",
-                                     file.path().string(), name, scale_name));
-    }
-    std::vector<float> scales(static_cast<std::size_t>(s->numel()));
-    copy_to(*s, std::span(scales));
-    const std::size_t row = scales.empty() ? 0 : out.size() / scales.size();
-    for (std::size_t r = 0; r < scales.size(); ++r)
-      for (float& value : std::span(out).subspan(r * row, row)) value *= scales[r];
-    check(out, 0);
-  } else {
-    for_each_block(*v, [&](const TensorView& block, std::size_t first) {
-      const std::span part = std::span(out).subspan(first, static_cast<std::size_t>(block.numel()));
-      copy_to(block, part);
-      check(part, first);
-    });
+  return *v;
+}
+
+std::vector<float> scales_of(const formats::TensorFile& file, const std::string& name, const TensorView& v) {
+  const std::string scale_name = name + std::string(kScaleSuffix);
+  const TensorView* s = file.find(scale_name);
+  if (s == nullptr || v.shape.rank() == 0 || s->numel() != v.shape[0]) {
+    throw WeightsError(fmt::format("{}: int8 tensor {} needs {} with one scale per output channel",
+                                   file.path().string(), name, scale_name));
   }
-  file.release(*v);
+  std::vector<float> scales(static_cast<std::size_t>(s->numel()));
+  copy_to(*s, std::span(scales));
+  return scales;
+}
+
+// The elements of `v`, which are those of a tensor from `first` on.
+void convert(const formats::TensorFile& file, const std::string& name, const TensorView& whole,
+             const TensorView& v, std::int64_t first, std::span<float> out) {
+  const auto check = [&](std::span<const float> values, std::size_t at) {
+    if (const auto wrong = find_wrong_number(name, values))
+      throw WeightsError(fmt::format("{}: {}", file.path().string(),
+                                     describe(name, *wrong, static_cast<std::size_t>(first) + at)));
+  };
+  const bool is_scaled = v.dtype == DType::i8;  // weight = int8 * scale of its output channel
+  const auto scales = is_scaled ? scales_of(file, name, whole) : std::vector<float>();
+  const std::int64_t row = scales.empty() ? 1 : whole.numel() / whole.shape[0];
+  for_each_block(v, [&](const TensorView& block, std::size_t at) {
+    const auto part = out.subspan(at, static_cast<std::size_t>(block.numel()));
+    copy_to(block, part);
+    if (is_scaled) {
+      auto index = first + static_cast<std::int64_t>(at);
+      for (std::span<float> rest = part; !rest.empty();) {
+        const auto n = std::min(rest.size(), static_cast<std::size_t>(row - index % row));
+        for (float& value : rest.first(n)) value *= scales[static_cast<std::size_t>(index / row)];
+        rest = rest.subspan(n);
+        index += static_cast<std::int64_t>(n);
+      }
+    }
+    check(part, at);
+  });
+}
+
+}  // namespace
+
+void read_tensor(const formats::TensorFile& file, const std::string& name, std::vector<float>& out) {
+  out.resize(static_cast<std::size_t>(tensor_of(file, name).numel()));
+  read_tensor(file, name, 0, out);
+}
+
+void read_tensor(const formats::TensorFile& file, const std::string& name, std::int64_t first,
+                 std::span<float> out) {
+  const TensorView& whole = tensor_of(file, name);
+  const auto n = static_cast<std::int64_t>(out.size());
+  if (first < 0 || first > whole.numel() - n)
+    throw Error(fmt::format("elements {} to {} of {}, which has {}", first, first + n, name, whole.numel()));
+  if (n == whole.numel()) {
+    convert(file, name, whole, whole, 0, out);
+    file.release(whole);
+  } else if (whole.is_dense()) {
+    const TensorView part{.data = whole.data + first * static_cast<std::int64_t>(size_of(whole.dtype)),
+                          .dtype = whole.dtype,
+                          .shape = {n},
+                          .strides = {1}};
+    convert(file, name, whole, part, first, out);
+    file.release(part);
+  } else {
+    std::vector<float> all;
+    read_tensor(file, name, all);
+    std::ranges::copy(std::span(all).subspan(static_cast<std::size_t>(first), out.size()), out.begin());
+  }
 }
 
 std::string why_not_usable(const formats::TensorFile& file, const Recognition& r) {
@@ -300,7 +345,8 @@ std::vector<std::string> notes_of(const formats::TensorFile& file, const Recogni
   return out;
 }
 
-std::span<const float> CheckpointWeights::get(const std::string& name, const Shape& shape) {
+void CheckpointWeights::read(const std::string& name, const Shape& shape, std::int64_t first,
+                             std::span<float> values) const {
   const std::string stored = stored_name(name, recognition_);
   const TensorView* v = file_.find(stored);
   if (v == nullptr) {
@@ -311,8 +357,7 @@ std::span<const float> CheckpointWeights::get(const std::string& name, const Sha
     throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file_.path().string(), stored,
                                    to_string(v->shape), to_string(shape)));
   }
-  read_tensor(file_, stored, buffer_);
-  return buffer_;
+  read_tensor(file_, stored, first, values);
 }
 
 }  // namespace sam2unet::model

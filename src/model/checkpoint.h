@@ -74,17 +74,21 @@ class CheckpointWeights : public WeightSource {
   std::vector<std::string> notes() const;
   /// A safetensors file's; keys of ours are in metadata.h.
   const std::map<std::string, std::string>& metadata() const { return file_.metadata(); }
-  std::span<const float> get(const std::string& name, const Shape& shape) override;
+  using WeightSource::read;
+  void read(const std::string& name, const Shape& shape, std::int64_t first,
+            std::span<float> values) const override;
 
  private:
   formats::TensorFile file_;
   Recognition recognition_;
   StoredGates gates_;
-  std::vector<float> buffer_;
 };
 
-/// Elements of `name` as float32, int8 scaled back by its scales. `out` is resized. WeightsError if absent,
-/// or if a number in it is none (finite.h).
+/// Elements of `name` in row-major order as float32, int8 scaled back by its scales, from `first` on, as many
+/// as `out` has room for. WeightsError if absent, or if a number among them is none (finite.h).
+void read_tensor(const formats::TensorFile& file, const std::string& name, std::int64_t first,
+                 std::span<float> out);
+/// All of them; resizes `out`.
 void read_tensor(const formats::TensorFile& file, const std::string& name, std::vector<float>& out);
 
 }  // namespace sam2unet::model

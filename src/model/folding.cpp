@@ -5,12 +5,9 @@
 
 namespace sam2unet::model {
 
-std::vector<float> fold_batch_norm(WeightSource& source, const std::string& bn, int out,
-                                   std::vector<float>& weight) {
-  const auto read = [&](const char* what) {
-    const auto values = source.get(bn + what, {out});
-    return std::vector<float>(values.begin(), values.end());
-  };
+std::vector<float> fold_batch_norm(const WeightSource& source, const std::string& bn, int out,
+                                   std::span<float> weight) {
+  const auto read = [&](const char* what) { return source.read(bn + what, {out}); };
   const auto gamma = read(".weight"), beta = read(".bias");
   const auto mean = read(".running_mean"), variance = read(".running_var");
   std::vector<float> bias(static_cast<std::size_t>(out));
@@ -25,11 +22,10 @@ std::vector<float> fold_batch_norm(WeightSource& source, const std::string& bn, 
   return bias;
 }
 
-FoldedFan fold_fan(WeightSource& source, std::span<const std::string> names, int in, int out) {
+FoldedFan fold_fan(const WeightSource& source, std::span<const std::string> names, int in, int out) {
   FoldedFan fan;
   for (const std::string& name : names) {
-    const auto values = source.get(name + ".conv.weight", {out, in, 1, 1});
-    std::vector<float> weight(values.begin(), values.end());
+    auto weight = source.read(name + ".conv.weight", {out, in, 1, 1});
     const auto bias = fold_batch_norm(source, name + ".bn", out, weight);
     fan.weight.insert(fan.weight.end(), weight.begin(), weight.end());
     fan.bias.insert(fan.bias.end(), bias.begin(), bias.end());

@@ -10,7 +10,7 @@
 
 namespace sam2unet::model {
 
-std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows, std::string_view name) {
+std::vector<float> row_scales(std::span<const float> values, std::size_t rows, std::string_view name) {
   std::vector<float> scales(rows, 1.0F);
   const std::size_t n = rows == 0 ? 0 : values.size() / rows;
   for (std::size_t r = 0; r < rows; ++r) {
@@ -32,16 +32,18 @@ std::int8_t quantised(float value, float scale) {
   return static_cast<std::int8_t>(std::clamp(std::nearbyint(value / scale), -127.0F, 127.0F));
 }
 
-std::span<const float> RoundedWeights::get(const std::string& name, const Shape& shape) {
-  const auto values = source_.get(name, shape);
-  if (shape.rank() < 2 || name.ends_with("pos_embed") || name.ends_with("pos_embed_window")) return values;
-  buffer_.assign(values.begin(), values.end());
+void RoundedWeights::read(const std::string& name, const Shape& shape, std::int64_t first,
+                          std::span<float> values) const {
+  if (shape.rank() < 2 || name.ends_with("pos_embed") || name.ends_with("pos_embed_window"))
+    return source_.read(name, shape, first, values);
+  auto all = source_.read(name, shape);
   const auto rows = static_cast<std::size_t>(shape[0]);
-  const auto scales = row_scales(buffer_, rows, name);
-  const std::size_t n = buffer_.size() / rows;
-  for (std::size_t i = 0; i < buffer_.size(); ++i)
-    buffer_[i] = static_cast<float>(quantised(buffer_[i], scales[i / n])) * scales[i / n];
-  return buffer_;
+  const auto scales = row_scales(all, rows, name);
+  const std::size_t n = all.size() / rows;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::size_t at = static_cast<std::size_t>(first) + i;
+    values[i] = static_cast<float>(quantised(all[at], scales[at / n])) * scales[at / n];
+  }
 }
 
 }  // namespace sam2unet::model

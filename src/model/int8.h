@@ -12,7 +12,7 @@ namespace sam2unet::model {
 
 /// max |row| / 127 for each row of a [rows, n] matrix; 1 for a row of zeros. WeightsError if a value is not
 /// finite.
-std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows, std::string_view name);
+std::vector<float> row_scales(std::span<const float> values, std::size_t rows, std::string_view name);
 
 /// value / scale to the nearest integer (of two the even one), -127 to 127.
 std::int8_t quantised(float value, float scale);
@@ -21,12 +21,13 @@ std::int8_t quantised(float value, float scale);
 /// rounded.
 class RoundedWeights : public WeightSource {
  public:
-  explicit RoundedWeights(WeightSource& source) : source_(source) {}
-  std::span<const float> get(const std::string& name, const Shape& shape) override;
+  explicit RoundedWeights(const WeightSource& source) : source_(source) {}
+  using WeightSource::read;
+  void read(const std::string& name, const Shape& shape, std::int64_t first,
+            std::span<float> values) const override;
 
  private:
-  WeightSource& source_;
-  std::vector<float> buffer_;
+  const WeightSource& source_;
 };
 
 }  // namespace sam2unet::model

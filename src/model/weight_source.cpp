@@ -25,7 +25,22 @@ std::vector<double> deterministic_values(std::string_view name, std::int64_t n) 
   return out;
 }
 
-std::span<const float> DeterministicWeights::get(const std::string& name, const Shape& shape) {
+std::vector<float> WeightSource::read(const std::string& name, const Shape& shape) const {
+  std::vector<float> values(static_cast<std::size_t>(shape.numel()));
+  read(name, shape, values);
+  return values;
+}
+
+std::span<const float> WeightSource::get(const std::string& name, const Shape& shape) {
+  const auto n = static_cast<std::size_t>(shape.numel());
+  if (buffer_.size() < n) buffer_.resize(n);  // never smaller again: growing writes zeros
+  const auto values = std::span(buffer_).first(n);
+  read(name, shape, values);
+  return values;
+}
+
+void DeterministicWeights::read(const std::string& name, const Shape& shape, std::int64_t first,
+                                std::span<float> values) const {
   double offset = 0.0, scale = 1.0;
   if (name.ends_with("num_batches_tracked")) {
     scale = 0.0;
@@ -44,12 +59,10 @@ std::span<const float> DeterministicWeights::get(const std::string& name, const 
   } else {
     scale = std::sqrt(3.0 / (static_cast<double>(shape.numel()) / static_cast<double>(shape[0])));
   }
-  buffer_.resize(static_cast<std::size_t>(shape.numel()));
   const std::uint64_t h = fnv1a(name);
-  for (std::size_t i = 0; i < buffer_.size(); ++i) {
-    buffer_[i] = static_cast<float>(offset + scale * unit(h, static_cast<std::int64_t>(i)));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(offset + scale * unit(h, first + static_cast<std::int64_t>(i)));
   }
-  return buffer_;
 }
 
 }  // namespace sam2unet::model

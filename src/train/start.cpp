@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/hash.h"
@@ -129,7 +130,8 @@ void StartWeights::settle_outputs(const std::filesystem::path& path, const Class
   }
 }
 
-std::span<const float> StartWeights::get(const std::string& name, const Shape& shape) {
+void StartWeights::read(const std::string& name, const Shape& shape, std::int64_t first,
+                        std::span<float> values) const {
   if (file_ && !(has_fresh_heads_ && model::part_of(name, config_) == model::Part::head)) {
     const std::string stored = model::stored_name(name, recognition_);
     if (const TensorView* v = file_->find(stored); v != nullptr) {
@@ -137,30 +139,29 @@ std::span<const float> StartWeights::get(const std::string& name, const Shape& s
         throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file_->path().string(), stored,
                                        to_string(v->shape), to_string(shape)));
       }
-      model::read_tensor(*file_, stored, buffer_);
-      return buffer_;
+      return model::read_tensor(*file_, stored, first, values);
     }
   }
-  initialise(name, shape);
-  return buffer_;
+  std::vector<float> fresh(static_cast<std::size_t>(shape.numel()));
+  initialise(name, shape, fresh);
+  std::ranges::copy(std::span(fresh).subspan(static_cast<std::size_t>(first), values.size()), values.begin());
 }
 
 // torch.nn: kaiming_uniform_(a = sqrt 5) is U(-1/sqrt(fan_in), 1/sqrt(fan_in)); biases are drawn likewise
 // from the layer's fan_in, which a bias alone does not tell, and start at zero here. Adapters near identity
 // are what the reference's author advises where the loss turns NaN (its issue 43): trunc_normal_(std .02),
 // biases 0.
-void StartWeights::initialise(const std::string& name, const Shape& shape) {
-  buffer_.assign(static_cast<std::size_t>(shape.numel()), 0.0F);
+void StartWeights::initialise(const std::string& name, const Shape& shape, std::span<float> values) const {
   Random random(seed_, 0x494E4954, fnv1a(name));
   const bool is_small = adapters_ == AdapterInit::near_identity && shape.rank() > 1 &&
                         model::part_of(name) == model::Part::adapter;
   if (is_small || name.find("pos_embed") != std::string::npos) {
-    for (float& v : buffer_) v = static_cast<float>(0.02 * random.normal());
+    for (float& v : values) v = static_cast<float>(0.02 * random.normal());
   } else if (shape.rank() > 1) {
     const double bound = std::sqrt(static_cast<double>(shape[0]) / static_cast<double>(shape.numel()));
-    for (float& v : buffer_) v = static_cast<float>(random.uniform(-bound, bound));
+    for (float& v : values) v = static_cast<float>(random.uniform(-bound, bound));
   } else if (name.ends_with("running_var") || (shape.rank() == 1 && name.ends_with(".weight"))) {
-    buffer_.assign(buffer_.size(), 1.0F);
+    std::ranges::fill(values, 1.0F);
   }
 }
 

@@ -30,10 +30,12 @@ class StartWeights : public model::WeightSource {
   const model::Config& config() const { return config_; }
   /// What the file is, for the log.
   const std::string& description() const { return description_; }
-  std::span<const float> get(const std::string& name, const Shape& shape) override;
+  using WeightSource::read;
+  void read(const std::string& name, const Shape& shape, std::int64_t first,
+            std::span<float> values) const override;
 
  private:
-  void initialise(const std::string& name, const Shape& shape);
+  void initialise(const std::string& name, const Shape& shape, std::span<float> values) const;
   void settle_config(const std::filesystem::path& path, const std::optional<model::Config>& asked);
   void settle_parts(const std::filesystem::path& path, const AskedParts& parts);
   void settle_outputs(const std::filesystem::path& path, const ClassTable& classes);
@@ -45,7 +47,6 @@ class StartWeights : public model::WeightSource {
   AdapterInit adapters_;
   bool has_fresh_heads_ = false;
   std::string description_ = "fresh weights";
-  std::vector<float> buffer_;
 };
 
 }  // namespace sam2unet::train

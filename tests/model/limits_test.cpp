@@ -136,6 +136,11 @@ class Int8Tensors : public testing::Test {
     read_tensor(formats::TensorFile::open(dir_ / "w.safetensors"), "w", out);
     return out;
   }
+  std::vector<float> read_part(std::int64_t first, std::size_t n) {
+    std::vector<float> out(n);
+    read_tensor(formats::TensorFile::open(dir_ / "w.safetensors"), "w", first, out);
+    return out;
+  }
   test::TempDir dir_;
 };
 
@@ -144,6 +149,18 @@ TEST_F(Int8Tensors, EachRowHasItsScale) {
   EXPECT_THAT(read(), ElementsAre(0.5F, -1.0F, 1.5F, -254.0F, 254.0F, 0.0F));
   write({3, 1, 2}, {1.0F, 10.0F, 100.0F});
   EXPECT_THAT(read(), ElementsAre(1.0F, -2.0F, 30.0F, -1270.0F, 12700.0F, 0.0F));
+}
+
+TEST_F(Int8Tensors, PartsBeginAndEndWithinRows) {
+  write({2, 3}, {0.5F, 2.0F});
+  EXPECT_THAT(read_part(2, 3), ElementsAre(1.5F, -254.0F, 254.0F));
+  EXPECT_THAT(read_part(5, 1), ElementsAre(0.0F));
+  EXPECT_THAT(read_part(1, 2), ElementsAre(-1.0F, 1.5F));
+  EXPECT_THROW(read_part(5, 2), Error);
+  EXPECT_THROW(read_part(-1, 2), Error);
+  write({2, 3}, {1.0F, std::numeric_limits<float>::infinity()});
+  EXPECT_THAT(test::message_of<WeightsError>([&] { read_part(4, 1); }), HasSubstr("element 4"));
+  EXPECT_THAT(read_part(1, 2), ElementsAre(-2.0F, 3.0F));  // of what is sound
 }
 
 TEST_F(Int8Tensors, WithAnotherNumberOfScalesAreRefused) {
@@ -167,7 +184,8 @@ TEST_F(Int8Tensors, ScalesThatAreNoNumbersAreRefused) {
 
 // Weights too small for a normal scale stay as they are, as zeros do.
 TEST(Int8Scales, AreOfTheLargestOfEachRow) {
-  EXPECT_THAT(row_scales({1, -12.7F, 0, 0, 1e-38F, 0}, 3, "w"), ElementsAre(12.7F / 127, 1.0F, 1.0F));
+  EXPECT_THAT(row_scales(std::vector<float>{1, -12.7F, 0, 0, 1e-38F, 0}, 3, "w"),
+              ElementsAre(12.7F / 127, 1.0F, 1.0F));
   EXPECT_EQ(quantised(0.5F, 1.0F), 0);
   EXPECT_EQ(quantised(-1.5F, 1.0F), -2);
   EXPECT_EQ(quantised(-300.0F, 1.0F), -127);

@@ -4,6 +4,7 @@
 
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
+#include "model/int8.h"
 #include "model/tensor_table.h"
 #include "model/weight_source.h"
 #include "sam2unet/errors.h"
@@ -61,6 +62,37 @@ TEST(Checkpoint, ACompleteFileIsRead) {
   const auto got = w.get("encoder.blocks.0.block.attn.qkv.weight", shape);
   const auto expected = want.get("encoder.blocks.0.block.attn.qkv.weight", shape);
   EXPECT_TRUE(std::equal(got.begin(), got.end(), expected.begin(), expected.end()));
+}
+
+TEST(Checkpoint, PartsOfATensorAreThoseOfTheWhole) {
+  TinyFile f;
+  const CheckpointWeights w(f.open());
+  const RoundedWeights rounded(w);
+  const DeterministicWeights fresh;
+  const std::string name = "encoder.blocks.0.block.attn.qkv.weight";
+  const Shape shape{48, 16};
+  for (const WeightSource* source :
+       {static_cast<const WeightSource*>(&w), static_cast<const WeightSource*>(&rounded),
+        static_cast<const WeightSource*>(&fresh)}) {
+    const auto all = source->read(name, shape);
+    std::vector<float> part(100);
+    source->read(name, shape, 37, part);
+    EXPECT_TRUE(std::equal(part.begin(), part.end(), all.begin() + 37));
+  }
+}
+
+// A transposed tensor, as torch.save leaves views.
+TEST(Checkpoint, PartsOfStridedTensorsAreInOrder) {
+  const test::TempDir dir;
+  const std::vector<float> values{0, 1, 2, 3, 4, 5};
+  formats::write_torch_zip(dir / "w.pth", {{"w",
+                                            {.data = reinterpret_cast<const std::byte*>(values.data()),
+                                             .dtype = DType::f32,
+                                             .shape = {3, 2},
+                                             .strides = {1, 3}}}});
+  std::vector<float> part(3);
+  read_tensor(formats::TensorFile::open(dir / "w.pth"), "w", 1, part);
+  EXPECT_EQ(part, (std::vector<float>{3, 1, 4}));  // of 0 3 / 1 4 / 2 5
 }
 
 TEST(Checkpoint, TheUnusedBlockMayBeAbsent) {

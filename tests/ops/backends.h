@@ -69,21 +69,20 @@ inline lowp::LowTensor plain_values(lowp::LowOps& o, const lowp::LowTensor& t) {
 /// Weights that bfloat16 holds exactly.
 class RoundedWeights : public model::WeightSource {
  public:
-  std::span<const float> get(const std::string& name, const Shape& shape) override {
-    const auto values = source_.get(name, shape);
-    rounded_.assign(values.begin(), values.end());
-    for (float& v : rounded_) {
+  using WeightSource::read;
+  void read(const std::string& name, const Shape& shape, std::int64_t first,
+            std::span<float> values) const override {
+    source_.read(name, shape, first, values);
+    for (float& v : values) {
       std::uint32_t bits = 0;
       std::memcpy(&bits, &v, sizeof bits);
       bits &= 0xFFFF0000U;
       std::memcpy(&v, &bits, sizeof v);
     }
-    return rounded_;
   }
 
  private:
   model::DeterministicWeights source_;
-  std::vector<float> rounded_;
 };
 
 /// Largest difference, relative to the reference's range.

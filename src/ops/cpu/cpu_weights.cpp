@@ -17,86 +17,89 @@ constexpr auto f32 = dnnl::memory::data_type::f32;
 constexpr std::int64_t kUsualRows = 484;
 constexpr Extent kUsualPicture{1, 44, 44, 0};
 
-void append_slack(std::vector<float>& bias) {
-  bias.resize(bias.size() + Arena::kSlack / sizeof(float));
-}
-
 }  // namespace
 
-WeightMemory CpuWeights::pack(std::span<const float> values, const md& plain, const md& packed) {
+PackedWeights CpuWeights::pack(int in, int out, Kernel kernel, const md& plain, const md& packed, Read read) {
+  const auto n = static_cast<std::size_t>(out);
   WeightMemory w;
   w.storage = pages_.take(packed.get_size());
   w.memory = dnnl::memory(packed, cpu_engine(), w.storage.get());
-  copy_to(dnnl::memory(plain, cpu_engine(), const_cast<float*>(values.data())), w.memory);
-  return w;
+  PackedWeights p{in, out, kernel, w, std::vector<float>(n + Arena::kSlack / sizeof(float))};
+  add_or_do(queue_,
+            [w, plain, bias = std::span(p.bias).first(n), read = std::move(read)](LoadMemory& memory) {
+              const auto values = read(memory, bias);
+              dnnl::memory to = w.memory;
+              copy_to(dnnl::memory(plain, cpu_engine(), const_cast<float*>(values.data())), to);
+            });
+  return p;
 }
 
-// `rows` is [N,K] as PyTorch stores it: the transpose of a row-major [K,N].
-PackedWeights CpuWeights::pack_linear(std::span<const float> rows, std::vector<float> bias, int in, int out) {
+// As PyTorch stores them: [N,K], the transpose of a row-major [K,N].
+PackedWeights CpuWeights::pack_linear(int in, int out, Read read) {
   const auto desc = linear_desc(kUsualRows, in, out, Epilogue::none);
-  auto packed = pack(rows, md({in, out}, f32, dnnl::memory::format_tag::ba), desc.weights_desc());
-  return {in, out, {}, std::move(packed), std::move(bias)};
+  return pack(in, out, {}, md({in, out}, f32, dnnl::memory::format_tag::ba), desc.weights_desc(),
+              std::move(read));
 }
 
-std::vector<float> CpuWeights::read(const std::string& name, const Shape& shape) {
-  const auto values = source_.get(name, shape);
-  return {values.begin(), values.end()};
-}
-
-std::vector<float> CpuWeights::read_bias(const std::string& name, int out) {
-  auto bias = read(name, {out});
-  append_slack(bias);
-  return bias;
+CpuWeights::Read CpuWeights::reader(const std::string& name, const Shape& shape) const {
+  return [&source = source_, name, shape](LoadMemory& memory, std::span<float> bias) {
+    source.read(name + ".bias", {static_cast<std::int64_t>(bias.size())}, bias);
+    const auto values = memory.take(static_cast<std::size_t>(shape.numel()));
+    source.read(name + ".weight", shape, values);
+    return values;
+  };
 }
 
 CpuWeights::PatchEmbed CpuWeights::patch_embed(const std::string& name, int in, int out) {
-  auto bias = read_bias(name + ".bias", out);
-  const auto weight = source_.get(name + ".weight", {out, in, 7, 7});
   const auto desc = patch_desc({1, 352, 352, in}, out);
-  return {in,
-          out,
-          {7, 7, 1},
-          pack(weight, md({out, in, 7, 7}, f32, dnnl::memory::format_tag::oihw), desc.weights_desc()),
-          std::move(bias)};
+  return pack(in, out, {7, 7, 1}, md({out, in, 7, 7}, f32, dnnl::memory::format_tag::oihw),
+              desc.weights_desc(), reader(name, {out, in, 7, 7}));
 }
 
 CpuWeights::Position CpuWeights::position(const std::string& prefix, int dim, std::array<int, 2> background,
                                           int window) {
-  return {{dim, background, window, read(prefix + ".pos_embed", {1, dim, background[0], background[1]}),
-           read(prefix + ".pos_embed_window", {1, dim, window, window})}};
+  return {{dim, background, window,
+           source_.read(prefix + ".pos_embed", {1, dim, background[0], background[1]}),
+           source_.read(prefix + ".pos_embed_window", {1, dim, window, window})}};
 }
 
 CpuWeights::Norm CpuWeights::norm(const std::string& name, int dim) {
-  return {read(name + ".weight", {dim}), read(name + ".bias", {dim})};
+  return {source_.read(name + ".weight", {dim}), source_.read(name + ".bias", {dim})};
 }
 
 CpuWeights::Linear CpuWeights::linear(const std::string& name, int in, int out) {
-  auto bias = read_bias(name + ".bias", out);
-  return pack_linear(source_.get(name + ".weight", {out, in}), std::move(bias), in, out);
+  return pack_linear(in, out, reader(name, {out, in}));
 }
 
 CpuWeights::Linear CpuWeights::pointwise(const std::string& name, int in, int out) {
-  auto bias = read_bias(name + ".bias", out);
-  return pack_linear(source_.get(name + ".weight", {out, in, 1, 1}), std::move(bias), in, out);
+  return pack_linear(in, out, reader(name, {out, in, 1, 1}));
 }
 
 CpuWeights::ConvBn CpuWeights::conv_bn(const std::string& conv, const std::string& bn, int in, int out,
                                        Kernel kernel) {
-  auto weight = read(conv + ".weight", {out, in, kernel.h, kernel.w});
-  auto bias = model::fold_batch_norm(source_, bn, out, weight);
-  append_slack(bias);
   Extent usual = kUsualPicture;
   usual.c = in;
   const auto desc = conv_desc(usual, out, kernel, Epilogue::none);
-  auto packed = pack(weight, md({out, in, kernel.h, kernel.w}, f32, dnnl::memory::format_tag::oihw),
-                     desc.weights_desc());
-  return {{in, out, kernel, std::move(packed), std::move(bias)}};
+  const Shape shape{out, in, kernel.h, kernel.w};
+  return {pack(in, out, kernel, md({out, in, kernel.h, kernel.w}, f32, dnnl::memory::format_tag::oihw),
+               desc.weights_desc(),
+               [&source = source_, conv, bn, out, shape](LoadMemory& memory, std::span<float> bias) {
+                 const auto values = memory.take(static_cast<std::size_t>(shape.numel()));
+                 source.read(conv + ".weight", shape, values);
+                 std::ranges::copy(model::fold_batch_norm(source, bn, out, values), bias.begin());
+                 return values;
+               })};
 }
 
 CpuWeights::ConvBnFan CpuWeights::conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out) {
-  auto [rows, bias] = model::fold_fan(source_, names, in, out);  // [5 N, K], [5 N]
-  append_slack(bias);
-  return {pack_linear(rows, std::move(bias), in, kFan * out)};
+  return {pack_linear(in, kFan * out,
+                      [&source = source_, names, in, out](LoadMemory& memory, std::span<float> bias) {
+                        const auto fan = model::fold_fan(source, names, in, out);  // [5 N, K], [5 N]
+                        const auto rows = memory.take(fan.weight.size());
+                        std::ranges::copy(fan.weight, rows.begin());
+                        std::ranges::copy(fan.bias, bias.begin());
+                        return rows;
+                      })};
 }
 
 }  // namespace sam2unet::ops

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "ops/concept.h"
 #include "ops/cpu/large_pages.h"
 #include "ops/cpu/onednn.h"
+#include "ops/cpu/pack_queue.h"
 
 namespace sam2unet::ops {
 
@@ -29,7 +31,9 @@ class CpuWeights {
   struct ConvBn : PackedWeights {};
   struct ConvBnFan : PackedWeights {};  // one matrix, [K, 5 N]
 
-  explicit CpuWeights(model::WeightSource& source) : source_(source) {}
+  /// With a queue, what the functions return is complete once that has run.
+  explicit CpuWeights(const model::WeightSource& source, PackQueue* queue = nullptr)
+      : source_(source), queue_(queue) {}
   PatchEmbed patch_embed(const std::string& name, int in, int out);
   Position position(const std::string& prefix, int dim, std::array<int, 2> background, int window);
   Norm norm(const std::string& name, int dim);
@@ -39,12 +43,14 @@ class CpuWeights {
   ConvBnFan conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out);
 
  private:
-  std::vector<float> read(const std::string& name, const Shape& shape);
-  std::vector<float> read_bias(const std::string& name, int out);
-  WeightMemory pack(std::span<const float> values, const dnnl::memory::desc& plain,
-                    const dnnl::memory::desc& packed);
-  PackedWeights pack_linear(std::span<const float> rows, std::vector<float> bias, int in, int out);
-  model::WeightSource& source_;
+  /// Gives weights as PyTorch stores them, and writes the bias [N].
+  using Read = std::function<std::span<const float>(LoadMemory& memory, std::span<float> bias)>;
+  Read reader(const std::string& name, const Shape& shape) const;
+  PackedWeights pack(int in, int out, Kernel kernel, const dnnl::memory::desc& plain,
+                     const dnnl::memory::desc& packed, Read read);
+  PackedWeights pack_linear(int in, int out, Read read);
+  const model::WeightSource& source_;
+  PackQueue* queue_;
   LargePages pages_;
 };
 

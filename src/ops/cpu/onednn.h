@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ops/concept.h"
+#include "ops/cpu/pack_queue.h"
 
 namespace sam2unet::ops {
 
@@ -55,6 +56,7 @@ struct PackedWeights {
   Kernel kernel;
   WeightMemory weights;
   std::vector<float> bias;  // [N], then slack
+  OnlyMoved only_moved{};
   std::uint64_t id = new_weights_id();
 };
 

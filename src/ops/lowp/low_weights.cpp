@@ -32,14 +32,20 @@ void scatter(const std::byte* from, std::size_t bytes, std::byte* to, std::int64
     std::memcpy(to + static_cast<std::int64_t>(whole) * stride, from + whole * kBytes, bytes % kBytes);
 }
 
-// A thread's memory for the channels of one column, tap and source.
+// Where a matrix is packed, wherever the Matrix itself has moved.
+struct Target : MatrixLayout {
+  Buffer panels;
+  float *column_scale, *column_sum;
+};
+
+// Memory for the channels of one column, tap and source.
 struct Scratch {
   std::vector<float> values;
   std::vector<std::byte> stored;
 };
 
 // `row` is a column's weights as PyTorch stores them, [K, h, w].
-void pack_column(Matrix& m, std::span<const float> row, int n, Scratch& scratch) {
+void pack_column(const Target& m, std::span<const float> row, int n, Scratch& scratch) {
   const int unit = unit_of(m.way), units = m.units(), each = m.tap_channels(),
             spatial = m.kernel.h * m.kernel.w;
   const int panel = n / kColumns, column = n % kColumns;
@@ -73,15 +79,14 @@ void pack_column(Matrix& m, std::span<const float> row, int n, Scratch& scratch)
         scatter<1>(scratch.stored.data(), bytes, to, stride);
     }
   if (m.storage == Storage::int8) {
-    m.column_scale[static_cast<std::size_t>(n)] = scale;
-    m.column_sum[static_cast<std::size_t>(n)] = scale * static_cast<float>(sum);
+    m.column_scale[n] = scale;
+    m.column_sum[n] = scale * static_cast<float>(sum);
   }
 }
 
 // Rows [N,3 K] of rows [N,K]: high, high, low.
-std::vector<float> split_weights(std::span<const float> rows, int in) {
+void split_weights(std::span<const float> rows, int in, std::span<float> split) {
   const auto k = static_cast<std::size_t>(in);
-  std::vector<float> split(3 * rows.size());
   for (std::size_t n = 0; n < rows.size() / k; ++n)
     for (std::size_t i = 0; i < k; ++i) {
       const float w = rows[n * k + i], high = bf16_to_f32(f32_to_bf16(w));
@@ -89,18 +94,24 @@ std::vector<float> split_weights(std::span<const float> rows, int in) {
       to[0] = to[k] = high;
       to[2 * k] = w - high;
     }
-  return split;
+}
+
+// [N, 7 in, 7 rows] from [N, in, 7 rows, 7 columns].
+void columns_first(std::span<const float> weight, int in, std::span<float> rows) {
+  const int out = static_cast<int>(weight.size()) / (in * 49);
+  for (int n = 0; n < out; ++n)
+    for (int c = 0; c < in; ++c)
+      for (int y = 0; y < 7; ++y)
+        for (int x = 0; x < 7; ++x) {
+          rows[static_cast<std::size_t>((n * 7 * in + x * in + c) * 7 + y)] =
+              weight[static_cast<std::size_t>(((n * in + c) * 7 + y) * 7 + x)];
+        }
 }
 
 }  // namespace
 
-std::vector<float> LowWeights::read(const std::string& name, const Shape& shape) {
-  const auto values = source_.get(name, shape);
-  return {values.begin(), values.end()};
-}
-
 std::vector<float> LowWeights::read_with_slack(const std::string& name, int n) {
-  auto values = read(name, {n});
+  auto values = source_.read(name, {n});
   values.resize(values.size() + kSlack);
   return values;
 }
@@ -111,46 +122,53 @@ Storage LowWeights::storage(const std::string& name) const {
   return numerics_.is_int8() && !is_kept ? Storage::int8 : Storage::bf16;
 }
 
-Matrix LowWeights::pack(const MatrixShape& s, Storage storage, std::span<const float> values,
-                        std::vector<float> bias) {
-  Matrix m{s};
-  m.storage = storage;
-  m.way = storage == Storage::int8   ? numerics_.int8
-          : storage == Storage::bf16 ? numerics_.bf16
-                                     : Way::widened;
-  bias.resize(static_cast<std::size_t>(s.out) + kSlack);
-  m.bias = std::move(bias);
-  m.panels = Buffer(pages_, panel_bytes(m.way, storage, std::int64_t{m.taps()} * m.units(), m.out),
-                    is_amx(m.way) ? kAmxSlack : kSlack);
+Matrix LowWeights::pack(const MatrixShape& s, Storage storage, int each, Read read) {
+  const Way way = storage == Storage::int8   ? numerics_.int8
+                  : storage == Storage::bf16 ? numerics_.bf16
+                                             : Way::widened;
+  const auto n = static_cast<std::size_t>(s.out);
+  Matrix m{MatrixLayout{s, storage, way}};
+  m.bias.resize(n + kSlack);
+  m.panels = Buffer(pages_, panel_bytes(way, storage, std::int64_t{m.taps()} * m.units(), m.out),
+                    is_amx(way) ? kAmxSlack : kSlack);
   if (storage == Storage::int8) {
-    m.column_scale.resize(static_cast<std::size_t>(s.out) + kSlack);
-    m.column_sum.resize(static_cast<std::size_t>(s.out) + kSlack);
+    m.column_scale.resize(n + kSlack);
+    m.column_sum.resize(n + kSlack);
   }
-  const std::size_t row = static_cast<std::size_t>(s.in) * static_cast<std::size_t>(s.kernel.h * s.kernel.w);
-  // Loading is a good part of a program that segments one picture.
-  parallel_rows(available_threads(0), s.out, [&](std::int64_t first, std::int64_t last) {
-    Scratch scratch;
-    for (auto n = first; n < last; ++n)
-      pack_column(m, values.subspan(static_cast<std::size_t>(n) * row, row), static_cast<int>(n), scratch);
-  });
+  const Target target{m, m.panels, m.column_scale.data(), m.column_sum.data()};
+  add_or_do(
+      queue_, [target, each, bias = std::span(m.bias).first(n), read = std::move(read)](LoadMemory& memory) {
+        const auto row = static_cast<std::size_t>(target.in * target.kernel.h * target.kernel.w);
+        Scratch scratch;
+        for (int first = 0; first < target.out; first += each) {
+          const int count = std::min(each, target.out - first);
+          const auto rows = memory.take(static_cast<std::size_t>(count) * row);
+          read(first, rows, bias);
+          for (int i = 0; i < count; ++i)
+            pack_column(target, rows.subspan(static_cast<std::size_t>(i) * row, row), first + i, scratch);
+        }
+      });
   return m;
 }
 
-// A row of the kernel is one tap: seven pixels of three channels lie side by side.
+Matrix LowWeights::pack_linear(int in, int out, Storage storage, const std::string& name,
+                               const Shape& shape) {
+  constexpr int kValues = 1 << 16;
+  return pack({in, out, {}, 1}, storage, std::max(kValues / in, 1),
+              [&source = source_, name, shape, in](int first, std::span<float> rows, std::span<float> bias) {
+                if (first == 0) source.read(name + ".bias", {static_cast<std::int64_t>(bias.size())}, bias);
+                source.read(name + ".weight", shape, std::int64_t{first} * in, rows);
+              });
+}
+
+// A row of the kernel is one tap: seven pixels of three channels lie side by side. Pixels rounded to bfloat16
+// move every map (on 40 Kvasir pictures the MAE by 0.0025). It is 0.6 % of T's operations.
 LowWeights::PatchEmbed LowWeights::patch_embed(const std::string& name, int in, int out) {
-  auto bias = read(name + ".bias", {out});
-  const auto weight = source_.get(name + ".weight", {out, in, 7, 7});
-  std::vector<float> rows(weight.size());  // [N, 7 in, 7 rows] from [N, in, 7 rows, 7 columns]
-  for (int n = 0; n < out; ++n)
-    for (int c = 0; c < in; ++c)
-      for (int y = 0; y < 7; ++y)
-        for (int x = 0; x < 7; ++x) {
-          rows[static_cast<std::size_t>((n * 7 * in + x * in + c) * 7 + y)] =
-              weight[static_cast<std::size_t>(((n * in + c) * 7 + y) * 7 + x)];
-        }
-  // Pixels rounded to bfloat16 move every map (on 40 Kvasir pictures the MAE by 0.0025). It is 0.6 % of T's
-  // operations.
-  return pack({7 * in, out, {7, 1, 1}, 1}, Storage::f32, rows, std::move(bias));
+  return pack({7 * in, out, {7, 1, 1}, 1}, Storage::f32, out,
+              [&source = source_, name, in, out](int, std::span<float> rows, std::span<float> bias) {
+                source.read(name + ".bias", {out}, bias);
+                columns_first(source.read(name + ".weight", {out, in, 7, 7}), in, rows);
+              });
 }
 
 LowWeights::Position LowWeights::position(const std::string& prefix, int dim, std::array<int, 2> background,
@@ -163,42 +181,48 @@ LowWeights::Norm LowWeights::norm(const std::string& name, int dim) {
 }
 
 LowWeights::Linear LowWeights::linear(const std::string& name, int in, int out) {
-  auto bias = read(name + ".bias", {out});
-  auto m = pack({in, out, {}, 1}, storage(name), source_.get(name + ".weight", {out, in}), std::move(bias));
+  auto m = pack_linear(in, out, storage(name), name, {out, in});
   // Attention takes its activations rounded; all else goes on to the residual stream.
   if (name.ends_with(".qkv")) m.result = numerics_.activations();
   return m;
 }
 
 LowWeights::Linear LowWeights::pointwise(const std::string& name, int in, int out) {
-  auto bias = read(name + ".bias", {out});
-  return pack({in, out, {}, 1}, Storage::bf16, source_.get(name + ".weight", {out, in, 1, 1}),
-              std::move(bias));
+  return pack_linear(in, out, Storage::bf16, name, {out, in, 1, 1});
 }
 
 LowWeights::ConvBn LowWeights::conv_bn(const std::string& conv, const std::string& bn, int in, int out,
                                        Kernel kernel) {
-  auto weight = read(conv + ".weight", {out, in, kernel.h, kernel.w});
-  auto bias = model::fold_batch_norm(source_, bn, out, weight);
   // What is concatenated before a convolution has as many channels each as the result (Rfb, Up).
   const int sources = in > out && in % out == 0 && in / out <= static_cast<int>(kFan - 1) ? in / out : 1;
-  auto m = pack({in, out, kernel, sources}, storage(conv), weight, std::move(bias));
+  const Shape shape{out, in, kernel.h, kernel.w};
+  auto m = pack({in, out, kernel, sources}, storage(conv), out,
+                [&source = source_, conv, bn, out, shape](int, std::span<float> rows, std::span<float> bias) {
+                  source.read(conv + ".weight", shape, rows);
+                  std::ranges::copy(model::fold_batch_norm(source, bn, out, rows), bias.begin());
+                });
   m.result = numerics_.activations();
   return {std::move(m)};
 }
 
+// It reads the residual stream as it is, in which a few channels are far larger than the others: their
+// weights rounded move every map (on 40 Kvasir pictures the MAE by 0.0013 in bf16, by 0.0054 in int8). It is
+// 2 % of the operations.
 LowWeights::ConvBnFan LowWeights::conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out) {
-  auto [rows, bias] = model::fold_fan(source_, names, in, out);  // [5 N, K], [5 N]
-  // It reads the residual stream as it is, in which a few channels are far larger than the others: their
-  // weights rounded move every map (on 40 Kvasir pictures the MAE by 0.0013 in bf16, by 0.0054 in int8). It
-  // is 2 % of the operations.
-  Matrix m;
-  if (is_amx(numerics_.bf16)) {
-    m = pack({3 * in, kFan * out, {}, 3}, Storage::bf16, split_weights(rows, in), std::move(bias));
-    m.is_split = true;
-  } else {
-    m = pack({in, kFan * out, {}, 1}, Storage::f32, rows, std::move(bias));
-  }
+  const bool is_split = is_amx(numerics_.bf16);
+  const auto read = [&source = source_, names, in, out, is_split](int, std::span<float> rows,
+                                                                  std::span<float> bias) {
+    const auto fan = model::fold_fan(source, names, in, out);  // [5 N, K], [5 N]
+    std::ranges::copy(fan.bias, bias.begin());
+    if (is_split)
+      split_weights(fan.weight, in, rows);
+    else
+      std::ranges::copy(fan.weight, rows.begin());
+  };
+  const int rows = kFan * out;
+  auto m = is_split ? pack({3 * in, rows, {}, 3}, Storage::bf16, rows, read)
+                    : pack({in, rows, {}, 1}, Storage::f32, rows, read);
+  m.is_split = is_split;
   m.result = numerics_.activations();
   return {std::move(m)};
 }
