@@ -238,7 +238,7 @@ TEST_P(Conformance, LayerNorm) {
 TEST_P(Conformance, LinearAndItsFusions) {
   with([&](auto& o, auto& weights) {
     for (const auto& [pixels, k, n] :
-         {std::tuple{1, 96, 288}, {7, 16, 3}, {121, 33, 47}, {484, 64, 1}, {35, 144, 32}}) {
+         {std::tuple{1, 96, 288}, {7, 16, 3}, {121, 33, 47}, {484, 64, 1}, {35, 144, 32}, {3, 700, 150}}) {
       const auto x = plain_input("x", {1, 1, pixels, k});
       const auto r = plain_input("r", {1, 1, pixels, n});
       const auto w = weights.linear("l", k, n);

@@ -4,15 +4,18 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "model/config.h"
 #include "model/network.h"
 #include "model/weight_source.h"
 #include "ops/backends.h"
+#include "ops/cpu/threads.h"
 
 namespace sam2unet::ops {
 namespace {
@@ -40,6 +43,32 @@ TEST(PackQueue, WithoutAQueueJobsAreDoneAtOnce) {
 }
 
 // Which of several wrong tensors is named must not hang on who was faster.
+TEST(PackQueue, ALaterFailureDoesNotCountThoughItComesLast) {
+  if (available_threads(0) < 2) GTEST_SKIP() << "SKIPPED: one thread";
+  for (const int late : {0, 1}) {
+    std::atomic<bool> begun{false}, ended{false};
+    PackQueue queue;
+    for (const int i : {0, 1})
+      queue.add([&, i, late](LoadMemory&) {
+        if (i == late) {
+          begun = true;
+          while (!ended) std::this_thread::yield();
+          std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the other's has been caught
+        } else {
+          while (!begun) std::this_thread::yield();
+          ended = true;
+        }
+        throw std::runtime_error(std::to_string(i));
+      });
+    try {
+      queue.run();
+      FAIL();
+    } catch (const std::runtime_error& e) {
+      EXPECT_STREQ(e.what(), "0") << late;
+    }
+  }
+}
+
 TEST(PackQueue, TheFirstFailureOfAllIsThrown) {
   for (int turn = 0; turn < 50; ++turn) {
     PackQueue queue;
@@ -81,8 +110,8 @@ TEST(LoadMemory, HasRoomForWhatIsAsked) {
 template <class O, class Weights, class... Arguments>
 void expect_same_maps(O& o, Arguments... arguments) {
   const model::DeterministicWeights source;
-  const auto config = model::Config::from_json(
-      R"({"embed_dim": 16, "stages": [1, 1, 1, 1], "global_att_blocks": []})");
+  const auto config =
+      model::Config::from_json(R"({"embed_dim": 16, "stages": [1, 1, 1, 1], "global_att_blocks": []})");
   const auto run = [&](PackQueue* queue) {
     Weights weights(source, arguments..., queue);
     const auto net = model::Network<Weights>::make(weights, config);
