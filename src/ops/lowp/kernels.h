@@ -88,24 +88,23 @@ struct Tiles {
 struct BlockJob {
   Way way = Way::widened;
   Storage storage = Storage::f32;
-  const std::byte* const* rows = nullptr;  ///< [tiles][taps][rows_of(way)]
-  int count = 0;                           ///< rows
+  Finish finish = Finish::none;
+  Element out_type = Element::f32, added_type = Element::f32;
+  int count = 0;  ///< rows
   int taps = 1, units = 0;
-  const std::byte* panels = nullptr;  ///< of the whole matrix
-  int columns = 0;                    ///< of the whole matrix, N
+  int columns = 0;  ///< of the whole matrix, N
   int first_panel = 0, last_panel = 0;
-  const float* bias = nullptr;  ///< [N up to kLanes], and the next two as long
+  const std::byte* const* rows = nullptr;  ///< [tiles][taps][rows_of(way)]
+  const std::byte* panels = nullptr;       ///< of the whole matrix
+  const float* bias = nullptr;             ///< [N up to kLanes], and the next two as long
   /// Of an int8 product: out = row_scale column_scale sum + row_low column_sum + bias, where column_sum is
   /// the sum of a column's weights, scaled. Without column_scale: row_scale sum + bias.
   const float* column_scale = nullptr;
   const float* column_sum = nullptr;
   const float* row_scale = nullptr;  ///< [count] or none
   const float* row_low = nullptr;
-  Finish finish = Finish::none;
   std::byte* const* out = nullptr;
-  Element out_type = Element::f32;
   const std::byte* const* added = nullptr;
-  Element added_type = Element::f32;
   std::byte* sums = nullptr;     ///< scratch: sums_bytes
   std::byte* widened = nullptr;  ///< scratch of Way::widened: widened_bytes
   const Tiles* tiles = nullptr;  ///< of a native way
