@@ -471,23 +471,27 @@ std::vector<std::byte> encode_indexed_png(const ImageView& indices, std::span<co
 }
 
 struct PngStream::Impl {
+  Impl(int width, int height, int of_channels, std::span<const png_color> palette,
+       std::span<const std::byte> profile, const ByteSink& sink)
+      : encoder(width, height, palette.empty() ? color_type_of(of_channels) : PNG_COLOR_TYPE_PALETTE, palette,
+                profile, sink),
+        channels(of_channels),
+        colors(palette.size()) {}
   Encoder encoder;
-  int channels = 1;
-  std::size_t colors = 0;  // of the palette
+  int channels;
+  std::size_t colors;  // of the palette
 };
 
 PngStream::PngStream(int width, int height, int channels, const PngStreamOptions& options) {
   if (width <= 0 || height <= 0) throw UsageError("an empty picture has no PNG");
-  if (options.palette.empty()) {
-    const auto profile = channels == 1 ? std::span<const std::byte>() : options.color_profile;
-    impl_.reset(
-        new Impl{Encoder(width, height, color_type_of(channels), {}, profile, options.sink), channels, 0});
-    return;
+  std::span<const std::byte> profile = options.color_profile;
+  if (channels == 1) profile = {};
+  std::vector<png_color> palette;
+  if (!options.palette.empty()) {
+    if (channels != 1) throw UsageError(fmt::format("a picture of indices has 1 channel, not {}", channels));
+    palette = checked_palette(options.palette);
   }
-  if (channels != 1) throw UsageError(fmt::format("a picture of indices has 1 channel, not {}", channels));
-  const auto colors = checked_palette(options.palette);
-  impl_.reset(
-      new Impl{Encoder(width, height, PNG_COLOR_TYPE_PALETTE, colors, {}, options.sink), 1, colors.size()});
+  impl_ = std::make_unique<Impl>(width, height, channels, palette, profile, options.sink);
 }
 PngStream::~PngStream() = default;
 PngStream::PngStream(PngStream&&) noexcept = default;

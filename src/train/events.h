@@ -23,7 +23,7 @@ class EventWriter {
  private:
   void record(const std::string& event);
   struct Close {
-    void operator()(std::FILE* f) const { std::fclose(f); }
+    void operator()(std::FILE* f) const { std::fclose(f); }  // NOLINT(cppcoreguidelines-owning-memory)
   };
   std::unique_ptr<std::FILE, Close> file_;
   std::filesystem::path path_;
