@@ -155,7 +155,6 @@ void check_layout(const Source& source, const Layout& l) {
           case 12:
             return integers && l.samples == 1;
           case 8:
-            return integers || l.format == SAMPLEFORMAT_INT;
           case 16:
             return integers || l.format == SAMPLEFORMAT_INT;
           case 32:
