@@ -267,6 +267,7 @@ void add_pictures(const EvaluateOptions& options, std::vector<Task>& tasks, Eval
 
 std::vector<double> numbers(const std::vector<metrics::Value>& values) {
   std::vector<double> out;
+  out.reserve(values.size());
   for (const metrics::Value& v : values) out.push_back(v.value);
   return out;
 }

@@ -298,7 +298,7 @@ double forward_inference(const Sample& s, const PredictionValues& pred_values, c
 
 PaddedKernel padded(const ContextKernel& k) {
   PaddedKernel out{2 * k.y_radius + 1, 2 * k.x_radius + 1, {}};
-  const auto margin = static_cast<std::size_t>((kTileRows - 1) * out.columns);
+  const std::size_t margin = (kTileRows - 1) * static_cast<std::size_t>(out.columns);
   out.weights.assign(k.weights.size() + 2 * margin, 0);
   std::copy(k.weights.begin(), k.weights.end(), out.weights.begin() + static_cast<std::ptrdiff_t>(margin));
   return out;

@@ -206,20 +206,21 @@ std::array<double, 7> gaussian() {
 // The 7x7 filter with zeros outside.
 std::vector<double> filtered(const std::vector<double>& in, int width, int height) {
   const std::array<double, 7> g = gaussian();
+  const double* centre = g.data() + 3;
   const auto at = [&](int x, int y) {
     return static_cast<std::size_t>(static_cast<std::ptrdiff_t>(y) * width + x);
   };
   std::vector<double> rows(in.size(), 0), out(in.size(), 0);
   for (int y = 0; y < height; ++y) {
     for (int k = -3; k <= 3; ++k) {
-      const double weight = g[static_cast<std::size_t>(k + 3)];
+      const double weight = centre[k];
       for (int x = std::max(0, -k); x < std::min(width, width - k); ++x)
         rows[at(x, y)] += weight * in[at(x + k, y)];
     }
   }
   for (int y = 0; y < height; ++y) {
     for (int k = std::max(-3, -y); k <= std::min(3, height - 1 - y); ++k) {
-      const double weight = g[static_cast<std::size_t>(k + 3)];
+      const double weight = centre[k];
       for (int x = 0; x < width; ++x) out[at(x, y)] += weight * rows[at(x, y + k)];
     }
   }

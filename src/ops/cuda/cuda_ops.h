@@ -48,9 +48,9 @@ class CudaOps : public Compositions<CudaOps> {
   Tensor add_position(Tensor x, const Weights::Position& w);
   Tensor layer_norm(const Tensor& x, const Weights::Norm& w);
   Tensor linear(const Tensor& x, const Weights::Linear& w) { return product(x, w, Epilogue::none); }
-  Tensor gelu(Tensor x) { return elementwise(x, Elementwise::gelu, nullptr); }
-  Tensor relu(Tensor x) { return elementwise(x, Elementwise::relu, nullptr); }
-  Tensor add(Tensor a, const Tensor& b) { return elementwise(a, Elementwise::add, &b); }
+  Tensor gelu(const Tensor& x) { return elementwise(x, Elementwise::gelu, nullptr); }
+  Tensor relu(const Tensor& x) { return elementwise(x, Elementwise::relu, nullptr); }
+  Tensor add(const Tensor& a, const Tensor& b) { return elementwise(a, Elementwise::add, &b); }
   Tensor window_attention(const Tensor& qkv, const Weights::Linear& w, const AttentionGeometry& g);
   Tensor max_pool_2x2(const Tensor& x);
   Tensor conv_bn(const Tensor& x, const Weights::ConvBn& w) { return product(x, w, Epilogue::none); }
