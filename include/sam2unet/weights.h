@@ -23,7 +23,7 @@ struct MeasuredPrecision {
 };
 
 struct WeightsInfo {
-  std::string format;    ///< "safetensors", "PyTorch zip", "PyTorch stream (before 1.6)"
+  std::string format;    ///< "safetensors", "PyTorch", "PyTorch (stream format of before 1.6)"
   std::string contents;  ///< "full SAM2-UNet", "SAM2 trunk", "SAM2.1 trunk", "Hiera trunk",
                          ///< "task-only SAM2-UNet", "incomplete SAM2-UNet" or "unknown"
   std::string variant;   ///< "t", "s", "b+", "l", "custom", or empty where it cannot be told

@@ -65,6 +65,30 @@ TEST_F(Quota, VersionOneBesideVersionTwo) {
   EXPECT_EQ(quota(), 2.0);
 }
 
+// "cpuset" and "name=cpu" are other controllers than "cpu".
+TEST_F(Quota, OfTheControllerItselfAlone) {
+  write("proc/self/cgroup", "6:cpuset:/wrong\n5:name=cpu:/wrong\n4:cpuacct,cpu:/right\n");
+  write("proc/self/mountinfo",
+        "33 31 0:30 / /sys/fs/cgroup/cpuset ro - cgroup cgroup rw,cpuset\n"
+        "32 31 0:29 / /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpuacct,cpu\n");
+  write("sys/fs/cgroup/cpuset/right/cpu.cfs_quota_us", "100000\n");
+  write("sys/fs/cgroup/cpuset/right/cpu.cfs_period_us", "100000\n");
+  write("sys/fs/cgroup/cpu/wrong/cpu.cfs_quota_us", "100000\n");
+  write("sys/fs/cgroup/cpu/wrong/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(quota(), std::nullopt);
+  write("sys/fs/cgroup/cpu/right/cpu.cfs_quota_us", "75000\n");
+  write("sys/fs/cgroup/cpu/right/cpu.cfs_period_us", "50000\n");
+  EXPECT_EQ(quota(), 1.5);
+  // Of both versions the least counts.
+  write("proc/self/cgroup", "4:cpu:/right\n0::/two\n");
+  write("proc/self/mountinfo",
+        "32 31 0:29 / /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n" + std::string(kUnified));
+  write("sys/fs/cgroup/two/cpu.max", "50000 100000\n");
+  EXPECT_EQ(quota(), 0.5);
+  write("sys/fs/cgroup/two/cpu.max", "900000 100000\n");
+  EXPECT_EQ(quota(), 1.5);
+}
+
 TEST_F(Quota, NonsenseIsNoLimit) {
   write("proc/self/cgroup", "0::/\nno colons\n:\n");
   write("proc/self/mountinfo", "short\n1 2 - \n - \n" + std::string(kUnified));

@@ -32,5 +32,41 @@ TEST(DefaultModel, IsFoundBesideTheLibraryAndWhereLibIsALink) {
   EXPECT_THROW(find_default_model({}), FileError);
 }
 
+// The nearest of the three places: PREFIX/bin, PREFIX/lib/ARCH, TREE/build/PRESET/bin.
+TEST(DefaultModel, PlacesInTheirOrder) {
+  ::unsetenv("SAM2UNET_MODEL");
+  const test::TempDir dir;
+  const auto bin = dir / "a/b/c/bin";
+  std::filesystem::create_directories(bin);
+  const auto put = [&](const std::string& folder) {
+    std::filesystem::create_directories(dir / folder);
+    std::ofstream(dir / folder / "sam2unet_t_duts_int8.safetensors") << "weights";
+  };
+  for (const char* folder : {"a/models", "a/b/share/sam2unet/models", "a/b/c/share/sam2unet/models"}) {
+    put(folder);
+    EXPECT_EQ(find_default_model(bin).parent_path(), dir / folder);
+  }
+  EXPECT_FALSE(own_folder().empty());
+  EXPECT_TRUE(std::filesystem::is_directory(own_folder()));
+}
+
+TEST(DefaultModel, TheEnvironmentGoesBeforeEverything) {
+  const test::TempDir dir;
+  ::setenv("SAM2UNET_MODEL", "/some/where.safetensors", 1);
+  EXPECT_EQ(find_default_model(dir.path()), "/some/where.safetensors");
+  ::setenv("SAM2UNET_MODEL", "", 1);  // as if it were not set
+  try {
+    find_default_model(dir.path());
+    ADD_FAILURE() << "there is none";
+  } catch (const FileError& e) {
+    EXPECT_THAT(e.what(), testing::StartsWith("the default model is not installed (looked for "));
+    EXPECT_THAT(
+        e.what(),
+        testing::HasSubstr(
+            "/models/sam2unet_t_duts_int8.safetensors); name one with --weights FILE or SAM2UNET_MODEL"));
+  }
+  ::unsetenv("SAM2UNET_MODEL");
+}
+
 }  // namespace
 }  // namespace sam2unet

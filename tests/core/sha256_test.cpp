@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/file.h"
+#include "core/hash.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet {
@@ -42,8 +43,19 @@ TEST(Sha256, OfAFile) {
   const test::TempDir dir;
   write_file(dir / "f", std::string_view("abc"));
   EXPECT_EQ(sha256_of_file(dir / "f"), hash_of("abc"));
+  const std::string large(5 << 20, 'z');  // more than is mapped at a time
+  write_file(dir / "large", large);
+  EXPECT_EQ(sha256_of_file(dir / "large"), hash_of(large));
   write_file(dir / "empty", std::string_view());
   EXPECT_EQ(sha256_of_file(dir / "empty"), hash_of(""));
+}
+
+// The function's published values, and in two parts.
+TEST(Fnv1a, KnowsThePublishedValues) {
+  EXPECT_EQ(fnv1a(""), 0xCBF29CE484222325U);
+  EXPECT_EQ(fnv1a("a"), 0xAF63DC4C8601EC8CU);
+  EXPECT_EQ(fnv1a("foobar"), 0x85944171F73967E8U);
+  EXPECT_EQ(fnv1a("bar", fnv1a("foo")), 0x85944171F73967E8U);
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ struct ZipPart {
   std::uint16_t method = 0, flags = 0;
   std::string extra = {};       // of the directory
   std::string local_name = {};  // "" means as `name`
-  std::int64_t crc = -1, compressed = -1, uncompressed = -1, offset = -1;
+  std::string comment = {};     // of the directory
+  std::int64_t local_method = -1, crc = -1, compressed = -1, uncompressed = -1, offset = -1;
 };
 
 /// What the end of the zip says; -1 means the truth.
@@ -61,13 +62,14 @@ inline std::string build_zip(const std::vector<ZipPart>& parts, const ZipEnd& en
     const std::string sizes =
         le(pick(p.compressed, p.data.size()), 4) + le(pick(p.uncompressed, p.data.size()), 4);
     const std::string& local = p.local_name.empty() ? p.name : p.local_name;
-    out += "PK\x03\x04" + le(20, 2) + le(p.flags, 2) + le(p.method, 2) + le(0, 4) + le(crc, 4) + sizes;
+    out += "PK\x03\x04" + le(20, 2) + le(p.flags, 2) + le(pick(p.local_method, p.method), 2) + le(0, 4) +
+           le(crc, 4) + sizes;
     out += le(local.size(), 2) + le(0, 2) + local + p.data;
     directory += "PK\x01\x02" + le(20, 2) + le(20, 2) + le(p.flags, 2) + le(p.method, 2) + le(0, 4) +
                  le(crc, 4) + sizes;
-    directory += le(p.name.size(), 2) + le(p.extra.size(), 2) + le(0, 2) + le(0, 2) + le(0, 2) + le(0, 4) +
-                 le(offset, 4);
-    directory += p.name + p.extra;
+    directory += le(p.name.size(), 2) + le(p.extra.size(), 2) + le(p.comment.size(), 2) + le(0, 2) +
+                 le(0, 2) + le(0, 4) + le(offset, 4);
+    directory += p.name + p.extra + p.comment;
   }
   const std::uint64_t count = pick(end.entries, parts.size());
   const std::string tail = le(count, 2) + le(count, 2) + le(pick(end.size, directory.size()), 4) +

@@ -65,6 +65,87 @@ TEST_F(Pickle, Scalars) {
   EXPECT_TRUE(run("C\x02hi.").is(ValueKind::bytes));
 }
 
+TEST_F(Pickle, BytesOfEveryLengthField) {
+  for (const std::string& body :
+       {"B" + le(2, 4) + "hi", std::string("C\x02hi"), "\x8e" + le(2, 8) + "hi", "\x96" + le(2, 8) + "hi"}) {
+    const Value v = run(body + ".");
+    EXPECT_TRUE(v.is(ValueKind::bytes)) << body;
+    EXPECT_EQ(v.text, "hi") << body;
+  }
+}
+
+TEST_F(Pickle, KindsOfValuesAreNamedAsPythonDoes) {
+  const std::pair<ValueKind, const char*> names[] = {{ValueKind::none, "None"},
+                                                     {ValueKind::boolean, "a bool"},
+                                                     {ValueKind::integer, "an int"},
+                                                     {ValueKind::big_integer, "an int"},
+                                                     {ValueKind::real, "a float"},
+                                                     {ValueKind::text, "a string"},
+                                                     {ValueKind::bytes, "bytes"},
+                                                     {ValueKind::tuple, "a tuple"},
+                                                     {ValueKind::list, "a list"},
+                                                     {ValueKind::dict, "a dict"},
+                                                     {ValueKind::global, "a class or function"},
+                                                     {ValueKind::storage, "a storage"},
+                                                     {ValueKind::tensor, "a tensor"},
+                                                     {ValueKind::object, "an object"}};
+  for (const auto& [kind, name] : names) EXPECT_EQ(name_of(kind), name);
+}
+
+TEST_F(Pickle, TuplesOfEachLength) {
+  const auto numbers = [&](const Value& v) {
+    std::vector<std::int64_t> out;
+    for (const Value& i : machine_.items(v)) out.push_back(i.integer);
+    return out;
+  };
+  using V = std::vector<std::int64_t>;
+  EXPECT_EQ(numbers(run(").")), V());
+  EXPECT_EQ(numbers(run("K\x01\x85.")), V({1}));
+  EXPECT_EQ(numbers(run("K\x01K\x02\x86.")), V({1, 2}));
+  EXPECT_EQ(numbers(run("K\x01K\x02K\x03\x87.")), V({1, 2, 3}));
+  EXPECT_EQ(numbers(run("(K\x01K\x02K\x03K\x04t.")), V({1, 2, 3, 4}));
+  EXPECT_EQ(numbers(run("K\x07\x32\x86.")), V({7, 7}));  // DUP
+  EXPECT_TRUE(run(").").is(ValueKind::tuple));
+  EXPECT_TRUE(run("}.").is(ValueKind::dict));
+}
+
+// What Python's sets become is of no interest, but what stands beside them is.
+TEST_F(Pickle, SetsTakeTheirElementsOffTheStack) {
+  const Value set = run("K\x05\x8f(K\x01K\x02\x90\x86.");  // (5, {1, 2})
+  ASSERT_EQ(machine_.items(set).size(), 2u);
+  EXPECT_EQ(machine_.items(set)[0].integer, 5);
+  EXPECT_TRUE(machine_.items(set)[1].is(ValueKind::object));
+  const Value frozen = run("K\x05(K\x01K\x02\x91\x86.");  // (5, frozenset({1, 2}))
+  ASSERT_EQ(machine_.items(frozen).size(), 2u);
+  EXPECT_EQ(machine_.items(frozen)[0].integer, 5);
+  EXPECT_TRUE(machine_.items(frozen)[1].is(ValueKind::object));
+}
+
+TEST_F(Pickle, PoppingAMark) {
+  EXPECT_EQ(run("K\x05(0.").integer, 5);               // POP takes the mark that lies on top
+  EXPECT_EQ(run("K\x05(K\x01\x30\x30.").integer, 5);   // the value first
+  EXPECT_EQ(run("K\x05(K\x01K\x02\x31.").integer, 5);  // POP_MARK: all down to the mark
+}
+
+TEST_F(Pickle, NewObjExCallsWithItsPositionalArguments) {
+  const Value made = run(op::global("m", "C") + "K\x07\x85}\x92.");
+  ASSERT_TRUE(made.is(ValueKind::tuple));
+  EXPECT_EQ(machine_.items(made)[0].integer, 7);
+}
+
+// As CPython's: MEMOIZE numbers by the count of entries, and an entry written twice is one.
+TEST_F(Pickle, MemoizeCountsEntriesThatDiffer) {
+  const Value two = run("K\x05q" + le(0, 1) + "q" + le(0, 1) + "0K\x06\x94h" + le(0, 1) + "h\x01\x86.");
+  EXPECT_EQ(machine_.items(two)[0].integer, 5);
+  EXPECT_EQ(machine_.items(two)[1].integer, 6);
+}
+
+TEST_F(Pickle, RefusalsSayAtWhichByte) {
+  EXPECT_THAT(refusal("NK\x01\xff."), HasSubstr("pickle, byte 3: opcode 0xff"));
+  EXPECT_THAT(refusal("K\x01NX" + le(9, 4) + "abc"),
+              HasSubstr("pickle, byte 3: pickle ends early: 9 bytes wanted at byte 8, 3 left"));
+}
+
 TEST_F(Pickle, Containers) {
   // [(1, 2), {"a": None}]
   const Value list = run("](K\x01K\x02\x86}" + op::text("a") + "Nse.");
@@ -105,7 +186,8 @@ TEST_F(Pickle, AContainerMayHoldItself) {
 
 TEST_F(Pickle, RefusesNamesOpcodesAndProtocolsItDoesNotKnow) {
   EXPECT_THAT(refusal(op::global("os", "system") + "."), HasSubstr("unknown name"));
-  EXPECT_THAT(refusal("\x80\x06N."), HasSubstr("protocol 6"));
+  EXPECT_THAT(refusal("\x80\x06N."), HasSubstr("protocol 6 is unknown; at most 5 is read"));
+  EXPECT_EQ(refusal("\x80\x05N."), "");  // Python's newest
   for (const char code : {'i', 'o', 'P', 'I', 'S', 'V', 'F', 'L', 'g', 'p', 'd', 'l', '\x82', '\x83', '\x84',
                           '\x97', '\x98', '\xff', '\0'}) {
     EXPECT_THAT(refusal(std::string(1, code) + "."), HasSubstr("is not one that PyTorch writes"))
@@ -152,6 +234,37 @@ TEST_F(Pickle, RefusesSizesBeyondTheFile) {
   EXPECT_THAT(refusal("\x8b" + le(0x80000000, 4) + "abc."), HasSubstr("ends early"));
   EXPECT_THAT(refusal("\x8e" + le(std::uint64_t{1} << 63, 8) + "abc."), HasSubstr("ends early"));
   EXPECT_THAT(refusal("cno newline"), HasSubstr("middle of a line"));
+}
+
+// The limits that the messages state, to the last one allowed.
+TEST_F(Pickle, LimitsAreWhatTheyAreSaidToBe) {
+  constexpr std::size_t kMillion = std::size_t{1} << 20;  // 1048576
+  const auto repeat = [](std::string_view s, std::size_t n) {
+    std::string out;
+    out.reserve(s.size() * n + 8);
+    for (std::size_t i = 0; i < n; ++i) out += s;
+    return out;
+  };
+  const auto fresh = [&](const std::string& file) {
+    PickleMachine machine(host_);
+    return message_of<FormatError>([&] { machine.run(as_span(file)); });
+  };
+  EXPECT_EQ(fresh(repeat("]0", kMillion) + "N."), "");
+  EXPECT_THAT(fresh(repeat("]0", kMillion + 1) + "N."),
+              HasSubstr("more than 1048576 tuples, lists and dicts"));
+  EXPECT_EQ(fresh("]" + repeat("Na", 4 * kMillion) + "."), "");
+  EXPECT_THAT(fresh("]" + repeat("Na", 4 * kMillion + 1) + "."), HasSubstr("more than 4194304 elements"));
+  EXPECT_EQ(fresh(repeat("N", 4 * kMillion) + "."), "");
+  EXPECT_THAT(fresh(repeat("N", 4 * kMillion + 1) + "."), HasSubstr("more than 4194304 values on the stack"));
+  EXPECT_EQ(fresh(repeat("(", 4 * kMillion - 1) + "N."), "");
+  EXPECT_THAT(fresh(repeat("(", 4 * kMillion) + "N."), HasSubstr("on the stack"));
+  EXPECT_EQ(fresh("Nr" + le(2 * kMillion - 1, 4) + "."), "");
+  EXPECT_THAT(fresh("Nr" + le(2 * kMillion, 4) + "."),
+              HasSubstr("memo index 2097152; no checkpoint needs more than 2097152"));
+  // 64 MiB in all: five bytes of opcode and length, the text, STOP.
+  const std::string text(64 * kMillion - 5, 'x');
+  EXPECT_EQ(fresh("X" + le(64 * kMillion - 6, 4) + text.substr(1) + "."), "");
+  EXPECT_THAT(fresh("X" + le(64 * kMillion - 5, 4) + text + "."), HasSubstr("ends early"));
 }
 
 // Files that would fill the memory or take minutes.

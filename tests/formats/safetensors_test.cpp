@@ -59,7 +59,12 @@ TEST(Safetensors, NamesOfElementTypesGoBothWays) {
     EXPECT_EQ(safetensors_dtype(safetensors_name(d)), d);
   }
   EXPECT_EQ(safetensors_dtype("F8_E4M3"), std::nullopt);
-  EXPECT_EQ(safetensors_name(DType::bf16), "BF16");
+  // The format's own names.
+  const std::pair<const char*, DType> names[] = {
+      {"F64", DType::f64}, {"F32", DType::f32},     {"F16", DType::f16}, {"BF16", DType::bf16},
+      {"I64", DType::i64}, {"I32", DType::i32},     {"I16", DType::i16}, {"I8", DType::i8},
+      {"U8", DType::u8},   {"BOOL", DType::boolean}};
+  for (const auto& [name, dtype] : names) EXPECT_EQ(safetensors_dtype(name), dtype) << name;
 }
 
 TEST(Safetensors, HeaderSizes) {
@@ -70,6 +75,14 @@ TEST(Safetensors, HeaderSizes) {
   EXPECT_THAT(refusal(le(std::uint64_t{1} << 63, 8) + "{}"), HasSubstr("header of"));
   EXPECT_THAT(refusal(le(0, 8) + "{}"), HasSubstr("no object"));
   EXPECT_THAT(refusal(le(1, 8) + "{}"), HasSubstr("no valid JSON"));
+}
+
+// The format's own limit: a header of 100,000,000 bytes, white space included.
+TEST(Safetensors, TheLongestHeader) {
+  const std::string longest = "{}" + std::string(100'000'000 - 2, ' ');
+  EXPECT_EQ(refusal(file_of(longest)), "");
+  EXPECT_THAT(refusal(file_of(longest + " ")),
+              HasSubstr("header of 100000001 bytes in a file of 100000009; it is truncated or damaged"));
 }
 
 TEST(Safetensors, Offsets) {
@@ -90,6 +103,7 @@ TEST(Safetensors, Offsets) {
   EXPECT_THAT(refusal(one("[0,4611686018427387904,4]", "[0,0]", 0)), HasSubstr("overflows"));
   EXPECT_THAT(refusal(one("[18446744073709551615]", "[0,8]", 8)), HasSubstr("too large"));
   EXPECT_THAT(refusal(one("[1,1,1,1,1,1,1,1,2]", "[0,8]", 8)), HasSubstr("more than 8 numbers"));
+  EXPECT_EQ(refusal(one("[1,1,1,1,1,1,1,2]", "[0,8]", 8)), "");  // eight dimensions
   EXPECT_THAT(refusal(one("[-2]", "[0,8]", 8)), HasSubstr("a negative number"));
   EXPECT_THAT(refusal(one("[2.0]", "[0,8]", 8)), HasSubstr("no integer"));
   EXPECT_THAT(refusal(file_of(
@@ -143,6 +157,29 @@ TEST(Safetensors, HeadersOfAnotherForm) {
                           "{\"\xff\":{}}"}) {
     EXPECT_NE(refusal(file_of(odd, "x")), "") << odd;
   }
+}
+
+TEST(Safetensors, MessagesSayWhatStandsWhere) {
+  const auto says = [](const char* header, const char* what) {
+    EXPECT_THAT(refusal(file_of(header, "x")), HasSubstr(what)) << header;
+  };
+  says("{\"w\":1}", "a number stands where it must not, in 'the header' under 'w'");
+  says("{\"w\":null}", "null stands where it must not");
+  says("{\"w\":true}", "a boolean stands where it must not");
+  says("{\"w\":\"s\"}", "a string stands where it must not");
+  says("{\"w\":[1]}", "an array stands where it must not");
+  says("{\"w\":{\"dtype\":[1]}}", "an array stands where it must not, in 'w' under 'dtype'");
+  says("{\"w\":{\"dtype\":{}}}", "an object stands where it must not, in 'w' under 'dtype'");
+  says("{\"w\":{\"shape\":\"s\"}}", "a string stands where it must not, in 'w' under 'shape'");
+  says("{\"w\":{\"shape\":[[1]]}}", "an array stands where it must not, in 'w' under 'shape'");
+  says("{\"__metadata__\":{\"a\":1}}", "a number stands where it must not, in 'the header' under 'a'");
+  says("{\"w\" 1}", "it is no valid JSON at byte 6");
+  says("{\"w\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":1}}",
+       "tensor 'w' has a second or unknown member 'x'");
+  says("{\"w\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0]}}",
+       "tensor 'w': it lacks its dtype, shape or pair of offsets");
+  says("{\"w\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[0,1]}}",
+       "tensor 'w': F32 [1, 2] needs 8 bytes, not 1");
 }
 
 TEST(Safetensors, BombsAreLinearWork) {

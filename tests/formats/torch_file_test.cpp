@@ -150,6 +150,90 @@ TEST(TorchFile, WhereTheStateDictLies) {
   EXPECT_THAT(refusal(torch_zip(op::pickle(op::dict({{"\xff\xfe", t}})), kSix)), HasSubstr("not text"));
 }
 
+// The keys under which checkpoints keep their weights: each before those after it.
+TEST(TorchFile, UsualKeysInTheirOrder) {
+  const std::vector<std::string> keys{"model",   "state_dict", "model_state_dict", "model_state", "net",
+                                      "network", "weights",    "params",           "checkpoint",  "module",
+                                      "ema",     "model_ema",  "state_dict_ema"};
+  const std::string t = op::tensor(6, 0, {6}, {1});
+  for (std::size_t first = 0; first < keys.size(); ++first) {
+    std::vector<std::pair<std::string, std::string>> entries{{"optimizer", op::dict({{"m", t}})}};
+    for (std::size_t k = keys.size(); k-- > first;) entries.emplace_back(keys[k], op::dict({{"w", t}}));
+    const std::string bytes = torch_zip(op::pickle(op::dict(entries)), kSix);
+    EXPECT_EQ(TensorFile::view(as_span(bytes), "test.pth").wrapper(), keys[first]);
+  }
+}
+
+TEST(TorchFile, HowDeepTheStateDictMayLie) {
+  const auto nested = [](int depth) {
+    std::string body = op::dict({{"w", op::tensor(6, 0, {6}, {1})}});
+    for (int i = 0; i < depth; ++i) body = op::dict({{"net", body}});
+    return torch_zip(op::pickle(body), kSix);
+  };
+  const std::string four = nested(4);
+  EXPECT_EQ(TensorFile::view(as_span(four), "test.pth").wrapper(), "net.net.net.net");
+  EXPECT_THAT(refusal(nested(5)), HasSubstr("no tensors in it"));
+}
+
+TEST(TorchFile, OnlyNamedTensorsAreOfTheStateDict) {
+  const std::string t = op::tensor(6, 0, {6}, {1}), other = op::tensor(6, 3, {2}, {1});
+  const std::string bytes = torch_zip(
+      op::pickle("}(" + op::text("epoch") + "K\x03K\x07" + other + op::text("w") + t + op::text("lr") + "Nu"),
+      kSix);
+  const TensorFile file = TensorFile::view(as_span(bytes), "test.pth");
+  ASSERT_EQ(file.tensors().size(), 1u);
+  EXPECT_EQ(file.tensors()[0].name, "w");
+  EXPECT_THAT(values(file.tensors()[0].view), ElementsAre(0, 1, 2, 3, 4, 5));
+}
+
+TEST(TorchFile, PrefixesThatAreNoPartOfTheModel) {
+  const std::string t = op::tensor(6, 0, {6}, {1});
+  const auto open = [&](const std::string& a, const std::string& b) {
+    const std::string bytes = torch_zip(op::pickle(op::dict({{a, t}, {b, t}})), kSix);
+    const TensorFile file = TensorFile::view(as_span(bytes), "test.pth");
+    return file.prefix() + "|" + file.tensors()[0].name + "|" + file.tensors()[1].name;
+  };
+  EXPECT_EQ(open("model.w", "model.b"), "model.|w|b");
+  EXPECT_EQ(open("net.w", "net.b"), "net.|w|b");
+  EXPECT_EQ(open("net.model.w", "net.model.b"), "net.model.|w|b");
+  EXPECT_EQ(open("encoder.w", "encoder.b"), "|encoder.w|encoder.b");
+  EXPECT_EQ(open("net.", "net.b"), "|net.|net.b");  // a name must remain
+}
+
+TEST(TorchFile, SetsOfTensorsAreBothNamed) {
+  const std::string t = op::tensor(6, 0, {6}, {1});
+  EXPECT_THAT(refusal(torch_zip(
+                  op::pickle(op::dict({{"a", op::dict({{"w", t}})}, {"b", op::dict({{"w", t}})}})), kSix)),
+              HasSubstr("several sets of tensors in it ('a', 'b')"));
+}
+
+// A file is sound or it is refused: tensors beside the model's count too.
+TEST(TorchFile, TensorsBesideTheModelAreCheckedToo) {
+  const std::string t = op::tensor(6, 0, {6}, {1}), broken = op::tensor(6, 0, {7}, {1});
+  EXPECT_THAT(
+      refusal(torch_zip(
+          op::pickle(op::dict({{"model", op::dict({{"w", t}})}, {"optimizer", op::dict({{"m", broken}})}})),
+          kSix)),
+      HasSubstr("tensor '(unnamed)': shape [7], strides [1], offset 0 reach element 6 of a storage of 6"));
+}
+
+// An expanded tensor may show more than is stored, up to 16 million elements.
+TEST(TorchFile, HowOftenAStorageMayBeRepeated) {
+  constexpr std::int64_t kMost = 16'777'216;
+  EXPECT_EQ(refusal(one_tensor(0, {kMost}, {0})), "");
+  EXPECT_THAT(refusal(one_tensor(0, {kMost + 1}, {0})),
+              HasSubstr("shape [16777217] repeats the 6 elements of its storage too often"));
+  EXPECT_EQ(refusal(one_tensor(0, {0, 3}, {std::int64_t{1} << 62, std::int64_t{1} << 62})),
+            "");  // none at all
+}
+
+TEST(TorchFile, FilesWithoutAFolder) {
+  EXPECT_THAT(read_one(build_zip(
+                  {{.name = "data.pkl", .data = op::pickle(op::dict({{"w", op::tensor(6, 4, {2}, {1})}}))},
+                   {.name = "data/0", .data = kSix}})),
+              ElementsAre(4, 5));
+}
+
 TEST(TorchFile, PlainValuesOfTrainingCheckpointsAreTolerated) {
   const std::string t = op::tensor(6, 0, {6}, {1});
   const std::string scalar = op::global("numpy.core.multiarray", "scalar") + op::global("numpy", "dtype") +
@@ -312,6 +396,14 @@ TEST(TorchFile, OtherZipFiles) {
   EXPECT_THAT(refusal(build_zip({{.name = "a.txt", .data = "x"}})), HasSubstr("without data.pkl"));
   EXPECT_THAT(refusal(build_zip({{.name = "SAM2-UNet.pth", .data = "zzz", .method = 8, .uncompressed = 90}})),
               HasSubstr("archive around weights (SAM2-UNet.pth); unpack it"));
+  for (const std::string name : {"w.pth", "w.pt", "w.ckpt", "w.safetensors", "pytorch_model.bin"}) {
+    EXPECT_THAT(refusal(build_zip({{.name = "readme", .data = "x"}, {.name = name, .data = "x"}})),
+                HasSubstr("a zip archive around weights (" + name + "); unpack it first"));
+  }
+  EXPECT_THAT(refusal(build_zip({{.name = "a.txt", .data = "x"}})), HasSubstr("(it holds a.txt)"));
+  EXPECT_THAT(refusal(build_zip(
+                  {{.name = "a.txt", .data = "x"}, {.name = "b", .data = ""}, {.name = "c", .data = ""}})),
+              HasSubstr("(it holds a.txt and 2 more)"));
   EXPECT_THAT(refusal(build_zip({{.name = "arr_0.npy", .data = "x"}})), HasSubstr("NumPy"));
   EXPECT_THAT(
       refusal(build_zip({{.name = "m/data.pkl", .data = "N."}, {.name = "m/constants.pkl", .data = ")."}})),
@@ -330,7 +422,14 @@ TEST(TorchFile, WhatIsNoCheckpointIsSaidSo) {
   EXPECT_THAT(refusal(std::string("\xFF\xFE<\0h\0t\0m\0l\0>\0", 14)), HasSubstr("web page"));
   EXPECT_THAT(refusal("{\"error\": \"quota\"}"), HasSubstr("JSON"));
   EXPECT_THAT(refusal("\x1F\x8B\x08 and more"), HasSubstr("gzip archive"));
+  EXPECT_THAT(refusal("BZh91AY and more"), HasSubstr("a bzip2 archive"));
+  EXPECT_THAT(refusal(std::string("\xFD\x37zXZ\0 and more", 15)), HasSubstr("an xz archive"));
+  EXPECT_THAT(refusal("\x28\xB5\x2F\xFD and more"), HasSubstr("a zstd archive"));
+  EXPECT_THAT(refusal("\x04\x22\x4D\x18 and more"), HasSubstr("an lz4 archive"));
   EXPECT_THAT(refusal("7z\xBC\xAF\x27\x1C and more"), HasSubstr("7z archive"));
+  EXPECT_THAT(refusal("\x89HDF\r\n\x1a\n and more"), HasSubstr("HDF5 file (Keras)"));
+  EXPECT_THAT(refusal(std::string("\xFE\xFF\0<\0h\0t\0m\0l\0>", 14)), HasSubstr("web page"));
+  EXPECT_THAT(refusal("\t\n <html>"), HasSubstr("web page"));
   EXPECT_THAT(refusal("Rar!\x1A\x07 and more"), HasSubstr("rar archive"));
   EXPECT_THAT(refusal(std::string(257, 'n') + "ustar  "), HasSubstr("tar archive"));
   EXPECT_THAT(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:1\n"),
@@ -371,7 +470,11 @@ TEST(TorchStream, ReadsTensorsAndPartsOfStorages) {
   EXPECT_THAT(read_one(part.bytes()), ElementsAre(3, 4));
   part.object =
       op::pickle(op::dict({{"w", old_tensor(old_storage(6, "(" + op::text("v") + "K\x05K\x03t"))}}));
-  EXPECT_THAT(refusal(part.bytes()), HasSubstr("storage 'k'"));
+  EXPECT_THAT(refusal(part.bytes()), HasSubstr("storage 'k' has 24 bytes where 32 are needed"));
+  // Protocol 4 puts a frame before the magic number.
+  Stream framed = sound_stream();
+  framed.magic = "\x80\x04\x95" + le(13, 8) + framed.magic.substr(2);
+  EXPECT_THAT(read_one(framed.bytes()), ElementsAre(1, 2));
 }
 
 TEST(TorchStream, RefusesWhatIsDamaged) {
@@ -381,6 +484,14 @@ TEST(TorchStream, RefusesWhatIsDamaged) {
   s = sound_stream();
   s.system = op::pickle(op::dict({{"little_endian", "\x89"}}));
   EXPECT_THAT(refusal(s.bytes()), HasSubstr("big-endian"));
+  s.system = op::pickle("N");
+  EXPECT_THAT(refusal(s.bytes()), HasSubstr("without its system information"));
+  s = sound_stream();
+  s.magic = "\x80\x02U\x0a" + s.magic.substr(4);  // the digits as a string
+  EXPECT_THAT(refusal(s.bytes()), HasSubstr("its magic number is missing"));
+  s = sound_stream();
+  s.version = op::pickle(op::text("1001"));
+  EXPECT_THAT(refusal(s.bytes()), HasSubstr("unknown version"));
   s = sound_stream();
   s.keys = op::pickle("]");
   EXPECT_THAT(refusal(s.bytes()), HasSubstr("storage 'k' is missing"));

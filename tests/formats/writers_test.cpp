@@ -150,6 +150,62 @@ TEST_F(Writers, ThePickleIsTheOneTorchAccepts) {
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(pkl.data()), pkl.size()), want);
 }
 
+// torch/storage.py: the class of storages of each element type.
+TEST_F(Writers, StoragesAreNamedAsTorchNamesThem) {
+  const std::pair<DType, const char*> names[] = {
+      {DType::f64, "DoubleStorage"},    {DType::f32, "FloatStorage"}, {DType::f16, "HalfStorage"},
+      {DType::bf16, "BFloat16Storage"}, {DType::i64, "LongStorage"},  {DType::i32, "IntStorage"},
+      {DType::i16, "ShortStorage"},     {DType::i8, "CharStorage"},   {DType::u8, "ByteStorage"},
+      {DType::boolean, "BoolStorage"}};
+  for (const auto& [dtype, name] : names) {
+    write_torch_zip(dir_ / "x.pth", {{"w", dense(f32_, dtype, {1})}});
+    EXPECT_THAT(contents(dir_ / "x.pth"), HasSubstr(test::op::global("torch", name)));
+    EXPECT_EQ(TensorFile::open(dir_ / "x.pth").find("w")->dtype, dtype) << name;
+  }
+}
+
+TEST_F(Writers, TheSmallEntriesSayWhatTorchWrites) {
+  write_torch_zip(dir_ / "x.pth", tensors_);
+  const std::string bytes = contents(dir_ / "x.pth");
+  const ZipArchive zip = ZipArchive::read(as_span(bytes));
+  const auto text = [&](const char* name) {
+    const ZipEntry* e = zip.find(name);
+    return e == nullptr ? "(none)"
+                        : std::string(reinterpret_cast<const char*>(e->data.data()), e->data.size());
+  };
+  EXPECT_EQ(text("archive/byteorder"), "little");
+  EXPECT_EQ(text("archive/version"), "3\n");
+  EXPECT_EQ(text("archive/.format_version"), "1");
+  EXPECT_EQ(text("archive/.storage_alignment"), "64");
+}
+
+// The widest number of each opcode, and the first that needs the next.
+TEST_F(Writers, DimensionsOfEverySizeAreReadBack) {
+  for (const std::int64_t n : {255LL, 256LL, 2147483647LL, 2147483648LL, 1LL << 40}) {
+    write_torch_zip(dir_ / "x.pth", {{"w", dense(f32_, DType::f32, {0, n})}});
+    EXPECT_EQ(TensorFile::open(dir_ / "x.pth").find("w")->shape, Shape({0, n}));
+  }
+}
+
+TEST_F(Writers, RenamingLeavesOutWhatHasNoName) {
+  write_safetensors(dir_ / "x.safetensors", tensors_, {});
+  TensorFile file = TensorFile::open(dir_ / "x.safetensors");
+  file.rename({"", "a", "", "", "", "", "", "", "b"});
+  ASSERT_EQ(file.tensors().size(), 2u);
+  EXPECT_EQ(file.tensors()[0].name, "a");
+  EXPECT_EQ(file.find("w"), nullptr);
+  ASSERT_NE(file.find("a"), nullptr);
+  expect_equal(*file.find("a"), tensors_[1].view);
+  ASSERT_NE(file.find("b"), nullptr);
+  EXPECT_EQ(file.find("b")->shape, Shape({0, 3}));
+}
+
+TEST(FileFormats, HaveNames) {
+  EXPECT_EQ(name_of(FileFormat::safetensors), "safetensors");
+  EXPECT_EQ(name_of(FileFormat::torch_zip), "PyTorch");
+  EXPECT_EQ(name_of(FileFormat::torch_legacy), "PyTorch (stream format of before 1.6)");
+}
+
 TEST_F(Writers, TensorsUnderAKey) {
   write_torch_zip(dir_ / "x.pth", tensors_);
   std::vector<PendingTensor> pendings;
@@ -219,6 +275,19 @@ TEST_F(Writers, PendingTensorsAreMadeWhenWritten) {
   EXPECT_THAT(message_of<Error>([&] { write_torch_zip(dir_ / "b.pth", std::vector{make(4)}); }),
               HasSubstr("4 bytes where 3"));
   EXPECT_FALSE(std::filesystem::exists(dir_ / "b.safetensors") || std::filesystem::exists(dir_ / "b.pth"));
+}
+
+// What the format's own reader would refuse is not written.
+TEST_F(Writers, AHeaderPastTheFormatsLimitIsNotWritten) {
+  // 100,000,000 bytes are {"__metadata__":{"k":"..."}}: 25 bytes about the text.
+  const std::vector<NamedTensor> none;
+  write_safetensors(dir_ / "x", none, {{"k", std::string(100'000'000 - 25, 'x')}});
+  EXPECT_EQ(std::filesystem::file_size(dir_ / "x"), 100'000'008u);
+  EXPECT_THAT(message_of<FormatError>([&] {
+                write_safetensors(dir_ / "y", none, {{"k", std::string(100'000'000 - 24, 'x')}});
+              }),
+              HasSubstr("too many tensors for a safetensors file"));
+  EXPECT_FALSE(std::filesystem::exists(dir_ / "y"));
 }
 
 TEST_F(Writers, AFileWithoutTensors) {

@@ -68,6 +68,12 @@ TEST(ZipReader, ACommentMayBeAsLongAsItsFieldHolds) {
   }
 }
 
+TEST(ZipReader, EntriesMayHaveComments) {
+  const std::string bytes =
+      build_zip({{.name = "x", .data = "1", .comment = "of the first"}, {.name = "y", .data = "2"}});
+  EXPECT_EQ(text_of(ZipArchive::read(as_span(bytes)).find("y")), "2");
+}
+
 TEST(ZipReader, OnlyStoredEntriesAreRead) {
   const auto stored = [](const test::ZipPart& part) {
     const std::string bytes = build_zip({part});
@@ -97,6 +103,11 @@ TEST(ZipReader, RefusesLies) {
               HasSubstr("does not begin where it should"));
   EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .local_name = "y"}})),
               HasSubstr("not the one the directory says"));
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .local_method = 8}})),
+              HasSubstr("not the one the directory says"));
+  // One byte too many, which is the directory's first.
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1", .compressed = 2, .uncompressed = 2}})),
+              HasSubstr("'x' of 2 bytes reaches past the end of the file, where 1 are left"));
   EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1"}}, {.entries = 60000})),
               HasSubstr("cannot hold 60000 entries"));
   EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1"}}, {.size = 0x7FFFFFFF})),
@@ -108,6 +119,18 @@ TEST(ZipReader, RefusesLies) {
   const std::string damaged = build_zip({{.name = "x", .data = "1", .crc = 7}});
   EXPECT_THAT(message_of<FormatError>([&] { check_crc(*ZipArchive::read(as_span(damaged)).find("x")); }),
               HasSubstr("checksum"));
+}
+
+// 4.4.19 to 4.4.23: a disk of its own number, or another count of entries on this one.
+TEST(ZipReader, RefusesFilesInSeveralParts) {
+  const std::string sound = build_zip({{.name = "x", .data = "1"}});
+  EXPECT_EQ(refusal(sound), "");
+  const std::size_t end = sound.size() - 22;
+  for (const auto& [at, value] : {std::pair{4, 1}, std::pair{6, 1}, std::pair{8, 2}}) {
+    std::string parts = sound;
+    parts.replace(end + static_cast<std::size_t>(at), 2, le(static_cast<std::uint64_t>(value), 2));
+    EXPECT_THAT(refusal(parts), HasSubstr("a zip file in several parts; join them first")) << at;
+  }
 }
 
 TEST(ZipReader, RefusesOverlappingEntries) {
@@ -160,8 +183,55 @@ TEST(ZipReader, Zip64EndRecords) {
   lie.offset = ~std::uint64_t{0} - 10;
   EXPECT_THAT(refusal(with(lie, {.offset = 0xFFFFFFFF})), HasSubstr("outside of the file"));
   lie = sound;
+  lie.entries = 2;
+  EXPECT_THAT(refusal(with(lie)), HasSubstr("contradict"));
+  lie = sound;
+  lie.offset = 31;
+  EXPECT_THAT(refusal(with(lie)), HasSubstr("contradict"));
+  lie = sound;
+  lie.size = 48;  // reaches into the zip64 record
+  EXPECT_THAT(refusal(with(lie, {.size = 0xFFFFFFFF})), HasSubstr("outside of the file"));
+  lie = sound;
   lie.entries = std::uint64_t{1} << 60;
   EXPECT_THAT(refusal(with(lie, {.entries = 0xFFFF})), HasSubstr("cannot hold"));
+}
+
+// 4.3.14, 4.3.15: each field that says that there are several parts.
+TEST(ZipReader, Zip64FilesInSeveralParts) {
+  const std::string records = zip64_end({.entries = 1, .size = 47, .offset = 32, .record_at = 79});
+  const auto with = [&](std::size_t at, const std::string& field) {
+    std::string changed = records;
+    changed.replace(at, field.size(), field);
+    return refusal(build_zip({{.name = "x", .data = "1"}}, {.before = changed}));
+  };
+  EXPECT_EQ(with(72, le(0, 4)), "");  // some writers count no disks
+  EXPECT_THAT(with(16, le(1, 4)), HasSubstr("several parts"));
+  EXPECT_THAT(with(20, le(1, 4)), HasSubstr("several parts"));
+  EXPECT_THAT(with(60, le(1, 4)), HasSubstr("several parts"));
+  EXPECT_THAT(with(72, le(2, 4)), HasSubstr("several parts"));
+  EXPECT_THAT(with(24, le(2, 8)), HasSubstr("contradict"));  // entries on this disk
+}
+
+// 4.5.3: only what is saturated stands in the field, the uncompressed size before the compressed one.
+TEST(ZipReader, Zip64FieldsHoldWhatIsSaturatedInOrder) {
+  const auto size_of_x = [](test::ZipPart part) {
+    part.name = "x";
+    part.data = "abc";
+    const std::string bytes = build_zip({part});
+    return ZipArchive::read(as_span(bytes)).find("x")->data.size();
+  };
+  const auto field = [](const std::string& values) { return le(1, 2) + le(values.size(), 2) + values; };
+  constexpr std::int64_t kAllOnes = 0xFFFFFFFF;
+  EXPECT_EQ(size_of_x({.method = 8,
+                       .extra = field(le(90, 8) + le(3, 8)),
+                       .compressed = kAllOnes,
+                       .uncompressed = kAllOnes}),
+            3u);
+  EXPECT_EQ(size_of_x({.method = 8, .extra = field(le(3, 8)), .compressed = kAllOnes, .uncompressed = 90}),
+            3u);
+  EXPECT_EQ(size_of_x({.method = 8, .extra = field(le(90, 8)), .compressed = 3, .uncompressed = kAllOnes}),
+            3u);
+  EXPECT_EQ(size_of_x({.extra = field(le(0, 8)), .offset = kAllOnes}), 3u);
 }
 
 TEST(ZipReader, Zip64SizesOfEntries) {
@@ -201,6 +271,48 @@ TEST_P(ZipRoundTrip, AlignedAndReadBack) {
     EXPECT_EQ(e.crc, test::plain_crc32(contents[i]));
     EXPECT_EQ((reinterpret_cast<const char*>(e.data.data()) - bytes.data()) % 64, 0) << i;
   }
+}
+
+// Field by field, after 4.3.7, 4.3.12 and 4.3.16: names in UTF-8 (bit 11), the first day DOS can name.
+TEST(ZipWriter, ByteByByte) {
+  std::string bytes;
+  ZipWriter writer(into(bytes));
+  writer.add("x", std::string_view("hello"));
+  writer.finish();
+  const std::string crc = le(test::plain_crc32("hello"), 4);
+  // 30 bytes of header, the name, the padding's own four: 29 more are at the multiple of 64.
+  const std::string padding = le(0x4246, 2) + le(29, 2) + std::string(29, 'Z');
+  const std::string common = le(0x0800, 2) + le(0, 2) + le(0, 2) + le(0x21, 2) + crc + le(5, 4) + le(5, 4);
+  const std::string local =
+      "PK\x03\x04" + le(20, 2) + common + le(1, 2) + le(33, 2) + "x" + padding + "hello";
+  const std::string directory = "PK\x01\x02" + le(20, 2) + le(20, 2) + common + le(1, 2) + le(0, 2) +
+                                le(0, 2) + le(0, 2) + le(0, 2) + le(0, 4) + le(0, 4) + "x";
+  const std::string end = "PK\x05\x06" + le(0, 4) + le(1, 2) + le(1, 2) + le(directory.size(), 4) +
+                          le(local.size(), 4) + le(0, 2);
+  EXPECT_EQ(bytes, local + directory + end);
+}
+
+// The same with every size and place in its zip64 form: 4.5.3, 4.3.14, 4.3.15.
+TEST(ZipWriter, Zip64ByteByByte) {
+  std::string bytes;
+  ZipWriter writer(into(bytes), 0);
+  writer.add("x", std::string_view("hello"));
+  writer.finish();
+  const std::string crc = le(test::plain_crc32("hello"), 4), ones = le(0xFFFFFFFF, 4);
+  const std::string sizes = le(5, 8) + le(5, 8);
+  const std::string padding = le(0x4246, 2) + le(9, 2) + std::string(9, 'Z');
+  const std::string common = le(0x0800, 2) + le(0, 2) + le(0, 2) + le(0x21, 2) + crc + ones + ones;
+  const std::string local = "PK\x03\x04" + le(45, 2) + common + le(1, 2) + le(33, 2) + "x" + le(1, 2) +
+                            le(16, 2) + sizes + padding + "hello";
+  const std::string directory = "PK\x01\x02" + le(45, 2) + le(45, 2) + common + le(1, 2) + le(28, 2) +
+                                le(0, 2) + le(0, 2) + le(0, 2) + le(0, 4) + ones + "x" + le(1, 2) +
+                                le(24, 2) + sizes + le(0, 8);
+  const std::string record = "PK\x06\x06" + le(44, 8) + le(45, 2) + le(45, 2) + le(0, 4) + le(0, 4) +
+                             le(1, 8) + le(1, 8) + le(directory.size(), 8) + le(local.size(), 8);
+  const std::string locator = "PK\x06\x07" + le(0, 4) + le(local.size() + directory.size(), 8) + le(1, 4);
+  const std::string end =
+      "PK\x05\x06" + le(0, 4) + le(1, 2) + le(1, 2) + le(directory.size(), 4) + ones + le(0, 2);
+  EXPECT_EQ(bytes, local + directory + record + locator + end);
 }
 
 // 4.4.16: an offset that stands in the zip64 field is all ones in the entry's own.

@@ -11,6 +11,7 @@
 #include "model/checkpoint.h"
 #include "model/metadata.h"
 #include "sam2unet/errors.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
 
@@ -78,6 +79,74 @@ TEST(Gates, WhatCannotBeMeantIsRefused) {
   EXPECT_THROW(gates_from_json(std::string(1 << 20, '['), test::tiny_config()), FormatError);
 }
 
+// What stands in files, word for word, and the limits themselves.
+TEST(Gates, AreWrittenAsTheyAreRead) {
+  EXPECT_EQ(some_gates().to_json(),
+            R"({"bf16":{"change":0.0001,"rounds_bf16":true},)"
+            R"("int8":{"change":0.002,"kept":["encoder.blocks.1.block.mlp","up2"],"rounds_bf16":false},)"
+            R"("pictures":3,"version":1,"weights":"0123456789abcdef"})");
+  PrecisionGates few;
+  few.pictures = 1;
+  few.weights = 5;
+  few.kept = {"up1"};  // of int8, which is not there
+  EXPECT_EQ(few.to_json(), R"({"pictures":1,"version":1,"weights":"0000000000000005"})");
+  EXPECT_EQ(gates_from_json(few.to_json(), test::tiny_config()).weights, 5u);
+  EXPECT_EQ(kMaxChangeBf16, 0.0005);
+  EXPECT_EQ(kMaxChangeInt8, 0.0015);
+}
+
+TEST(Gates, TheLimitsThemselvesAreAllowed) {
+  const auto read = [](const std::string& pictures, const std::string& change, std::size_t spaces = 0) {
+    return test::message_of<FormatError>([&] {
+      gates_from_json(R"({"version":1,"weights":"0123456789abcdef","pictures":)" + pictures +
+                          R"(,"bf16":{"rounds_bf16":true,"change":)" + change + "}}" +
+                          std::string(spaces, ' '),
+                      test::tiny_config());
+    });
+  };
+  EXPECT_EQ(read("100000000", "1.0"), "");
+  EXPECT_EQ(read("1", "0.0"), "");
+  EXPECT_EQ(read("100000001", "0.5"), R"(metadata "precision_gates": "pictures" is no number of pictures)");
+  EXPECT_EQ(read("1", "1.0000001"), R"(metadata "precision_gates": the change of bf16 is not in 0 to 1)");
+  EXPECT_EQ(read("1", "\"1\""), R"(metadata "precision_gates": the change of bf16 is no number)");
+  const std::size_t size =
+      std::string(
+          R"({"version":1,"weights":"0123456789abcdef","pictures":1,"bf16":{"rounds_bf16":true,"change":1}})")
+          .size();
+  EXPECT_EQ(read("1", "1", 262'144 - size), "");
+  EXPECT_EQ(read("1", "1", 262'145 - size), R"(metadata "precision_gates": too long)");
+}
+
+TEST(Gates, WhatIsMissingIsNamed) {
+  const auto says = [](const char* text) {
+    return test::message_of<FormatError>([&] { gates_from_json(text, test::tiny_config()); });
+  };
+  EXPECT_EQ(says("[]"), R"(metadata "precision_gates": no JSON object)");
+  EXPECT_EQ(says("{}"), R"(metadata "precision_gates": "version" is missing)");
+  EXPECT_EQ(says(R"({"version":1})"), R"(metadata "precision_gates": "pictures" is missing)");
+  EXPECT_EQ(says(R"({"version":1,"pictures":1})"), R"(metadata "precision_gates": "weights" is missing)");
+  const std::string begin = R"({"version":1,"pictures":1,"weights":"0123456789abcdef",)";
+  EXPECT_EQ(says((begin + R"("bf16":3})").c_str()), R"(metadata "precision_gates": "bf16" is no object)");
+  EXPECT_EQ(says((begin + R"("bf16":{"change":0}})").c_str()),
+            R"(metadata "precision_gates": "rounds_bf16" is missing)");
+  EXPECT_EQ(says((begin + R"("int8":{"change":0,"rounds_bf16":3}})").c_str()),
+            R"(metadata "precision_gates": "rounds_bf16" of int8 is neither true nor false)");
+  EXPECT_EQ(says((begin + R"("int8":{"change":0,"rounds_bf16":true}})").c_str()),
+            R"(metadata "precision_gates": "kept" is missing)");
+}
+
+TEST(Gates, GroupsOfTheTinyNetwork) {
+  EXPECT_THAT(
+      layer_groups(test::tiny_config()),
+      testing::ElementsAre(
+          "encoder.blocks.0.prompt_learn", "encoder.blocks.0.block.attn", "encoder.blocks.0.block.mlp",
+          "encoder.blocks.1.prompt_learn", "encoder.blocks.1.block.attn", "encoder.blocks.1.block.proj",
+          "encoder.blocks.1.block.mlp", "encoder.blocks.2.prompt_learn", "encoder.blocks.2.block.attn",
+          "encoder.blocks.2.block.proj", "encoder.blocks.2.block.mlp", "encoder.blocks.3.prompt_learn",
+          "encoder.blocks.3.block.attn", "encoder.blocks.3.block.proj", "encoder.blocks.3.block.mlp", "rfb1",
+          "rfb2", "rfb3", "rfb4", "up1", "up2", "up3"));
+}
+
 TEST(Gates, GroupsNameEveryLayerThatInt8Changes) {
   Config with_up4 = test::tiny_config();
   with_up4.calls_up4 = true;
@@ -131,6 +200,12 @@ TEST_F(StoredGatesTest, CountForTheWeightsTheyWereMeasuredOf) {
   EXPECT_FALSE(open().gates().gates);
   EXPECT_THAT(open().gates().problem, HasSubstr("other weights"));
   EXPECT_THAT(open().notes().at(0), HasSubstr("converting the file with pictures"));
+}
+
+// The number itself, as another program counts it: files made before must stay what they are.
+TEST_F(StoredGatesTest, FingerprintsDoNotChange) {
+  write("{}");
+  EXPECT_EQ(open().fingerprint(), 0x4F1FE1C5E8B04C60U);
 }
 
 TEST_F(StoredGatesTest, DamagedOnesAreNoneAndAreTold) {

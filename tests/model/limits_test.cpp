@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -13,8 +14,10 @@
 #include "formats/tensor_file.h"
 #include "model/checkpoint.h"
 #include "model/config.h"
+#include "model/folding.h"
 #include "model/input_size.h"
 #include "model/int8.h"
+#include "model/weight_source.h"
 #include "sam2unet/errors.h"
 #include "support/message.h"
 #include "support/temp_dir.h"
@@ -190,6 +193,61 @@ TEST(Int8Scales, AreOfTheLargestOfEachRow) {
   EXPECT_EQ(quantised(-1.5F, 1.0F), -2);
   EXPECT_EQ(quantised(-300.0F, 1.0F), -127);
   EXPECT_EQ(quantised(300.0F, 1.0F), 127);
+}
+
+// Numbers under the names of what is asked for.
+class Given final : public WeightSource {
+ public:
+  std::map<std::string, std::vector<float>> values;
+  std::span<const float> get(const std::string& name, const Shape& shape) override {
+    EXPECT_EQ(static_cast<std::size_t>(shape.numel()), values.at(name).size()) << name;
+    return values.at(name);
+  }
+};
+
+// (x - mean) / sqrt(variance + 1e-5) * gamma + beta, by hand: scales of 1 and -1 / 2.
+TEST(Folding, BatchNormBecomesWeightsAndBias) {
+  Given g;
+  g.values = {{"bn.weight", {2, -1.5F}},       {"bn.bias", {1, 10}},
+              {"bn.running_mean", {3, 4}},     {"bn.running_var", {4 - 1e-5F, 9 - 1e-5F}},
+              {"a.conv.weight", {5, 6, 7, 8}}, {"b.conv.weight", {1, 2, 3, 4}}};
+  for (const char* name : {"a.bn", "b.bn"})
+    for (const char* what : {".weight", ".bias", ".running_mean", ".running_var"})
+      g.values[std::string(name) + what] = g.values["bn" + std::string(what)];
+  g.values["b.bn.bias"] = {100, 200};
+  std::vector<float> weight{5, 6, 7, 8};
+  const auto near = [](const std::vector<float>& want) {
+    return testing::Pointwise(testing::FloatNear(1e-5F), want);
+  };
+  EXPECT_THAT(fold_batch_norm(g, "bn", 2, weight), near({-2, 12}));
+  EXPECT_THAT(weight, near({5, 6, -3.5F, -4}));
+  g.values["bn.running_var"] = {0, 1};  // 1e-5 keeps it from nothing
+  weight = {1, 1};
+  EXPECT_THAT(
+      fold_batch_norm(g, "bn", 2, weight),
+      testing::ElementsAre(testing::FloatNear(1 - 3 * 632.4555F, 0.01F), testing::FloatNear(16, 1e-3F)));
+  const std::vector<std::string> names{"a", "b"};
+  const FoldedFan fan = fold_fan(g, names, 2, 2);
+  EXPECT_THAT(fan.weight, near({5, 6, -3.5F, -4, 1, 2, -1.5F, -2}));
+  EXPECT_THAT(fan.bias, near({-2, 12, 97, 202}));
+}
+
+TEST(RoundedWeights, AreThoseThatInt8Holds) {
+  Given g;
+  g.values = {{"w", {127, 0.6F, 2, -0.5F}},
+              {"w.bias", {0.3F}},
+              {"pos_embed", {0.3F, 0.7F}},
+              {"pos_embed_window", {0.3F, 0.7F}}};
+  RoundedWeights rounded(g);
+  const auto get = [&](const char* name, const Shape& shape) {
+    const auto v = rounded.get(name, shape);
+    return std::vector<float>(v.begin(), v.end());
+  };
+  // Rows of scale 1 and 2 / 127, of which -0.5 is -31.75: -32.
+  EXPECT_THAT(get("w", {2, 2}), ElementsAre(127, 1, 2, testing::FloatNear(-64.0F / 127, 1e-6F)));
+  EXPECT_THAT(get("w.bias", {1}), ElementsAre(0.3F));
+  EXPECT_THAT(get("pos_embed", {1, 2}), ElementsAre(0.3F, 0.7F));
+  EXPECT_THAT(get("pos_embed_window", {1, 2}), ElementsAre(0.3F, 0.7F));
 }
 
 }  // namespace

@@ -92,6 +92,47 @@ TEST_F(Names, WrappersWithinAreCut) {
   EXPECT_THAT(left_out(), IsEmpty());
 }
 
+// Of each tool that wraps modules; the last part of a name is the tensor's own.
+TEST_F(Names, EveryWrapperIsCut) {
+  for (const std::string wrapper :
+       {"module", "_orig_mod", "_fsdp_wrapped_module", "_forward_module", "_checkpoint_wrapped_module"}) {
+    const auto before = tensors_;
+    rename([&](const std::string& n) { return wrapper + "." + after_encoder(n, wrapper + "."); });
+    EXPECT_EQ(refusal(), "") << wrapper;
+    EXPECT_THAT(left_out(), IsEmpty()) << wrapper;
+    tensors_ = before;
+  }
+  add_scalar("head.module");
+  EXPECT_THAT(refusal(), HasSubstr("unexpected tensors for SAM2-UNet custom: head.module"));
+}
+
+// Two that only their wrappers tell apart: the second keeps the name it has.
+TEST_F(Names, NoTwoTensorsGetOneName) {
+  add_scalar("module.head.weight");
+  EXPECT_THAT(refusal(), HasSubstr("unexpected tensors for SAM2-UNet custom: module.head.weight"));
+}
+
+// The network that was trained goes before copies of it: without a prefix, then model, net, network.
+TEST_F(Names, TheUsualPrefixesInTheirOrder) {
+  const auto all = tensors_;
+  const std::vector<std::string> usual{"", "model.", "net.", "network."};
+  for (std::size_t first = 0; first < usual.size(); ++first) {
+    tensors_.clear();
+    const auto put = [&](const std::string& prefix) {
+      for (const auto& t : all) tensors_.push_back({prefix + t.name, t.view});
+    };
+    for (std::size_t k = usual.size(); k-- > first;) put(usual[k]);
+    put("ema.");
+    auto file = open();
+    const auto r = recognise(file);
+    EXPECT_EQ(r.contents, Contents::full) << usual[first];
+    // Beside a network without a prefix they are strangers, which convert leaves out.
+    const auto& others = first == 0 ? r.unexpected : r.left_out;
+    EXPECT_EQ(others.size(), (usual.size() - first) * all.size()) << usual[first];
+    for (const auto& name : others) EXPECT_FALSE(first > 0 && name.starts_with(usual[first])) << name;
+  }
+}
+
 TEST_F(Names, CountersOfToolsAreLeftOut) {
   add_scalar("total_ops");
   add_scalar("encoder.blocks.0.total_params");
@@ -143,6 +184,22 @@ TEST(WrongNumbers, AreFoundInEveryTypeAndPastTheFirstBlock) {
   EXPECT_EQ(find_wrong_number("w", view(half.data(), DType::f16))->at, 20'000u);
   half[20'000] = 0x7BFF;  // the largest number
   EXPECT_FALSE(find_wrong_number("w", view(half.data(), DType::f16)));
+  std::vector<std::uint16_t> brain(values.size(), 0x3F80);
+  brain[39'999] = 0xFF80;  // minus infinity
+  EXPECT_EQ(find_wrong_number("w", view(brain.data(), DType::bf16))->at, 39'999u);
+  EXPECT_FALSE(find_wrong_number("w", view(brain.data(), DType::i16)));
+  std::vector<double> wide(values.size(), 1.0);
+  wide[16'384] = std::numeric_limits<double>::quiet_NaN();  // the first of the second block
+  EXPECT_EQ(find_wrong_number("w", view(wide.data(), DType::f64))->at, 16'384u);
+  wide[16'384] = -1.0;
+  EXPECT_FALSE(find_wrong_number("w", view(wide.data(), DType::f64)));
+  EXPECT_EQ(find_wrong_number("bn.running_var", view(wide.data(), DType::f64))->value, -1.0F);
+  wide[16'384] = 0.0;
+  EXPECT_FALSE(find_wrong_number("bn.running_var", view(wide.data(), DType::f64)));
+  EXPECT_EQ(describe("w", {5, std::numeric_limits<float>::infinity()}, 100),
+            "tensor w holds inf (element 105), which is not finite: the training that made it diverged, or "
+            "the file is "
+            "damaged; take an earlier checkpoint");
   // Bits that would be NaN in floats are a number in integers.
   EXPECT_FALSE(find_wrong_number("w", view(values.data(), DType::i32)));
 }

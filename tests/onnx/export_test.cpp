@@ -16,6 +16,7 @@
 #include "ops/plain/plain_ops.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/onnx.h"
+#include "sam2unet/version.h"
 #include "support/message.h"
 #include "support/pictures.h"
 #include "support/temp_dir.h"
@@ -322,6 +323,8 @@ TEST_F(OnnxExport, TheMetadataSaysWhatItIs) {
   EXPECT_EQ(m.metadata.at("sam2unet.mean"), "0.485 0.456 0.406");
   EXPECT_EQ(m.metadata.at("sam2unet.std"), "0.229 0.224 0.225");
   EXPECT_EQ(m.metadata.at("sam2unet.pillow"), "12");
+  EXPECT_EQ(m.metadata.at("sam2unet.version"), version());
+  EXPECT_EQ(m.metadata.size(), 12U);
   EXPECT_EQ(m.metadata.at("sam2unet.weights_sha256"), sha256_of_file(dir_ / "w.safetensors"));
   EXPECT_EQ(summary_.weights_sha256, sha256_of_file(dir_ / "w.safetensors"));
   EXPECT_EQ(model::Config::from_json(m.metadata.at("sam2unet.config")), config);

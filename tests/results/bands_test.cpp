@@ -246,6 +246,201 @@ TEST(EncodedResults, CutOutsKeepTheProfileAndCleanEdgesAreAChoice) {
   }
 }
 
+// One line, its members in this order; 2 pixels of 0.75 and one of 0.625 among 24.
+TEST(EncodedResults, TheJsonOfOneForegroundWordForWord) {
+  Small s(two_blocks());
+  s.options.instances = true;
+  const auto bytes = encode_result({"a.png", s.picture, {}, s.result, 1.23456789}, s.options, Save::json);
+  EXPECT_EQ(text_of(bytes),
+            R"({"input":"a.png","width":6,"height":4,"official":false,"threshold":0.5,)"
+            R"("bounding_box":{"x":1,"y":0,"width":5,"height":4},"area":3,"area_fraction":0.125,)"
+            R"("mean_confidence":0.7083333333333334,)"
+            R"("polygons":[{"outer":[[3,0],[3,1],[1,1],[1,0]],"holes":[]},)"
+            R"({"outer":[[6,3],[6,4],[5,4],[5,3]],"holes":[]}],)"
+            R"("instances":[{"bounding_box":{"x":1,"y":0,"width":2,"height":1},"area":2,)"
+            R"("area_fraction":0.08333333333333333,"mean_confidence":0.75,)"
+            R"("polygons":[{"outer":[[3,0],[3,1],[1,1],[1,0]],"holes":[]}]},)"
+            R"({"bounding_box":{"x":5,"y":3,"width":1,"height":1},"area":1,)"
+            R"("area_fraction":0.041666666666666664,"mean_confidence":0.625,)"
+            R"("polygons":[{"outer":[[6,3],[6,4],[5,4],[5,3]],"holes":[]}]}],)"
+            R"("seconds":1.2346})"
+            "\n");
+}
+
+TEST(EncodedResults, NothingFoundHasNoBox) {
+  Small s(std::vector<float>(24, 0.25F));
+  s.options.instances = true;
+  EXPECT_EQ(
+      text_of(s.bytes(Save::json)),
+      R"({"input":"a.png","width":6,"height":4,"official":false,"threshold":0.5,"bounding_box":null,)"
+      R"("area":0,"area_fraction":0.0,"mean_confidence":0.0,"polygons":[],"instances":[],"seconds":0.25})"
+      "\n");
+}
+
+// Two holes in one part: a row of seven pixels by three, the second and the fifth of the middle row out.
+TEST(EncodedResults, HolesAreRingsOfTheirOwn) {
+  Segmentation r;
+  r.width = 7;
+  r.height = 3;
+  r.probabilities.assign(21, 1.0F);
+  r.probabilities[8] = r.probabilities[11] = 0.0F;
+  const Image picture(7, 3, 3);
+  const Json j = Json::parse(text_of(encode_result({"a.png", picture, {}, r, 0.0}, {}, Save::json)));
+  ASSERT_EQ(j["polygons"].size(), 1u);
+  EXPECT_EQ(j["polygons"][0]["outer"], Json::parse("[[7,0],[7,3],[0,3],[0,0]]"));
+  std::vector<Json> corners;
+  for (const Json& hole : j["polygons"][0]["holes"]) {
+    std::vector<Json> sorted(hole.begin(), hole.end());
+    std::sort(sorted.begin(), sorted.end());
+    corners.emplace_back(sorted);
+  }
+  std::sort(corners.begin(), corners.end());
+  EXPECT_EQ(Json(corners), Json::parse("[[[1,1],[1,2],[2,1],[2,2]],[[4,1],[4,2],[5,1],[5,2]]]"));
+}
+
+// A path need not be UTF-8, but JSON must be.
+TEST(EncodedResults, NamesThatAreNotTextAreStillJson) {
+  Small s(two_blocks());
+  const auto bytes = encode_result({"a\xFF\"b.png", s.picture, {}, s.result, 0.0}, s.options, Save::json);
+  EXPECT_EQ(Json::parse(text_of(bytes))["input"], "a\xEF\xBF\xBD\"b.png");
+}
+
+// More corners than are kept at a time (262,144 bytes of text): none is lost or told twice.
+TEST(BandedResults, TheTextOfManyPartsIsWhole) {
+  std::vector<float> map(static_cast<std::size_t>(kWidth) * kHeight, 0.0F);
+  for (int y = 0; y < kHeight; y += 10)
+    for (int x = 0; x < kWidth; x += 10) map[static_cast<std::size_t>(y * kWidth + x)] = 1.0F;
+  const Image picture(kWidth, kHeight, 3);
+  ResultOptions options;
+  options.saves = {Save::json};
+  const std::string text = text_of(banded({"a.png", picture}, options, bands_of(map, 100)));
+  EXPECT_GT(text.size(), std::size_t{1} << 18);
+  const Json j = Json::parse(text);
+  ASSERT_EQ(j["polygons"].size(), 13'000u);
+  EXPECT_EQ(j["polygons"][131]["outer"], Json::parse("[[11,10],[11,11],[10,11],[10,10]]"));
+  EXPECT_EQ(text.back(), '\n');
+}
+
+TEST(EncodedResults, TheOverlayIsThatOfTheMaskAtItsThreshold) {
+  Small s(two_blocks());
+  s.options.threshold = 0.7;
+  std::fill(s.picture.pixels.begin(), s.picture.pixels.end(), std::uint8_t{128});
+  Image mask(6, 4, 1);
+  mask.pixels[1] = mask.pixels[2] = 255;
+  EXPECT_EQ(s.gray(Save::mask).pixels, mask.pixels);
+  EXPECT_EQ(decode_image(s.bytes(Save::overlay), {.mode = ColorMode::rgb}).pixels,
+            draw_overlay(s.picture, mask).pixels);
+}
+
+// Two classes beside the background: road along the top row, of which a car takes two pixels.
+struct SmallClasses {
+  Image picture = Image(4, 2, 3);
+  Segmentation result;
+  ResultOptions options;
+
+  SmallClasses() {
+    result.width = 4;
+    result.height = 2;
+    result.channels = 3;
+    result.ids = {1, 2, 2, 1, 0, 0, 0, 0};
+    result.confidence = {0.5F, 0.75F, 0.75F, 1.0F, 0.5F, 0.5F, 0.5F, 0.5F};
+    options.table = std::make_shared<const ClassTable>(
+        parse_class_table("[[class]]\nid = 1\nname = \"road\"\ncolor = \"#102030\"\n"
+                          "[[class]]\nid = 2\nname = \"car\"\ncolor = \"#405060\"\n"));
+    options.shown = {2, 1};
+    std::fill(picture.pixels.begin(), picture.pixels.end(), std::uint8_t{200});
+  }
+  std::vector<std::byte> bytes(Save save) const {
+    return encode_result({"b.png", picture, {}, result, 0.0}, options, save);
+  }
+};
+
+TEST(EncodedResults, TheJsonOfClassesWordForWord) {
+  SmallClasses s;
+  s.options.instances = true;
+  EXPECT_EQ(text_of(s.bytes(Save::json)),
+            R"({"input":"b.png","width":4,"height":2,"classes":[)"
+            R"({"id":2,"name":"car","bounding_box":{"x":1,"y":0,"width":2,"height":1},"area":2,)"
+            R"("area_fraction":0.25,"mean_confidence":0.75,)"
+            R"("polygons":[{"outer":[[3,0],[3,1],[1,1],[1,0]],"holes":[]}],)"
+            R"("instances":[{"bounding_box":{"x":1,"y":0,"width":2,"height":1},"area":2,)"
+            R"("area_fraction":0.25,"mean_confidence":0.75,)"
+            R"("polygons":[{"outer":[[3,0],[3,1],[1,1],[1,0]],"holes":[]}]}]},)"
+            R"({"id":1,"name":"road","bounding_box":{"x":0,"y":0,"width":4,"height":1},"area":2,)"
+            R"("area_fraction":0.25,"mean_confidence":0.75,)"
+            R"("polygons":[{"outer":[[1,0],[1,1],[0,1],[0,0]],"holes":[]},)"
+            R"({"outer":[[4,0],[4,1],[3,1],[3,0]],"holes":[]}],)"
+            R"("instances":[{"bounding_box":{"x":0,"y":0,"width":1,"height":1},"area":1,)"
+            R"("area_fraction":0.125,"mean_confidence":0.5,)"
+            R"("polygons":[{"outer":[[1,0],[1,1],[0,1],[0,0]],"holes":[]}]},)"
+            R"({"bounding_box":{"x":3,"y":0,"width":1,"height":1},"area":1,)"
+            R"("area_fraction":0.125,"mean_confidence":1.0,)"
+            R"("polygons":[{"outer":[[4,0],[4,1],[3,1],[3,0]],"holes":[]}]}]}],"seconds":0.0})"
+            "\n");
+}
+
+TEST(EncodedResults, PicturesOfClasses) {
+  SmallClasses s;
+  const auto decoded = [&](Save save, ColorMode mode) {
+    return decode_image(s.bytes(save), {.mode = mode}).pixels;
+  };
+  const Image colors = decode_image(s.bytes(Save::map), {.mode = ColorMode::rgb});  // the ids, by a palette
+  const auto rgb = [&](int x) {
+    const auto* p = colors.row(0) + 3 * x;
+    return std::vector<int>{p[0], p[1], p[2]};
+  };
+  EXPECT_EQ(rgb(0), (std::vector<int>{0x10, 0x20, 0x30}));
+  EXPECT_EQ(rgb(1), (std::vector<int>{0x40, 0x50, 0x60}));
+
+  Image ids(4, 2, 1);
+  ids.pixels = s.result.ids;
+  EXPECT_EQ(decoded(Save::overlay, ColorMode::rgb),
+            draw_class_overlay(s.picture, ids, *s.options.table, s.options.shown).pixels);
+  s.options.shown = {1};
+  EXPECT_EQ(decoded(Save::mask, ColorMode::gray), (std::vector<std::uint8_t>{255, 0, 0, 255, 0, 0, 0, 0}));
+  EXPECT_EQ(decoded(Save::overlay, ColorMode::rgb),
+            draw_class_overlay(s.picture, ids, *s.options.table, s.options.shown).pixels);
+  const auto cutout = decode_image(s.bytes(Save::cutout), {.mode = ColorMode::rgba});
+  for (int x = 0; x < 4; ++x) EXPECT_EQ(cutout.row(0)[4 * x + 3], x == 0 || x == 3 ? 255 : 0) << x;
+}
+
+// Half a step and less is nothing, a whole one all; no number is past its byte.
+TEST(EncodedResults, MapsFromEndToEnd) {
+  std::vector<float> map(24, 0.0F);
+  map[1] = 1.0F;
+  map[2] = 0.49F / 255.0F;
+  map[3] = 0.51F / 255.0F;
+  map[4] = 254.6F / 255.0F;
+  Small s(std::move(map));
+  const Image gray = s.gray(Save::map);
+  EXPECT_EQ(std::vector<int>(gray.pixels.begin(), gray.pixels.begin() + 5),
+            (std::vector<int>{0, 255, 0, 1, 255}));
+  s.options.official = true;
+  EXPECT_EQ(s.gray(Save::map).pixels[4], 254);
+}
+
+TEST(EncodedResults, KindsHaveNamesAndEndings) {
+  const std::vector<std::vector<std::string>> want{{"map", ".png"},
+                                                   {"mask", "_mask.png"},
+                                                   {"overlay", "_overlay.png"},
+                                                   {"cutout", "_cutout.png"},
+                                                   {"json", ".json"}};
+  ASSERT_EQ(kSaves.size(), want.size());
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    EXPECT_EQ(name_of(kSaves[i]), want[i][0]);
+    EXPECT_EQ(ending_of(kSaves[i]), want[i][1]);
+  }
+}
+
+TEST(EncodedResults, DefaultsAreThoseTheHelpNames) {
+  const ResultOptions options;
+  EXPECT_EQ(options.threshold, 0.5);
+  EXPECT_EQ(options.simplify, 0.0);
+  EXPECT_FALSE(options.official);
+  EXPECT_TRUE(options.clean_edges);
+  EXPECT_FALSE(options.instances);
+}
+
 TEST(EncodedResults, OfClassesNeedIds) {
   Small s(std::vector<float>(72, 0.0F));
   s.result.channels = 3;

@@ -24,7 +24,8 @@ TEST(Choices, ASizeIsTheHeightAndThenTheWidth) {
   for (const char* wrong : {"0", "31", "100", "8224", "64x", "x64", "64x0", "64x100", "64x8224", "64x64x64",
                             "-64", "+64", " 64", "64 ", "999999999999", "1e3", "64X64"}) {
     EXPECT_THAT(test::message_of<UsageError>([&] { (void)parse_size(wrong, "--size"); }),
-                HasSubstr("--size " + std::string(wrong) + ": give N or HxW"))
+                HasSubstr("--size " + std::string(wrong) +
+                          ": give N or HxW, multiples of 32 from 32 to 8192, such as 352 or 480x640"))
         << wrong;
   }
 }
@@ -36,7 +37,7 @@ TEST(Choices, ClassesAreShownInTheOrderTheyWereNamedIn) {
   EXPECT_THAT(shown_classes(table, {"car", "background"}, "--class"), ElementsAre(2, 0));
   EXPECT_THAT(shown_classes(table, {"2"}, "--class"), ElementsAre(2));
   EXPECT_THAT(test::message_of<UsageError>([&] { (void)shown_classes(table, {"bus"}, "--class"); }),
-              HasSubstr("there are background, road, car"));
+              HasSubstr("--class bus: there is no such class; there are background, road, car"));
 }
 
 }  // namespace

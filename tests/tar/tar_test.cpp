@@ -389,5 +389,122 @@ TEST(Tar, NamesThatFitUstarAreNotWrittenAsPax) {
   EXPECT_EQ(bytes(std::string(155, 'd') + "/" + std::string(101, 'n')).size(), 3072U);
 }
 
+// Field by field (POSIX.1-1988): of nobody, at no time, so that the same members are the same bytes.
+TEST(Tar, IsWrittenByteByByte) {
+  const test::TempDir dir;
+  {
+    tar::TarWriter writer(dir / "a.tar");
+    writer.add("d/a.png", bytes_of("abc"));
+    writer.commit();
+  }
+  std::string block(512, '\0');
+  const auto put = [&](std::size_t at, const std::string& text) { block.replace(at, text.size(), text); };
+  put(0, "d/a.png");
+  put(100, "0000644");
+  put(108, "0000000");
+  put(116, "0000000");
+  put(124, "00000000003");
+  put(136, "00000000000");
+  put(148, "        ");
+  put(156, "0");
+  put(257, std::string("ustar\0"
+                       "00",
+                       8));
+  unsigned sum = 0;
+  for (const char c : block) sum += static_cast<unsigned char>(c);
+  char text[16];
+  std::snprintf(text, sizeof text, "%06o", sum);
+  put(148, text + std::string("\0 ", 2));
+  EXPECT_EQ(text_of(read_file(dir / "a.tar")), block + "abc" + std::string(509, '\0') + kEnd);
+}
+
+// The length of a record counts its own digits, also where they become one more.
+TEST(Tar, PaxHeadersOfEveryLength) {
+  const test::TempDir dir;
+  for (const std::size_t n :
+       {3U, 83U, 88U, 89U, 90U, 91U, 92U, 93U, 986U, 987U, 988U, 989U, 990U, 991U, 992U}) {
+    const std::string name = "\xC3\xA4" + std::string(n, 'n');
+    {
+      tar::TarWriter writer(dir / "a.tar");
+      writer.add(name, bytes_of("abc"));
+      writer.commit();
+    }
+    const std::string tar = text_of(read_file(dir / "a.tar"));
+    EXPECT_EQ(tar.substr(0, 15), "PaxHeaders/name");
+    EXPECT_EQ(tar[156], 'x');
+    EXPECT_EQ(tar.substr(512, pax("path", name).size()), pax("path", name)) << n;
+    const tar::TarFile read(dir / "a.tar");
+    ASSERT_EQ(read.members().size(), 1U);
+    EXPECT_EQ(read.members()[0].name, name);
+  }
+}
+
+// Eleven octal digits hold less than 8 GiB. The bytes are never looked at.
+TEST(Tar, AMemberOfEightGibibytesIsRefused) {
+  const test::TempDir dir;
+  tar::TarWriter writer(dir / "a.tar");
+  const std::byte one{};
+  try {
+    writer.add("a.png", {&one, std::size_t{1} << 33});
+    ADD_FAILURE() << "was written";
+  } catch (const FileError& e) {
+    EXPECT_STREQ(e.what(), "a.png: 8589934592 bytes are more than a tar file's member may have");
+  }
+}
+
+TEST(Tar, RefusalsInPlainWords) {
+  const auto says = [](const std::string& tar) {
+    try {
+      tar::read_tar(bytes_of(tar), "t.tar");
+    } catch (const FormatError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  const std::string begin = "t.tar: no sound tar file: ";
+  EXPECT_EQ(says(""), begin + "it ends without its end mark: cut off while it was written or copied");
+  EXPECT_EQ(says(member({.size = "0", .type = '3'}, "") + kEnd), begin + "a.jpg is a device or pipe");
+  EXPECT_EQ(says(member({.size = "0", .type = '1'}, "") + kEnd),
+            begin + "a.jpg is a link; only plain files are read (tar --dereference --hard-dereference)");
+  EXPECT_EQ(says(member({.size = "0", .type = 'S'}, "") + kEnd),
+            begin + "a.jpg is of a type that is not read ('S': sparse, or in several parts)");
+  EXPECT_EQ(says(member({}, "abc") + member({.name = "./a.jpg"}, "abd") + kEnd),
+            begin + "a.jpg is in it twice");
+  EXPECT_EQ(says(extended('x', pax("GNU.sparse.major", "1")) + member({}, "abc") + kEnd),
+            begin + "it holds sparse files, which are not read (tar without --sparse)");
+  EXPECT_EQ(says(extended('g', pax("size", "3")) + member({}, "abc") + kEnd),
+            begin + "one size for all members");
+  EXPECT_EQ(says(extended('g', pax("path", "a")) + member({}, "abc") + kEnd),
+            begin + "one path for all members");
+  // The size stands at byte 124 of its header.
+  EXPECT_EQ(says(member({}, "abc") + member({.name = "b.jpg", .size = "x"}, "abc") + kEnd),
+            begin + "the size at byte 1148 is no octal number");
+  EXPECT_EQ(says(member({}, "abc") + member({.size = std::string(12, '\xFF')}, "abc") + kEnd),
+            begin + "the size at byte 1024 is negative or too large");
+  EXPECT_EQ(says(member({.magic = "notatar "}, "abc") + kEnd),
+            begin + "the header at byte 0 is of a form that is not read (not ustar, PAX or GNU)");
+  EXPECT_EQ(says(member({.is_sound = false}, "abc") + kEnd),
+            begin + "the checksum of the header at byte 0 does not match: damaged, or no tar file");
+  EXPECT_EQ(says(extended('x', "5 ab\n") + member({}, "abc") + kEnd),
+            begin + "a damaged extended header before byte 1024");
+  EXPECT_EQ(says(extended('x', pax("size", "1x")) + member({}, "abc") + kEnd),
+            begin + "a damaged number in the extended header before byte 1024");
+  EXPECT_EQ(says(extended('x', pax("size", std::string(19, '0'))) + member({}, "abc") + kEnd),
+            begin + "a damaged number in the extended header before byte 1024");
+  EXPECT_EQ(says(extended('x', pax("size", std::string(17, '0') + "3")) + member({}, "abc") + kEnd), "");
+}
+
+// Names are told by their ends in the file: of the member, and by the file's own name.
+TEST(Tar, TheFileIsNamedInRefusals) {
+  const test::TempDir dir;
+  write_file(dir / "broken.tar", "no tar");
+  try {
+    const tar::TarFile file(dir / "broken.tar");
+    ADD_FAILURE() << "was read";
+  } catch (const FormatError& e) {
+    EXPECT_THAT(e.what(), ::testing::StartsWith((dir / "broken.tar").string() + ": no sound tar file: "));
+  }
+}
+
 }  // namespace
 }  // namespace sam2unet
