@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -128,6 +129,130 @@ TEST(CWeights, InfoConvertAndTensors) {
   REFUSED(s2u_tensor_writer_add(w, "h", 10, two, 2, &huge, 16), S2U_INVALID_ARGUMENT, "type 10");
   s2u_tensor_writer_free(w);
   s2u_tensors_free(t);
+}
+
+// Colours byte by byte, the decisions from the probabilities themselves.
+TEST(CClasses, ColoursMapsAndConfidence) {
+  const test::TempDir dir;
+  auto config = test::tiny_config();
+  config.out_channels = 3;
+  test::write_weights(dir / "w.safetensors", config,
+                      {{"classes", R"({"classes": [{"id": 0, "name": "none", "color": "#000000"},
+                          {"id": 1, "name": "road", "color": "#102030"}, {"id": 2, "name": "car", "color": "#405060"}],
+                          "ignore": 254})"}});
+  s2u_segmenter* s = nullptr;
+  MUST(s2u_segmenter_new((dir / "w.safetensors").c_str(), nullptr, &s));
+  EXPECT_STREQ(s2u_segmenter_class_name(s, 1), "road");
+  std::uint8_t rgb[3];
+  MUST(s2u_segmenter_class_color(s, 2, rgb));
+  EXPECT_EQ(std::vector<int>(rgb, rgb + 3), (std::vector<int>{0x40, 0x50, 0x60}));
+  EXPECT_EQ(s2u_segmenter_ignored_id(s), 254);
+  s2u_segment_options* o = nullptr;
+  MUST(s2u_segment_options_new(&o));
+  MUST(s2u_segment_options_set_size(o, 64, 32));
+  const auto pixels = gradient(30, 20, 3);
+  s2u_segmentation* r = segmented(s, plane_of(pixels, 30, 20, 3), o);
+  const auto all =
+      array_of<float>([&](auto* to, auto* n) { return s2u_segmentation_probabilities(r, to, n); });
+  ASSERT_EQ(all.size(), 3u * 600u);
+  const auto confidence =
+      array_of<float>([&](auto* to, auto* n) { return s2u_segmentation_confidence(r, to, n); });
+  const auto ids = array_of<std::uint8_t>([&](auto* to, auto* n) { return s2u_segmentation_ids(r, to, n); });
+  const auto gray =
+      array_of<std::uint8_t>([&](auto* to, auto* n) { return s2u_segmentation_gray(r, 2, to, n); });
+  const auto mask =
+      array_of<std::uint8_t>([&](auto* to, auto* n) { return s2u_segmentation_mask(r, 1, 0.3, to, n); });
+  for (std::size_t i = 0; i < 600; ++i) {
+    const float most = std::max({all[i], all[600 + i], all[1200 + i]});
+    ASSERT_EQ(confidence[i], most);
+    ASSERT_EQ(all[600 * ids[i] + i], most);
+    ASSERT_NEAR(gray[i], 255.0F * all[1200 + i], 0.5F + 1e-3F);
+    ASSERT_EQ(mask[i], all[600 + i] >= 0.3F ? 255 : 0);
+  }
+  s2u_regions* regions = nullptr;
+  MUST(s2u_segmentation_regions(r, S2U_REGION_CLASSES, 0.0, &regions));
+  EXPECT_EQ(s2u_regions_count(regions), 2u);
+  s2u_region region{};
+  region.struct_size = sizeof region;
+  REFUSED(s2u_regions_get(regions, 2, &region), S2U_INVALID_ARGUMENT, "there is no region 2");
+  s2u_regions_free(regions);
+  s2u_segmentation_free(r);
+  s2u_segment_options_free(o);
+  s2u_segmenter_free(s);
+}
+
+// A side of 2^24 and 2^28 pixels, of which nothing is made while only their number is asked for.
+TEST(CDecodeOptions, ResizingHasLimits) {
+  const auto pixels = gradient(2, 2, 1);
+  const s2u_plane plane = plane_of(pixels, 2, 2, 1);
+  std::size_t count = 0;
+  const auto resize = [&](int width, int height) {
+    return s2u_resize_pillow(&plane, width, height, S2U_BILINEAR, S2U_PILLOW_12, nullptr, &count);
+  };
+  MUST(resize(1 << 24, 16));
+  EXPECT_EQ(count, std::size_t{1} << 28);
+  MUST(resize(16, 1 << 24));
+  REFUSED(resize((1 << 24) + 1, 1), S2U_INVALID_ARGUMENT, "at most 2^28 pixels and 2^24 a side");
+  REFUSED(resize(1, (1 << 24) + 1), S2U_INVALID_ARGUMENT, "2^24 a side");
+  REFUSED(resize(1 << 24, 17), S2U_INVALID_ARGUMENT, "2^28 pixels");
+  REFUSED(resize(5, 0), S2U_INVALID_ARGUMENT, "a size of 5x0: at least 1x1");
+  REFUSED(s2u_resize_pillow(&plane, 2, 2, 2, S2U_PILLOW_12, nullptr, &count), S2U_INVALID_ARGUMENT,
+          "filter 2 is not known");
+  REFUSED(s2u_resize_pillow(&plane, 2, 2, S2U_BILINEAR, 2, nullptr, &count), S2U_INVALID_ARGUMENT,
+          "Pillow's version 2 is not known");
+}
+
+// Of no and of eight dimensions, and of no elements.
+TEST(CTensors, OfAnyRank) {
+  const test::TempDir dir;
+  const std::string file = (dir / "t.safetensors").string();
+  const float value = 2.5F;
+  const std::int64_t eight[] = {1, 1, 1, 1, 1, 1, 1, 1}, none[] = {0, 3}, negative[] = {-1, -1};
+  s2u_tensor_writer* w = nullptr;
+  MUST(s2u_tensor_writer_new(&w));
+  MUST(s2u_tensor_writer_add(w, "a", S2U_DTYPE_F32, nullptr, 0, &value, 4));
+  MUST(s2u_tensor_writer_add(w, "b", S2U_DTYPE_F32, eight, 8, &value, 4));
+  MUST(s2u_tensor_writer_add(w, "c", S2U_DTYPE_F32, none, 2, nullptr, 0));
+  REFUSED(s2u_tensor_writer_add(w, "d", S2U_DTYPE_F32, eight, -1, &value, 4), S2U_INVALID_ARGUMENT,
+          "a tensor of rank -1: 0 to 8");
+  REFUSED(s2u_tensor_writer_add(w, "d", -1, eight, 1, &value, 4), S2U_INVALID_ARGUMENT,
+          "element type -1 is not known");
+  REFUSED(s2u_tensor_writer_add(w, "d", S2U_DTYPE_F32, negative, 2, &value, 4), S2U_INVALID_ARGUMENT, "'d'");
+  REFUSED(s2u_tensor_writer_add(w, "d", S2U_DTYPE_F32, nullptr, 1, &value, 4), S2U_INVALID_ARGUMENT,
+          "the shape");
+  REFUSED(s2u_tensor_writer_set_metadata(w, nullptr, "x"), S2U_INVALID_ARGUMENT, "the key");
+  REFUSED(s2u_tensor_writer_set_metadata(w, "x", nullptr), S2U_INVALID_ARGUMENT, "the value");
+  MUST(s2u_tensor_writer_set_metadata(w, "k", "1"));
+  MUST(s2u_tensor_writer_set_metadata(w, "k", "2"));  // the last one counts
+  MUST(s2u_tensor_writer_save(w, file.c_str()));
+  for (const char* name : {"t.pth", "t.pt"}) MUST(s2u_tensor_writer_save(w, (dir / name).c_str()));
+  s2u_tensor_writer_free(w);
+  for (const std::string& path : {file, (dir / "t.pth").string(), (dir / "t.pt").string()}) {
+    s2u_tensors* t = nullptr;
+    MUST(s2u_tensors_open(path.c_str(), &t));
+    ASSERT_EQ(s2u_tensors_count(t), 3u);
+    for (std::size_t i = 0; i < 3; ++i) {
+      s2u_tensor one{};
+      one.struct_size = sizeof one;
+      MUST(s2u_tensors_get(t, i, &one));
+      const std::string name = one.name;
+      EXPECT_EQ(one.rank, name == "a" ? 0 : name == "b" ? 8 : 2);
+      EXPECT_EQ(one.bytes, name == "c" ? 0u : 4u);
+      EXPECT_EQ(one.shape[0], name == "b" ? 1 : 0);
+      EXPECT_EQ(one.shape[1], name == "b" ? 1 : name == "c" ? 3 : 0);
+      float back = 0.0F;
+      MUST(s2u_tensors_read(t, i, one.bytes == 0 ? nullptr : &back, one.bytes));
+      EXPECT_EQ(back, name == "c" ? 0.0F : 2.5F);
+    }
+    const bool has_metadata = path == file;
+    EXPECT_EQ(s2u_tensors_metadata_count(t), has_metadata ? 1u : 0u);
+    if (has_metadata) {
+      EXPECT_STREQ(s2u_tensors_metadata_value(t, 0), "2");
+    }
+    EXPECT_EQ(s2u_tensors_metadata_key(t, 1), nullptr);
+    EXPECT_EQ(s2u_tensors_metadata_value(t, 1), nullptr);
+    s2u_tensors_free(t);
+  }
 }
 
 TEST(CDoctor, TellsItsFindingsAndItsProgress) {

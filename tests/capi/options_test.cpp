@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -304,6 +306,90 @@ TEST(CTensors, OfEveryElementType) {
     EXPECT_TRUE(std::equal(back.begin(), back.end(), bytes.begin())) << one.name;
   }
   s2u_tensors_free(t);
+}
+
+// The last that is allowed, and the first that is not.
+TEST_F(COptions, NumbersHaveLimits) {
+  s2u_segmenter_options* o = nullptr;
+  MUST(s2u_segmenter_options_new(&o));
+  MUST(s2u_segmenter_options_set_threads(o, 0));
+  MUST(s2u_segmenter_options_set_threads(o, 1024));
+  REFUSED(s2u_segmenter_options_set_threads(o, -1), S2U_INVALID_ARGUMENT,
+          "-1 threads: must be 0 (all cores) to 1024");
+  REFUSED(s2u_segmenter_options_set_threads(o, 1025), S2U_INVALID_ARGUMENT, "1025 threads");
+  REFUSED(s2u_segmenter_options_set_precision(o, -1), S2U_INVALID_ARGUMENT, "precision -1 is not known");
+  s2u_segmenter_options_free(o);
+  MUST(s2u_segment_options_set_batch(options, 0));
+  MUST(s2u_segment_options_set_batch(options, 256));
+  REFUSED(s2u_segment_options_set_batch(options, -1), S2U_INVALID_ARGUMENT, "a batch of -1: must be 0");
+  REFUSED(s2u_segment_options_set_size(options, 64, 33), S2U_INVALID_ARGUMENT, "a size of 64x33: both sides");
+  REFUSED(s2u_segment_options_set_size(options, 64, -32), S2U_INVALID_ARGUMENT, "multiples of 32");
+  REFUSED(s2u_segment_options_set_tiles(options, 64, -0.1, 0), S2U_INVALID_ARGUMENT, "0 to 0.9");
+  REFUSED(s2u_segment_options_set_tiles(options, 64, 0.25, 1.1), S2U_INVALID_ARGUMENT, "0 to 1");
+  s2u_doctor_options* d = nullptr;
+  MUST(s2u_doctor_options_new(&d));
+  MUST(s2u_doctor_options_set_threads(d, 1024));
+  REFUSED(s2u_doctor_options_set_threads(d, 1025), S2U_INVALID_ARGUMENT,
+          "1025 threads: must be 0 (all cores) to 1024");
+  REFUSED(s2u_doctor_options_set_threads(d, -1), S2U_INVALID_ARGUMENT, "-1 threads");
+  REFUSED(s2u_doctor_options_set_recursive(d, 2), S2U_INVALID_ARGUMENT, "recursive is 2: must be 0 or 1");
+  s2u_doctor_options_free(d);
+}
+
+// A newer caller's struct is longer, an older one's too short.
+TEST_F(COptions, StructsAreAsLongAsTheySay) {
+  s2u_segmenter_info info{};
+  info.struct_size = sizeof info + 8;
+  MUST(s2u_segmenter_get_info(segmenter, &info));
+  info.struct_size = sizeof info - 1;
+  REFUSED(s2u_segmenter_get_info(segmenter, &info), S2U_INVALID_ARGUMENT,
+          "struct_size is " + std::to_string(sizeof info - 1) + " and must be its sizeof, " +
+              std::to_string(sizeof info));
+  s2u_segmentation* r = segment();
+  s2u_segmentation_info of_result{};
+  of_result.struct_size = sizeof of_result - 1;
+  REFUSED(s2u_segmentation_get_info(r, &of_result), S2U_INVALID_ARGUMENT, "struct_size");
+  s2u_segmentation_free(r);
+}
+
+TEST_F(COptions, ThresholdsAreFrom0To1) {
+  s2u_segmentation* r = segment();
+  std::size_t count = 0;
+  for (const double wrong : {-0.01, 1.01, std::nan("")})
+    REFUSED(s2u_segmentation_mask(r, 0, wrong, nullptr, &count), S2U_INVALID_ARGUMENT,
+            "the threshold must be 0 to 1");
+  EXPECT_EQ(count, 0u);
+  const auto foreground = [&](double threshold) {
+    const auto mask = array_of<std::uint8_t>(
+        [&](auto* to, auto* n) { return s2u_segmentation_mask(r, 0, threshold, to, n); });
+    return std::count(mask.begin(), mask.end(), std::uint8_t{255});
+  };
+  EXPECT_EQ(foreground(0.0), kWidth * kHeight);
+  EXPECT_EQ(foreground(1.0), 0);
+  s2u_segmentation_free(r);
+}
+
+// One foreground has no classes to tell of.
+TEST_F(COptions, OneForegroundHasNoClasses) {
+  EXPECT_EQ(s2u_segmenter_class_count(segmenter), 0u);
+  EXPECT_STREQ(s2u_segmenter_class_name(segmenter, 0), "");
+  EXPECT_EQ(s2u_segmenter_ignored_id(segmenter), -1);
+  std::uint8_t rgb[3];
+  REFUSED(s2u_segmenter_class_color(segmenter, 0, rgb), S2U_INVALID_ARGUMENT, "there is no class 0");
+}
+
+TEST_F(COptions, TheModelThatComesWithTheLibrary) {
+  s2u_text* path = nullptr;
+  MUST(s2u_default_model(&path));
+  EXPECT_EQ(std::string(s2u_text_data(path)), default_model_path().string());
+  EXPECT_EQ(s2u_text_size(path), default_model_path().string().size());
+  s2u_text_free(path);
+  const std::string junk(100, 'x');
+  s2u_segmenter* s = nullptr;
+  REFUSED(s2u_segmenter_new_from_bytes(junk.data(), junk.size(), nullptr, nullptr, &s), S2U_FORMAT_ERROR,
+          "weights: ");
+  s2u_image* image = nullptr;
+  REFUSED(s2u_image_decode(junk.data(), junk.size(), nullptr, nullptr, &image), S2U_IMAGE_ERROR, "picture: ");
 }
 
 // Where a region lies, of every class or of each part of it.

@@ -69,6 +69,12 @@ TEST_F(WithoutComponent, WhatCannotBeLoadedSaysWhy) {
   }
 }
 
+TEST_F(WithoutComponent, NoModelsAreToldWithTheirFolder) {
+  const auto f = alone({"models", "verify"}, {"SAM2UNET_MODELS=" + (dir / "none").string()});
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_EQ(f.out, "no models in " + (dir / "none").string() + "\n");
+}
+
 TEST_F(WithoutComponent, VerifySaysSoAndGoesOn) {
   const auto golden = repository_data() / "golden";
   const std::string train = golden / "train_nano_3x96x96_t.safetensors",

@@ -10,6 +10,7 @@
 #include "sam2unet/class_metrics.h"
 #include "sam2unet/errors.h"
 #include "support/message.h"
+#include "support/shared_data.h"
 
 namespace sam2unet {
 namespace {
@@ -181,6 +182,135 @@ TEST(EvaluateClasses, TablesAsCsvHaveEveryClassAndPicture) {
   EXPECT_THAT(images, HasSubstr(",IoU background,\"IoU a, b\",IoU class 2\n"));
   EXPECT_THAT(images, HasSubstr("\nmaps,a.png,4,2,0,1,"));
   EXPECT_THAT(images, HasSubstr(",0.6,\n"));  // class 2 is not in a
+}
+
+// Of b.png: class 0 two of four pixels, class 2 one of two.
+TEST(EvaluateClasses, EveryPictureHasItsOwnValues) {
+  const MapFolders f;
+  put_two(f);
+  EvaluateOptions o;
+  o.resamples = 0;
+  const std::vector<ClassEvaluation> all{evaluate_classes(f.pred(), f.gt(), default_class_table(4), o)};
+  const auto json = nlohmann::json::parse(to_json(all));
+  EXPECT_EQ(json.at("name"), "maps");
+  EXPECT_EQ(json.at("count"), 2);
+  EXPECT_FALSE(json.contains("bootstrap"));
+  const auto& b = json.at("per_image").at(1);
+  EXPECT_EQ(b.at("name"), "b.png");
+  EXPECT_EQ(b.at("width"), 2);
+  EXPECT_EQ(b.at("height"), 2);
+  EXPECT_EQ(b.at("resized"), false);
+  EXPECT_EQ(b.at("classes").at("ignored_pixels"), 0);
+  EXPECT_EQ(b.at("classes").at("IoU"), (nlohmann::json{2.0 / 3, nullptr, 0.5, nullptr}));
+  EXPECT_DOUBLE_EQ(b.at("classes").at("mIoU"), (2.0 / 3 + 0.5) / 2);
+  EXPECT_DOUBLE_EQ(b.at("classes").at("foreground").at("mIoU"), 0.5);
+  const auto& classes = json.at("classes");
+  EXPECT_EQ(classes.at("ignore"), 255);
+  EXPECT_EQ(classes.at("ignored_pixels"), 1);
+  EXPECT_FALSE(classes.contains("intervals"));
+  EXPECT_EQ(classes.at("each").at(1).at("id"), 1);
+  EXPECT_EQ(classes.at("each").at(1).at("color"), "#800000");
+  EXPECT_EQ(classes.at("each").at(1).at("predicted_pixels"), 4);
+  EXPECT_EQ(classes.at("each").at(1).at("right_pixels"), 3);
+  EXPECT_EQ(classes.at("each").at(2).at("precision"), 1.0);
+  EXPECT_EQ(classes.at("each").at(2).at("recall"), 0.5);
+  EXPECT_EQ(classes.at("confusion").at("rows"), "ground truth");
+  EXPECT_EQ(classes.at("confusion").at("columns"),
+            (nlohmann::json{"background", "class 1", "class 2", "class 3", nullptr}));
+  EXPECT_EQ(json.at("warnings").size() + json.at("unpaired").size() + json.at("failures").size(), 0U);
+  EXPECT_TRUE(
+      images_csv(all).starts_with("method,name,width,height,resized,ignored_pixels,mIoU,mDice,mAcc,aAcc,"));
+}
+
+TEST(EvaluateClasses, BootstrapIsTold) {
+  const MapFolders f;
+  put_two(f);
+  EvaluateOptions o;
+  o.resamples = 12;
+  o.seed = 4;
+  const std::vector<ClassEvaluation> all{evaluate_classes(f.pred(), f.gt(), default_class_table(4), o)};
+  EXPECT_EQ(nlohmann::json::parse(to_json(all)).at("bootstrap"),
+            (nlohmann::json{{"resamples", 12}, {"seed", 4}, {"level", 0.95}}));
+  EXPECT_THAT(to_html(all),
+              HasSubstr("<li>Small figures: 95 % intervals of 12 bootstrap resamples, seed 4</li>"));
+}
+
+// Of the page what can be worked out by hand.
+TEST(EvaluateClasses, ThePageHasTheTables) {
+  const MapFolders f;
+  put_two(f);
+  EvaluateOptions o;
+  o.resamples = 0;
+  std::vector<ClassEvaluation> all{evaluate_classes(f.pred(), f.gt(), default_class_table(4), o)};
+  const std::string page = to_html(all);
+  EXPECT_THAT(page, HasSubstr("<li>maps: 2 pictures scored; 1 pixels ignored</li>"));
+  // mIoU, mDice, mAcc, aAcc, those of the foreground, and the mean over the pictures.
+  EXPECT_THAT(page,
+              HasSubstr("<tr><td>maps</td><td>2</td><td>0.557</td><td>0.715</td><td>0.683</td><td>0.727</td>"
+                        "<td>0.550</td><td>0.708</td><td>0.567</td></tr>"));
+  EXPECT_THAT(
+      page,
+      HasSubstr("1 class 1</td><td>0.600</td><td>0.750</td><td>0.750</td><td>0.750</td><td>4</td><td>4</"
+                "td></tr>"));
+  EXPECT_THAT(page, HasSubstr("background:#008000\"></span>2 class 2</td>"));
+  EXPECT_THAT(page, HasSubstr("class 3</td><td>&ndash;</td>"));
+  EXPECT_THAT(page, HasSubstr("class 1: class 1: 3 pixels, 75.00 %"));
+  EXPECT_THAT(page, HasSubstr("<h3>a.png &middot; mIoU 0.5"));
+  EXPECT_EQ(page.find("class=\"best\""), std::string::npos);
+  EXPECT_EQ(page.find("no class"), std::string::npos);
+  // Of two the better is marked, and what was not scored is told.
+  all.push_back(all[0]);
+  for (MetricValue& v : all[1].dataset) v.value += 0.01;
+  all[1].failures.push_back({"x.png", "x.png: damaged"});
+  all[1].warnings.emplace_back("beware");
+  const std::string two = to_html(all);
+  EXPECT_THAT(two, HasSubstr("<td>0.557</td><td>0.715</td>"));
+  EXPECT_THAT(two, HasSubstr("<td class=\"best\">0.567</td><td class=\"best\">0.725</td>"));
+  EXPECT_THAT(two,
+              HasSubstr("; <strong>1 could not be scored</strong></li><li>maps: beware</li><li>maps: x.png: "
+                        "damaged</li>"));
+}
+
+// A picture for the predictor is upright unless told otherwise.
+TEST(EvaluateClasses, PicturesAreTurnedAsExifSaysUnlessToldOtherwise) {
+  const MapFolders f;
+  std::filesystem::create_directories(f.images());
+  const auto photo = test::repository_data() / "image" / "files" / "exif6.jpg";
+  std::filesystem::copy_file(photo, f.images() / "a.jpg");
+  const Image upright = read_image(photo);
+  write_png(f.gt() / "a.png", Image(upright.width, upright.height, 1));
+  EvaluateOptions o;
+  o.pictures = f.images();
+  const Predictor nothing = [](const ImageView& p) { return Image(p.width, p.height, 1); };
+  EXPECT_FALSE(evaluate_classes(nothing, f.gt(), default_class_table(2), o).images.at(0).resized);
+  o.apply_exif_orientation = false;
+  const ClassEvaluation e = evaluate_classes(nothing, f.gt(), default_class_table(2), o);
+  EXPECT_TRUE(e.images.at(0).resized);
+  EXPECT_THAT(e.warnings,
+              ElementsAre(HasSubstr("1 of 1 predictions have another size than their ground truth and were "
+                                    "resized by nearest neighbour (the prediction is 11x6 for 6x11)")));
+}
+
+// The picture stands beside the worst, where there is a folder of pictures.
+TEST(EvaluateClasses, PicturesAreShownBesideTheWorst) {
+  const MapFolders f;
+  put_two(f);
+  std::filesystem::create_directories(f.images());
+  write_png(f.images() / "b.png", Image(2, 2, 3));
+  EvaluateOptions o;
+  o.pictures = f.images();
+  const std::vector<ClassEvaluation> all{evaluate_classes(f.pred(), f.gt(), default_class_table(4), o)};
+  EXPECT_EQ(all[0].images[0].picture, "");
+  EXPECT_EQ(all[0].images[1].picture, f.images() / "b.png");
+  const std::string page = to_html(all);
+  const auto count = [&](const std::string& what) {
+    std::size_t n = 0;
+    for (auto at = page.find(what); at != std::string::npos; at = page.find(what, at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(count(">picture<"), 1U);
+  EXPECT_EQ(count(">ground truth<"), 2U);
+  EXPECT_EQ(count(">prediction<"), 2U);
 }
 
 // Pictures of one name in two folders are told apart.

@@ -501,6 +501,41 @@ TEST(Evaluate, AHighestLevelOf128IsDimAndOf129IsNot) {
   }
 }
 
+// Numbers of classes are few; from 64 on they are taken for levels.
+TEST(Evaluate, LowLevelsAreTakenForClassesUpTo63) {
+  for (const int level : {63, 64}) {
+    const MapFolders f;
+    Image truth = disc(30, 30, 15, 15, 5);
+    for (auto& v : truth.pixels) v = v != 0 ? static_cast<std::uint8_t>(level) : 0;
+    f.put("a", disc(30, 30, 15, 15, 5), truth);
+    EXPECT_THAT(evaluate(f.pred(), f.gt()).warnings,
+                ElementsAre(HasSubstr(
+                    level == 63 ? "is 63: if these are numbers of classes, write 255 for those that "
+                                  "are foreground (a.png)"
+                                : "is 64: multiply them by 3.98 (a.png)")));
+  }
+}
+
+TEST(Evaluate, APredictionOfAnotherSizeIsTold) {
+  const MapFolders f;
+  f.put_discs(2);
+  EvaluateOptions o;
+  o.pictures = f.pred();
+  const Predictor half = [](const ImageView& picture) {
+    return Image(picture.width / 2, picture.height / 2, 1);
+  };
+  EXPECT_THAT(
+      evaluate(half, f.gt(), o).warnings,
+      ElementsAre("2 of 2 predictions have another size than their ground truth and were resized bilinearly "
+                  "(the prediction is 30x20 for 60x40)"));
+  EXPECT_EQ(evaluate(half, f.gt(), o).name, "maps");
+  o.strict = true;
+  EXPECT_THAT(
+      message_of<UsageError>([&] { evaluate(half, f.gt(), o); }),
+      HasSubstr("2 of 2 predictions have another size than their ground truth (the prediction is 30x20 for "
+                "60x40): predict at the pictures' own size"));
+}
+
 TEST(Evaluate, PicturesAreTurnedAsExifSaysUnlessToldOtherwise) {
   const MapFolders f;
   std::filesystem::copy_file(test::repository_data() / "image" / "files" / "exif6.jpg", f.gt() / "a.jpg");

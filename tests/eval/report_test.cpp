@@ -218,6 +218,56 @@ TEST(Csv, ColumnsOfAPictureThatDoesNotCount) {
   EXPECT_THAT(images_csv(all), Not(HasSubstr("nan")));
 }
 
+TEST(Csv, NumbersAreWrittenWholeAndFieldsQuotedWhereNeeded) {
+  Evaluation e;
+  e.name = "a\rb";
+  e.dataset = {{"S", 0.1, 0.05, 0.25}, {"MAE", 1.0 / 3}};
+  e.image_keys = {"S", "MAE"};
+  EvaluatedImage image;
+  image.name = "x.png";
+  image.width = 3;
+  image.height = 2;
+  image.empty_truth = image.resized = true;
+  image.counted = false;
+  image.values = {std::nan(""), 0.5};
+  e.images = {image};
+  EXPECT_EQ(dataset_csv(std::span(&e, 1)),
+            "name,key,value,low,high\n\"a\rb\",S,0.1,0.05,0.25\n\"a\rb\",MAE,0.3333333333333333,,\n");
+  EXPECT_EQ(images_csv(std::span(&e, 1)),
+            "method,name,width,height,empty_truth,counted,resized,S,MAE\n\"a\rb\",x.png,3,2,1,0,1,,0.5\n");
+}
+
+TEST(Html, IntervalsPoliciesAndTroubles) {
+  Evaluation e;
+  e.name = "m";
+  e.counted = 7;
+  e.empty_truths = 2;
+  e.resamples = 5;
+  e.seed = 9;
+  e.image_keys = {"S"};
+  e.dataset = {{"S", 0.5, 0.25, 0.75}, {"MAE", 0.125}};
+  e.warnings = {"<careful>"};
+  e.failures = {{"x.png", "x.png: damaged"}};
+  const auto page = [&] { return to_html(std::span(&e, 1), {.protocol = "cod"}); };
+  EXPECT_THAT(
+      page(),
+      HasSubstr("<li>m: 7 pictures counted; 2 with an empty ground truth, scored as PySODMetrics does; "
+                "<strong>1 could not be scored</strong></li><li>m: &lt;careful&gt;</li><li>m: x.png: "
+                "damaged</li><li>Small figures: 95 % intervals of 5 bootstrap resamples, seed 9</li>"));
+  EXPECT_THAT(page(), HasSubstr("<tr><td>m</td><td>7</td><td>0.500<small>0.250 &ndash; 0.750</small></td>"
+                                "<td>&ndash;</td><td>&ndash;</td><td>0.125</td></tr>"));
+  EXPECT_THAT(
+      page(),
+      HasSubstr("<th>S&thinsp;&uarr;</th><th>F&thinsp;&uarr;</th><th>E&thinsp;&uarr;</th><th>MAE&thinsp;"
+                "&darr;</th>"));
+  e.empty = EmptyPolicy::skip;
+  EXPECT_THAT(page(), HasSubstr("empty ground truth, left out;"));
+  e.empty = EmptyPolicy::one_if_correct;
+  e.resamples = 0;
+  EXPECT_THAT(page(), HasSubstr("counted as 1 where the prediction is empty too"));
+  EXPECT_THAT(page(), Not(HasSubstr("Small figures")));
+}
+
 TEST(Columns, TitlesAreTheTables) {
   EXPECT_EQ(column_title("dice.mean"), "mDice");
   EXPECT_EQ(column_title("E_max"), "maxE");

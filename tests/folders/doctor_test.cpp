@@ -431,6 +431,44 @@ TEST_F(DoctorTest, InvertedAreMostOfAtLeastThree) {
   EXPECT_TRUE(look().clean()) << to_json(look());
 }
 
+// Nine of ten are enough.
+TEST_F(DoctorTest, InvertedAreNineOfTen) {
+  for (int i = 0; i < 10; ++i) put(i, scene(i), i < 9 ? mask(96, 72, 255, 0) : mask());
+  EXPECT_EQ(only().kind, "inverted-masks");
+  EXPECT_THAT(only().message, HasSubstr("in 9 of 10 masks"));
+  EXPECT_THAT(only().files, SizeIs(9));
+}
+
+// One is told as one, and what is wrong first stands first.
+TEST_F(DoctorTest, FilesAreCounted) {
+  const auto messages = [&] {
+    std::vector<std::string> out;
+    for (const Finding& f : look().findings) out.push_back(f.message.substr(0, f.message.find(':')));
+    return out;
+  };
+  std::filesystem::remove(dir / "masks" / name(0));
+  std::filesystem::remove(dir / "images" / name(1));
+  std::ofstream(dir / "images" / name(2)) << "no picture";
+  put(3, scene(3), mask(50, 50));
+  put(4, scene(4), mask(96, 72, 0, 0));
+  EXPECT_THAT(messages(),
+              ElementsAre("1 picture has no mask of the same name", "1 mask has no picture of the same name",
+                          "1 file cannot be read",
+                          "1 picture has another size than the mask (d.png is 96x72, its mask 50x50)",
+                          "1 mask is empty"));
+  put(6, scene(6), mask(50, 50));
+  put(7, scene(7), mask(96, 72, 0, 0));
+  put(8, scene(8), mask());
+  put(9, scene(9), mask());
+  std::filesystem::remove(dir / "masks" / name(8));
+  std::filesystem::remove(dir / "images" / name(9));
+  EXPECT_THAT(messages(),
+              ElementsAre("2 pictures have no mask of the same name",
+                          "2 masks have no picture of the same name", "1 file cannot be read",
+                          "2 pictures have another size than the mask (d.png is 96x72, its mask 50x50)",
+                          "2 masks are empty"));
+}
+
 TEST_F(DoctorTest, SubfoldersAndAffixes) {
   DoctorOptions o;
   o.images = dir / "set";

@@ -274,6 +274,23 @@ TEST(Listing, PatternsWithBracesAndQuestionMarks) {
   EXPECT_TRUE(is_pattern(dir / "[b].png"));
 }
 
+TEST_F(PairingTest, WhatIsNotReadOfOneFolderIsToldOnce) {
+  for (const char* name : {"a/1.jpg", "a/1_gt.png", "a/x.heic"}) put(name);
+  EXPECT_THAT(pair_by_name(dir / "a", {dir / "a", {.suffix = "_gt"}}).not_read,
+              ElementsAre(dir / "a/x.heic"));
+}
+
+TEST_F(PairingTest, TwoFilesOfOneNameAreToldApartByPatterns) {
+  for (const char* name : {"a/1.jpg", "a/1.png", "b/1.png"}) put(name);
+  EXPECT_THAT(refusal(), HasSubstr("/a/1.jpg and 1.png have one name"));
+  EXPECT_THAT(refusal(), HasSubstr("/a/*.jpg and " + (dir / "a/*.png").string() + ")"));
+  try {
+    pair_by_name(dir / "a", dir / "b");
+  } catch (const PairingError& e) {
+    EXPECT_EQ(e.remedy(), PairingError::Remedy::patterns);
+  }
+}
+
 TEST_F(PairingTest, AnEmptySideTellsWhatItsNamesLack) {
   put("a/1.jpg");
   put("b/1.png");
