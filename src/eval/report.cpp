@@ -130,7 +130,7 @@ std::string notes(const Evaluation& e) {
                        : e.empty == EmptyPolicy::skip ? "left out"
                                                       : "counted as 1 where the prediction is empty too";
   std::string out = fmt::format("<li>{}: {} pictures counted; {} with an empty ground truth, {}",
-                                escaped(e.name), e.counted, e.empty_truths, policy);
+                                escaped(e.name), e.counted, e.empty_truths - e.dim_truths, policy);
   return out + eval::troubles(e.name, e.warnings, e.failures);
 }
 

@@ -241,7 +241,8 @@ TEST(Html, IntervalsPoliciesAndTroubles) {
   Evaluation e;
   e.name = "m";
   e.counted = 7;
-  e.empty_truths = 2;
+  e.empty_truths = 3;
+  e.dim_truths = 1;  // which is told by a warning, and is not called empty
   e.resamples = 5;
   e.seed = 9;
   e.image_keys = {"S"};
