@@ -173,6 +173,7 @@ class Streams {
       ready_.arrive_and_wait();
       const auto begin = Clock::now();
       std::vector<double> ms;
+      ms.reserve(static_cast<std::size_t>(options_.rounds));
       for (int i = 0; i < options_.rounds; ++i) ms.push_back(pass(views));
       add(begin, Clock::now(), ms);
     } catch (...) {

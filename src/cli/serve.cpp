@@ -69,7 +69,7 @@ void raise_descriptors(std::size_t connections) {
 std::FILE* open_log(const std::string& name) {
   if (name == "off") return nullptr;
   if (name == "-") return stdout;
-  std::FILE* file = std::fopen(name.c_str(), "ae");
+  std::FILE* file = std::fopen(name.c_str(), "ae");  // NOLINT(cppcoreguidelines-owning-memory): to the end
   if (file == nullptr) throw FileError(fmt::format("cannot write the access log {}", name));
   return file;
 }

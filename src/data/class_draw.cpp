@@ -221,12 +221,13 @@ std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const flo
 }
 
 struct RegionStream::Impl {
+  Impl(int width, int height, std::span<const int> shown) : runs(width, height, set_of(shown)) {}
   image::LabelRuns runs;
 };
 
 RegionStream::RegionStream(int width, int height, std::span<const int> shown) {
   if (width < 1 || height < 1) throw UsageError("an empty picture has no regions");
-  impl_.reset(new Impl{image::LabelRuns(width, height, set_of(shown))});
+  impl_ = std::make_unique<Impl>(width, height, shown);
 }
 RegionStream::~RegionStream() = default;
 RegionStream::RegionStream(RegionStream&&) noexcept = default;

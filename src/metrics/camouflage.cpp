@@ -68,7 +68,7 @@ void standardise(std::vector<Patch>& background, std::vector<Patch>& foreground,
 
 // The background patch most like `p` in Lab and place; the first of equals.
 const Patch& nearest(const Patch& p, const std::vector<Patch>& background) {
-  const Patch* best = nullptr;
+  const Patch* best = &background.front();
   double least = std::numeric_limits<double>::infinity();
   for (const Patch& b : background) {
     int colour = 0;

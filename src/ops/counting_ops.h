@@ -57,13 +57,14 @@ class CountingOps : public Compositions<CountingOps> {
   Tensor window_attention(const Tensor& qkv, const Weights::Linear&, const AttentionGeometry& g) {
     const Extent e = qkv.extent;
     const std::int64_t wh = g.window > 0 ? g.window : e.h, ww = g.window > 0 ? g.window : e.w, p = g.q_pool;
+    const std::int64_t channels = e.c / 3;
     for (std::int64_t y = 0; y < e.h; y += wh)
       for (std::int64_t x = 0; x < e.w; x += ww) {
         const double tokens = static_cast<double>(std::min(wh, e.h - y) * std::min(ww, e.w - x));
         macs_ += static_cast<double>(e.b) * 2 * tokens * tokens / static_cast<double>(p * p) *
-                 static_cast<double>(e.c / 3);
+                 static_cast<double>(channels);
       }
-    return {{e.b, e.h / p, e.w / p, e.c / 3}};
+    return {{e.b, e.h / p, e.w / p, channels}};
   }
   Tensor max_pool_2x2(const Tensor& x) { return {{x.extent.b, x.extent.h / 2, x.extent.w / 2, x.extent.c}}; }
   Tensor conv_bn(const Tensor& x, const Weights::ConvBn& w) { return same_size(x, w.out, w.in * w.taps); }

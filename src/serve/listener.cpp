@@ -93,8 +93,13 @@ struct Listener::Impl {
   void bind() {
     error_code ec;
     Tcp::resolver resolver(io);
-    const auto found = resolver.resolve(options.host, std::to_string(options.port),
-                                        Tcp::resolver::passive | Tcp::resolver::numeric_service, ec);
+    const auto resolve = [&](const std::string& host) {
+      return resolver.resolve(host, std::to_string(options.port),
+                              Tcp::resolver::passive | Tcp::resolver::numeric_service, ec);
+    };
+    auto found = resolve(options.host);
+    // RFC 6761, 6.3: this machine, also in a bare container that knows no names.
+    if (ec && options.host == "localhost") found = resolve("127.0.0.1");
     if (ec || found.empty())
       throw FileError(fmt::format("cannot listen on {}: {}", options.host, ec.message()));
     const Tcp::endpoint endpoint = found.begin()->endpoint();

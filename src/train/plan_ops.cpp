@@ -91,6 +91,7 @@ void PlanOps::record_again(std::function<Planned(const std::vector<Planned>&)> p
                            const std::vector<Planned>& inputs, Planned& out) {
   out.variable->wants_gradient = true;
   std::vector<Memory> saved;
+  saved.reserve(inputs.size());
   for (const Planned& t : inputs) saved.push_back(t.memory);
   Node* n = record(out, inputs, std::move(saved));
   n->backward = [this, part = std::move(part), inputs](Node& node) {
@@ -117,21 +118,21 @@ void PlanOps::record_again(std::function<Planned(const std::vector<Planned>&)> p
 
 Planned PlanOps::patch_embed(const Planned& image, const Weights::PatchEmbed& w) {
   const ops::Extent e = image.extent;
-  const Planned out = fresh({e.b, e.h / 4, e.w / 4, w.out}, w.weight.learns);
+  Planned out = fresh({e.b, e.h / 4, e.w / 4, w.out}, w.weight.learns);
   record(out, {image}, {image.memory, cast(w.weight)}, {w.weight, w.bias});
   return out;
 }
 
-Planned PlanOps::add_position(Planned x, const Weights::Position& w) {
+Planned PlanOps::add_position(const Planned& x, const Weights::Position& w) {
   const Memory sum = block(x.extent.numel() / x.extent.b * parameter_);
-  const Planned out = fresh(x.extent, x.variable->wants_gradient || w.window.learns);
+  Planned out = fresh(x.extent, x.variable->wants_gradient || w.window.learns);
   record(out, {x}, {}, {w.background, w.window});
   return out;
 }
 
 // Keeps its input, and mean and deviation of each pixel.
 Planned PlanOps::layer_norm(const Planned& x, const Weights::Norm& w) {
-  const Planned out = fresh(x.extent, x.variable->wants_gradient || w.weight.learns);
+  Planned out = fresh(x.extent, x.variable->wants_gradient || w.weight.learns);
   record(out, {x},
          {x.memory, block(2 * x.extent.pixels() * std::max(element_, 4)), cast(w.weight), cast(w.bias)},
          {w.weight, w.bias});
@@ -142,27 +143,27 @@ Planned PlanOps::layer_norm(const Planned& x, const Weights::Norm& w) {
 Planned PlanOps::linear(const Planned& x, const Weights::Linear& w) {
   const ops::Extent e = x.extent;
   const Memory weight = cast(w.weight);
-  const Planned out = fresh({e.b, e.h, e.w, w.out}, x.variable->wants_gradient || w.weight.learns);
+  Planned out = fresh({e.b, e.h, e.w, w.out}, x.variable->wants_gradient || w.weight.learns);
   record(out, {x}, {w.weight.learns ? x.memory : nullptr, x.variable->wants_gradient ? weight : nullptr},
          {w.weight, w.bias});
   return out;
 }
 
 Planned PlanOps::gelu(const Planned& x) {
-  const Planned out = fresh(x.extent, x.variable->wants_gradient);
+  Planned out = fresh(x.extent, x.variable->wants_gradient);
   record(out, {x}, {x.memory});
   return out;
 }
 
 Planned PlanOps::relu(const Planned& x) {
-  const Planned out = fresh(x.extent, x.variable->wants_gradient);
+  Planned out = fresh(x.extent, x.variable->wants_gradient);
   record(out, {x}, {out.memory});
   return out;
 }
 
 // The gradient of a sum is that of both terms.
 Planned PlanOps::add(const Planned& a, const Planned& b) {
-  const Planned out = fresh(a.extent, wants({a, b}));
+  Planned out = fresh(a.extent, wants({a, b}));
   if (Node* n = record(out, {a, b}, {})) {
     n->backward = [this](Node& node) {
       for (const auto& v : node.in) contribute(*v, node.out->gradient);
@@ -189,7 +190,7 @@ Planned PlanOps::window_attention(const Planned& qkv, const Weights::Linear& w,
   const Memory q = block(pooled), k = block(whole), v = block(whole);
   const Memory mixed = block(pooled), sums = block(e.pixels() / (p * p) * g.heads * std::max(element_, 4));
   queries.reset();
-  const Planned out = fresh({e.b, e.h / p, e.w / p, dim}, qkv.variable->wants_gradient);
+  Planned out = fresh({e.b, e.h / p, e.w / p, dim}, qkv.variable->wants_gradient);
   for (const Memory& m : {q, k, v, mixed, sums}) saved.push_back(m);
   if (Node* n = record(out, {qkv}, std::move(saved))) {
     n->backward = [this, whole, pooled](Node& node) {
@@ -216,13 +217,13 @@ Planned PlanOps::window_attention(const Planned& qkv, const Weights::Linear& w,
 
 Planned PlanOps::max_pool_2x2(const Planned& x) {
   const ops::Extent e = x.extent;
-  const Planned out = fresh({e.b, e.h / 2, e.w / 2, e.c}, x.variable->wants_gradient);
+  Planned out = fresh({e.b, e.h / 2, e.w / 2, e.c}, x.variable->wants_gradient);
   record(out, {x}, {x.memory, block(out.extent.numel() * 8)});
   return out;
 }
 
 Planned PlanOps::batch_norm(const Planned& x, const std::vector<PlanWeights::Norm>& norms) {
-  const Planned out = fresh_with_gradient(x.extent);
+  Planned out = fresh_with_gradient(x.extent);
   Parameters parameters;
   for (const auto& n : norms) parameters.insert(parameters.end(), {n.weight, n.bias});
   record(out, {x}, {x.memory}, parameters);
@@ -264,13 +265,13 @@ std::array<Planned, ops::kFan> PlanOps::conv_bn_fan(const Planned& x, const Weig
 Planned PlanOps::concat_all(const std::vector<Planned>& parts) {
   ops::Extent e = parts[0].extent;
   for (std::size_t i = 1; i < parts.size(); ++i) e.c += parts[i].extent.c;
-  const Planned out = fresh(e, wants(parts));
+  Planned out = fresh(e, wants(parts));
   record(out, parts, {});
   return out;
 }
 
 Planned PlanOps::upsample(const Planned& x, std::int64_t height, std::int64_t width, ops::Corners) {
-  const Planned out = fresh({x.extent.b, height, width, x.extent.c}, x.variable->wants_gradient);
+  Planned out = fresh({x.extent.b, height, width, x.extent.c}, x.variable->wants_gradient);
   record(out, {x}, {});
   return out;
 }

@@ -141,7 +141,7 @@ class PlanOps : public ops::Compositions<PlanOps> {
 
   static ops::Extent extent(const Tensor& x) { return x.extent; }
   Tensor patch_embed(const Tensor& image, const Weights::PatchEmbed& w);
-  Tensor add_position(Tensor x, const Weights::Position& w);
+  Tensor add_position(const Tensor& x, const Weights::Position& w);
   Tensor layer_norm(const Tensor& x, const Weights::Norm& w);
   Tensor linear(const Tensor& x, const Weights::Linear& w);
   Tensor gelu(const Tensor& x);

@@ -79,7 +79,7 @@ class CpuOps : public Compositions<CpuOps> {
       return std::tie(weights, in.b, in.h, in.w, epilogue) <=>
              std::tie(o.weights, o.in.b, o.in.h, o.in.w, o.epilogue);
     }
-    bool operator==(const Key& o) const { return (*this <=> o) == 0; }
+    bool operator==(const Key& o) const { return std::is_eq(*this <=> o); }
   };
   using TapsKey = std::array<std::int64_t, 3>;  // in, out, align_corners
 

@@ -85,6 +85,7 @@ std::vector<at::Tensor> pieces(const at::Tensor& x, std::int64_t dimension, cons
                                std::int64_t scale) {
   if (sides.size() == 1) return {x};
   std::vector<std::int64_t> sizes;
+  sizes.reserve(sides.size());
   for (const Span& s : sides) sizes.push_back((s.to - s.from) / scale);
   return at::split_with_sizes(x, sizes, dimension);
 }
@@ -133,7 +134,7 @@ at::Tensor TorchOps::patch_embed(const Tensor& image, const Weights::PatchEmbed&
   return picture(at::conv2d(planes(image), as(w.weight, image), as(w.bias, image), 4, 3));
 }
 
-at::Tensor TorchOps::add_position(Tensor x, const Weights::Position& w) {
+at::Tensor TorchOps::add_position(const Tensor& x, const Weights::Position& w) {
   const Extent e = extent(x);
   const std::int64_t side = w.window.size(2);
   const Tensor background = deterministic
@@ -154,15 +155,15 @@ at::Tensor TorchOps::linear(const Tensor& x, const Weights::Linear& w) {
   return at::linear(x, as(w.weight, x).reshape({w.weight.size(0), w.weight.size(1)}), as(w.bias, x));
 }
 
-at::Tensor TorchOps::gelu(Tensor x) {
+at::Tensor TorchOps::gelu(const Tensor& x) {
   return at::gelu(x);
 }
 
-at::Tensor TorchOps::relu(Tensor x) {
+at::Tensor TorchOps::relu(const Tensor& x) {
   return at::relu(x);
 }
 
-at::Tensor TorchOps::add(Tensor a, const Tensor& b) {
+at::Tensor TorchOps::add(const Tensor& a, const Tensor& b) {
   return a + b;
 }
 

@@ -34,12 +34,12 @@ class TorchOps : public Compositions<TorchOps> {
 
   static Extent extent(const Tensor& x) { return {x.size(0), x.size(1), x.size(2), x.size(3)}; }
   Tensor patch_embed(const Tensor& image, const Weights::PatchEmbed& w);
-  Tensor add_position(Tensor x, const Weights::Position& w);
+  Tensor add_position(const Tensor& x, const Weights::Position& w);
   Tensor layer_norm(const Tensor& x, const Weights::Norm& w);
   Tensor linear(const Tensor& x, const Weights::Linear& w);
-  Tensor gelu(Tensor x);
-  Tensor relu(Tensor x);
-  Tensor add(Tensor a, const Tensor& b);
+  Tensor gelu(const Tensor& x);
+  Tensor relu(const Tensor& x);
+  Tensor add(const Tensor& a, const Tensor& b);
   Tensor window_attention(const Tensor& qkv, const Weights::Linear& w, const AttentionGeometry& g);
   Tensor max_pool_2x2(const Tensor& x);
   Tensor conv_bn(const Tensor& x, const Weights::ConvBn& w);
