@@ -228,6 +228,19 @@ TEST_F(ShardsTest, TornLineIsRepaired) {
   }
 }
 
+// It is read in pieces of 64 KiB; what a long one holds before the torn line stays.
+TEST_F(ShardsTest, TornLineOfALongManifestIsRepaired) {
+  put_pictures(1);
+  ASSERT_EQ(predict({"in", "-o", "out", "--manifest", "m"}).exit_code, 0);
+  const std::string line = get("m");
+  std::string lines;
+  while (lines.size() < 200'000) lines += line;
+  put("m", lines + line.substr(0, line.size() / 2));
+  const Finished r = predict({"in", "-o", "out", "--manifest", "m", "--resume"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  EXPECT_EQ(get("m"), lines);
+}
+
 // Everything that there is is done already; a name that leads nowhere fails all the same.
 TEST_F(ShardsTest, NothingLeftToDoIsNoExcuseForAMissingInput) {
   put_pictures(2);

@@ -310,6 +310,14 @@ TEST_F(ServeAnswers, TilesThatAreTooManyAreRefused) {
   const Answer a = s.ask("POST", "/v1/segment?tile=64&overlap=0", "", png(1025, 1024));
   EXPECT_EQ(a.status, 400);
   EXPECT_THAT(a.body, HasSubstr("has 272 such tiles, at most 256"));
+  // What overlaps by half comes twice as often, and a tile has the shape of the network's input.
+  for (const char* query : {"tile=64&overlap=0.5", "tile=64&overlap=0&size=32x64"}) {
+    const auto ask = [&](int width) {
+      return s.ask("POST", std::string("/v1/segment?") + query, "", png(width, 512));
+    };
+    EXPECT_EQ(ask(512).status, 200) << query;
+    EXPECT_THAT(ask(513).body, HasSubstr("has 272 such tiles")) << query;
+  }
 }
 
 TEST_F(ServeAnswers, KindsOnceAndScalesUpToFour) {
