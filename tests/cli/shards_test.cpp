@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -226,6 +227,21 @@ TEST_F(ShardsTest, TornLineIsRepaired) {
     EXPECT_THAT(r.err, HasSubstr("is not of a manifest"));
     EXPECT_EQ(get("other"), other);
   }
+}
+
+// What a batch took is shared by its pictures: together they cannot have taken longer than the program ran.
+TEST_F(ShardsTest, TimesOfABatchArePartsOfIt) {
+  put_pictures(8);
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(predict_plain({"predict", "--weights", "tiny.safetensors", "--size", "320", "in", "-o", "out",
+                           "--manifest", "m", "--batch", "8", "--streams", "1"})
+                .exit_code,
+            0);
+  const std::chrono::duration<double, std::milli> ran = std::chrono::steady_clock::now() - begin;
+  double sum = 0;
+  for (const auto& line : manifest("m")) sum += line.at("milliseconds").get<double>();
+  EXPECT_GT(sum, 0);
+  EXPECT_LT(sum, ran.count());
 }
 
 // It is read in pieces of 64 KiB; what a long one holds before the torn line stays.

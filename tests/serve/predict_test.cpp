@@ -96,6 +96,12 @@ TEST(ServePredict, ListeningToAllIsWarnedOf) {
   const Finished log = serve({"--access-log", "/nowhere/log", "--weights", "a=/nowhere/x.safetensors"});
   EXPECT_EQ(log.exit_code, 1);
   EXPECT_THAT(log.err, testing::HasSubstr("cannot write the access log /nowhere/log"));
+  // A service that starts again goes on with its log.
+  std::ofstream(dir.path() / "log") << "before\n";
+  said({"--host", "127.0.0.1", "--access-log", (dir.path() / "log").string()});
+  std::string first;
+  std::getline(std::ifstream(dir.path() / "log"), first);
+  EXPECT_EQ(first, "before");
 }
 
 // The first one has the program's name where it has none of its own.
