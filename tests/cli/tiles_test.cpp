@@ -55,6 +55,12 @@ TEST_F(Tiles, APictureThatOneTileCoversStaysAsItIs) {
     plain["instances"][i].erase("mean_confidence");
   }
   EXPECT_EQ(tiled, plain);
+  // The picture's own colours under every alpha, in both.
+  const std::vector<std::string> own = {"--save", "cutout", "--no-clean-edges"};
+  ASSERT_EQ(predict(with({"a.png", "-o", "own"}, own)).exit_code, 0);
+  ASSERT_EQ(predict(with({"a.png", "-o", "own_tiled", "--tile", "90"}, own)).exit_code, 0);
+  EXPECT_EQ(get("own_tiled/a_cutout.png"), get("own/a_cutout.png"));
+  EXPECT_NE(get("own/a_cutout.png"), get("plain/a_cutout.png"));
 }
 
 TEST_F(Tiles, ResultsAgreeWithEachOther) {

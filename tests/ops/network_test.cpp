@@ -42,6 +42,33 @@ TEST_P(Networks, AreTheSameOnTheCpuAndPlainly) {
   EXPECT_LT(test::relative_error(*got.out2, *want.out2), 5e-6);
 }
 
+// What is kept for one size (primitives, position embeddings) is not taken for another.
+template <class O, class Weights, class... Arguments>
+void expect_sizes_apart(Arguments... arguments) {
+  const auto config =
+      model::Config::from_json(R"({"embed_dim": 16, "stages": [1, 1, 1, 1], "global_att_blocks": []})");
+  const model::DeterministicWeights source;
+  Weights weights(source, arguments...);
+  const auto net = model::Network<Weights>::make(weights, config);
+  const auto map = [&](O& o, const Extent& size) {
+    const auto maps = model::sam2unet(o, net, test::to(o, test::plain_input("image", size)));
+    const auto& values = test::plain_values(o, maps.out);
+    return std::vector<float>(values.data(), values.data() + values.extent().numel());
+  };
+  O used(arguments..., 1);
+  for (const Extent& size : {Extent{1, 32, 64, 3}, Extent{1, 32, 96, 3}, Extent{1, 64, 96, 3},
+                             Extent{1, 96, 32, 3}, Extent{2, 96, 32, 3}, Extent{1, 32, 64, 3}}) {
+    O fresh(arguments..., 1);
+    EXPECT_EQ(map(used, size), map(fresh, size)) << size.h << " x " << size.w;
+  }
+}
+
+TEST(NetworkSizes, AreKeptApartInASession) {
+  expect_sizes_apart<CpuOps, CpuWeights>();
+  for (const auto precision : {lowp::LowPrecision::bf16, lowp::LowPrecision::int8})
+    expect_sizes_apart<lowp::LowOps, lowp::LowWeights>(lowp::best_numerics(precision));
+}
+
 #define TINY R"("embed_dim": 16, "stages": [1, 1, 1, 1], "global_att_blocks": [])"
 INSTANTIATE_TEST_SUITE_P(
     , Networks,
