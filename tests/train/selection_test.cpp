@@ -222,12 +222,16 @@ TEST_F(Selection, AMaskOfAnotherShapeIsRefusedWhicheverWay) {
   const Image image = read_image(dir / "a" / "images" / "3.png");
   for (const auto& [width, height] : {std::pair{2 * image.width, image.height},
                                       {image.width, 2 * image.height},
-                                      {image.height, image.width}}) {
+                                      {image.height, image.width},
+                                      {103 * image.width, 100 * image.height},
+                                      {97 * image.width, 100 * image.height}}) {
     put_mask(width, height);
     EXPECT_THAT(test::message_of<ImageError>([&] { check(settings_of(dir / "a")); }), HasSubstr("its mask"))
         << width << "x" << height;
   }
   put_mask(3 * image.width, 3 * image.height);
+  EXPECT_EQ(check(settings_of(dir / "a")).train.size(), 8u);
+  put_mask(101 * image.width, 100 * image.height);
   EXPECT_EQ(check(settings_of(dir / "a")).train.size(), 8u);
 }
 
