@@ -78,6 +78,12 @@ TEST_F(Parts, SettingsAreWrittenReadAndBounded) {
   EXPECT_THAT(settings.to_command(), AllOf(HasSubstr(" --adapter-width 48"), HasSubstr(" --decoder-width 32"),
                                            HasSubstr(" --neck 1x1"), HasSubstr(" --fit letterbox")));
   EXPECT_THAT(Settings().to_command(), AllOf(Not(HasSubstr("--neck")), Not(HasSubstr("--fit"))));
+  // What a shell would read otherwise is quoted.
+  for (const char c : std::string(" *?[]{}$`\"\\;&|<>()!#~")) {
+    Settings odd;
+    odd.classes = std::string("a") + c;
+    EXPECT_THAT(odd.to_command(), HasSubstr("--classes 'a" + std::string(1, c) + "'"));
+  }
   settings.adapter_width = -1;
   EXPECT_THAT(message_of<UsageError>([&] { settings.validate(); }), HasSubstr("--adapter-width -1"));
   settings.adapter_width = 0;
