@@ -23,9 +23,7 @@ void write(const std::string& variant, const char* path) {
   std::list<std::vector<float>> values;
   std::vector<formats::NamedTensor> tensors;
   for (const auto& spec : model::tensor_table(model::Config::of_variant(variant))) {
-    const auto v = source.get(spec.name, spec.shape);
-    values.emplace_back(v.begin(), v.end());
-    const std::vector<float>& here = values.back();
+    const std::vector<float>& here = values.emplace_back(source.read(spec.name, spec.shape));
     tensors.push_back({spec.name,
                        {reinterpret_cast<const std::byte*>(here.data()), DType::f32, spec.shape,
                         spec.shape.dense_strides()}});

@@ -484,8 +484,7 @@ struct PngStream::Impl {
 
 PngStream::PngStream(int width, int height, int channels, const PngStreamOptions& options) {
   if (width <= 0 || height <= 0) throw UsageError("an empty picture has no PNG");
-  std::span<const std::byte> profile = options.color_profile;
-  if (channels == 1) profile = {};
+  const auto profile = channels == 1 ? std::span<const std::byte>() : options.color_profile;
   std::vector<png_color> palette;
   if (!options.palette.empty()) {
     if (channels != 1) throw UsageError(fmt::format("a picture of indices has 1 channel, not {}", channels));

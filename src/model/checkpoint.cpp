@@ -263,21 +263,31 @@ void read_tensor(const formats::TensorFile& file, const std::string& name, std::
   const auto n = static_cast<std::int64_t>(out.size());
   if (first < 0 || first > whole.numel() - n)
     throw Error(fmt::format("elements {} to {} of {}, which has {}", first, first + n, name, whole.numel()));
-  if (n == whole.numel()) {
-    convert(file, name, whole, whole, 0, out);
-    file.release(whole);
-  } else if (whole.is_dense()) {
-    const TensorView part{.data = whole.data + first * static_cast<std::int64_t>(size_of(whole.dtype)),
-                          .dtype = whole.dtype,
-                          .shape = {n},
-                          .strides = {1}};
-    convert(file, name, whole, part, first, out);
-    file.release(part);
-  } else {
+  if (!whole.is_dense() && n != whole.numel()) {
     std::vector<float> all;
     read_tensor(file, name, all);
     std::ranges::copy(std::span(all).subspan(static_cast<std::size_t>(first), out.size()), out.begin());
+    return;
   }
+  const TensorView part =
+      whole.is_dense()
+          ? TensorView{.data = whole.data + first * static_cast<std::int64_t>(size_of(whole.dtype)),
+                       .dtype = whole.dtype,
+                       .shape = {n},
+                       .strides = {1}}
+          : whole;
+  convert(file, name, whole, part, first, out);
+  file.release(part);
+}
+
+void check_shape(const formats::TensorFile& file, const std::string& name, const Shape& shape) {
+  const TensorView* v = file.find(name);
+  if (v == nullptr)
+    throw WeightsError(
+        fmt::format("{}: tensor {} {} is missing", file.path().string(), name, to_string(shape)));
+  if (v->shape != shape)
+    throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file.path().string(), name,
+                                   to_string(v->shape), to_string(shape)));
 }
 
 std::string why_not_usable(const formats::TensorFile& file, const Recognition& r) {
@@ -348,15 +358,7 @@ std::vector<std::string> notes_of(const formats::TensorFile& file, const Recogni
 void CheckpointWeights::read(const std::string& name, const Shape& shape, std::int64_t first,
                              std::span<float> values) const {
   const std::string stored = stored_name(name, recognition_);
-  const TensorView* v = file_.find(stored);
-  if (v == nullptr) {
-    throw WeightsError(
-        fmt::format("{}: tensor {} {} is missing", file_.path().string(), stored, to_string(shape)));
-  }
-  if (v->shape != shape) {
-    throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file_.path().string(), stored,
-                                   to_string(v->shape), to_string(shape)));
-  }
+  check_shape(file_, stored, shape);
   read_tensor(file_, stored, first, values);
 }
 

@@ -88,6 +88,8 @@ class CheckpointWeights : public WeightSource {
 /// as `out` has room for. WeightsError if absent, or if a number among them is none (finite.h).
 void read_tensor(const formats::TensorFile& file, const std::string& name, std::int64_t first,
                  std::span<float> out);
+/// WeightsError unless the tensor is there and of this shape.
+void check_shape(const formats::TensorFile& file, const std::string& name, const Shape& shape);
 /// All of them; resizes `out`.
 void read_tensor(const formats::TensorFile& file, const std::string& name, std::vector<float>& out);
 

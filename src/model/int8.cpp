@@ -10,7 +10,7 @@
 
 namespace sam2unet::model {
 
-std::vector<float> row_scales(std::span<const float> values, std::size_t rows, std::string_view name) {
+std::vector<float> row_scales(const std::vector<float>& values, std::size_t rows, std::string_view name) {
   std::vector<float> scales(rows, 1.0F);
   const std::size_t n = rows == 0 ? 0 : values.size() / rows;
   for (std::size_t r = 0; r < rows; ++r) {
@@ -36,7 +36,7 @@ void RoundedWeights::read(const std::string& name, const Shape& shape, std::int6
                           std::span<float> values) const {
   if (shape.rank() < 2 || name.ends_with("pos_embed") || name.ends_with("pos_embed_window"))
     return source_.read(name, shape, first, values);
-  auto all = source_.read(name, shape);
+  const auto all = source_.read(name, shape);
   const auto rows = static_cast<std::size_t>(shape[0]);
   const auto scales = row_scales(all, rows, name);
   const std::size_t n = all.size() / rows;

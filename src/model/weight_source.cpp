@@ -31,14 +31,6 @@ std::vector<float> WeightSource::read(const std::string& name, const Shape& shap
   return values;
 }
 
-std::span<const float> WeightSource::get(const std::string& name, const Shape& shape) {
-  const auto n = static_cast<std::size_t>(shape.numel());
-  if (buffer_.size() < n) buffer_.resize(n);  // never smaller again: growing writes zeros
-  const auto values = std::span(buffer_).first(n);
-  read(name, shape, values);
-  return values;
-}
-
 void DeterministicWeights::read(const std::string& name, const Shape& shape, std::int64_t first,
                                 std::span<float> values) const {
   double offset = 0.0, scale = 1.0;

@@ -22,11 +22,6 @@ class WeightSource {
     read(name, shape, 0, values);
   }
   std::vector<float> read(const std::string& name, const Shape& shape) const;
-  /// All of them in memory of its own; valid until the next call.
-  std::span<const float> get(const std::string& name, const Shape& shape);
-
- private:
-  std::vector<float> buffer_;
 };
 
 /// The weights of the golden values: a function of each tensor's name (shared README, "Deterministic

@@ -134,16 +134,12 @@ void StartWeights::read(const std::string& name, const Shape& shape, std::int64_
                         std::span<float> values) const {
   if (file_ && !(has_fresh_heads_ && model::part_of(name, config_) == model::Part::head)) {
     const std::string stored = model::stored_name(name, recognition_);
-    if (const TensorView* v = file_->find(stored); v != nullptr) {
-      if (v->shape != shape) {
-        throw WeightsError(fmt::format("{}: tensor {} is {}, expected {}", file_->path().string(), stored,
-                                       to_string(v->shape), to_string(shape)));
-      }
+    if (file_->find(stored) != nullptr) {
+      model::check_shape(*file_, stored, shape);
       return model::read_tensor(*file_, stored, first, values);
     }
   }
-  std::vector<float> fresh(static_cast<std::size_t>(shape.numel()));
-  initialise(name, shape, fresh);
+  const std::vector<float> fresh = initial(name, shape);
   std::ranges::copy(std::span(fresh).subspan(static_cast<std::size_t>(first), values.size()), values.begin());
 }
 
@@ -151,7 +147,8 @@ void StartWeights::read(const std::string& name, const Shape& shape, std::int64_
 // from the layer's fan_in, which a bias alone does not tell, and start at zero here. Adapters near identity
 // are what the reference's author advises where the loss turns NaN (its issue 43): trunc_normal_(std .02),
 // biases 0.
-void StartWeights::initialise(const std::string& name, const Shape& shape, std::span<float> values) const {
+std::vector<float> StartWeights::initial(const std::string& name, const Shape& shape) const {
+  std::vector<float> values(static_cast<std::size_t>(shape.numel()));
   Random random(seed_, 0x494E4954, fnv1a(name));
   const bool is_small = adapters_ == AdapterInit::near_identity && shape.rank() > 1 &&
                         model::part_of(name) == model::Part::adapter;
@@ -163,6 +160,7 @@ void StartWeights::initialise(const std::string& name, const Shape& shape, std::
   } else if (name.ends_with("running_var") || (shape.rank() == 1 && name.ends_with(".weight"))) {
     std::ranges::fill(values, 1.0F);
   }
+  return values;
 }
 
 }  // namespace sam2unet::train

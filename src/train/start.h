@@ -35,7 +35,7 @@ class StartWeights : public model::WeightSource {
             std::span<float> values) const override;
 
  private:
-  void initialise(const std::string& name, const Shape& shape, std::span<float> values) const;
+  std::vector<float> initial(const std::string& name, const Shape& shape) const;
   void settle_config(const std::filesystem::path& path, const std::optional<model::Config>& asked);
   void settle_parts(const std::filesystem::path& path, const AskedParts& parts);
   void settle_outputs(const std::filesystem::path& path, const ClassTable& classes);

@@ -39,6 +39,17 @@ using Json = nlohmann::json;
 // Name, error, tolerance and unit of each check.
 using Told = std::vector<std::tuple<std::string, double, double, std::string>>;
 
+Told told_by_verify(const fs::path& folder, const VerifyOptions& options) {
+  Told out;
+  bool ok = true;
+  const bool all = verify(folder, options, [&](const VerifyCheck& c) {
+    out.emplace_back(c.name, c.error, c.tolerance, c.unit);
+    ok = ok && c.ok();
+  });
+  EXPECT_EQ(all, ok);
+  return out;
+}
+
 class WeightFiles : public testing::Test {
  protected:
   WeightFiles() { test::write_tiny_weights(tiny_); }
@@ -423,14 +434,7 @@ TEST_F(WeightFiles, PredictionsAreComparedPixelByPixel) {
       pred.pixels[i] =
           static_cast<std::uint8_t>(pred.pixels[i] < 128 ? pred.pixels[i] + by : pred.pixels[i] - by);
     write_png(folder / "pred" / "a.png", pred);
-    Told out;
-    bool ok = true;
-    const bool all = verify(folder, options, [&](const VerifyCheck& c) {
-      out.emplace_back(c.name, c.error, c.tolerance, c.unit);
-      ok = ok && c.ok();
-    });
-    EXPECT_EQ(all, ok);
-    return out;
+    return told_by_verify(folder, options);
   };
   EXPECT_EQ(told(0, 0), (Told{{"a.png prediction", 0, 1, "grey levels"},
                               {"a.png prediction", 0, 0.02, "of pixels differ"},
@@ -459,14 +463,7 @@ class VerifiedFolder : public WeightFiles {
   Told told(const fs::path& weights) {
     VerifyOptions options;
     options.weights = weights;
-    Told out;
-    bool ok = true;
-    const bool all = verify(folder_, options, [&](const VerifyCheck& c) {
-      out.emplace_back(c.name, c.error, c.tolerance, c.unit);
-      ok = ok && c.ok();
-    });
-    EXPECT_EQ(all, ok);
-    return out;
+    return told_by_verify(folder_, options);
   }
   const fs::path folder_ = dir_ / "folder";
   Image picture_;

@@ -7,6 +7,7 @@
 
 #include "eval/folders.h"
 #include "predict_fixture.h"
+#include "support/occurrences.h"
 
 namespace sam2unet::test {
 namespace {
@@ -179,9 +180,7 @@ TEST_F(ClassOutput, ThePageHasAsManyOfTheWorstAsAskedFor) {
     more.insert(more.begin(), {"--pred", "p", "--gt", "g", "--classes", "road.toml", "--html", "-"});
     const std::string page = eval(more).out;
     EXPECT_THAT(page, HasSubstr("Evaluation on g"));
-    std::size_t n = 0;
-    for (auto at = page.find("<h3>"); at != std::string::npos; at = page.find("<h3>", at + 1)) ++n;
-    return n;
+    return occurrences(page, "<h3>");
   };
   EXPECT_EQ(pictures({}), 2U);
   EXPECT_EQ(pictures({"--worst", "1"}), 1U);

@@ -7,6 +7,7 @@
 
 #include "eval/folders.h"
 #include "predict_fixture.h"
+#include "support/occurrences.h"
 
 namespace sam2unet::test {
 namespace {
@@ -152,11 +153,7 @@ TEST_F(EvalOptions, EachResultMayGoToStandardOutputAlone) {
 }
 
 TEST_F(EvalOptions, ThePageHasTheWorstAndTheColumnsAskedFor) {
-  const auto pictures = [](const std::string& page) {
-    std::size_t n = 0;
-    for (std::size_t at = page.find("<img"); at != std::string::npos; at = page.find("<img", at + 1)) ++n;
-    return n;
-  };
+  const auto pictures = [](const std::string& page) { return occurrences(page, "<img"); };
   const std::string page = maps({"--html", "-", "--worst", "1", "--protocol", "mirror"}).out;
   EXPECT_EQ(pictures(page), 2u);  // truth and prediction
   EXPECT_THAT(page,

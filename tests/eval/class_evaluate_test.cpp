@@ -10,6 +10,7 @@
 #include "sam2unet/class_metrics.h"
 #include "sam2unet/errors.h"
 #include "support/message.h"
+#include "support/occurrences.h"
 #include "support/shared_data.h"
 
 namespace sam2unet {
@@ -303,14 +304,9 @@ TEST(EvaluateClasses, PicturesAreShownBesideTheWorst) {
   EXPECT_EQ(all[0].images[0].picture, "");
   EXPECT_EQ(all[0].images[1].picture, f.images() / "b.png");
   const std::string page = to_html(all);
-  const auto count = [&](const std::string& what) {
-    std::size_t n = 0;
-    for (auto at = page.find(what); at != std::string::npos; at = page.find(what, at + 1)) ++n;
-    return n;
-  };
-  EXPECT_EQ(count(">picture<"), 1U);
-  EXPECT_EQ(count(">ground truth<"), 2U);
-  EXPECT_EQ(count(">prediction<"), 2U);
+  EXPECT_EQ(test::occurrences(page, ">picture<"), 1U);
+  EXPECT_EQ(test::occurrences(page, ">ground truth<"), 2U);
+  EXPECT_EQ(test::occurrences(page, ">prediction<"), 2U);
 }
 
 // Pictures of one name in two folders are told apart.

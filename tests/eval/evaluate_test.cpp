@@ -468,13 +468,16 @@ TEST(Evaluate, IntervalsAreOfTheSeed) {
   EXPECT_NE(low(3), low(4));
 }
 
+// A good prediction, and a ground truth whose foreground has this level.
+void put_truth_of(const MapFolders& f, const std::string& name, int level) {
+  Image truth = disc(30, 30, 15, 15, 5);
+  for (auto& v : truth.pixels) v = v != 0 ? static_cast<std::uint8_t>(level) : 0;
+  f.put(name, disc(30, 30, 15, 15, 5), truth);
+}
+
 TEST(Evaluate, SomeOfManyDimTruthsAreNamed) {
   const MapFolders f;
-  for (int i = 0; i < 5; ++i) {
-    Image truth = disc(30, 30, 15, 15, 5);
-    for (auto& v : truth.pixels) v = v != 0 ? static_cast<std::uint8_t>(i + 2) : 0;
-    f.put(std::string(1, static_cast<char>('a' + i)), disc(30, 30, 15, 15, 5), truth);
-  }
+  for (int i = 0; i < 5; ++i) put_truth_of(f, std::string(1, static_cast<char>('a' + i)), i + 2);
   const Evaluation e = evaluate(f.pred(), f.gt());
   EXPECT_THAT(e.warnings,
               ElementsAre(testing::AllOf(HasSubstr("5 of 5 ground truths"), HasSubstr("highest level is 6: "),
@@ -486,9 +489,7 @@ TEST(Evaluate, SomeOfManyDimTruthsAreNamed) {
 TEST(Evaluate, AHighestLevelOf128IsDimAndOf129IsNot) {
   for (const int level : {128, 129}) {
     const MapFolders f;
-    Image truth = disc(30, 30, 15, 15, 5);
-    for (auto& v : truth.pixels) v = v != 0 ? static_cast<std::uint8_t>(level) : 0;
-    f.put("a", disc(30, 30, 15, 15, 5), truth);
+    put_truth_of(f, "a", level);
     const Evaluation e = evaluate(f.pred(), f.gt());
     if (level == 129) {
       EXPECT_EQ(e.dim_truths, 0u);
@@ -505,9 +506,7 @@ TEST(Evaluate, AHighestLevelOf128IsDimAndOf129IsNot) {
 TEST(Evaluate, LowLevelsAreTakenForClassesUpTo63) {
   for (const int level : {63, 64}) {
     const MapFolders f;
-    Image truth = disc(30, 30, 15, 15, 5);
-    for (auto& v : truth.pixels) v = v != 0 ? static_cast<std::uint8_t>(level) : 0;
-    f.put("a", disc(30, 30, 15, 15, 5), truth);
+    put_truth_of(f, "a", level);
     EXPECT_THAT(evaluate(f.pred(), f.gt()).warnings,
                 ElementsAre(HasSubstr(
                     level == 63 ? "is 63: if these are numbers of classes, write 255 for those that "

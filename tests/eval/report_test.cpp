@@ -9,6 +9,7 @@
 
 #include "folders.h"
 #include "sam2unet/errors.h"
+#include "support/occurrences.h"
 #include "support/shared_data.h"
 
 namespace sam2unet {
@@ -102,10 +103,7 @@ TEST(Html, IsOneFileWithEverythingInIt) {
   // Nothing is fetched, nothing runs.
   for (const char* outside : {"src=\"http", "href=", "<script", "@import", "url("})
     EXPECT_THAT(page, Not(HasSubstr(outside)));
-  std::size_t pictures = 0;
-  for (std::size_t at = page.find("<img"); at != std::string::npos; at = page.find("<img", at + 1))
-    ++pictures;
-  EXPECT_EQ(pictures, 2u * 2u * 2u);  // two methods, two worst, truth and prediction
+  EXPECT_EQ(test::occurrences(page, "<img"), 2u * 2u * 2u);  // two methods, two worst, truth and prediction
 }
 
 TEST(Html, TheBestOfAnErrorIsTheSmallest) {

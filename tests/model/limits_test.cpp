@@ -188,8 +188,7 @@ TEST_F(Int8Tensors, ScalesThatAreNoNumbersAreRefused) {
 
 // Weights too small for a normal scale stay as they are, as zeros do.
 TEST(Int8Scales, AreOfTheLargestOfEachRow) {
-  EXPECT_THAT(row_scales(std::vector<float>{1, -12.7F, 0, 0, 1e-38F, 0}, 3, "w"),
-              ElementsAre(12.7F / 127, 1.0F, 1.0F));
+  EXPECT_THAT(row_scales({1, -12.7F, 0, 0, 1e-38F, 0}, 3, "w"), ElementsAre(12.7F / 127, 1.0F, 1.0F));
   EXPECT_EQ(quantised(0.5F, 1.0F), 0);
   EXPECT_EQ(quantised(-1.5F, 1.0F), -2);
   EXPECT_EQ(quantised(-300.0F, 1.0F), -127);
@@ -241,16 +240,12 @@ TEST(RoundedWeights, AreThoseThatInt8Holds) {
               {"w.bias", {0.3F}},
               {"pos_embed", {0.3F, 0.7F}},
               {"pos_embed_window", {0.3F, 0.7F}}};
-  RoundedWeights rounded(g);
-  const auto get = [&](const char* name, const Shape& shape) {
-    const auto v = rounded.get(name, shape);
-    return std::vector<float>(v.begin(), v.end());
-  };
+  const RoundedWeights rounded(g);
   // Rows of scale 1 and 2 / 127, of which -0.5 is -31.75: -32.
-  EXPECT_THAT(get("w", {2, 2}), ElementsAre(127, 1, 2, testing::FloatNear(-64.0F / 127, 1e-6F)));
-  EXPECT_THAT(get("w.bias", {1}), ElementsAre(0.3F));
-  EXPECT_THAT(get("pos_embed", {1, 2}), ElementsAre(0.3F, 0.7F));
-  EXPECT_THAT(get("pos_embed_window", {1, 2}), ElementsAre(0.3F, 0.7F));
+  EXPECT_THAT(rounded.read("w", {2, 2}), ElementsAre(127, 1, 2, testing::FloatNear(-64.0F / 127, 1e-6F)));
+  EXPECT_THAT(rounded.read("w.bias", {1}), ElementsAre(0.3F));
+  EXPECT_THAT(rounded.read("pos_embed", {1, 2}), ElementsAre(0.3F, 0.7F));
+  EXPECT_THAT(rounded.read("pos_embed_window", {1, 2}), ElementsAre(0.3F, 0.7F));
 }
 
 }  // namespace

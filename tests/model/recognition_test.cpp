@@ -187,10 +187,10 @@ TEST_F(Recognised, TensorsAreAskedForByShape) {
   CheckpointWeights w(
       file(tensors_of(test::tiny_config(), true, true), {{"config", test::tiny_config().to_json()}}));
   EXPECT_THAT(test::message_of<WeightsError>([&] {
-                w.get("head.weight", {2, 64, 1, 1});
+                w.read("head.weight", {2, 64, 1, 1});
               }),
               HasSubstr("tensor head.weight is [1, 64, 1, 1], expected [2, 64, 1, 1]"));
-  EXPECT_THAT(test::message_of<WeightsError>([&] { w.get("head.other", {3}); }),
+  EXPECT_THAT(test::message_of<WeightsError>([&] { w.read("head.other", {3}); }),
               HasSubstr("tensor head.other [3] is missing"));
   std::vector<float> values;
   const auto plain = file({{"w", {2}}});

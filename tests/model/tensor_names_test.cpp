@@ -28,7 +28,7 @@ class Names : public testing::Test {
   Names() {
     DeterministicWeights source;
     for (const auto& t : tensor_table(test::tiny_config())) {
-      const auto values = source.get(t.name, t.shape);
+      const auto values = source.read(t.name, t.shape);
       data_.emplace_back(values.begin(), values.end());
       add(t.name, data_.back(), t.shape);
     }
@@ -55,7 +55,7 @@ class Names : public testing::Test {
   std::string refusal() {
     return test::message_of<WeightsError>([&] {
       CheckpointWeights w(open());
-      for (const auto& t : tensor_table(w.config())) w.get(t.name, t.shape);
+      for (const auto& t : tensor_table(w.config())) w.read(t.name, t.shape);
     });
   }
   std::vector<std::string> left_out() {

@@ -34,7 +34,7 @@ struct TinyFile {
   TinyFile() {
     DeterministicWeights source;
     for (const auto& t : tensor_table(tiny())) {
-      const auto values = source.get(t.name, t.shape);
+      const auto values = source.read(t.name, t.shape);
       data.emplace_back(values.begin(), values.end());
       tensors.push_back({t.name,
                          {reinterpret_cast<const std::byte*>(data.back().data()), DType::f32, t.shape,
@@ -59,8 +59,8 @@ TEST(Checkpoint, ACompleteFileIsRead) {
   EXPECT_EQ(w.config(), tiny());
   DeterministicWeights want;
   const Shape shape{48, 16};
-  const auto got = w.get("encoder.blocks.0.block.attn.qkv.weight", shape);
-  const auto expected = want.get("encoder.blocks.0.block.attn.qkv.weight", shape);
+  const auto got = w.read("encoder.blocks.0.block.attn.qkv.weight", shape);
+  const auto expected = want.read("encoder.blocks.0.block.attn.qkv.weight", shape);
   EXPECT_TRUE(std::equal(got.begin(), got.end(), expected.begin(), expected.end()));
 }
 

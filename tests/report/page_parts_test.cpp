@@ -15,6 +15,7 @@
 #include "run_writer.h"
 #include "sam2unet/image.h"
 #include "sam2unet/runs.h"
+#include "support/occurrences.h"
 #include "support/pictures.h"
 #include "support/temp_dir.h"
 
@@ -22,17 +23,12 @@ namespace sam2unet {
 namespace {
 
 namespace fs = std::filesystem;
+using test::occurrences;
 using test::RunWriter;
 using test::TempDir;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
-
-std::size_t count(const std::string& text, const std::string& what) {
-  std::size_t n = 0;
-  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
-  return n;
-}
 
 // RFC 4648.
 std::vector<std::byte> decoded(const std::string& text) {
@@ -108,7 +104,7 @@ TEST(ChartParts, PointsLieWhereTheirNumbersAre) {
       svg, HasSubstr("<circle cx=\"235.0\" cy=\"30.0\" r=\"2.6\" style=\"fill:#d55e00\"/>"));  // at the edge
   EXPECT_THAT(svg, HasSubstr("<line class=\"mark\" x1=\"235.0\" y1=\"286.0\" x2=\"235.0\" y2=\"30.0\"/>"));
   // Axes: steps of 2 and of 0.2.
-  EXPECT_EQ(count(svg, "<line class=\"grid\""), 12u);
+  EXPECT_EQ(occurrences(svg, "<line class=\"grid\""), 12u);
   EXPECT_THAT(svg, HasSubstr("<line class=\"grid\" x1=\"126.4\" y1=\"286.0\" x2=\"126.4\" y2=\"30.0\"/>"
                              "<text x=\"126.4\" y=\"302.0\" text-anchor=\"middle\">2</text>"));
   EXPECT_THAT(svg, HasSubstr("<line class=\"grid\" x1=\"54.0\" y1=\"132.4\" x2=\"416.0\" y2=\"132.4\"/>"
@@ -150,11 +146,11 @@ TEST(ChartParts, FaintLinesLieBehindAndHaveNoDots) {
   const std::string svg = html::to_svg(c);
   EXPECT_LT(svg.find("behind"), svg.find("front"));
   EXPECT_THAT(svg, HasSubstr("<polyline class=\"curve faint\" style=\"stroke:#009e73\""));
-  EXPECT_EQ(count(svg, "<circle"), 2u);
+  EXPECT_EQ(occurrences(svg, "<circle"), 2u);
   const auto dots = [](std::size_t n) {
     html::Chart many = square();
     many.lines = {{"line", std::vector<double>(n, 1.0), std::vector<double>(n, 0.5)}};
-    return count(html::to_svg(many), "<circle");
+    return occurrences(html::to_svg(many), "<circle");
   };
   EXPECT_EQ(dots(40), 40u);
   EXPECT_EQ(dots(41), 0u);  // longer lines are lines enough
@@ -308,14 +304,14 @@ TEST(RunPageParts, StepsAndEpochsShareAnAxis) {
   ASSERT_NE(end, std::string::npos);
   const std::string points = html.substr(html.rfind("points=\"", end), end - html.rfind("points=\"", end));
   EXPECT_THAT(points, HasSubstr(" 416.0,"));
-  EXPECT_EQ(count(points, ","), 20u);
+  EXPECT_EQ(occurrences(points, ","), 20u);
   EXPECT_THAT(points, Not(HasSubstr(" 416.1")));
   EXPECT_THAT(html, AllOf(HasSubstr("mean of the epoch"), HasSubstr("sum over the outputs"),
                           HasSubstr(">before clipping<"), HasSubstr(">pictures a second<"),
                           HasSubstr("<title>learning rate</title>"),
                           HasSubstr("<p>The dashed line is the best epoch, by mDice.</p>"),
                           HasSubstr("<summary>Learning rate, gradients, speed</summary>")));
-  EXPECT_EQ(count(html, "class=\"mark\""), 2u);
+  EXPECT_EQ(occurrences(html, "class=\"mark\""), 2u);
 }
 
 TEST(RunPageParts, PicturesHaveThreePanels) {
@@ -324,12 +320,13 @@ TEST(RunPageParts, PicturesHaveThreePanels) {
   write_png(run.w.folder / "validation" / "narrow.png", Image(2, 5, 3));
   const TrainingRun read = read_run(run.w.folder);
   const std::string rows = report::picture_rows(read);
-  EXPECT_EQ(count(rows, "<h3>"), 12u);  // the first of them
+  EXPECT_EQ(occurrences(rows, "<h3>"), 12u);  // the first of them
   EXPECT_THAT(rows, testing::StartsWith(
                         "<h2>Validation pictures, after the last epoch</h2><div class=\"case\"><h3>"));
-  EXPECT_EQ(count(rows, "<figcaption>picture</figcaption>"), count(rows, "<figcaption>map</figcaption>"));
-  EXPECT_EQ(count(rows, "<figcaption>ground truth</figcaption>"),
-            count(rows, "<figcaption>map</figcaption>"));
+  EXPECT_EQ(occurrences(rows, "<figcaption>picture</figcaption>"),
+            occurrences(rows, "<figcaption>map</figcaption>"));
+  EXPECT_EQ(occurrences(rows, "<figcaption>ground truth</figcaption>"),
+            occurrences(rows, "<figcaption>map</figcaption>"));
   EXPECT_THAT(rows, HasSubstr("narrow.png: no three panels</p>"));
   // Each panel is its own: 40 of the picture, 255 of the truth, 90 of the map.
   const std::size_t second = rows.find("<h3>p100</h3>");
@@ -371,8 +368,8 @@ TEST(ComparePageParts, TablesOfValuesAndSettings) {
   EXPECT_THAT(html, AllOf(HasSubstr(">Loss of the epoch</text>"), HasSubstr(">mDice</text>"),
                           HasSubstr(">MAE</text>"), HasSubstr("<title>Training runs</title>"),
                           Not(HasSubstr("Mean &plusmn;"))));
-  EXPECT_EQ(count(html, "<div class=\"case\">"), 8u);  // of nine shared pictures
-  EXPECT_EQ(count(html, "<figcaption>run1</figcaption>"), 8u);
+  EXPECT_EQ(occurrences(html, "<div class=\"case\">"), 8u);  // of nine shared pictures
+  EXPECT_EQ(occurrences(html, "<figcaption>run1</figcaption>"), 8u);
   const std::vector<TrainingRun> twice{runs[0], runs[0]};
   EXPECT_THAT(runs_html(twice), HasSubstr("<p>All settings are the same.</p>"));
   TrainingRun none;

@@ -6,12 +6,14 @@
 #include "report/run_folder.h"
 #include "run_writer.h"
 #include "sam2unet/runs.h"
+#include "support/occurrences.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet {
 namespace {
 
 namespace fs = std::filesystem;
+using test::occurrences;
 using test::RunWriter;
 using test::TempDir;
 using testing::AllOf;
@@ -26,12 +28,6 @@ void expect_self_contained(const std::string& html) {
   for (std::size_t at = html.find(source); at != std::string::npos; at = html.find(source, at + 1))
     EXPECT_EQ(html.substr(at + source.size(), inside.size()), inside);
   EXPECT_THAT(html, AllOf(HasSubstr("prefers-color-scheme:dark"), HasSubstr("width=device-width")));
-}
-
-std::size_t count(const std::string& text, const std::string& what) {
-  std::size_t n = 0;
-  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
-  return n;
 }
 
 RunWriter whole_run(const fs::path& folder) {
@@ -58,7 +54,7 @@ TEST(RunPage, ShowsTheStateTheCurvesThePicturesAndTheSettings) {
   expect_self_contained(html);
   EXPECT_THAT(html, AllOf(HasSubstr("2 of 3 epochs are done"), HasSubstr("<b>0.460</b>mDice, best (epoch 2)"),
                           HasSubstr("<b>0.300</b>mDice, before training"), HasSubstr("a b/images, more")));
-  EXPECT_EQ(count(html, "<img "), 6u);  // two pictures, three panels each
+  EXPECT_EQ(occurrences(html, "<img "), 6u);  // two pictures, three panels each
   EXPECT_THAT(html, AllOf(HasSubstr("<h3>first</h3>"), HasSubstr("<h3>second</h3>")));
   for (const char* chart : {"Loss", "Validation: higher is better", "Validation: lower is better",
                             "Learning rate", "Norm of the gradients", "Speed"})
@@ -157,7 +153,7 @@ TEST(ComparePage, ShowsValuesDifferencesAndEveryRunsMap) {
   EXPECT_THAT(html, AllOf(HasSubstr("mean of 3<small>run0, run1, run2</small>"),
                           HasSubstr("0.820 &plusmn; 0.020"), HasSubstr("<td class=\"best\">0.840</td>"),
                           HasSubstr("<tr><td>seed</td><td>0</td><td>1</td>")));
-  EXPECT_EQ(count(html, "<img "), 5u);  // picture, truth, three maps; what only one run has is left out
+  EXPECT_EQ(occurrences(html, "<img "), 5u);  // picture, truth, three maps; what only one run has is left out
   EXPECT_THAT(html, Not(HasSubstr("with care")));
 }
 
@@ -191,7 +187,7 @@ TEST(Charts, AxesEndAtRoundNumbersAroundAllPoints) {
   const std::string svg = to_svg(c);
   for (const char* tick : {">0.2<", ">0.4<", ">0.6<", ">0.8<", ">1<", ">2<", ">4<", ">8<"})
     EXPECT_THAT(svg, HasSubstr(tick));
-  EXPECT_EQ(count(svg, "<circle"), 4u);  // the point that is no number is none
+  EXPECT_EQ(occurrences(svg, "<circle"), 4u);  // the point that is no number is none
   EXPECT_THAT(svg, Not(HasSubstr("nan")));
 }
 
@@ -204,7 +200,7 @@ TEST(Charts, ALogarithmicAxisHasDecadesAndNoZero) {
   const std::string svg = to_svg(c);
   EXPECT_THAT(
       svg, AllOf(HasSubstr(">0.001<"), HasSubstr(">1e-05<"), Not(HasSubstr("nan")), Not(HasSubstr("inf"))));
-  EXPECT_EQ(count(svg, "<circle"), 2u);
+  EXPECT_EQ(occurrences(svg, "<circle"), 2u);
 }
 
 // A run at a rate of nothing: no point has a place on the axis, which must end all the same.

@@ -31,7 +31,7 @@ inline void write_weights(const std::filesystem::path& path, const model::Config
   std::vector<formats::NamedTensor> tensors;
   for (const auto& t : model::tensor_table(config)) {
     if (only_trunk && t.part != model::Part::trunk) continue;
-    const auto values = source.get(t.name, t.shape);
+    const auto values = source.read(t.name, t.shape);
     data.emplace_back(values.begin(), values.end());
     tensors.push_back({t.name,
                        {reinterpret_cast<const std::byte*>(data.back().data()), DType::f32, t.shape,

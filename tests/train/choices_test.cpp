@@ -193,7 +193,7 @@ TEST_F(RunChoices, ABatchIsComputedInTheAskedParts) {
     const TensorView* v = last.find(spec.name);
     std::memcpy(&count, v->data, sizeof count);
     const auto before =
-        static_cast<std::int64_t>(model::DeterministicWeights().get(spec.name, spec.shape)[0]);
+        static_cast<std::int64_t>(model::DeterministicWeights().read(spec.name, spec.shape)[0]);
     EXPECT_EQ(count - before, spec.name.starts_with("up4.") ? 0 : 3) << spec.name;
   }
 }

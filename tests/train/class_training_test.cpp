@@ -107,14 +107,14 @@ TEST_F(ClassTraining, WhatItStartsFrom) {
   const auto file = formats::TensorFile::open(of_classes);
   std::vector<float> stored(static_cast<std::size_t>(file.find("head.weight")->numel()));
   copy_to(*file.find("head.weight"), std::span(stored));
-  const auto head = same.get("head.weight", file.find("head.weight")->shape);
+  const auto head = same.read("head.weight", file.find("head.weight")->shape);
   EXPECT_TRUE(std::equal(head.begin(), head.end(), stored.begin(), stored.end()));
 
   StartWeights fresh = started(of_one, table());
   EXPECT_THAT(fresh.description(),
               HasSubstr("its heads are of one foreground, those of 3 classes start fresh"));
   EXPECT_EQ(fresh.config().out_channels, 3);
-  EXPECT_EQ(fresh.get("head.weight", file.find("head.weight")->shape).size(), stored.size());
+  EXPECT_EQ(fresh.read("head.weight", file.find("head.weight")->shape).size(), stored.size());
 
   EXPECT_THAT(message_of<WeightsError>([&] { started(of_classes, {}); }),
               HasSubstr("holds 3 classes; name them"));

@@ -18,9 +18,7 @@ using ::testing::HasSubstr;
 
 std::vector<float> fresh(const model::TensorSpec& spec, std::uint64_t seed,
                          AdapterInit adapters = AdapterInit::standard) {
-  StartWeights start({}, test::nano_config(), seed, adapters);
-  const auto values = start.get(spec.name, spec.shape);
-  return {values.begin(), values.end()};
+  return StartWeights({}, test::nano_config(), seed, adapters).read(spec.name, spec.shape);
 }
 
 double deviation(const std::vector<float>& v) {

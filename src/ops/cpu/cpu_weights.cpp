@@ -27,9 +27,10 @@ PackedWeights CpuWeights::pack(int in, int out, Kernel kernel, const md& plain, 
   PackedWeights p{in, out, kernel, w, std::vector<float>(n + Arena::kSlack / sizeof(float))};
   add_or_do(queue_,
             [w, plain, bias = std::span(p.bias).first(n), read = std::move(read)](LoadMemory& memory) {
-              const auto values = read(memory, bias);
+              const auto weights = memory.take(plain.get_size() / sizeof(float));
+              read(weights, bias);
               dnnl::memory to = w.memory;
-              copy_to(dnnl::memory(plain, cpu_engine(), const_cast<float*>(values.data())), to);
+              copy_to(dnnl::memory(plain, cpu_engine(), weights.data()), to);
             });
   return p;
 }
@@ -42,11 +43,9 @@ PackedWeights CpuWeights::pack_linear(int in, int out, Read read) {
 }
 
 CpuWeights::Read CpuWeights::reader(const std::string& name, const Shape& shape) const {
-  return [&source = source_, name, shape](LoadMemory& memory, std::span<float> bias) {
+  return [&source = source_, name, shape](std::span<float> weights, std::span<float> bias) {
     source.read(name + ".bias", {static_cast<std::int64_t>(bias.size())}, bias);
-    const auto values = memory.take(static_cast<std::size_t>(shape.numel()));
-    source.read(name + ".weight", shape, values);
-    return values;
+    source.read(name + ".weight", shape, weights);
   };
 }
 
@@ -83,22 +82,18 @@ CpuWeights::ConvBn CpuWeights::conv_bn(const std::string& conv, const std::strin
   const Shape shape{out, in, kernel.h, kernel.w};
   return {pack(in, out, kernel, md({out, in, kernel.h, kernel.w}, f32, dnnl::memory::format_tag::oihw),
                desc.weights_desc(),
-               [&source = source_, conv, bn, out, shape](LoadMemory& memory, std::span<float> bias) {
-                 const auto values = memory.take(static_cast<std::size_t>(shape.numel()));
-                 source.read(conv + ".weight", shape, values);
-                 std::ranges::copy(model::fold_batch_norm(source, bn, out, values), bias.begin());
-                 return values;
+               [&source = source_, conv, bn, out, shape](std::span<float> weights, std::span<float> bias) {
+                 source.read(conv + ".weight", shape, weights);
+                 std::ranges::copy(model::fold_batch_norm(source, bn, out, weights), bias.begin());
                })};
 }
 
 CpuWeights::ConvBnFan CpuWeights::conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out) {
   return {pack_linear(in, kFan * out,
-                      [&source = source_, names, in, out](LoadMemory& memory, std::span<float> bias) {
+                      [&source = source_, names, in, out](std::span<float> weights, std::span<float> bias) {
                         const auto fan = model::fold_fan(source, names, in, out);  // [5 N, K], [5 N]
-                        const auto rows = memory.take(fan.weight.size());
-                        std::ranges::copy(fan.weight, rows.begin());
+                        std::ranges::copy(fan.weight, weights.begin());
                         std::ranges::copy(fan.bias, bias.begin());
-                        return rows;
                       })};
 }
 

@@ -43,8 +43,8 @@ class CpuWeights {
   ConvBnFan conv_bn_fan(const std::array<std::string, kFan>& names, int in, int out);
 
  private:
-  /// Gives weights as PyTorch stores them, and writes the bias [N].
-  using Read = std::function<std::span<const float>(LoadMemory& memory, std::span<float> bias)>;
+  /// Writes the weights [N, K, h, w] as PyTorch stores them, and the bias [N].
+  using Read = std::function<void(std::span<float> weights, std::span<float> bias)>;
   Read reader(const std::string& name, const Shape& shape) const;
   PackedWeights pack(int in, int out, Kernel kernel, const dnnl::memory::desc& plain,
                      const dnnl::memory::desc& packed, Read read);

@@ -49,8 +49,7 @@ const void* DeviceStore::upload(std::span<const std::byte> bytes) {
 }
 
 std::vector<float> CudaWeights::read(const std::string& name, const Shape& shape) {
-  const auto values = source_.get(name, shape);
-  return {values.begin(), values.end()};
+  return source_.read(name, shape);
 }
 
 const float* CudaWeights::upload(std::span<const float> values) const {

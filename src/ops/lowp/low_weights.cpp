@@ -8,7 +8,6 @@
 
 #include "core/tensor.h"
 #include "model/folding.h"
-#include "ops/cpu/threads.h"
 
 namespace sam2unet::ops::lowp {
 namespace {

@@ -36,8 +36,7 @@ std::uint16_t to_f16(float value, const std::string& name) {
 
 std::vector<float> folded(model::WeightSource& source, const OnnxWeights::ConvBn& w,
                           std::vector<float>* bias) {
-  const auto values = source.get(w.conv + ".weight", {w.out, w.in, w.kernel.h, w.kernel.w});
-  std::vector<float> weight(values.begin(), values.end());
+  auto weight = source.read(w.conv + ".weight", {w.out, w.in, w.kernel.h, w.kernel.w});
   auto shift = model::fold_batch_norm(source, w.bn, w.out, weight);
   if (bias != nullptr) *bias = std::move(shift);
   return weight;
@@ -53,10 +52,7 @@ OnnxWeights::ConvBnFan OnnxWeights::conv_bn_fan(const std::array<std::string, kF
 }
 
 OnnxInitializers::Make OnnxInitializers::reading(const std::string& name, const sam2unet::Shape& shape) {
-  return [this_source = &source_, name, shape] {
-    const auto values = this_source->get(name, shape);
-    return std::vector<float>(values.begin(), values.end());
-  };
+  return [&source = source_, name, shape] { return source.read(name, shape); };
 }
 
 onnx::Value OnnxInitializers::stored(const std::string& name, const Shape& shape, const Make& make) {

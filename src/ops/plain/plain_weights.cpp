@@ -3,7 +3,7 @@
 namespace sam2unet::ops {
 
 PlainWeights::Values PlainWeights::read(const std::string& name, const Shape& shape) {
-  const auto values = source_.get(name, shape);
+  const auto values = source_.read(name, shape);
   return {values.begin(), values.end()};
 }
 

@@ -5,8 +5,8 @@
 namespace sam2unet::ops {
 
 at::Tensor FoldedTorchWeights::read(const std::string& name, const Shape& shape) {
-  const auto values = source_.get(name, shape);
-  // from_blob does not write; the values are copied before the source's buffer is used again.
+  const auto values = source_.read(name, shape);
+  // from_blob does not write; the values are copied.
   return at::from_blob(const_cast<float*>(values.data()),
                        std::vector<std::int64_t>(shape.begin(), shape.end()), at::kFloat)
       .to(at::kDouble);

@@ -26,8 +26,8 @@ const at::Tensor* ParameterSet::find(const std::string& name) const {
 }
 
 at::Tensor TorchWeights::take(const std::string& name, const Shape& shape, Role role) {
-  const auto values = source_.get(name, shape);
-  // from_blob does not write; the values are copied before the source's buffer is used again.
+  const auto values = source_.read(name, shape);
+  // from_blob does not write; the values are copied.
   const at::Tensor view = at::from_blob(const_cast<float*>(values.data()), sizes(shape), at::kFloat);
   at::Tensor value = view.to(options_, /*non_blocking=*/false, /*copy=*/true);
   set_.add({name, shape, role, model::part_of(name, config_)}, value);
@@ -64,7 +64,7 @@ TorchWeights::BatchNorm TorchWeights::batch_norm(const std::string& name, int ou
   n.batches = at::zeros({}, at::TensorOptions(at::kLong));
   // Old and converted files may lack the counter, which nothing computes with.
   try {
-    n.batches.fill_(static_cast<std::int64_t>(source_.get(counter, {})[0]));
+    n.batches.fill_(static_cast<std::int64_t>(source_.read(counter, {})[0]));
   } catch (const WeightsError&) {
   }
   set_.add({counter, {}, Role::counter, model::part_of(counter, config_)}, n.batches);
