@@ -268,6 +268,23 @@ TEST_F(Folders, BatchesDependOnSeedAndEpochAlone) {
   EXPECT_EQ(values(later.next().image), wanted[6]);
 }
 
+TEST_F(Folders, EachEpochAugmentsEachPictureAnew) {
+  const auto pairs = check().train;
+  LoaderOptions options;
+  options.size = 64;
+  options.batch = 8;
+  options.augment = Augment::strong;
+  Loader loader(pairs, options, 0, 0, 3);
+  std::map<std::size_t, std::set<std::vector<float>>> seen;
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    const Batch batch = loader.next();
+    for (std::size_t i = 0; i < batch.members.size(); ++i)
+      seen[batch.members[i]].insert(values(batch.image[static_cast<std::int64_t>(i)]));
+  }
+  EXPECT_EQ(seen.size(), 8u);
+  for (const auto& [member, pictures] : seen) EXPECT_EQ(pictures.size(), 3u) << member;
+}
+
 TEST_F(Folders, ABatchThatIsHeldIsNotOverwritten) {
   const auto pairs = check().train;
   LoaderOptions options;
