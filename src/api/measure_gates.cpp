@@ -54,7 +54,7 @@ double change_of(const Probabilities& got, const Probabilities& want, std::size_
     }
     sum += most;
   }
-  return sum / static_cast<double>(got.size() / k);
+  return sum / (static_cast<double>(got.size()) / static_cast<double>(k));
 }
 
 class Measurement {

@@ -53,7 +53,7 @@ Exported read_metadata(const onnx::RuntimeSession& session, const std::string& w
 std::filesystem::path weights_for(const Exported& exported, const VerifyOptions& options,
                                   const std::string& where) {
   const bool named = !options.weights.empty();
-  const auto path = named ? find_weights(options.weights) : default_model_path();
+  auto path = named ? find_weights(options.weights) : default_model_path();
   const std::string hash = sha256_of_file(path);
   if (hash == exported.weights_sha256) return path;
   const std::string wanted =
@@ -141,6 +141,8 @@ class Verification {
     const std::int64_t h = exported_.size.height, w = exported_.size.width;
     std::vector<Image> pictures;
     std::vector<ImageView> views;
+    pictures.reserve(static_cast<std::size_t>(batch));
+    views.reserve(static_cast<std::size_t>(batch));
     for (int i = 0; i < batch; ++i)
       pictures.push_back(scene(exported_.size.width + i, exported_.size.height));
     for (const Image& p : pictures)

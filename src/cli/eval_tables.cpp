@@ -84,6 +84,7 @@ void print_worst(const std::vector<Evaluation>& all, const std::string& key, std
                                                  e.image_keys.begin());
     std::printf("\nworst by %s, %s\n", key.c_str(), e.name.c_str());
     std::vector<Row> rows;
+    rows.reserve(worst.size());
     for (const std::size_t i : worst)
       rows.push_back({"  " + e.images[i].name, number(e.images[i].values[column])});
     if (!rows.empty()) print_table(rows);
