@@ -296,7 +296,8 @@ class Run {
     const std::size_t total = std::min(whole, pairs().train.size() - progress_.batch * whole);
     const double lr = learning_rate();
     ++progress_.batch;
-    for (const int size : sizes_) {
+    for (std::size_t i = 0; i < sizes_.size(); ++i) {
+      const int size = sizes_[i];
       const bool stops = listener_.stop();
       const auto begin = Clock::now();
       const bool was_recorded = step_->is_recorded();
@@ -310,7 +311,7 @@ class Run {
                               .batches = batches_,
                               .step = progress_.step,
                               .lr = lr};
-      started_.push_back({report, batch.members, total, size, size == sizes_.back(), begin});
+      started_.push_back({report, batch.members, total, size, i + 1 == sizes_.size(), begin});
       if (started_.size() > most_under_way()) finish_step();
     }
   }

@@ -281,5 +281,60 @@ TEST(Turner, IdsAreThoseOfTheNearestPlace) {
   }
 }
 
+// Bilinear between the four pixels around each place, outside the mirror image; every channel and the mask
+// its own, so that none stands for another. Oblongs, turned as far as the widest margin needs.
+class TurnedPixels : public ::testing::TestWithParam<std::pair<int, int>> {};
+INSTANTIATE_TEST_SUITE_P(Turner, TurnedPixels, ::testing::Values(std::pair{40, 24}, std::pair{24, 40}));
+
+TEST_P(TurnedPixels, AreMixedFromTheFourAroundTheirPlace) {
+  const int width = GetParam().first, height = GetParam().second;
+  Image image(width, height, 3), mask(width, height, 1);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x) {
+      mask.row(y)[x] = static_cast<std::uint8_t>(6 * x);
+      image.row(y)[3 * x] = static_cast<std::uint8_t>(10 * y);
+      image.row(y)[3 * x + 1] = static_cast<std::uint8_t>(3 * x + 5 * y);
+      image.row(y)[3 * x + 2] = static_cast<std::uint8_t>(250 - 6 * x);
+    }
+  const auto mirrored = [](int i, int n) { return i < 0 ? -1 - i : i >= n ? 2 * n - 1 - i : i; };
+  for (const double degrees : {-45.0, -14.0, 0.0, 9.0, 45.0}) {
+    std::vector<float> got(3 * mask.pixels.size()), truth(mask.pixels.size());
+    Turner().turn(image, mask, degrees, image::ColourMap(), got.data(), truth.data());
+    const double a = degrees * std::numbers::pi / 180;
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        const double dx = x - (width - 1) / 2.0, dy = y - (height - 1) / 2.0;
+        const double from_x = std::cos(a) * dx - std::sin(a) * dy + (width - 1) / 2.0;
+        const double from_y = std::sin(a) * dx + std::cos(a) * dy + (height - 1) / 2.0;
+        const int left = static_cast<int>(std::floor(from_x)), top = static_cast<int>(std::floor(from_y));
+        const auto mixed = [&](const Image& of, int channel) {
+          double sum = 0;
+          for (int k = 0; k < 4; ++k) {
+            const int column = left + k % 2, row = top + k / 2;
+            sum += (1 - std::abs(from_x - column)) * (1 - std::abs(from_y - row)) *
+                   of.row(mirrored(row, height))[mirrored(column, width) * of.channels + channel];
+          }
+          return sum;
+        };
+        const auto at = static_cast<std::size_t>(y * width + x);
+        ASSERT_NEAR(truth[at] * 255, mixed(mask, 0), 1.5) << degrees << ": " << x << "," << y;
+        for (std::size_t c = 0; c < 3; ++c)
+          ASSERT_NEAR((got[3 * at + c] * kImagenetDeviation[c] + kImagenetMean[c]) * 255,
+                      mixed(image, static_cast<int>(c)), 1.5)
+              << degrees << ": " << x << "," << y << " channel " << c;
+      }
+  }
+}
+
+TEST(Augmenting, ACutIsTheRectangleItself) {
+  Image image(6, 5, 3);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = static_cast<std::uint8_t>(i);
+  const ImageView part = cut(image, {2, 1, 3, 4});
+  ASSERT_EQ(part.width, 3);
+  ASSERT_EQ(part.height, 4);
+  for (int y = 0; y < 4; ++y)
+    for (int i = 0; i < 9; ++i) EXPECT_EQ(part.row(y)[i], 18 * (1 + y) + 3 * 2 + i) << y << " " << i;
+}
+
 }  // namespace
 }  // namespace sam2unet::train

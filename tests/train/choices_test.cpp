@@ -156,6 +156,35 @@ TEST_F(RunChoices, DecayIsOfWeightsOrOfEverything) {
   }
 }
 
+// The first step of AdamW with betas .9 and .999 and eps 1e-8: the means are a tenth of the gradient g, the
+// squares a thousandth of its square, and a parameter moves by lr g / (|g| + 1e-8), which for the smallest
+// gradients is less than lr.
+TEST_F(RunChoices, AdamWHasTheBetasAndTheEpsilonOfPyTorch) {
+  settings.lr = settings.min_lr = 1e-3;
+  settings.weight_decay = 0;
+  loss();
+  const auto state = file("state.safetensors"), start = formats::TensorFile::open(settings.init);
+  std::vector<float> before, after, mean, square;
+  int small = 0;
+  for (const auto& spec : model::tensor_table(test::tiny_config())) {
+    if (!spec.trainable()) continue;
+    model::read_tensor(start, spec.name, before);
+    model::read_tensor(state, spec.name, after);
+    model::read_tensor(state, "adamw.mean:" + spec.name, mean);
+    model::read_tensor(state, "adamw.square:" + spec.name, square);
+    for (std::size_t i = 0; i < mean.size(); ++i) {
+      const double g = 10.0 * mean[i];
+      if (g * g > 1e-30) {
+        ASSERT_NEAR(square[i] / (g * g), 1e-3, 1e-7) << spec.name;
+      }
+      ASSERT_NEAR(after[i] - before[i], -1e-3 * g / (std::abs(g) + 1e-8), 1e-6 * (0.1 + std::abs(before[i])))
+          << spec.name;
+      small += g != 0 && std::abs(g) < 5e-8 ? 1 : 0;
+    }
+  }
+  EXPECT_GT(small, 5);
+}
+
 TEST_F(RunChoices, FreshWeightsAreTheSeedsAndTheAdapters) {
   settings.init = kInitScratch;
   std::map<std::string, std::vector<std::vector<float>>> weights;

@@ -156,5 +156,11 @@ TEST(ClassLosses, TheTotalIsTheSumOfThreeOutputs) {
   EXPECT_NEAR(l.total.item<double>(), (l.out + l.out1 + l.out2).item<double>(), 1e-12);
 }
 
+TEST(ClassLosses, OfBf16AreComputedInFloat32) {
+  const at::Tensor x = logits_of(2, 12, 11, 4).to(at::kBFloat16), ids = ids_of(2, 12, 11, 4, -1, {});
+  const double wanted = by_loops(x.to(at::kDouble), ids);
+  EXPECT_NEAR(class_loss(x, ids, kIgnore).item<double>(), wanted, 2e-6 * wanted);
+}
+
 }  // namespace
 }  // namespace sam2unet::train

@@ -3,11 +3,15 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
+#include <span>
 
 #include "core/file.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet::train {
@@ -136,6 +140,140 @@ TEST(RunLog, EventsNameTheirValues) {
   EXPECT_EQ(bytes.find("epoch/loss"), bytes.rfind("epoch/loss"));  // the start has no loss
   EXPECT_THAT(bytes, HasSubstr("val/a"));
   EXPECT_THAT(bytes, HasSubstr(std::string("\x08\x0A\x10\x14\x18\x03")));  // 10 high, 20 wide, RGB
+}
+
+// Whole numbers without a point, others by their shortest spelling; what is no number is null in JSON.
+TEST(RunLog, NumbersAreSpelledForBothTables) {
+  const test::TempDir dir;
+  {
+    RunLog log(dir.path(), -1, 0);
+    log.step(
+        2, 128,
+        {{"a", -3.0}, {"b", 999999999999999.0}, {"c", 1e15}, {"d", 0.1}, {"e", std::nan("")}, {"f", 1e-7}});
+  }
+  EXPECT_EQ(text(dir / "steps.csv"),
+            "step,epoch,a,b,c,d,e,f\n128,2,-3,999999999999999,1000000000000000,0.1,nan,1e-07\n");
+  EXPECT_EQ(text(dir / "steps.jsonl"),
+            "{\"step\":128,\"epoch\":2,\"a\":-3,\"b\":999999999999999,\"c\":1e+15,\"d\":0.1,\"e\":null,"
+            "\"f\":1e-07}\n");
+}
+
+// Lines that are none of a table's are not kept, and a folder in a table's place is told.
+TEST(RunLog, WhatIsNoLineOfItsOwnIsTakenAway) {
+  const test::TempDir dir;
+  write_file(dir / "log.jsonl", std::string_view("[1]\n{\"step\": 1}\n{\"epoch\": \"1\"}\n{\"epoch\": 0}\n"
+                                                 "nonsense\n{\"epoch\": 1}\n{\"epoch\": 2}\n"));
+  { RunLog log(dir.path(), 1, 0); }
+  EXPECT_EQ(text(dir / "log.jsonl"), "{\"epoch\": 0}\n{\"epoch\": 1}\n");
+  { RunLog log(dir.path(), -1, 0); }
+  EXPECT_EQ(text(dir / "log.jsonl"), "");
+  const test::TempDir other;
+  std::filesystem::create_directories(other / "steps.jsonl" / "folder");
+  EXPECT_ANY_THROW(RunLog(other.path(), -1, 0));
+  const test::TempDir nowhere;
+  std::filesystem::create_symlink(nowhere / "no" / "folder", nowhere / "steps.csv");
+  EXPECT_EQ(test::message_of<FileError>([&] { RunLog(nowhere.path(), -1, 0); }),
+            (nowhere / "steps.csv").string() + ": cannot be written");
+}
+
+// The protobuf messages of an event file, field by field.
+struct Field {
+  int number = 0;
+  std::string bytes;        // of a length-delimited one
+  std::uint64_t whole = 0;  // of a varint
+  double fixed = 0;         // of 64 or 32 bits
+};
+std::vector<Field> fields(std::string_view message) {
+  std::vector<Field> out;
+  const auto varint = [&] {
+    std::uint64_t v = 0;
+    for (int shift = 0;; shift += 7) {
+      const auto b = static_cast<unsigned char>(message.at(0));
+      message.remove_prefix(1);
+      v |= static_cast<std::uint64_t>(b & 0x7F) << shift;
+      if (b < 0x80) return v;
+    }
+  };
+  while (!message.empty()) {
+    const std::uint64_t key = varint();
+    Field f{static_cast<int>(key >> 3), {}, 0, 0};
+    const std::size_t asked = (key & 7) == 1 ? 8 : (key & 7) == 5 ? 4 : (key & 7) == 2 ? varint() : 0;
+    const std::size_t size = std::min(asked, message.size());
+    f.bytes = message.substr(0, size);
+    if ((key & 7) == 0) {
+      f.whole = varint();
+    } else {
+      message.remove_prefix(size);
+    }
+    if ((key & 7) == 1 && size == 8) std::memcpy(&f.fixed, f.bytes.data(), 8);
+    if ((key & 7) == 5 && size == 4) {
+      float v = 0;
+      std::memcpy(&v, f.bytes.data(), 4);
+      f.fixed = v;
+    }
+    out.push_back(f);
+  }
+  return out;
+}
+std::vector<std::vector<Field>> events(const std::filesystem::path& folder) {
+  std::string bytes;
+  for (const auto& e : std::filesystem::directory_iterator(folder)) {
+    const std::string name = e.path().filename();
+    if (name.starts_with("events.out.tfevents.") && name.ends_with(".sam2unet")) bytes = text(e.path());
+  }
+  std::vector<std::vector<Field>> out;
+  for (std::string_view left = bytes; left.size() >= 16;) {
+    std::uint64_t length = 0;
+    std::memcpy(&length, left.data(), 8);
+    out.push_back(fields(left.substr(12, length)));
+    left.remove_prefix(std::min<std::size_t>(16 + length, left.size()));
+  }
+  return out;
+}
+
+// First the version, then a value each; a fresh run says nothing of a session. Steps of one and of two
+// varint bytes, and the time in seconds of our age.
+TEST(RunLog, EventsAreWhatTensorBoardReads) {
+  const test::TempDir dir;
+  {
+    EventWriter writer(dir.path(), 0);
+    for (const int step : {0, 127, 128, 16384}) writer.scalar("a", step, step / 2.0);
+    writer.picture("p", 300, 200, 130, std::as_bytes(std::span("png", 3)));
+  }
+  const auto all = events(dir.path());
+  ASSERT_EQ(all.size(), 6u);
+  ASSERT_EQ(all[0].size(), 3u);
+  EXPECT_EQ(all[0][2].number, 3);
+  EXPECT_EQ(all[0][2].bytes, "brain.Event:2");
+  const std::vector<std::uint64_t> steps{0, 0, 127, 128, 16384, 300};
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    ASSERT_EQ(all[i][0].number, 1);
+    EXPECT_GT(all[i][0].fixed, 1.7e9) << i;  // seconds since 1970: after 2023,
+    EXPECT_LT(all[i][0].fixed, 5e9) << i;    // before 2128
+    EXPECT_EQ(all[i][1].number, 2);
+    EXPECT_EQ(all[i][1].whole, steps[i]);
+    if (i == 0) continue;
+    ASSERT_EQ(all[i][2].number, 5);
+    const auto summary = fields(all[i][2].bytes);
+    ASSERT_EQ(summary.size(), 1u);
+    EXPECT_EQ(summary[0].number, 1);
+    const auto value = fields(summary[0].bytes);
+    ASSERT_EQ(value.size(), 2u);
+    EXPECT_EQ(value[0].number, 1);
+    EXPECT_EQ(value[0].bytes, i < 5 ? "a" : "p");
+    EXPECT_EQ(value[1].number, i < 5 ? 2 : 4);
+    if (i < 5) {
+      EXPECT_EQ(value[1].fixed, static_cast<double>(steps[i]) / 2);
+      continue;
+    }
+    const auto image = fields(value[1].bytes);  // height, width, colours, the file
+    ASSERT_EQ(image.size(), 4u);
+    EXPECT_EQ(image[0].whole, 130u);
+    EXPECT_EQ(image[1].whole, 200u);
+    EXPECT_EQ(image[2].whole, 3u);
+    EXPECT_EQ(image[3].bytes, "png");
+    for (int k = 0; k < 4; ++k) EXPECT_EQ(image[static_cast<std::size_t>(k)].number, k + 1);
+  }
 }
 
 }  // namespace

@@ -174,5 +174,38 @@ TEST_P(Loss, IsFiniteAtTheExtremes) {
   }
 }
 
+// train.py:76: each of the three outputs is compared with the mask, and the losses are added.
+TEST_P(Loss, TheTotalIsTheSumOfThreeOutputs) {
+  const at::Tensor mask = masks(2, 9, 7)[2], x = values("logits", 2, 9, 7) * 4;
+  const Losses l = map_losses({x, x * 2, x * -1}, mask, GetParam());
+  EXPECT_NEAR(l.out.item<double>(), by_loops(x, mask, GetParam()), 1e-12);
+  EXPECT_NEAR(l.out1.item<double>(), by_loops(x * 2, mask, GetParam()), 1e-12);
+  EXPECT_NEAR(l.out2.item<double>(), by_loops(x * -1, mask, GetParam()), 1e-12);
+  EXPECT_NEAR(l.total.item<double>(), (l.out + l.out1 + l.out2).item<double>(), 1e-12);
+}
+
+// Of bf16 logits nothing but the logits is rounded: what is computed of them is what float32 computes.
+TEST_P(Loss, OfBf16IsComputedInFloat32) {
+  const at::Tensor x = (values("logits", 2, 40, 35) * 4).to(at::kBFloat16),
+                   mask = masks(2, 40, 35)[1].to(at::kFloat);
+  const double wanted = by_loops(x.to(at::kDouble), mask.to(at::kDouble), GetParam());
+  EXPECT_NEAR(map_loss(x, mask, GetParam()).item<double>(), wanted, 2e-6 * wanted);
+  const Losses l = map_losses({x, x, x}, mask, GetParam());
+  EXPECT_NEAR(l.total.item<double>(), 3 * wanted, 6e-6 * wanted);
+}
+
+// A pixel is foreground where it is more that than background: a mask of halves has none.
+TEST(StructureLossWithoutForeground, AHalfIsNoForeground) {
+  const at::Tensor x = values("logits", 1, 9, 7) * 4;
+  for (const double level : {0.5, 0.501}) {
+    const at::Tensor mask = at::full({1, 9, 7, 1}, level, at::kDouble);
+    const LossOptions empty{LossKind::structure_empty}, usual{LossKind::structure};
+    EXPECT_NEAR(map_loss(x, mask, empty).item<double>(), by_loops(x, mask, empty), 1e-12);
+    EXPECT_EQ(
+        std::abs(map_loss(x, mask, empty).item<double>() - map_loss(x, mask, usual).item<double>()) < 1e-9,
+        level > 0.5);
+  }
+}
+
 }  // namespace
 }  // namespace sam2unet::train

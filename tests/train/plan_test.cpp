@@ -3,9 +3,12 @@
 
 #include <ATen/Parallel.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "sam2unet/errors.h"
+#include "support/message.h"
 #include "support/tiny_weights.h"
 #include "train/measure.h"
 
@@ -21,6 +24,7 @@ struct Case {
   double ema;
   std::vector<double> scales = {};
   LossKind loss = LossKind::structure;
+  bool recompute = false;
 };
 
 class Model : public ::testing::TestWithParam<Case> {};
@@ -37,10 +41,11 @@ TEST_P(Model, PredictsThePeak) {
   s.ema = c.ema;
   s.multi_scale = c.scales;
   s.loss = c.loss;
+  s.recompute = c.recompute;
   const auto config = test::nano_config();
   const auto measured = static_cast<double>(measured_peak(config, s));
   const auto predicted = static_cast<double>(memory_need(config, s).total());
-  EXPECT_NEAR(predicted / measured, 1.0, 0.15) << predicted << " predicted, " << measured << " measured";
+  EXPECT_NEAR(predicted / measured, 0.98, 0.06) << predicted << " predicted, " << measured << " measured";
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -54,7 +59,12 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {0.5, 1}},
                       Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::structure_empty},
                       Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::dice_bce},
-                      Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::focal}));
+                      Case{160, 2, 1, ComputeType::f32, Freeze::trunk, 0, {}, LossKind::focal},
+                      Case{160, 2, 1, ComputeType::f32, Freeze::none, 0, {}, LossKind::structure, true},
+                      Case{160, 2, 1, ComputeType::bf16, Freeze::none, 0, {}, LossKind::structure, true},
+                      Case{96, 4, 1, ComputeType::bf16, Freeze::none, 0},
+                      Case{96, 3, 1, ComputeType::f64, Freeze::none, 0},
+                      Case{160, 4, 2, ComputeType::bf16, Freeze::none, 0}));
 
 // Counted here from the table of tensors: float32 weights, gradients of what learns, two moments and an
 // average.
@@ -280,6 +290,86 @@ TEST(Plan, ReadsSizes) {
   EXPECT_EQ(parse_bytes("4096"), 4096);
   for (const char* bad : {"", "G", "12X", "-1G", "12GG", "nan", "1e30T"})
     EXPECT_THROW(parse_bytes(bad), UsageError) << bad;
+}
+
+// The trunk that a frozen start wants, as the download page calls it, where nobody says what to start from.
+TEST(Plan, NamesTheTrunkThatIsMissing) {
+  const std::vector<std::pair<std::string, std::string>> trunks{{"t", "sam2_hiera_tiny.pt"},
+                                                                {"s", "sam2_hiera_small.pt"},
+                                                                {"b+", "sam2_hiera_base_plus.pt"},
+                                                                {"l", "sam2_hiera_large.pt"}};
+  Settings s;
+  s.size = 96;
+  constexpr std::int64_t kMemory = std::int64_t{32} << 30;
+  for (const auto& [variant, trunk] : trunks) {
+    s.variant = variant;
+    const Plan plan = make_plan(s, kMemory, 0);
+    EXPECT_THAT(plan.command, HasSubstr("--images DIR --masks DIR "));
+    EXPECT_THAT(plan.command, HasSubstr(" --init " + trunk + " --variant " + variant));
+    EXPECT_TRUE(to_text(plan, s).ends_with("\n\n# " + trunk +
+                                           " is the trunk of SAM2 for this network, wherever you have it\n" +
+                                           plan.command + "\n"));
+  }
+  for (const bool learns : {false, true}) {
+    Settings other = s;
+    if (learns) other.freeze = Freeze::none;
+    other.frozen_scratch = !learns;
+    const Plan plan = make_plan(other, kMemory, 0);
+    EXPECT_THAT(plan.command, ::testing::Not(HasSubstr("--init")));
+    EXPECT_THAT(to_text(plan, other), ::testing::Not(HasSubstr("#")));
+  }
+}
+
+// Column by column, in MiB rounded to the nearest.
+TEST(Plan, TheTableSaysWhatWasCounted) {
+  Settings s;
+  s.images = s.masks = {"data"};
+  s.size = 96;
+  s.variant = "t";
+  const std::int64_t memory = std::int64_t{900} << 20, overhead = std::int64_t{256} << 20;
+  const Plan plan = make_plan(s, memory, overhead);
+  std::istringstream text(to_text(plan, s));
+  std::string line, word;
+  std::getline(text, line);
+  std::getline(text, line);
+  EXPECT_EQ(line, "");
+  std::getline(text, line);
+  EXPECT_EQ(
+      line,
+      "variant  precision  recompute  largest batch  accumulate   weights  optimizer  gradients  batch  "
+      "activations  tensors  process MiB");
+  const auto mib = [](std::int64_t bytes) {
+    return std::to_string(std::lround(static_cast<double>(bytes) / 1048576));
+  };
+  for (const auto& e : plan.entries) {
+    std::getline(text, line);
+    std::istringstream words(line);
+    std::vector<std::string> got;
+    while (words >> word) got.push_back(word);
+    const std::int64_t total =
+        e.need.parameters + e.need.optimizer + e.need.gradients + e.need.batch + e.need.activations;
+    EXPECT_EQ(got,
+              (std::vector<std::string>{
+                  "t", e.precision == ComputeType::f32 ? "f32" : "bf16", e.recompute ? "yes" : "no",
+                  std::to_string(e.largest_batch), e.accumulate == 0 ? "-" : std::to_string(e.accumulate),
+                  mib(e.need.parameters), mib(e.need.optimizer), mib(e.need.gradients), mib(e.need.batch),
+                  mib(e.need.activations), mib(total), mib(total + total / 10 + overhead)}));
+  }
+  std::getline(text, line);
+  EXPECT_EQ(line, "");
+}
+
+TEST(Plan, SizesHaveFourUnitsAndTheRefusalNamesThem) {
+  EXPECT_EQ(parse_bytes("3K"), 3 * 1024);
+  EXPECT_EQ(parse_bytes("2KiB"), 2 * 1024);
+  EXPECT_EQ(parse_bytes("2T"), std::int64_t{2} << 40);
+  EXPECT_EQ(parse_bytes("512B"), 512);
+  EXPECT_EQ(parse_bytes("0.5M"), std::int64_t{1} << 19);
+  EXPECT_EQ(test::message_of<UsageError>([] { parse_bytes("0"); }),
+            "--memory 0: give a size such as 12G or 800M");
+  EXPECT_EQ(test::message_of<UsageError>([] { parse_bytes("9000000T"); }), "--memory 9000000T: too large");
+  EXPECT_THROW(parse_bytes("12g"), UsageError);
+  EXPECT_THROW(parse_bytes("12KM"), UsageError);
 }
 
 }  // namespace

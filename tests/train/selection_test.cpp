@@ -1,17 +1,12 @@
 // Which pictures a run learns from, which it is validated on, in which batches, and what it says of them.
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 
-#include <algorithm>
 #include <fstream>
 #include <set>
 
-#include "sam2unet/errors.h"
-#include "support/message.h"
-#include "support/temp_dir.h"
+#include "selection_fixture.h"
 #include "support/tiny_weights.h"
 #include "support/turned_photo.h"
-#include "train/data.h"
 #include "train/loader.h"
 #include "train/run_data.h"
 
@@ -26,58 +21,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::UnorderedElementsAreArray;
-
-class Selection : public ::testing::Test {
- protected:
-  void SetUp() override { set_of(dir / "a", 8); }
-
-  // Pictures of noise, so that none is like another; masks with a square of `level` in them.
-  void write_pair(const fs::path& folder, const std::string& image_name, const std::string& mask_name,
-                  std::uint64_t seed, int level = 255) {
-    Image image(32, 24, 3), mask(32, 24, 1);
-    Random random(seed, 1, 2);
-    for (auto& p : image.pixels) p = static_cast<std::uint8_t>(random.below(256));
-    for (int y = 4; y < 12; ++y) std::fill_n(mask.row(y) + 5, 9, static_cast<std::uint8_t>(level));
-    fs::create_directories(folder / "images");
-    fs::create_directories(folder / "masks");
-    write_png(folder / "images" / image_name, image);
-    write_png(folder / "masks" / mask_name, mask);
-  }
-  void set_of(const fs::path& folder, int n, int level = 255) {
-    for (int i = 0; i < n; ++i) {
-      const std::string name = std::to_string(i) + ".png";
-      write_pair(folder, name, name, static_cast<std::uint64_t>(i) + 100 * folder.filename().string()[0],
-                 level);
-    }
-  }
-  Settings settings_of(const fs::path& folder) const {
-    Settings s;
-    s.images = {(folder / "images").string()};
-    s.masks = {(folder / "masks").string()};
-    return s;
-  }
-  Data find(const Settings& s) {
-    return find_data(s, [](const std::string&) {});
-  }
-  Data check(const Settings& s, const ClassTable* classes = nullptr) {
-    notes.clear();
-    Data data = find(s);
-    CheckOptions options;
-    options.skip_bad = s.skip_bad;
-    options.classes = classes;
-    options.note = [this](const std::string& line) { notes.push_back(line); };
-    check_data(data, options);
-    return data;
-  }
-  static std::vector<std::string> names(const std::vector<Pair>& pairs) {
-    std::vector<std::string> out;
-    for (const auto& p : pairs) out.push_back(p.image.filename().string());
-    return out;
-  }
-
-  test::TempDir dir;
-  std::vector<std::string> notes;
-};
 
 // By another seed another part; by the same seed the same; and no picture on both sides or on none.
 TEST_F(Selection, ASplitIsTheSeedsAndLosesNoPicture) {

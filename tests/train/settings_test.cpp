@@ -2,6 +2,7 @@
 // may change.
 #include "train/settings.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -231,6 +232,124 @@ TEST(Settings, TheCommandLeavesOutWhatTheRecipeAndTheClassesSay) {
   EXPECT_EQ(
       s.to_command(),
       "sam2unet train --recipe scratch --images d --masks d --classes 4 --fold 2/5 --decay-all --ema 0.0");
+}
+
+// The last value that is taken on either side, and the next one, which is not; the message says both ends.
+TEST(Settings, TheEndsOfEveryRangeAreTaken) {
+  struct Range {
+    const char* said;
+    void (*set)(Settings&, double);
+    double low, high, below, above;
+  };
+  const std::vector<Range> ranges{
+      {"--batch {}: use 1 to 65536", +[](Settings& s, double v) { s.batch = static_cast<int>(v); }, 1, 65536,
+       0, 65537},
+      {"--epochs {}: use 1 to 1000000", +[](Settings& s, double v) { s.epochs = static_cast<int>(v); }, 1,
+       1e6, 0, 1000001},
+      {"--accumulate {}: use 1 to 12", +[](Settings& s, double v) { s.accumulate = static_cast<int>(v); }, 1,
+       12, 0, 13},
+      {"--lr {}: use 0 to 1000", +[](Settings& s, double v) { s.lr = v; }, 0, 1000, -0.5, 1000.5},
+      {"--min-lr {}: use 0 to 1000", +[](Settings& s, double v) { s.min_lr = v; }, 0, 1000, -0.5, 1000.5},
+      {"--weight-decay {}: use 0 to 1", +[](Settings& s, double v) { s.weight_decay = v; }, 0, 1, -0.5, 1.5},
+      {"--warmup-epochs {}: use 0 to 1000000", +[](Settings& s, double v) { s.warmup_epochs = v; }, 0, 1e6,
+       -0.5, 1000000.5},
+      {"--clip {}: use 0 to 1000000000", +[](Settings& s, double v) { s.clip = v; }, 0, 1e9, -0.5,
+       1000000000.5},
+      {"--ema {}: use 0 to 0.999999", +[](Settings& s, double v) { s.ema = v; }, 0, 0.999999, -0.5,
+       0.9999995},
+      {"--val-split {}: use 0 to 0.9", +[](Settings& s, double v) { s.val_split = v; }, 0, 0.9, -0.5, 0.95},
+      {"--multi-scale {}: use 0.25 to 4",
+       +[](Settings& s, double v) {
+         s.multi_scale = {1, v};
+       },
+       0.25, 4, 0.125, 4.5},
+      {"--adapter-width {}: use 0 to 4096",
+       +[](Settings& s, double v) { s.adapter_width = static_cast<int>(v); }, 0, 4096, -1, 4097},
+      {"--decoder-width {}: use 0 to 1024",
+       +[](Settings& s, double v) { s.decoder_width = static_cast<int>(v); }, 0, 1024, -1, 1025},
+      {"--workers {}: use 1 to 256", +[](Settings& s, double v) { s.workers = static_cast<int>(v); }, 1, 256,
+       0, 257},
+      {"--threads {}: use 0 to 1024", +[](Settings& s, double v) { s.threads = static_cast<int>(v); }, 0,
+       1024, -1, 1025},
+      {"--dist-timeout {}: use 1 to 1000000",
+       +[](Settings& s, double v) { s.dist_timeout = static_cast<int>(v); }, 1, 1e6, 0, 1000001},
+  };
+  for (const Range& r : ranges) {
+    SCOPED_TRACE(r.said);
+    Settings s;
+    s.images = s.masks = {"d"};
+    for (const double v : {r.low, r.high}) {
+      r.set(s, v);
+      EXPECT_EQ(test::message_of([&] { s.validate(); }), "") << v;
+    }
+    for (const double v : {r.below, r.above}) {
+      r.set(s, v);
+      EXPECT_EQ(test::message_of<UsageError>([&] { s.validate(); }), fmt::format(fmt::runtime(r.said), v));
+    }
+  }
+}
+
+// Each kind of value has a reader of its own, and each names its key.
+TEST(Settings, ValuesOfTheWrongTypeAreNamed) {
+  for (const char* line : {"images = \"one\"", "images = [1]", "multi_scale = 1.5", "multi_scale = [\"a\"]",
+                           "seed = -1", "seed = \"1\"", "batch = \"4\"", "batch = 4.5", "recursive = \"yes\"",
+                           "lr = \"a\"", "out = 3", "loss = 3", "fold = 3", "recipe = 1", "classes = 4"}) {
+    const std::string key(line, std::string_view(line).find(' '));
+    EXPECT_EQ(test::message_of<FormatError>([&] { Settings::from_toml(line); }),
+              "configuration: the value of " + key + " has the wrong type")
+        << line;
+  }
+  EXPECT_EQ(Settings::from_toml("lr = 1").lr, 1.0);  // a whole number is a number
+  EXPECT_EQ(Settings::from_toml("seed = 0").seed, 0u);
+  EXPECT_THAT(test::message_of<FormatError>([] { Settings::from_toml("lr = 1\nbatch = = 2\n"); }),
+              ::testing::StartsWith("configuration: line 2: "));
+  EXPECT_EQ(test::message_of<UsageError>([] { Settings::from_toml("batches = 2"); }),
+            "configuration: unknown key batches");
+  EXPECT_EQ(test::message_of<UsageError>([] { Settings::from_toml("early-stop = 2"); }),
+            "configuration: unknown key early-stop");
+}
+
+TEST(Settings, ChoicesAndFoldsSayWhatThereIs) {
+  const auto refusal = [](const char* text) {
+    return test::message_of<UsageError>([&] { Settings::from_toml(text); });
+  };
+  EXPECT_EQ(refusal("best_by = \"auc\""), "--best-by auc: use one of dice, iou, mae, s, wf, e, f, miou");
+  EXPECT_EQ(refusal("precision = \"f16\""), "--precision f16: use one of f32, f64, bf16, tf32");
+  EXPECT_EQ(refusal("fold = \"0/2\""), "--fold 0/2: give I/K, such as 2/5: part 2 of 5");
+  Fold fold{2, 3};
+  parse_setting("fold", "", fold);
+  EXPECT_EQ(fold, Fold{});
+  parse_setting("fold", "2/2", fold);
+  EXPECT_EQ(fold, (Fold{2, 2}));
+}
+
+TEST(Settings, DifferencesNameBothValues) {
+  Settings a, b;
+  b.lr = 5e-4;
+  b.loss = LossKind::focal;
+  b.fold = {2, 5};
+  EXPECT_THAT(Settings::differences(a, b, Settings::Scope::resumed),
+              ElementsAre("fold (\"\" before, \"2/5\" now)", "lr (0.001 before, 0.0005 now)",
+                          "loss (\"structure\" before, \"focal\" now)"));
+  EXPECT_TRUE(Settings::differences(b, b, Settings::Scope::processes).empty());
+}
+
+// A comment and a line for each key, in the order of the groups; control characters as TOML spells them.
+TEST(Settings, TheTextIsAFileForPeople) {
+  Settings s;
+  s.images = {"a b", "c\x1f"};
+  s.multi_scale = {0.5, 1};
+  const std::string text = s.to_toml();
+  EXPECT_THAT(text, ::testing::StartsWith(
+                        "# Folder of training pictures, or a pattern ('Imgs/*.jpg'); repeat for several data "
+                        "sets\nimages = [\"a b\", \"c\\u001F\"]\n# Folder of their masks, one per --images\n"
+                        "masks = []\n"));
+  EXPECT_THAT(text, AllOf(HasSubstr("\nmulti_scale = [0.5, 1.0]\n"), HasSubstr("\nfold = \"\"\n"),
+                          HasSubstr("\nlr = 0.001\n"), HasSubstr("\nmin_lr = 1e-07\n"),
+                          HasSubstr("\ndecay_all = true\n"), HasSubstr("\nseed = 1\n")));
+  EXPECT_EQ(Settings::from_toml(text).images, s.images);
+  s.images = {""};
+  EXPECT_THAT(s.to_command(), HasSubstr(" --images '' "));
 }
 
 }  // namespace

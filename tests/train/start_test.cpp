@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "formats/tensor_file.h"
 #include "model/tensor_table.h"
 #include "sam2unet/errors.h"
 #include "support/message.h"
+#include "support/temp_dir.h"
 #include "support/tiny_weights.h"
 
 namespace sam2unet::train {
@@ -83,6 +85,83 @@ TEST(FreshWeights, OfClassesHaveAsManyOutputs) {
   EXPECT_EQ(start.config().out_channels, 5);
   EXPECT_THAT(test::message_of<UsageError>([] { StartWeights({}, std::nullopt, 1); }),
               HasSubstr("--variant"));
+}
+
+// --- what a file is told to be, and what it is not
+
+class StartFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    test::write_weights(full, test::nano_config());
+    test::write_weights(trunk, test::nano_config(), {}, /*only_trunk=*/true);
+  }
+  static std::string refusal(const std::filesystem::path& file, const std::optional<model::Config>& config,
+                             const ClassTable& classes = {}, const AskedParts& parts = {}) {
+    return test::message_of<WeightsError>(
+        [&] { StartWeights(file, config, 1, AdapterInit::standard, classes, parts); });
+  }
+  test::TempDir dir;
+  const std::filesystem::path full = dir / "full.safetensors", trunk = dir / "trunk.safetensors";
+};
+
+TEST_F(StartFile, IsDescribedByWhatItHolds) {
+  EXPECT_EQ(StartWeights(full, std::nullopt, 1).description(), full.string() + " (full SAM2-UNet, custom)");
+  EXPECT_EQ(StartWeights(trunk, std::nullopt, 1).description(), trunk.string() + " (SAM2 trunk, custom)");
+  EXPECT_EQ(StartWeights({}, test::nano_config(), 1).description(), "fresh weights");
+  EXPECT_EQ(StartWeights(full, std::nullopt, 1, AdapterInit::standard, default_class_table(4)).description(),
+            full.string() +
+                " (full SAM2-UNet, custom); its heads are of one foreground, those of 4 classes start fresh");
+  // A trunk has no heads that could be of anything.
+  EXPECT_EQ(StartWeights(trunk, std::nullopt, 1, AdapterInit::standard, default_class_table(4)).description(),
+            trunk.string() + " (SAM2 trunk, custom)");
+}
+
+// The values of the file where it has them: all of them, or the trunk's; whole tensors and parts of one.
+TEST_F(StartFile, GivesTheFilesValuesAndFreshOnesBesideThem) {
+  model::DeterministicWeights stored;
+  const StartWeights of_full(full, std::nullopt, 5), of_trunk(trunk, std::nullopt, 5),
+      none({}, test::nano_config(), 5);
+  for (const auto& spec : model::tensor_table(test::nano_config())) {
+    const auto wanted = stored.read(spec.name, spec.shape);
+    const auto fresh = none.read(spec.name, spec.shape);
+    EXPECT_EQ(of_full.read(spec.name, spec.shape), wanted) << spec.name;
+    EXPECT_EQ(of_trunk.read(spec.name, spec.shape), spec.part == model::Part::trunk ? wanted : fresh)
+        << spec.name;
+    if (wanted.size() < 4) continue;
+    std::vector<float> some(2);
+    for (const StartWeights* start : {&of_full, &none}) {
+      start->read(spec.name, spec.shape, 1, some);
+      const auto& whole = start == &of_full ? wanted : fresh;
+      EXPECT_EQ(some, std::vector<float>(whole.begin() + 1, whole.begin() + 3)) << spec.name;
+    }
+  }
+}
+
+TEST_F(StartFile, ThatContradictsWhatIsAskedIsRefused) {
+  EXPECT_EQ(refusal(full, model::Config::of_variant("t")),
+            full.string() + ": holds variant custom, not the t that was asked for");
+  model::Config wide = test::nano_config();
+  wide.decoder_width = 32;
+  EXPECT_EQ(refusal(trunk, wide), "");
+  EXPECT_THAT(refusal(full, wide), ::testing::StartsWith(full.string() + ": has the original's parts, but "));
+  EXPECT_THAT(refusal(full, wide), ::testing::EndsWith(" is asked for; start from a SAM2 trunk"));
+  EXPECT_THAT(refusal(full, std::nullopt, {}, {72, 0, NeckChoice::as_start}),
+              ::testing::EndsWith("; start from a SAM2 trunk, or leave its parts as they are"));
+  EXPECT_EQ(refusal(full, std::nullopt, {}, {32, 64, NeckChoice::rfb}), "");
+}
+
+// A file of part of a network starts nothing, and says what it is.
+TEST_F(StartFile, OfPartOfANetworkIsRefused) {
+  const auto whole = formats::TensorFile::open(full);
+  std::vector<formats::NamedTensor> task;
+  for (const auto& t : whole.tensors())
+    if (model::part_of(t.name) != model::Part::trunk) task.push_back(t);
+  const auto path = dir / "task.safetensors";
+  formats::write_safetensors(path, task, whole.metadata());
+  EXPECT_THAT(
+      refusal(path, std::nullopt),
+      ::testing::StartsWith(path.string() + ": task-only SAM2-UNet checkpoint; a training starts from a SAM2 "
+                                            "trunk or a full SAM2-UNet (missing: "));
 }
 
 }  // namespace

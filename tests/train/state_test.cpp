@@ -2,6 +2,7 @@
 #include "train/state.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 #include <gmock/gmock.h>
 
@@ -30,7 +31,9 @@ using ::testing::Not;
 // Everything that has a state, of the smallest network.
 struct Held {
   explicit Held(double decay = 0.9, const model::Config& config = test::tiny_config())
-      : net(config, source, Freeze::trunk), optimizer(net.trainable(), {}), ema(optimizer, decay) {}
+      : net(config, source, Freeze::trunk), optimizer(net.trainable(), {}), ema(optimizer, decay) {
+    at::set_num_threads(1);  // others would spin while they wait
+  }
   void fill(double value) const {
     const c10::NoGradGuard no_gradients;
     for (std::size_t i = 0; i < optimizer.slots().size(); ++i) {
@@ -246,6 +249,89 @@ TEST(BestBy, EveryChoiceIsAValueOfEval) {
   std::vector<std::string> keys;
   for (const auto& [by, name] : ChoiceNames<BestBy>::all) keys.push_back(metric_of(by));
   EXPECT_THAT(keys, ElementsAre("dice.mean", "iou.mean", "MAE", "S", "wF", "E_mean", "fm.mean", "mIoU"));
+}
+
+// What version 0.1 did not write: the best epoch, the start's value, the names of the pictures.
+TEST_F(State, StatesOfTheFirstVersionAreRead) {
+  Held held;
+  Progress progress;
+  progress.epoch = 3;
+  progress.best = 0.5;
+  progress.best_epoch = 2;
+  progress.start = 0.25;
+  progress.data = "8 pictures";
+  save(held, progress);
+  const auto rewrite = [&](bool has_tensors, const auto& change) {
+    const auto old = formats::TensorFile::open(file);
+    auto metadata = old.metadata();
+    auto j = nlohmann::json::parse(metadata.at("training_progress"));
+    change(j);
+    metadata["training_progress"] = j.dump();
+    formats::write_safetensors(dir / "old.safetensors",
+                               has_tensors ? old.tensors() : std::vector<formats::NamedTensor>(), metadata);
+  };
+  const auto load = [&] { return load_state(dir / "old.safetensors", held.net, held.optimizer, held.ema); };
+  rewrite(true, [](nlohmann::json& j) {
+    for (const char* key : {"best_epoch", "start", "data"}) ASSERT_EQ(j.erase(key), 1u);
+  });
+  const Progress p = load();
+  EXPECT_EQ(p.epoch, 3);
+  EXPECT_EQ(p.best, 0.5);
+  EXPECT_EQ(p.best_epoch, 0);
+  EXPECT_TRUE(std::isnan(p.start));
+  EXPECT_EQ(p.data, "");
+  // Without the others there is nothing to go on from.
+  for (const char* key : {"epoch", "batch", "step", "loss_sum", "best", "epochs_since_best"}) {
+    rewrite(false, [&](nlohmann::json& j) { j.erase(key); });
+    EXPECT_THAT(test::message_of<FormatError>(load),
+                AllOf(HasSubstr("old.safetensors: the training's progress cannot be read"), HasSubstr(key)));
+  }
+}
+
+// PyTorch's state_dict counts batches in int64; of float64 nothing is lost on the way.
+TEST_F(State, TypesAndBitsAreKept) {
+  Held held;
+  {
+    const c10::NoGradGuard no_gradients;
+    at::Tensor(held.optimizer.slots()[0].mean).fill_(1.0F / 3);
+    for (const auto& e : held.net.tensors().entries())
+      if (e.spec.role == model::Role::counter) at::Tensor(e.value).fill_(123456789012345);
+  }
+  save(held, {});
+  Held other;
+  load_state(file, other.net, other.optimizer, other.ema);
+  EXPECT_EQ(other.optimizer.slots()[0].mean.min().item<float>(), 1.0F / 3);
+  for (const auto& e : other.net.tensors().entries()) {
+    if (e.spec.role != model::Role::counter) continue;
+    EXPECT_EQ(e.value.item<std::int64_t>(), 123456789012345) << e.spec.name;
+    EXPECT_EQ(formats::TensorFile::open(file).find(e.spec.name)->dtype, DType::i64);
+  }
+}
+
+TEST_F(Record, NamesTheNetworkTheTimeAndTheFold) {
+  settings.fold = {2, 5};
+  progress.best = std::numeric_limits<double>::infinity();
+  const auto j = written();
+  EXPECT_EQ(j.at("format"), 1);
+  EXPECT_EQ(j.at("variant"), "custom");
+  EXPECT_EQ(j.at("network"), nlohmann::json::parse(test::nano_config().to_json()));
+  EXPECT_EQ(j.at("fold"), (nlohmann::json{{"index", 2}, {"count", 5}}));
+  EXPECT_EQ(j.at("epochs"), 20);
+  EXPECT_TRUE(j.at("best").is_null());
+  for (const char* key : {"started", "updated"}) {
+    const std::string time = j.at(key);
+    EXPECT_THAT(time,
+                ::testing::MatchesRegex("[0-9]+-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9]Z"));
+    EXPECT_GT(time, "2024");
+    EXPECT_LT(time, "2128");
+  }
+  // What stands there is read only where it can be.
+  progress.step = 1;
+  for (const char* before : {"no JSON", "[1]", R"({"started": 7, "start": null})"}) {
+    write_file(dir / "run.json", std::string_view(before));
+    EXPECT_EQ(written().at("start"), "where it came from") << before;
+    EXPECT_EQ(written().at("started").get<std::string>().size(), 20u);
+  }
 }
 
 }  // namespace

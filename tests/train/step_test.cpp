@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <set>
@@ -340,6 +341,42 @@ TEST(Input, BytesBecomeWhatTheLoaderWrites) {
   EXPECT_TRUE(at::equal(maker.image(pixels), at::from_blob(image.data(), {1, 16, 16, 3}, at::kFloat)));
   EXPECT_TRUE(at::equal(maker.mask(gray), at::from_blob(mask.data(), {1, 16, 16, 1}, at::kFloat)));
   EXPECT_TRUE(at::equal(maker.ids(gray), gray.to(at::kFloat)));
+}
+
+// The loss is a number and its gradient is none: nothing is taken from such a step, BatchNorm's statistics
+// included, and no process is to blame.
+TEST(Step, AGradientThatIsNoNumberChangesNothing) {
+  for (const auto numbers : {StepNumbers::host, StepNumbers::device}) {
+    for (const double factor : {std::numeric_limits<double>::infinity(), std::nan("")}) {
+      Trained trained({.numbers = numbers});
+      EXPECT_TRUE(trained.make(batch_of(2, 1)).ok());
+      const auto before = trained.copy();
+      const at::Tensor parameter = trained.optimizer.slots().back().parameter;
+      const unsigned hook = parameter.register_hook([factor](const at::Tensor& g) { return g * factor; });
+      const StepOutcome outcome = trained.make(batch_of(2, 2));
+      EXPECT_FALSE(outcome.ok());
+      EXPECT_EQ(outcome.bad_rank, -1);
+      EXPECT_TRUE(std::isfinite(outcome.loss));
+      EXPECT_FALSE(std::isfinite(outcome.norm));
+      expect_same(trained, before);
+      parameter.remove_hook(hook);
+      EXPECT_TRUE(trained.make(batch_of(2, 2)).ok());
+    }
+  }
+}
+
+TEST(Step, WhereRecordingFailsTheReasonIsKept) {
+  struct Failing final : Recorder {
+    std::unique_ptr<Recording> record(const std::function<void()>&) override {
+      TORCH_CHECK(false, "operation not permitted when stream is capturing");
+    }
+  };
+  Trained failing({}, std::make_shared<Failing>());
+  EXPECT_EQ(failing.step->failure(), "");
+  EXPECT_TRUE(failing.step->is_recorded());
+  EXPECT_TRUE(failing.make(batch_of(2, 1)).ok());
+  EXPECT_THAT(failing.step->failure(), ::testing::HasSubstr("operation not permitted"));
+  EXPECT_THAT(failing.step->failure(), ::testing::Not(::testing::HasSubstr("frame #")));
 }
 
 }  // namespace

@@ -3,9 +3,12 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "image/imagenet.h"
@@ -124,6 +127,110 @@ TEST_F(Validating, LetterboxesAreScoredUnderThePictureAlone) {
     const Validation v = validate(net, one, {.size = kSide, .fit = Fit::letterbox}, alone);
     EXPECT_NEAR(v.value("MAE"), error / (width * height), 1e-5);
   }
+}
+
+// Maps are stretched to each truth's own size between pixel middles (align_corners false), before they are
+// rounded or compared: here by hand, for a picture larger than the network's square and one that is smaller.
+class Stretched : public Validating {
+ protected:
+  // Logits of class `c` at row y, column x of `height` by `width`.
+  static double stretched(const at::Tensor& logits, int c, int y, int x, int height, int width) {
+    const auto a = logits.accessor<float, 4>();
+    const auto place = [](int i, int n) {
+      return std::clamp((i + 0.5) * kSide / n - 0.5, 0.0, static_cast<double>(kSide - 1));
+    };
+    const double v = place(y, height), u = place(x, width);
+    const auto top = static_cast<int>(v), left = static_cast<int>(u);
+    const int bottom = std::min(top + 1, kSide - 1), right = std::min(left + 1, kSide - 1);
+    const double below = v - top, beside = u - left;
+    return (1 - below) * ((1 - beside) * a[0][top][left][c] + beside * a[0][top][right][c]) +
+           below * ((1 - beside) * a[0][bottom][left][c] + beside * a[0][bottom][right][c]);
+  }
+  Pair pair_of(int width, int height, int white) {
+    Image image(width, height, 3);
+    truth = Image(width, height, 1);
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x) {
+        for (int c = 0; c < 3; ++c) image.row(y)[3 * x + c] = static_cast<std::uint8_t>(x * (c + 1) + 2 * y);
+        truth.row(y)[x] = static_cast<std::uint8_t>(3 * x > width && 2 * y > height ? white : 0);
+      }
+    write_png(dir / "large.png", image);
+    write_png(dir / "large_truth.png", truth);
+    Image squashed;
+    image::Preparer().prepare(image, image::place(image, InputSize::square(kSide), Fit::squash),
+                              PillowVersion::v12, squashed);
+    write_png(dir / "squashed.png", squashed);
+    return {dir / "large.png", dir / "large_truth.png"};
+  }
+  Image truth;
+};
+
+TEST_F(Stretched, MapsHaveTheTruthsSize) {
+  TrainableNetwork net(config(1), source, Freeze::trunk);
+  for (const auto& [width, height] : {std::pair{96, 80}, {40, 52}}) {
+    const Pair pair = pair_of(width, height, 255);
+    const at::Tensor x = logits(net, {dir / "squashed.png", {}});
+    std::vector<double> map;
+    for (int row = 0; row < height; ++row)
+      for (int column = 0; column < width; ++column)
+        map.push_back(std::round(255 / (1 + std::exp(-stretched(x, 0, row, column, height, width)))));
+    const auto [low, high] = std::minmax_element(map.begin(), map.end());
+    double error = 0;
+    for (std::size_t i = 0; i < map.size(); ++i)
+      error += std::abs((map[i] - *low) / (*high - *low) - truth.pixels[i] / 255.0);
+    const Validation v = validate(net, {pair}, {.size = kSide}, alone);
+    EXPECT_NEAR(v.value("MAE"), error / (width * height), 2e-5) << width;
+  }
+}
+
+// The heads' biases are set so that no class is ahead everywhere.
+TEST_F(Stretched, ClassesAreThoseOfTheStretchedLogits) {
+  TrainableNetwork net(config(3), source, Freeze::trunk);
+  const Pair pair = pair_of(96, 80, 2);
+  const Pair squashed{dir / "squashed.png", {}};
+  {
+    const c10::NoGradGuard no_gradients;
+    at::Tensor(*net.tensors().find("head.bias")).sub_(logits(net, squashed).mean({0, 1, 2}));
+  }
+  const at::Tensor x = logits(net, squashed);
+  double right = 0;
+  std::array<int, 3> taken{};
+  for (int row = 0; row < 80; ++row)
+    for (int column = 0; column < 96; ++column) {
+      std::array<double, 3> of{};
+      for (int c = 0; c < 3; ++c) of[static_cast<std::size_t>(c)] = stretched(x, c, row, column, 80, 96);
+      const auto best = std::max_element(of.begin(), of.end()) - of.begin();
+      ++taken[static_cast<std::size_t>(best)];
+      right += best == truth.row(row)[column] ? 1 : 0;
+    }
+  ASSERT_GT(std::count_if(taken.begin(), taken.end(), [](int n) { return n > 400; }), 1);
+  const Validation v = validate(net, {pair}, {.size = kSide, .classes = &table}, alone);
+  EXPECT_NEAR(v.value("aAcc"), right / (96 * 80), 3e-4);
+}
+
+// Of twelve pictures eight are shown, which ones being settled once and for all (drawn by another program).
+TEST_F(Validating, TheSameEightOfTwelveAreShown) {
+  TrainableNetwork net(config(1), source, Freeze::trunk);
+  std::vector<Pair> many;
+  for (int i = 0; i < 12; ++i) {
+    const std::string name = fmt::format("p{}.png", i);
+    std::filesystem::copy_file(masks[0].image, dir / name);
+    many.push_back({dir / name, masks[0].mask});
+  }
+  const Validation v = validate(net, many, {.size = kSide, .batch = 5}, alone);
+  std::vector<std::string> names;
+  for (const auto& row : v.rows) names.push_back(row.name);
+  EXPECT_THAT(names, ::testing::ElementsAre("p0", "p1", "p3", "p5", "p6", "p8", "p10", "p11"));
+}
+
+// A strip whose small picture would have no row keeps one.
+TEST_F(Validating, AStripIsShownAsARow) {
+  write_png(dir / "strip.png", Image(1400, 1, 3));
+  write_png(dir / "strip_mask.png", Image(1400, 1, 1));
+  TrainableNetwork net(config(1), source, Freeze::trunk);
+  const Validation v = validate(net, {{dir / "strip.png", dir / "strip_mask.png"}}, {.size = kSide}, alone);
+  EXPECT_EQ(v.rows.at(0).picture.width, 3 * 640);
+  EXPECT_EQ(v.rows.at(0).picture.height, 1);
 }
 
 // Whatever the batch and the threads: the running statistics know no neighbours.
