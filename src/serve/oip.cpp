@@ -21,8 +21,8 @@ constexpr int kMaxDepth = 16;
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 34;
 
 // Everything of a request but the elements of tensors goes into a small tree; those go straight into arrays,
-// because a tree of millions of numbers takes many times their memory. `data` of the n-th input becomes a
-// number: an index into `arrays`.
+// because a tree of millions of numbers takes many times their memory. What `data` of an input lists becomes
+// an empty binary value, which no JSON has, of a subtype that is an index into `arrays`.
 class RequestReader : public nlohmann::json_sax<Json> {
  public:
   struct Array {
@@ -67,7 +67,7 @@ class RequestReader : public nlohmann::json_sax<Json> {
     if (in_data()) return ++data_depth_ <= kMaxDepth ? true : fail("'data' is nested too deep");
     if (is_data_of_input()) {
       if (arrays.size() == kMaxInputs) return fail("too many inputs");
-      value(Json(arrays.size()));
+      value(Json::binary({}, static_cast<Json::binary_t::subtype_type>(arrays.size())));
       arrays.emplace_back();
       data_depth_ = 1;
       return true;
@@ -245,9 +245,8 @@ Input read_input(const Json& json, RequestReader& reader, ByteView& tail) {
     }
     fill_binary(input, tail.first(*size));
     tail = tail.subspan(*size);
-  } else if (data != json.end() && data->is_number_unsigned() &&
-             data->get<std::size_t>() < reader.arrays.size()) {
-    fill_json(input, reader.arrays[data->get<std::size_t>()]);
+  } else if (data != json.end() && data->is_binary()) {
+    fill_json(input, reader.arrays[static_cast<std::size_t>(data->get_binary().subtype())]);
   } else {
     throw bad_request(
         fmt::format("input '{}': it has neither 'data', a list, nor binary_data_size", input.name));

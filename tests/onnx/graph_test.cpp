@@ -120,6 +120,38 @@ TEST(Write, EveryKindOfAttributeAndDimension) {
   EXPECT_EQ(m.opset, 17);
 }
 
+// A whole file by hand, after onnx.proto: ModelProto{1: IR 8, 2, 3, 8: opset{1: "", 2: 17}, 14: metadata{1,
+// 2}, 7: graph}, GraphProto{1: node{1, 2, 3, 4}, 2: name, 5: initializer{1: 2 elements, 2: FLOAT, 8, 9:
+// bytes}, 11: input, 12: output}, ValueInfoProto{1, 2: type{1: tensor{1: FLOAT, 2: shape{1: dimension{1 or
+// 2}}}}}.
+TEST(Write, AFileToTheByte) {
+  const test::TempDir dir;
+  Graph g;
+  const Value x = g.input({"x", ElementType::f32, {std::string("n"), std::int64_t{2}}});
+  const Value y = g.node("Add", {x, g.floats({1.0F, -2.0F}, {2})});
+  g.output(y, {"y", ElementType::f32, {std::string("n")}});
+  write_model(dir / "m.onnx", g, {"9", {{"k", "v"}}});
+  const auto bytes = read_file(dir / "m.onnx");
+  const auto field = [](char tag, const std::string& value) {
+    return tag + std::string(1, static_cast<char>(value.size())) + value;
+  };
+  const auto value_of = [&](const std::string& name, const std::string& dimensions) {
+    const std::string tensor = std::string("\x08\x01") + field('\x12', dimensions);
+    return field('\x0A', name) + field('\x12', field('\x0A', tensor));
+  };
+  const std::string node = field('\x0A', "x") + field('\x0A', "constant") + field('\x12', "y") +
+                           field('\x1A', "y") + field('\x22', "Add");
+  const std::string tensor = std::string("\x08\x02\x10\x01") + field('\x42', "constant") +
+                             field('\x4A', std::string("\0\0\x80\x3F\0\0\0\xC0", 8));
+  const std::string n = field('\x0A', field('\x12', "n")), two = field('\x0A', std::string("\x08\x02"));
+  const std::string graph = field('\x0A', node) + field('\x12', "sam2unet") + field('\x2A', tensor) +
+                            field('\x5A', value_of("x", n + two)) + field('\x62', value_of("y", n));
+  const std::string model = std::string("\x08\x08") + field('\x12', "sam2unet") + field('\x1A', "9") +
+                            field('\x42', field('\x0A', "") + "\x10\x11") +
+                            field('\x72', field('\x0A', "k") + field('\x12', "v")) + field('\x3A', graph);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), model);
+}
+
 TEST(Write, ElementsThatAreNotThereLeaveNoFile) {
   const test::TempDir dir;
   Graph g;

@@ -46,7 +46,11 @@ class Client {
   }
   ~Client() { close(); }
   Client(Client&& other) noexcept : fd_(std::exchange(other.fd_, -1)), rest_(std::move(other.rest_)) {}
-  Client& operator=(Client&&) = delete;
+  Client& operator=(Client&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    std::swap(rest_, other.rest_);
+    return *this;
+  }
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -102,6 +106,14 @@ class Client {
     out.status = status;
     out.body = rest_.substr(0, length);
     rest_.erase(0, length);
+    return out;
+  }
+  /// So many bytes, as they come.
+  std::string take(std::size_t n) {
+    while (rest_.size() < n)
+      if (!more()) break;
+    std::string out = rest_.substr(0, n);
+    rest_.erase(0, n);
     return out;
   }
   /// Nothing more comes.

@@ -1,20 +1,14 @@
 // `sam2unet serve` as a user starts it: every option reaches the service.
 #include <gmock/gmock.h>
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "running.h"
+#include "started.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
@@ -26,63 +20,6 @@ namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::HasSubstr;
 using Json = nlohmann::json;
-
-// The program in a process of its own, on a free port, until this ends.
-class Started {
- public:
-  Started(const fs::path& folder, std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"serve", "--port", "0"});
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
-    const std::string file = program("sam2unet").string();
-    child_ = ::fork();
-    if (child_ == 0) {
-      ::dup2(ends[1], STDERR_FILENO);
-      if (::chdir(folder.c_str()) != 0) ::_exit(126);
-      std::vector<char*> argv = {const_cast<char*>(file.c_str())};
-      for (const auto& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
-      argv.push_back(nullptr);
-      ::execv(file.c_str(), argv.data());
-      ::_exit(127);
-    }
-    ::close(ends[1]);
-    err_ = ends[0];
-  }
-  ~Started() { end(); }
-  Started(const Started&) = delete;
-  Started& operator=(const Started&) = delete;
-
-  /// Reads what it says until `word` is in it.
-  bool says(const std::string& word) {
-    while (said_.find(word) == std::string::npos) {
-      char buffer[4096];
-      const ssize_t n = ::read(err_, buffer, sizeof buffer);
-      if (n <= 0) return false;
-      said_.append(buffer, static_cast<std::size_t>(n));
-    }
-    return true;
-  }
-  std::uint16_t port() {
-    const std::string before = "://127.0.0.1:";
-    if (!says(before) || !says("ready")) throw std::runtime_error("it said: " + said_);
-    return static_cast<std::uint16_t>(std::stoi(said_.substr(said_.find(before) + before.size())));
-  }
-  /// SIGTERM; the exit code.
-  int end() {
-    if (child_ <= 0) return -1;
-    ::kill(child_, SIGTERM);
-    int status = 0;
-    ::waitpid(child_, &status, 0);
-    ::close(err_);
-    child_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-
- private:
-  pid_t child_ = -1;
-  int err_ = -1;
-  std::string said_;
-};
 
 class ServeCommand : public testing::Test {
  protected:

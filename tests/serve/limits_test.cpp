@@ -269,6 +269,21 @@ TEST_F(ServeLimits, ScaledNetworkInput) {
     EXPECT_EQ(s.ask("POST", std::string("/v1/segment?") + query, "", png()).status, status) << query;
 }
 
+// What is made of pictures is held too: there is room for the picture, and not for its map beside it.
+TEST_F(ServeLimits, BytesOfAnswersInFlight) {
+  gate->open();
+  options.limits.upload = png().size();
+  options.limits.in_flight = png().size() + 20;
+  Running s(options, gate);
+  s.wait_for("ready");
+  const Answer a = s.ask("POST", "/v1/segment", "", png());
+  EXPECT_EQ(a.status, 429);
+  EXPECT_THAT(a.body, HasSubstr("too many bytes are held by requests (--max-in-flight); try again later"));
+  EXPECT_EQ(a.header("retry-after"), "1");
+  EXPECT_TRUE(s.sees("sam2unet_in_flight_bytes 0"));
+  EXPECT_TRUE(s.sees("sam2unet_refusals_total{reason=\"memory_full\"} 1"));
+}
+
 TEST_F(ServeLimits, PixelsOfWhatIsToBeCutOut) {
   gate->open();
   options.limits.pixels = 100;

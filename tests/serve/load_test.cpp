@@ -164,6 +164,23 @@ TEST_F(ServeLoad, BatchesAreInFlightTogetherWhereThatKeepsTheDeviceBusy) {
   for (const auto& b : batches) EXPECT_EQ(b.size(), 2U);
 }
 
+// Four at a time, of a device that would have more; the fifth waits for one of them.
+TEST_F(ServeLoad, FourBatchesAreInFlightAtMost) {
+  options = half_options(gate, 1, 9);
+  Running s(options, gate);
+  s.wait_for("ready");
+  std::vector<Client> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.emplace_back(s.port());
+    clients.back().send(request("POST", "/v1/segment", "", png(10 + i, 6)));
+  }
+  gate->wait_for(4);
+  ASSERT_TRUE(s.sees("sam2unet_stage_seconds_count{stage=\"decode\"} 5"));
+  EXPECT_TRUE(gate->batches().empty());
+  gate->open();
+  for (Client& c : clients) EXPECT_EQ(c.read().status, 200);
+}
+
 TEST_F(ServeLoad, OtherOptionsAreAnotherBatch) {
   options = half_options(gate, 4);
   options.batch_delay = serve::Milliseconds(200);

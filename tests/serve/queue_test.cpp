@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
+
+#include "serve/handover.h"
 
 namespace sam2unet::serve {
 namespace {
@@ -99,6 +103,28 @@ TEST_F(Queue, WorkOfClientsThatLeftIsTakenOut) {
   queue.drop_all();
   EXPECT_EQ(queue.size(), 0u);
   EXPECT_EQ(done, "ab");
+}
+
+// Between two threads: the faster side waits, and nothing is lost at the end.
+TEST(Handover, HoldsSoManyAndGivesThemInOrder) {
+  Handover<int> h(2);
+  h.put(1);
+  h.put(2);
+  std::atomic<bool> is_in{false};
+  std::thread third([&] {
+    h.put(3);
+    is_in = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_FALSE(is_in.load());
+  EXPECT_EQ(h.take(), 1);
+  third.join();
+  h.close();
+  h.put(4);  // though it is full
+  EXPECT_EQ(h.take(), 2);
+  EXPECT_EQ(h.take(), 3);
+  EXPECT_EQ(h.take(), 4);
+  EXPECT_FALSE(h.take());
 }
 
 }  // namespace

@@ -485,11 +485,12 @@ LowTensor LowOps::feed_forward(Tensor x, const Weights::Norm& norm, const Weight
   const BlockSizes sizes{rows, rows * std::max(left_stride(fc1), left_stride(fc2)),
                          rows * std::max(fc1.out * size_of(hidden), c * size_of(normed)),
                          std::max(widened_for(fc1), widened_for(fc2)), 1};
-  const Index each = up_to(sizes.bytes() + rows * c * 4, 64);
+  const Index norms_bytes = up_to(rows * c * 4, 64);  // what follows is aligned, whatever c is
+  const Index each = up_to(norms_bytes + sizes.bytes(), 64);
   const SharedBlock scratch = shares(each);
   parallel_tasks(threads_, (tiles + per_block - 1) / per_block, [&](Index block, int thread) {
     std::byte* mine = scratch.data() + thread * each;
-    BlockScratch s = carve(mine + rows * c * 4, sizes);
+    BlockScratch s = carve(mine + norms_bytes, sizes);
     const Index first = block * rows, count = std::min(rows, pixels - first);
     const RowTarget norms{mine, c * size_of(normed), normed};
     norm_rows(x.rows(first), norm.weight.data(), norm.bias.data(), count, c, c, norms);
