@@ -41,8 +41,9 @@ struct MirrorScores {
 
 /// Size-invariant F-measure, beta^2 = 0.3.
 struct SizeInvariantScores {
-  Summary sample;      ///< mean over the targets of each target's adp, mean, max, bin
-  Curve target_sum{};  ///< sum over the targets of their F curves
+  Summary sample{kNotComputed, kNotComputed, kNotComputed,
+                 kNotComputed};  ///< mean over the targets of each target's adp, mean, max, bin
+  Curve target_sum{};            ///< sum over the targets of their F curves
   std::int64_t targets = 0;
   Confusion binary;  ///< sum over the targets at prediction > 0.5
 };

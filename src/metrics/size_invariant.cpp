@@ -285,6 +285,7 @@ std::vector<std::vector<std::uint8_t>> target_masks(const Sample& s) {
 
 SizeInvariantResult size_invariant(const Sample& s) {
   SizeInvariantResult out;
+  out.f.sample = {};
   const std::vector<Target> targets = rounded_targets_of(s);
   if (targets.empty()) {  // no foreground: the plain measures of the whole picture
     out.mae = static_cast<double>(error_sum(s.levels, s.histogram)) / s.levels.range /

@@ -78,6 +78,14 @@ TEST_F(EvalOutput, ARowPerValueWhereALineIsTooShort) {
                     Not(HasSubstr("intervals"))));
 }
 
+// Columns are of characters, whatever bytes they take.
+TEST_F(EvalOutput, NamesOfManyBytesTakeNoMoreRoom) {
+  EXPECT_EQ(eval({"--pred", "k\xC3\xA4se=good", "--gt", "gt", "--protocol", "sod", "--bootstrap", "0"}).out,
+            "method  images      S      E    MAE\n"
+            "k\xC3\xA4se         2  1.000  1.013  0.000\n"
+            "k\xC3\xA4se: 0 of 2 ground truths are empty (scored as PySODMetrics does)\n");
+}
+
 // One picture is perfect, the other half wrong: of a thousand resamples of two a quarter have one of them
 // alone, so the interval is from the better to the worse.
 TEST_F(EvalOutput, IntervalsAreFromTheLowerToTheHigher) {

@@ -68,6 +68,7 @@ TEST_F(EvalOptions, ClassicLeavesTheRestOut) {
   EXPECT_TRUE(json({}).at("dataset").at("HCE").is_number());
   const Json classic = json({"--classic"}).at("dataset");
   EXPECT_TRUE(classic.at("HCE").is_null());
+  EXPECT_TRUE(classic.at("SIfm").at("mean").is_null());
   EXPECT_TRUE(classic.at("S").is_number());
 }
 

@@ -59,5 +59,36 @@ TEST_F(ReportTest, WhatIsNoRunIsSaid) {
   EXPECT_EQ(report({"runs", "--html", "x.html", "--json", "x.html"}).exit_code, 2);
 }
 
+// Losses are 2; means and deviations of 0.80 and 0.84.
+TEST_F(ReportTest, TheTableToTheCharacter) {
+  EXPECT_EQ(report({"runs"}).out,
+            "run          epochs  best  mDice    MAE   loss\n"
+            "run0            1/3     1  0.800  0.100  2.000\n"
+            "run1            1/3     1  0.840  0.100  2.000\n"
+            "mean of 2                  0.820  0.100  2.000\n"
+            "  deviation                0.028  0.000  0.000\n"
+            "run0, run1 differ in seed or fold alone; deviation: of a sample (n - 1)\n"
+            "\n"
+            "differs  run0  run1\n"
+            "seed        0     1\n");
+  // One that has not begun, with a line that is none.
+  RunWriter w{.folder = dir / "n\xC3\xA9w", .epochs = "7"};
+  w.log = {"{\"epoch\":"};
+  w.write();
+  const Finished r = report({"n\xC3\xA9w"});
+  EXPECT_EQ(r.exit_code, 0);
+  EXPECT_EQ(r.out, "run  epochs  best  loss\nn\xC3\xA9w     0/7     -     -\n");
+  EXPECT_EQ(r.err, "sam2unet: warning: n\xC3\xA9w: 1 lines of log.jsonl could not be read\n");
+  // What one has and the other has not.
+  w.log.clear();
+  w.lr = "0.1";
+  w.fold = "1/3";
+  w.write();
+  EXPECT_THAT(
+      report({"n\xC3\xA9w", "runs/run1"}).out,
+      HasSubstr(
+          "\ndiffers  n\xC3\xA9w   run1\nlr       0.1  0.001\nepochs     7      3\nfold     1/3      -\n"));
+}
+
 }  // namespace
 }  // namespace sam2unet::test

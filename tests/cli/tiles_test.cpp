@@ -138,6 +138,11 @@ TEST_F(Tiles, WrongUseIsOneLineAndExitCode2) {
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{"--tile", "x"}, "--tile x: give the side"},
       {{"--tile", "16"}, "32 to"},
+      {{"--tile", "31"},
+       "--tile 31: give the side of a tile in pixels of the picture, 32 to 1048576, or auto\n"},
+      {{"--tile", "1048577"}, "--tile 1048577: give the side"},
+      {{"--tile", "64", "--overlap", "0.91"}, "'0.91' is not a number from 0 to 0.9"},
+      {{"--tile", "64", "--tile-context", "-0.1"}, "'-0.1' is not a number from 0 to 1"},
       {{"--tile", "-5"}, "--tile -5"},
       {{"--tile", "99999999999999999999"}, "--tile 999"},
       {{"--tile", "64", "--overlap", "1"}, "'1' is not a number from 0 to 0.9"},

@@ -8,11 +8,13 @@
 #include <map>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "sam2unet/errors.h"
 #include "sam2unet/overlay_stream.h"
 #include "sam2unet/region_stream.h"
+#include "support/message.h"
 #include "support/pictures.h"
 
 namespace sam2unet {
@@ -214,6 +216,84 @@ TEST(ClassRegions, AndOverlaysOfBandsAreThoseOfTheWhole) {
       EXPECT_EQ(i, want.size());
       EXPECT_GT(i, 20u);
     }
+  }
+}
+
+template <class Call>
+std::string refused(const Call& call) {
+  return test::message_of<UsageError>(call);
+}
+
+TEST(ClassDraw, WhatDoesNotFitIsSaid) {
+  const Image ids(4, 3, 1), picture(4, 3, 3);
+  const ClassTable table = default_class_table(3);
+  for (const int id : {-1, 256}) {
+    const std::string no_id = std::to_string(id) + " is no id of a class";
+    EXPECT_EQ(refused([&] { class_mask(ids, std::span(&id, 1)); }), no_id);
+    EXPECT_EQ(refused([&] { class_polygons(ids, id); }), no_id);
+    EXPECT_EQ(refused([&] { RegionStream(4, 3, std::span(&id, 1)); }), no_id);
+    RegionStream whole(4, 3, {});
+    whole.add(ids);
+    EXPECT_EQ(refused([&] { whole.visit(id, 0, [](const ClassRegion&) {}); }), no_id);
+  }
+  for (const int id : {0, 255}) EXPECT_EQ(refused([&] { class_mask(ids, std::span(&id, 1)); }), "");
+  EXPECT_EQ(refused([&] { class_mask(picture); }),
+            "ids of classes are a gray picture, not one of 3 channels and 4x3 pixels");
+  EXPECT_EQ(refused([&] { class_mask(Image(4, 0, 1)); }),
+            "ids of classes are a gray picture, not one of 1 channels and 4x0 pixels");
+  EXPECT_EQ(refused([&] { draw_class_overlay(Image(5, 3, 3), ids, table); }),
+            "ids of 4 x 3 pixels do not fit a picture of 5 x 3 with 3 channels");
+  EXPECT_EQ(refused([&] { draw_class_overlay(Image(4, 2, 3), ids, table); }),
+            "ids of 4 x 3 pixels do not fit a picture of 4 x 2 with 3 channels");
+  EXPECT_EQ(refused([&] { draw_class_overlay(Image(4, 3, 2), ids, table); }),
+            "ids of 4 x 3 pixels do not fit a picture of 4 x 3 with 2 channels");
+  EXPECT_EQ(refused([&] { draw_class_overlay(picture, ids, table, {}, {.opacity = 1.25}); }),
+            "an opacity lies between 0 and 1, not at 1.25");
+  EXPECT_EQ(refused([&] { draw_class_overlay(picture, ids, table, {}, {.opacity = -0.5}); }),
+            "an opacity lies between 0 and 1, not at -0.5");
+  for (const double opacity : {0.0, 1.0})
+    EXPECT_EQ(refused([&] { draw_class_overlay(picture, ids, table, {}, {.opacity = opacity}); }), "");
+  EXPECT_EQ(refused([&] { class_regions(ids, std::vector<float>(11), {}); }),
+            "11 values of confidence do not fit ids of 4 x 3 pixels");
+}
+
+TEST(ClassRegions, RowsThatDoNotGoOnAreSaid) {
+  EXPECT_EQ(refused([] { RegionStream(0, 3, {}); }), "an empty picture has no regions");
+  EXPECT_EQ(refused([] { RegionStream(3, 0, {}); }), "an empty picture has no regions");
+  RegionStream stream(4, 3, {});
+  stream.add(Image(4, 1, 1));
+  EXPECT_EQ(refused([&] { stream.add(Image(4, 3, 1)); }),
+            "3 rows of 4 pixels do not go on these regions, which have 2 of 4 left");
+  EXPECT_EQ(refused([&] { stream.add(Image(5, 1, 1)); }),
+            "1 rows of 5 pixels do not go on these regions, which have 2 of 4 left");
+  EXPECT_EQ(refused([&] { stream.add(Image(4, 1, 1), std::vector<float>(3)); }),
+            "1 rows of 4 pixels do not go on these regions, which have 2 of 4 left");
+  EXPECT_EQ(refused([&] { stream.visit(1, 0, [](const ClassRegion&) {}); }),
+            "2 rows of these regions are missing");
+  stream.add(Image(4, 2, 1));
+  EXPECT_EQ(refused([&] { stream.visit(1, 0, [](const ClassRegion&) {}); }), "");
+  const Image picture(4, 3, 3);
+  OverlayStream overlay(picture, OverlayOptions(), [](auto) {});
+  overlay.add(Image(4, 2, 1));
+  EXPECT_THAT(refused([&] { overlay.finish(); }), testing::HasSubstr(" rows are missing in this PNG"));
+}
+
+// Half a colour over gray, over RGB and over RGBA, whose alpha is no colour; lines of three pixels.
+TEST(ClassDraw, OverlaysOfEveryKindOfPicture) {
+  ClassTable table = default_class_table(2);
+  table.classes[1].color = {200, 100, 0};
+  Image ids(12, 12, 1);
+  for (int y = 0; y < 12; ++y) std::fill_n(ids.row(y) + 6, 6, std::uint8_t{1});
+  for (const int channels : {1, 3, 4}) {
+    Image picture(12, 12, channels);
+    for (std::size_t i = 0; i < picture.pixels.size(); ++i)
+      picture.pixels[i] = static_cast<std::uint8_t>(100 + 10 * (i % static_cast<std::size_t>(channels)));
+    const Image out = draw_class_overlay(picture, ids, table, {}, {.opacity = 0.5, .outline = 3});
+    const auto pixel = [&](int x) { return std::vector<int>(out.row(5) + 3 * x, out.row(5) + 3 * x + 3); };
+    const int green = channels == 1 ? 100 : 110, blue = channels == 1 ? 100 : 120;
+    EXPECT_THAT(pixel(4), ElementsAre(100, green, blue)) << channels;
+    for (const int x : {5, 6, 7}) EXPECT_THAT(pixel(x), ElementsAre(200, 100, 0)) << channels;
+    EXPECT_THAT(pixel(8), ElementsAre(150, (green + 100) / 2, blue / 2)) << channels;
   }
 }
 

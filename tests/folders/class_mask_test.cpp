@@ -70,13 +70,16 @@ TEST(ClassMask, IdsStoredAsThreeEqualChannelsAreIds) {
 
 TEST(ClassMask, APhotographHasNoRoomToGrow) {
   Image rgb(256, 256, 3);
-  for (std::size_t i = 0; i < rgb.pixels.size(); ++i)
-    rgb.pixels[i] = static_cast<std::uint8_t>(i * 2654435761U >> 13);
+  for (std::size_t i = 0; i < 65536; ++i) {  // of a colour of its own each
+    rgb.pixels[3 * i] = static_cast<std::uint8_t>(i >> 8);
+    rgb.pixels[3 * i + 1] = static_cast<std::uint8_t>(i);
+    rgb.pixels[3 * i + 2] = 77;
+  }
   const ClassMask m = to_class_mask(rgb, table());
-  EXPECT_LE(m.unknown.size(), 4097u);
+  EXPECT_EQ(m.unknown.size(), 4096u);
   std::int64_t pixels = 0;
   for (const UnknownPixels& u : m.unknown) pixels += u.pixels;
-  EXPECT_GT(pixels, 65000);
+  EXPECT_EQ(pixels, 65536);  // none is lost
 }
 
 TEST(ClassMask, IndexedPngComesBackByIndexWhateverItsColours) {
@@ -148,6 +151,41 @@ TEST(ResizeNearest, IsPillows) {
     EXPECT_EQ(sum, want) << from << " to " << to;
   }
   EXPECT_THROW(resize_nearest(Image(2, 2, 1), 0, 2), UsageError);
+}
+
+TEST(ClassMask, WhatDoesNotFitIsSaid) {
+  EXPECT_EQ(message_of<UsageError>([] { to_class_mask(Image(2, 2, 4), table()); }),
+            "a mask has 1 or 3 channels, not 4");
+  EXPECT_EQ(message_of<UsageError>([] { resize_nearest(Image(2, 2, 1), 0, 2); }),
+            "a picture cannot be resized to 0 x 2");
+  EXPECT_EQ(message_of<UsageError>([] { resize_nearest(Image(2, 2, 1), 2, 0); }),
+            "a picture cannot be resized to 2 x 0");
+  EXPECT_EQ(message_of<UsageError>([] { resize_nearest(Image(2, 2, 1), 2, -1); }),
+            "a picture cannot be resized to 2 x -1");
+  EXPECT_EQ(message_of<UsageError>([] { resize_nearest(Image(0, 2, 1), 3, 4); }),
+            "a picture cannot be resized to 3 x 4");
+  EXPECT_EQ(message_of<UsageError>([] { resize_nearest(Image(2, 0, 1), 3, 4); }),
+            "a picture cannot be resized to 3 x 4");
+  EXPECT_EQ(describe({}), "");
+}
+
+// Of 256 the classes' own, the ignored one's, and PASCAL VOC's for the others.
+TEST(ClassMask, ThePaletteHasAColourForEveryId) {
+  const std::vector<Color> p = class_palette(table());
+  ASSERT_EQ(p.size(), 256U);
+  EXPECT_EQ(p[0], (Color{0, 0, 0}));
+  EXPECT_EQ(p[1], (Color{255, 0, 0}));
+  EXPECT_EQ(p[2], (Color{0, 255, 0}));
+  EXPECT_EQ(p[3], (Color{128, 128, 0}));
+  EXPECT_EQ(p[4], (Color{0, 0, 128}));
+  EXPECT_EQ(p[8], (Color{64, 0, 0}));
+  EXPECT_EQ(p[20], (Color{0, 64, 128}));
+  EXPECT_EQ(p[255], (Color{224, 224, 192}));
+  ClassTable other = table();
+  other.ignore = 9;
+  other.ignore_color = {1, 2, 3};
+  EXPECT_EQ(class_palette(other)[9], (Color{1, 2, 3}));
+  EXPECT_EQ(class_palette(other)[255], (Color{224, 224, 192}));
 }
 
 }  // namespace

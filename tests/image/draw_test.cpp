@@ -398,7 +398,7 @@ std::vector<double> cleaned_red(const Image& rgba) {
     wb[i] = std::pow(1 - a[i], 4);
   }
   const int side = std::max(rgba.width, rgba.height);
-  for (const int r : {side * 90 / 1000, side * 15 / 1000}) {
+  for (const int r : {std::max(2, side * 90 / 1000), std::max(1, side * 15 / 1000)}) {
     const auto sums = [&](std::vector<double> of, const std::vector<double>& weights) {
       for (std::size_t i = 0; i < n; ++i) of[i] *= weights[i];
       return box_sums(of, rgba.width, rgba.height, r);
@@ -413,6 +413,21 @@ std::vector<double> cleaned_red(const Image& rgba) {
     }
   }
   return f;
+}
+
+// Of few pixels the squares have sides of five and of three.
+TEST(CutOut, SmallPicturesAreCleanedToo) {
+  const Image picture = test::picture(14, 11, 3);
+  Image alpha(14, 11, 1);
+  for (int y = 0; y < 11; ++y)
+    for (int x = 0; x < 14; ++x)
+      alpha.row(y)[x] = static_cast<std::uint8_t>(std::clamp(1 + 36 * (x - 3), 0, 254));
+  alpha.row(5)[7] = 1;
+  alpha.row(6)[7] = 254;
+  const Image plain = cut_out(picture, alpha, {.clean_edges = false}), clean = cut_out(picture, alpha);
+  const std::vector<double> want = cleaned_red(plain);
+  for (std::size_t i = 0; i < want.size(); ++i)
+    ASSERT_NEAR(clean.pixels[4 * i], plain.pixels[4 * i + 3] == 0 ? 0.0 : want[i], 0.51) << i;
 }
 
 // So wide that rows that leave the sums are made again, and so narrow that they are kept.

@@ -210,6 +210,26 @@ TEST(TiffKinds, ASampleOfNoMeaningIsNoAlpha) {
   }
 }
 
+// Of 16 bits the high byte, of colours and of alpha; gray is clipped.
+TEST(TiffKinds, AlphaOf16Bits) {
+  std::vector<Field> rgb = gray_tiff(1, 1, 16, 2, 1);
+  for (Field& f : rgb)
+    if (f.tag == 277) f.value = 4;
+  rgb.push_back({338, 3, 2});
+  ImageInfo info;
+  const Bytes four = Bytes().le16(0x12FF).le16(0x3400).le16(0x5680).le16(0x7FFF);
+  EXPECT_THAT(decoded(tiff(rgb, four), ColorMode::rgba, &info).pixels, ElementsAre(0x12, 0x34, 0x56, 0x7F));
+  EXPECT_TRUE(info.alpha);
+  EXPECT_FALSE(info.deep);
+  std::vector<Field> gray = gray_tiff(1, 1, 16, 1, 1);
+  for (Field& f : gray)
+    if (f.tag == 277) f.value = 2;
+  gray.push_back({338, 3, 2});
+  EXPECT_THAT(decoded(tiff(gray, Bytes().le16(77).le16(0x8001)), ColorMode::rgba, &info).pixels,
+              ElementsAre(77, 77, 77, 0x80));
+  EXPECT_TRUE(info.alpha);
+}
+
 TEST(TiffKinds, FewBitsArePackedFromTheHighestOn) {
   EXPECT_THAT(decoded(tiff(gray_tiff(5, 1, 2, 1, 1), Bytes().u8({0x1B, 0x80}))).pixels,
               ElementsAre(0, 85, 170, 255, 170));
@@ -420,13 +440,12 @@ TEST(PngKinds, OrientationInEveryPlace) {
     return Bytes().text("MM").u8(
         {0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, value, 0, 0, 0, 0, 0, 0});
   };
-  const auto raw = [&](int value) {
+  const auto raw = [&](int value, std::string_view digits = "0123456789abcdef") {
     std::string text = "\nexif\n      26\n";
     const Bytes bytes = exif_of(value);
     for (const std::byte b : bytes.span()) {
-      constexpr std::string_view kDigits = "0123456789abcdef";
-      text += kDigits[static_cast<std::size_t>(b) >> 4];
-      text += kDigits[static_cast<std::size_t>(b) & 15];
+      text += digits[static_cast<std::size_t>(b) >> 4];
+      text += digits[static_cast<std::size_t>(b) & 15];
     }
     return Bytes().text(text);
   };
@@ -443,6 +462,7 @@ TEST(PngKinds, OrientationInEveryPlace) {
   EXPECT_EQ(orientation(chunk("eXIf", exif_of(6)), none), 6);
   EXPECT_EQ(orientation(none, chunk("eXIf", exif_of(6))), 6);
   EXPECT_EQ(orientation(chunk("tEXt", Bytes(key).add(raw(5))), none), 5);
+  EXPECT_EQ(orientation(chunk("tEXt", Bytes(key).add(raw(7, "0123456789ABCDEF"))), none), 7);
   EXPECT_EQ(orientation(none, chunk("zTXt", Bytes(key).u8({0}).add(zlib(raw(3))))), 3);
   EXPECT_EQ(orientation(chunk("eXIf", exif_of(6)), chunk("tEXt", Bytes(key).add(raw(5)))), 6);
   EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({0, 0, 0, 0}).add(xmp)), none), 8);
@@ -501,7 +521,12 @@ TEST(FormatKinds, OthersAreCalledByTheirNames) {
            {Bytes().text("version https://git-lfs.github.com"), "Git LFS"},
            {Bytes().u8({0, 0, 0, 32}).text("ftypisom"), "MP4"},
            {Bytes().u8({0, 0, 0, 32}).text("ftypavis"), "AVIF"},
-           {Bytes().u8({0, 0, 0, 32}).text("ftypmif1"), "HEIC"}}) {
+           {Bytes().u8({0, 0, 0, 32}).text("ftypavif"), "AVIF"},
+           {Bytes().u8({0, 0, 0, 12}).text("JXL \r\n"), "JPEG XL"},
+           {Bytes().text("<svg>"), "HTML or XML"},
+           {Bytes().u8({0, 0, 0, 32}).text("ftypmif1"), "HEIC"},
+           {Bytes().u8({0, 0, 0, 32}).text("ftypheix"), "HEIC"},
+           {Bytes().u8({0, 0, 0, 32}).text("ftypmsf1"), "HEIC"}}) {
     EXPECT_THAT(refusal(bytes), HasSubstr(std::string("it is ") + name));
     EXPECT_FALSE(detect_image_format(bytes.span()));
   }

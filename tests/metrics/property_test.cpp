@@ -123,6 +123,7 @@ TEST(Naive, SurfaceDistances) {
     const SurfaceDistances ours = surface_distances(s);
     if (p.empty() || g.empty()) {
       EXPECT_EQ(ours.hd95, p.empty() && g.empty() ? 0 : std::hypot(w, h));
+      EXPECT_EQ(ours.assd, p.empty() && g.empty() ? 0 : std::hypot(w, h));
       continue;
     }
     std::vector<double> all;

@@ -302,7 +302,7 @@ TEST(Runs, AGroupMayDifferInWhatChangesNoResult) {
     return group_runs(runs).size();
   };
   for (const char* key :
-       {"workers", "threads", "save_every", "pth", "task_only", "recompute", "device", "out"})
+       {"workers", "threads", "save_every", "dist_timeout", "pth", "task_only", "recompute", "device", "out"})
     EXPECT_EQ(groups(key), 1u) << key;
   for (const char* key : {"batch", "ema", "size", "images"}) EXPECT_EQ(groups(key), 0u) << key;
 }

@@ -1,0 +1,232 @@
+// What evaluations say of what they refuse, what is in the JSON's corners, and the page of classes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "folders.h"
+#include "sam2unet/class_metrics.h"
+#include "sam2unet/errors.h"
+#include "sam2unet/gain.h"
+#include "support/message.h"
+#include "support/occurrences.h"
+
+namespace sam2unet {
+namespace {
+
+using nlohmann::json;
+using test::MapFolders;
+using test::message_of;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+TEST(EvaluateWords, NumbersHaveLimitsBelowToo) {
+  const MapFolders f;
+  f.put_discs(1);
+  const auto refused = [&](const EvaluateOptions& o) {
+    return message_of<UsageError>([&] { evaluate(f.pred(), f.gt(), o); });
+  };
+  EvaluateOptions o;
+  o.threads = -1;
+  EXPECT_EQ(refused(o), "threads must lie between 0 and 1024");
+  o = {};
+  o.predicting = -1;
+  EXPECT_EQ(refused(o), "predicting must lie between 0 and 4096");
+  o = {};
+  o.resamples = -1;
+  EXPECT_EQ(refused(o), "resamples must lie between 0 and 1000000");
+  o.resamples = 0;
+  EXPECT_EQ(refused(o), "");
+  EXPECT_EQ(message_of<UsageError>([&] { evaluate(Predictor(), f.gt(), o); }),
+            "evaluate: the predictor is empty");
+  EXPECT_EQ(message_of<UsageError>([&] { evaluate_classes(Predictor(), f.gt(), default_class_table(2), o); }),
+            "evaluate: the predictor is empty");
+  const Evaluation e = evaluate(f.pred(), f.gt(), o);
+  EXPECT_EQ(message_of<UsageError>([&] { worst_images(e, "x", 1); }),
+            "pictures have no value 'x' to be sorted by");
+  EXPECT_EQ(message_of<UsageError>([&] { worst_images(ClassEvaluation(), "S", 1); }),
+            "pictures have no value 'S' to be sorted by");
+}
+
+// Of equal ones the first stands first, whichever way is better.
+TEST(EvaluateWords, TheWorstKeepTheirOrder) {
+  Evaluation e;
+  e.image_keys = {"S", "MAE"};
+  for (const double v : {0.5, 0.7, 0.5, 0.7}) {
+    e.images.emplace_back();
+    e.images.back().values = {v, v};
+    e.images.back().counted = true;
+  }
+  EXPECT_THAT(worst_images(e, "S", 4), ElementsAre(0, 2, 1, 3));
+  EXPECT_THAT(worst_images(e, "MAE", 4), ElementsAre(1, 3, 0, 2));
+}
+
+TEST(EvaluateWords, PicturesThatDoNotCountGainNothing) {
+  Evaluation with, without;
+  with.image_keys = without.image_keys = {"S"};
+  for (const auto& [name, better] : {std::pair("a", 0.1), {"b", 0.3}}) {
+    EvaluatedImage image;
+    image.truth = name;
+    image.counted = true;
+    image.values = {0.5};
+    without.images.push_back(image);
+    image.values = {0.5 + better};
+    with.images.push_back(image);
+  }
+  EXPECT_NEAR(paired_gains(with, without).at(0).difference, 0.2, 1e-12);
+  without.images[1].counted = false;
+  EXPECT_NEAR(paired_gains(with, without).at(0).difference, 0.1, 1e-12);
+  EXPECT_EQ(paired_gains(with, without).at(0).pictures, 1U);
+}
+
+// Each curve in its place, and names that are no UTF-8.
+TEST(EvaluateWords, CornersOfTheJson) {
+  Evaluation e;
+  e.name = "a\xFF";
+  e.image_keys = {"S"};
+  e.images.emplace_back();
+  e.images[0].name = "x.png";
+  e.images[0].resized = true;
+  e.images[0].values = {0.5};
+  e.curves = {{1, 2}, {3, 4}, {5, 6}, {7, std::nan("")}};
+  e.dataset = {{"S", 0.5, 0.25, 0.75}};
+  e.resamples = 3;
+  e.unpaired = {"u.png"};
+  e.warnings = {"w"};
+  e.failures = {{"f.png", "broken"}};
+  const std::string text = to_json(std::span(&e, 1));
+  EXPECT_TRUE(text.starts_with("{\n \"name\": \"a\xEF\xBF\xBD\",\n \"count\": 0,\n"));
+  EXPECT_TRUE(text.ends_with("\n}\n"));
+  const json j = json::parse(text);
+  EXPECT_EQ(j.at("curves"),
+            json::parse(R"({"precision": [1, 2], "recall": [3, 4], "fm": [5, 6], "E": [7, null]})"));
+  EXPECT_EQ(j.at("per_image").at(0).at("resized"), true);
+  EXPECT_EQ(j.at("intervals").at("S"), (json{0.25, 0.75}));
+  EXPECT_EQ(j.at("warnings"), json{"w"});
+  EXPECT_EQ(j.at("unpaired"), json{"u.png"});
+  EXPECT_EQ(j.at("failures"), json::parse(R"([{"file": "f.png", "error": "broken"}])"));
+}
+
+TEST(EvaluateWords, ATruthThatVariesIsNotCalledAShapeInAlpha) {
+  const MapFolders f;
+  f.put_discs(1);
+  Image truth(60, 40, 4);
+  for (int i = 0; i < 500; ++i) truth.pixels[static_cast<std::size_t>(4 * i + 3)] = 255;
+  for (int c = 0; c < 3; ++c) truth.pixels[static_cast<std::size_t>(4000 + c)] = 255;
+  write_png(f.gt() / "a.png", truth);
+  EXPECT_THAT(evaluate(f.pred(), f.gt()).warnings, testing::IsEmpty());
+  for (int c = 0; c < 3; ++c) truth.pixels[static_cast<std::size_t>(4000 + c)] = 0;
+  write_png(f.gt() / "a.png", truth);
+  EXPECT_THAT(
+      evaluate(f.pred(), f.gt()).warnings,
+      ElementsAre("1 of 1 ground truths are one colour all over and keep their shape in alpha, which is not "
+                  "read: save the alpha channel as the mask (a.png)"));
+}
+
+TEST(ClassEvaluateWords, OptionsAndTroublesOfAnEvaluation) {
+  const MapFolders f;
+  f.put("a", Image(2, 2, 1), Image(4, 4, 1));
+  std::filesystem::create_directories(f.images());
+  write_png(f.images() / "p_a.png", Image(4, 4, 3));
+  std::ofstream(f.gt() / "x.heic") << "x";
+  EvaluateOptions o;
+  o.name = "mine";
+  o.seed = 9;
+  o.resamples = 2;
+  ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(2), o);
+  EXPECT_EQ(e.name, "mine");
+  EXPECT_EQ(e.seed, 9U);
+  EXPECT_EQ(e.images.at(0).resized, true);
+  EXPECT_THAT(
+      e.warnings,
+      ElementsAre(HasSubstr("x.heic"),
+                  HasSubstr("1 of 1 predictions have another size than their ground truth and were resized "
+                            "by nearest neighbour (")));
+  EXPECT_THAT(images_csv(std::span(&e, 1)), HasSubstr("\nmine,a.png,4,4,1,0,"));
+  EXPECT_EQ(
+      json::parse(to_json(std::span(&e, 1))).at("classes").at("each").at(0).at("intervals").at("IoU").size(),
+      2U);
+  o.pictures = f.images();
+  o.picture_affix.prefix = "p_";
+  const Predictor fails = [](const ImageView&) -> Image { throw Error("no"); };
+  e = evaluate_classes(fails, f.gt(), default_class_table(2), o);
+  ASSERT_EQ(e.failures.size(), 1U);
+  EXPECT_EQ(e.failures[0].file, f.images() / "p_a.png");
+  EXPECT_EQ(e.failures[0].message, "no");
+  EXPECT_THAT(e.confusion, testing::Each(0));
+  ClassTable twice = default_class_table(2);
+  twice.classes[1].name = twice.classes[0].name;
+  EXPECT_THROW(evaluate_classes(f.pred(), f.gt(), twice, {}), UsageError);
+  std::filesystem::rename(f.pred() / "a.png", f.pred() / "b.png");
+  std::filesystem::copy_file(f.pred() / "b.png", f.pred() / "a.png");
+  EXPECT_THAT(evaluate_classes(f.pred(), f.gt(), default_class_table(2), {}).unpaired,
+              ElementsAre(f.pred() / "b.png"));
+}
+
+ClassEvaluation of_names(const std::vector<std::string>& names) {
+  ClassEvaluation e;
+  e.name = "m";
+  e.table = default_class_table(static_cast<int>(names.size()));
+  for (std::size_t i = 0; i < names.size(); ++i) e.table.classes[i].name = names[i];
+  e.classes.resize(names.size());
+  e.confusion.assign(names.size() * (names.size() + 1), 0);
+  e.image_keys = class_image_keys();
+  return e;
+}
+
+// Three classes, of which the second was also taken for no class, and the third never occurs.
+TEST(ClassEvaluateWords, TheMatrixOfThePage) {
+  ClassEvaluation e = of_names({"sky", "eighteen characters", "exactly eighteen!!"});
+  e.confusion = {3, 1, 0, 0,  //
+                 2, 6, 0, 2,  //
+                 0, 0, 0, 0};
+  const std::string page = to_html(std::span(&e, 1));
+  // 150 at the left, 4 cells of 56, 80 at the right; 130 above, 3 cells, 24 below.
+  EXPECT_THAT(page, HasSubstr("<svg viewBox=\"0 0 454 322\" style=\"max-width:454px\""));
+  EXPECT_THAT(page, AllOf(HasSubstr(">eighteen character\xE2\x80\xA6</text>"),
+                          HasSubstr(">exactly eighteen!!</text>"), HasSubstr(">no class</text>")));
+  EXPECT_THAT(page, HasSubstr("fill=\"#0072b2\" fill-opacity=\"0.750\" stroke=\"var(--line)\" "
+                              "stroke-width=\".5\"><title>sky: sky: 3 pixels, 75.00 %</title>"));
+  EXPECT_THAT(page,
+              HasSubstr("fill=\"#d55e00\" fill-opacity=\"0.250\" stroke=\"var(--line)\" "
+                        "stroke-width=\".5\"><title>sky: eighteen characters: 1 pixels, 25.00 %</title>"));
+  EXPECT_THAT(page, HasSubstr("<title>eighteen characters: no class: 2 pixels, 20.00 %</title>"));
+  // White on dark from more than 60 per cent on; where nothing is there is no number.
+  EXPECT_THAT(page, AllOf(HasSubstr(" fill=\"#fff\">75.0</text>"), HasSubstr("\">60.0</text>"),
+                          Not(HasSubstr("#fff\">60.0"))));
+  EXPECT_EQ(test::occurrences(page, "font-size=\"10\" text-anchor=\"middle\""), 8U);
+  // Without it there is no column for it.
+  e.confusion[7] = 0;
+  const std::string fewer = to_html(std::span(&e, 1));
+  EXPECT_THAT(fewer, AllOf(Not(HasSubstr("no class")), HasSubstr("viewBox=\"0 0 398 322\"")));
+  // A class before the last may be the one.
+  e.confusion[3] = 1;
+  EXPECT_THAT(to_html(std::span(&e, 1)), HasSubstr(">no class</text>"));
+}
+
+// Cells share 760 pixels, and below 30 have no numbers; a letter of two bytes is not cut in half.
+TEST(ClassEvaluateWords, TheMatrixOfManyClasses) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 26; ++i) names.push_back("class " + std::to_string(i));
+  names[3] = "seventeen letters\xC3\xA9";
+  ClassEvaluation e = of_names(names);
+  e.confusion[0] = 5;
+  const std::string page = to_html(std::span(&e, 1));
+  EXPECT_THAT(page,
+              AllOf(HasSubstr("width=\"29.2\" height=\"29.2\""), Not(HasSubstr("text-anchor=\"middle\"")),
+                    HasSubstr(">seventeen letters\xE2\x80\xA6</text>")));
+  names.pop_back();
+  e = of_names(names);
+  e.confusion[0] = 5;
+  EXPECT_THAT(to_html(std::span(&e, 1)),
+              AllOf(HasSubstr("width=\"30.4\" height=\"30.4\""), HasSubstr("text-anchor=\"middle\"")));
+  ClassEvaluation most = of_names(std::vector<std::string>(200, "x"));
+  EXPECT_THAT(to_html(std::span(&most, 1)), HasSubstr("width=\"6.0\" height=\"6.0\""));
+}
+
+}  // namespace
+}  // namespace sam2unet
