@@ -234,6 +234,22 @@ TEST_F(Limits, ATimingTellsWhatItTimed) {
   EXPECT_EQ(r.events.back().stage, "head");
 }
 
+// Streams begin together and end one after the other: the whole takes as long as the slowest of them.
+TEST_F(Limits, SeveralStreamsEndWithTheLast) {
+  BenchOptions o;
+  o.weights = one_;
+  o.size = InputSize::of(96, 64);
+  o.rounds = 1;
+  o.warm_up = 1;
+  o.run.threads = 4;
+  o.streams = 4;
+  for (int turn = 0; turn < 8; ++turn) {
+    const BenchResult r = bench(o);
+    ASSERT_EQ(r.ms.size(), 4u);
+    EXPECT_GE(r.total_s * 1e3, r.ms.back());
+  }
+}
+
 // Between the two nearest, as numpy.percentile does it.
 TEST(Timings, PercentilesAndRates) {
   BenchResult r;

@@ -151,6 +151,7 @@ TEST_F(ServeAccess, NamesOfTheServiceItself) {
   EXPECT_FALSE(answers("box.example", "https://box.example:8443"));
   options.cors = {"https://a.example", "https://App.Example"};
   EXPECT_TRUE(answers("box.example", "https://app.example"));
+  EXPECT_TRUE(answers("box.example", "https://A.Example"));  // hosts have no case
   EXPECT_FALSE(answers("box.example", "http://app.example"));
 }
 

@@ -429,6 +429,10 @@ TEST(ServeDisposition, NoTwoResultsHaveOneName) {
   EXPECT_EQ(names.take_stem("cat.png", endings), "cat-2");
   EXPECT_EQ(names.take_stem("CAT.png", endings), "CAT-3");  // a file system without case has them all
   EXPECT_EQ(names.take_stem("dog.png", endings), "dog");
+  // Whichever of them came first.
+  EXPECT_EQ(names.take_stem("Owl.jpg", endings), "Owl");
+  EXPECT_EQ(names.take_stem("Owl.jpg", endings), "Owl.jpg");
+  EXPECT_EQ(names.take_stem("owl.png", endings), "owl.png");
 }
 
 // What went wrong is told in one list, each with its file and status.
