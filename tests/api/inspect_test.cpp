@@ -189,6 +189,42 @@ TEST_F(WeightFiles, TheJsonHasEveryMember) {
   EXPECT_TRUE((MeasuredPrecision{"int8", 0.0015, 0.0015}.passed()));
 }
 
+// Each under its own name.
+TEST(Weights, NoMemberStandsForAnotherInTheJson) {
+  WeightsInfo i;
+  i.format = "a";
+  i.contents = "b";
+  i.variant = "c";
+  i.usable_for = "d";
+  i.out_channels = 1;
+  i.differences = {"e"};
+  i.config = R"({"f": 2})";
+  i.wrapper = "g";
+  i.file_size = 3;
+  i.parameters = 4;
+  i.trainable = 5;
+  i.dtypes = {{"h", 6}};
+  i.parts = {{"i", 7}};
+  i.metadata = {{"j", "k"}};
+  i.tensors = {{"l", "m", {8, 9}}};
+  i.missing = {"n"};
+  i.misshapen = {"o"};
+  i.unexpected = {"p"};
+  i.left_out = {"q"};
+  i.passed_over = {"r"};
+  i.not_finite = {"s"};
+  i.measured_pictures = 10;
+  i.kept_in_bf16 = {"t"};
+  i.measured_problem = "u";
+  EXPECT_EQ(Json::parse(to_json(i)), Json::parse(R"({
+    "format": "a", "contents": "b", "variant": "c", "usable_for": "d", "out_channels": 1, "differences": ["e"],
+    "config": {"f": 2}, "wrapper": "g", "file_size": 3, "parameters": 4, "trainable": 5, "dtypes": {"h": 6},
+    "parts": {"i": 7}, "metadata": {"j": "k"}, "tensors": [{"name": "l", "dtype": "m", "shape": [8, 9]}],
+    "missing": ["n"], "misshapen": ["o"], "unexpected": ["p"], "left_out": ["q"], "passed_over": ["r"],
+    "not_finite": ["s"], "measured": [], "measured_pictures": 10, "kept_in_bf16": ["t"], "measured_problem": "u"
+  })"));
+}
+
 TEST_F(WeightFiles, PrecisionsAreStoredAsAsked) {
   const auto types = [&](WeightsPrecision p, const std::string& name) {
     convert_weights(tiny_, dir_ / name, {.precision = p});
