@@ -85,6 +85,23 @@ TEST(Csv, ARowPerPictureAndPerValue) {
   EXPECT_EQ(values[0], "name,key,value,low,high");
 }
 
+// RFC 4180, 2.6 and 2.7: what holds a comma, a quote or an end of a line stands in quotes; nothing else does.
+TEST(Csv, EachOfWhatNeedsQuotesHasThem) {
+  Evaluation e;
+  e.name = "it";
+  e.dataset = {{"MAE", 0.25}};
+  const auto row = [&](const char* name) {
+    e.name = name;
+    const std::string text = dataset_csv({&e, 1});
+    return text.substr(text.find('\n') + 1);
+  };
+  EXPECT_THAT(row("a b"), testing::StartsWith("a b,MAE,0.25,"));
+  EXPECT_THAT(row("a\"b"), testing::StartsWith("\"a\"\"b\",MAE,"));
+  EXPECT_THAT(row("a,b"), testing::StartsWith("\"a,b\",MAE,"));
+  EXPECT_THAT(row("a\nb"), testing::StartsWith("\"a\nb\",MAE,"));
+  EXPECT_THAT(row("a\rb"), testing::StartsWith("\"a\rb\",MAE,"));
+}
+
 TEST(Html, IsOneFileWithEverythingInIt) {
   const MapFolders f;
   const std::vector<Evaluation> all = two_methods(f);
