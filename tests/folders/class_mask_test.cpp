@@ -68,6 +68,27 @@ TEST(ClassMask, IdsStoredAsThreeEqualChannelsAreIds) {
   EXPECT_THAT(to_class_mask(rgb, table()).ids.pixels, ElementsAre(0, 2, 1));
 }
 
+// A table's own colours may be gray: then they are colours, unless a pixel has none of them.
+TEST(ClassMask, GrayColoursOfTheTableAreColours) {
+  const ClassTable grays = parse_class_table(R"(
+[[class]]
+id = 1
+name = "a"
+color = "#808080"
+[[class]]
+id = 2
+name = "b"
+color = "#010101"
+)");
+  Image rgb(4, 1, 3);
+  rgb.pixels = {0, 0, 0, 128, 128, 128, 1, 1, 1, 128, 128, 128};
+  const ClassMask m = to_class_mask(rgb, grays);
+  EXPECT_THAT(m.ids.pixels, ElementsAre(0, 1, 2, 1));
+  EXPECT_TRUE(m.unknown.empty());
+  rgb.pixels = {0, 0, 0, 2, 2, 2, 1, 1, 1, 2, 2, 2};
+  EXPECT_THAT(to_class_mask(rgb, grays).ids.pixels, ElementsAre(0, 2, 1, 2));
+}
+
 TEST(ClassMask, APhotographHasNoRoomToGrow) {
   Image rgb(256, 256, 3);
   for (std::size_t i = 0; i < 65536; ++i) {  // of a colour of its own each
