@@ -218,6 +218,9 @@ static void test_dataset(void) {
     MUST(s2u_dataset_add(sum, scores));
     MUST(s2u_dataset_count(sum, &counted, &empty));
     EXPECT(counted == 1 && empty == 1);
+    MUST(s2u_dataset_merge(sum, left_out)); /* beside those that it had */
+    MUST(s2u_dataset_count(sum, &counted, &empty));
+    EXPECT(counted == 1 && empty == 2);
     s2u_scores_free(of_none);
     s2u_dataset_free(left_out);
     s2u_dataset_free(sum);

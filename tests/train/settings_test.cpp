@@ -209,7 +209,9 @@ TEST(Settings, WhatCannotBeMeantIsNamed) {
        }},
       {"--images DIR and --masks DIR", +[](Settings& s) { s.images = s.masks = {}; }},
       {"--images and --masks must", +[](Settings& s) { s.masks.emplace_back("e"); }},
+      {"--images and --masks must", +[](Settings& s) { s.images.emplace_back("e"); }},
       {"--val-images and --val-masks must", +[](Settings& s) { s.val_images = {"v"}; }},
+      {"--val-images and --val-masks must", +[](Settings& s) { s.val_masks = {"v"}; }},
       {"--precision tf32", +[](Settings& s) { s.precision = ComputeType::tf32; }},
   };
   for (const Bound& b : bounds) {
