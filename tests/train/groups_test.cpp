@@ -2,9 +2,6 @@
 // validation, value by value.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -14,6 +11,7 @@
 #include <thread>
 #include <tuple>
 
+#include "free_port.h"
 #include "selection_fixture.h"
 #include "support/tiny_weights.h"
 #include "train/reducer.h"
@@ -26,18 +24,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::uint16_t free_port() {
-  const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-  struct sockaddr_in a {};
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t n = sizeof a;
-  ::bind(s, reinterpret_cast<struct sockaddr*>(&a), n);
-  ::getsockname(s, reinterpret_cast<struct sockaddr*>(&a), &n);
-  ::close(s);
-  return ntohs(a.sin_port);
-}
 
 // Calls f(group) as each of two processes; both have ended when it returns.
 template <class F>

@@ -3,10 +3,8 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 
 #include "core/file.h"
 #include "formats/tensor_file.h"
+#include "free_port.h"
 #include "sam2unet/image.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
@@ -101,18 +100,6 @@ TEST(Place, RefusesWhatCannotBe) {
   EXPECT_THROW(place_of({{"RANK", "2"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "a"}}), UsageError);
   EXPECT_THROW(place_of({{"RANK", "x"}, {"WORLD_SIZE", "2"}, {"MASTER_ADDR", "a"}}), UsageError);
   EXPECT_THROW(place_of({{"RANK", "1"}, {"WORLD_SIZE", "2"}}), UsageError);
-}
-
-int free_port() {
-  const int s = ::socket(AF_INET, SOCK_STREAM, 0);
-  struct sockaddr_in a {};
-  a.sin_family = AF_INET;
-  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t n = sizeof a;
-  ::bind(s, reinterpret_cast<struct sockaddr*>(&a), n);
-  ::getsockname(s, reinterpret_cast<struct sockaddr*>(&a), &n);
-  ::close(s);
-  return ntohs(a.sin_port);
 }
 
 // One process takes what was named; several take one each, whether they see all of a machine's or only
