@@ -162,7 +162,7 @@ class Pictures {
 bool verify_pictures(const fs::path& folder, const VerifyOptions& options, const Report& report) {
   if (options.weights.empty()) {
     throw UsageError(
-        fmt::format("{}: a folder of pictures needs the weights they were predicted with; add --weights FILE",
+        fmt::format("{}: a folder of pictures needs the weights they were predicted with; name their file",
                     folder.string()));
   }
   if (!fs::is_directory(folder / "image")) {

@@ -23,15 +23,16 @@ std::filesystem::path find_default_model(const std::filesystem::path& folder) {
     places.push_back(real);
   for (const auto& place : places) {
     for (const char* up : {"../share/sam2unet/models", "../../share/sam2unet/models", "../../../models"}) {
-      const auto candidate = (place / up / kName).lexically_normal();
+      auto candidate = (place / up / kName).lexically_normal();
       std::error_code ignored;
       if (std::filesystem::exists(candidate, ignored)) return candidate;
       looked += (looked.empty() ? "" : ", ") + candidate.string();
     }
   }
-  throw FileError(fmt::format(
-      "the default model is not installed (looked for {}); name one with --weights FILE or SAM2UNET_MODEL",
-      looked));
+  throw FileError(
+      fmt::format("the default model is not installed (looked for {}); name a file of weights, or set "
+                  "SAM2UNET_MODEL to one",
+                  looked));
 }
 
 std::filesystem::path own_folder() {

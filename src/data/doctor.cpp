@@ -209,7 +209,7 @@ void look_at_masks(const std::vector<Patient>& patients, Findings& out) {
       "Set what is above 127 to 255 and the rest to 0, and save as PNG.");
   add(MaskKind::empty, "empty-mask", "mask is", "masks are",
       "empty: most measures are 0 there whatever is predicted, and training learns to predict nothing",
-      "Remove them if they are mistakes; evaluate with --empty skip or one-if-correct if they are meant.");
+      "Remove them if they are mistakes; evaluate by skip or one-if-correct if they are meant.");
 
   std::size_t seen = 0;
   std::vector<fs::path> mostly;

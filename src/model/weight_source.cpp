@@ -36,13 +36,11 @@ void DeterministicWeights::read(const std::string& name, const Shape& shape, std
   double offset = 0.0, scale = 1.0;
   if (name.ends_with("num_batches_tracked")) {
     scale = 0.0;
-  } else if (name.ends_with("running_mean")) {
+  } else if (name.ends_with("running_mean") || name.ends_with(".bias")) {
     scale = 0.1;
   } else if (name.ends_with("running_var")) {
     offset = 1.0;
     scale = 0.5;
-  } else if (name.ends_with(".bias")) {
-    scale = 0.1;
   } else if (name.ends_with("pos_embed") || name.ends_with("pos_embed_window")) {
     scale = 0.2;
   } else if (shape.rank() == 1) {  // LayerNorm, BatchNorm

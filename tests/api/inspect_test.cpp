@@ -432,9 +432,8 @@ TEST_F(WeightFiles, WhatVerifyNeedsOfAFolder) {
     return message_of<Error>([&] { verify(dir_ / "folder", options, [](const VerifyCheck&) {}); });
   };
   fs::create_directories(dir_ / "folder");
-  EXPECT_THAT(
-      says({}),
-      EndsWith("a folder of pictures needs the weights they were predicted with; add --weights FILE"));
+  EXPECT_THAT(says({}),
+              EndsWith("a folder of pictures needs the weights they were predicted with; name their file"));
   test::write_tiny_weights(tiny_, false, {{"input_size", "32x32"}});
   VerifyOptions options;
   options.weights = tiny_;

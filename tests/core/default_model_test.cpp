@@ -60,10 +60,8 @@ TEST(DefaultModel, TheEnvironmentGoesBeforeEverything) {
     ADD_FAILURE() << "there is none";
   } catch (const FileError& e) {
     EXPECT_THAT(e.what(), testing::StartsWith("the default model is not installed (looked for "));
-    EXPECT_THAT(
-        e.what(),
-        testing::HasSubstr(
-            "/models/sam2unet_t_duts_int8.safetensors); name one with --weights FILE or SAM2UNET_MODEL"));
+    EXPECT_THAT(e.what(), testing::HasSubstr("/models/sam2unet_t_duts_int8.safetensors); name a file of "
+                                             "weights, or set SAM2UNET_MODEL to one"));
   }
   ::unsetenv("SAM2UNET_MODEL");
 }

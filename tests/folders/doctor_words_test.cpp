@@ -147,7 +147,7 @@ TEST_F(DoctorWords, OfEveryKindOfTrouble) {
       {"dim-mask", {"1 mask has " + dim, "Set the foreground to 255, or multiply by 2.5."}},
       {"empty-mask",
        {"1 mask is " + empty,
-        "Remove them if they are mistakes; evaluate with --empty skip or one-if-correct if they are meant."}},
+        "Remove them if they are mistakes; evaluate by skip or one-if-correct if they are meant."}},
       {"exif-rotated",
        {"1 file is " + exif,
         "Turn the pixels and drop the tag (`mogrify -auto-orient`, `exiftran -a -i`), for pictures and masks "
