@@ -150,6 +150,24 @@ TEST_F(StartFile, ThatContradictsWhatIsAskedIsRefused) {
   EXPECT_EQ(refusal(full, std::nullopt, {}, {32, 64, NeckChoice::rfb}), "");
 }
 
+// Names are compared from the first class to the last.
+TEST_F(StartFile, OfOtherClassesIsRefused) {
+  model::Config three = test::nano_config();
+  three.out_channels = 3;
+  const ClassTable stored = default_class_table(3);
+  const auto file = dir / "three.safetensors";
+  test::write_weights(file, three, {{"classes", to_json(stored)}});
+  EXPECT_EQ(refusal(file, std::nullopt, stored), "");
+  for (std::size_t i = 0; i < 3; ++i) {
+    ClassTable other = stored;
+    other.classes[i].name = "reef";
+    EXPECT_EQ(refusal(file, std::nullopt, other),
+              file.string() + ": its class " + std::to_string(i) + " is '" + stored.classes[i].name +
+                  "', not the 'reef' that is asked for; start from these classes, from one foreground or "
+                  "from a SAM2 trunk");
+  }
+}
+
 // A file of part of a network starts nothing, and says what it is.
 TEST_F(StartFile, OfPartOfANetworkIsRefused) {
   const auto whole = formats::TensorFile::open(full);
