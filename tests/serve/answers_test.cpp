@@ -214,13 +214,9 @@ TEST_F(ServeAnswers, RequestsKeepTheirSaneIds) {
 }
 
 TEST_F(ServeAnswers, WhatIsCountedIsTold) {
-  auto hold = std::make_shared<Gate>();
   options.queue = 17;
   options.limits.in_flight = options.limits.upload = 1 << 20;
-  options.open = [gate = gate, hold](const serve::ModelFile&) {
-    hold->pass({});
-    return std::make_unique<HalfNetwork>(gate);
-  };
+  const auto hold = hold_back(options, gate);
   gate->open();
   Running s(options, gate);
   hold->wait_for(1);

@@ -226,11 +226,7 @@ TEST_F(ServeHttp, EveryAddressOfTheDocumentIsThereForWhomItSays) {
 }
 
 TEST_F(ServeHttp, PlainAnswersAndTheirTypes) {
-  auto hold = std::make_shared<Gate>();
-  options.open = [gate = gate, hold](const serve::ModelFile&) {
-    hold->pass({});
-    return std::make_unique<HalfNetwork>(gate);
-  };
+  const auto hold = hold_back(options, gate);
   Running s(options, gate);
   hold->wait_for(1);
   const std::string plain = "text/plain; charset=utf-8";

@@ -295,11 +295,7 @@ TEST_F(ServeLoad, WhatIsAskedForWhileLoadingIsDoneOnceMore) {
 }
 
 TEST_F(ServeLoad, NotReadyWhileLoading) {
-  auto hold = std::make_shared<Gate>();
-  options.open = [gate = gate, hold](const serve::ModelFile&) {
-    hold->pass({});
-    return std::make_unique<HalfNetwork>(gate);
-  };
+  const auto hold = hold_back(options, gate);
   Running s(options, gate);
   hold->wait_for(1);
   EXPECT_EQ(s.ask("GET", "/healthz").status, 200);

@@ -115,6 +115,16 @@ inline serve::Options half_options(const std::shared_ptr<Gate>& gate, int batch 
   return o;
 }
 
+/// Keeps the model of `options` from being loaded until the gate that it gives is opened.
+inline std::shared_ptr<Gate> hold_back(serve::Options& options, const std::shared_ptr<Gate>& gate) {
+  auto hold = std::make_shared<Gate>();
+  options.open = [gate, hold](const serve::ModelFile&) {
+    hold->pass({});
+    return std::make_unique<HalfNetwork>(gate);
+  };
+  return hold;
+}
+
 class Running {
  public:
   /// Opens the gate at its end, so that what a failed test left there does not keep it.
