@@ -9,7 +9,6 @@ namespace {
 
 using model::PrecisionGate;
 using ops::lowp::Numerics;
-using ops::lowp::Way;
 
 // Whether the precision may stand for float32; `why` gets a phrase either way.
 bool passes(Precision precision, const std::optional<PrecisionGate>& gate, double limit, const Numerics& here,

@@ -75,10 +75,10 @@ void append_int8(const SourceTensor& s, const Shape& shape, std::vector<PendingT
   out.push_back({s.name, DType::i8, shape, [s, rows](std::vector<std::byte>& buffer) {
                    const auto values = floats_of(s);
                    const auto scales = model::row_scales(values, rows, s.name);
-                   const std::size_t n = rows == 0 ? 0 : values.size() / rows;
                    buffer.resize(values.size());
-                   for (std::size_t i = 0; i < values.size(); ++i) {
-                     buffer[i] = static_cast<std::byte>(model::quantised(values[i], scales[i / n]));
+                   for (std::size_t row = 0, i = 0; row < rows; ++row) {
+                     for (const std::size_t end = values.size() / rows * (row + 1); i < end; ++i)
+                       buffer[i] = static_cast<std::byte>(model::quantised(values[i], scales[row]));
                    }
                    return std::span<const std::byte>(buffer);
                  }});
@@ -113,11 +113,13 @@ void append_converted(const SourceTensor& s, WeightsPrecision precision, std::ve
   if (precision == WeightsPrecision::keep || (scale != nullptr && precision == WeightsPrecision::int8)) {
     as_it_is();
     if (scale != nullptr) out.push_back(checked(s, formats::pending({s.name + suffix, *scale}), *scale));
-  } else if (scale == nullptr && !is_floating(view.dtype)) {
-    as_it_is();  // counters
-  } else if (precision == WeightsPrecision::int8 && s.is_weight) {
+    return;
+  }
+  const bool is_counter = scale == nullptr && !is_floating(view.dtype);
+  const DType type = float_type(precision);
+  if (precision == WeightsPrecision::int8 && s.is_weight && !is_counter) {
     append_int8(s, view.shape, out);
-  } else if (const DType type = float_type(precision); view.dtype == type) {
+  } else if (is_counter || view.dtype == type) {
     as_it_is();
   } else {
     out.push_back({s.name, type, view.shape,

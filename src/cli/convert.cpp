@@ -62,7 +62,7 @@ void add_convert(CLI::App& app) {
   c->add_option("OUT", a->out, ".safetensors, or .pth/.pt as torch.load reads it")->required();
   c->add_option("--dtype", a->options.precision,
                 "f32, f16, bf16 or int8 (weights only, scaled per output channel); default: as they are")
-      ->transform([precisions](std::string name) {
+      ->transform([precisions](const std::string& name) {
         const auto it = precisions.find(name);
         if (it == precisions.end()) throw CLI::ValidationError(name + " is none of f32, f16, bf16, int8");
         return std::to_string(static_cast<int>(it->second));

@@ -65,6 +65,7 @@ std::vector<UnknownPixels> all_unknown(const std::vector<CheckedClassMask>& mask
     }
   }
   std::vector<UnknownPixels> out;
+  out.reserve(sums.size());
   for (const auto& [key, u] : sums) out.push_back(u);
   std::stable_sort(out.begin(), out.end(),
                    [](const UnknownPixels& a, const UnknownPixels& b) { return a.pixels > b.pixels; });

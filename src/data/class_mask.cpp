@@ -172,6 +172,7 @@ Image resize_nearest(const ImageView& image, int width, int height) {
 
 std::vector<Color> class_palette(const ClassTable& table) {
   std::vector<Color> out;
+  out.reserve(256);
   for (int i = 0; i < 256; ++i) {
     out.push_back(i < table.size()    ? table.classes[static_cast<std::size_t>(i)].color
                   : i == table.ignore ? table.ignore_color

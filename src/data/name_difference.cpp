@@ -53,7 +53,7 @@ std::size_t count_with(const Names& plain, const Names& decorated, const std::st
   std::size_t n = 0;
   for (const std::string& name : plain) {
     const Split s = split(name);
-    n += decorated.count(s.folder + prefix + s.stem + suffix);
+    n += decorated.count(fmt::format("{}{}{}{}", s.folder, prefix, s.stem, suffix));
   }
   return n;
 }

@@ -66,9 +66,9 @@ Listed names_of(const Side& side, const PictureList& list) {
   return out;
 }
 
-Pictures by_name(Listed listed) {
+Pictures by_name(const Listed& listed) {
   Pictures out;
-  for (auto& [name, picture] : listed) {
+  for (const auto& [name, picture] : listed) {
     const auto [at, is_new] = out.emplace(name, picture);
     if (!is_new) {
       throw PairingError(
@@ -157,7 +157,7 @@ Pairing pair_by_name(const Side& first, const Side& second, const PairOptions& o
   Listed listed_first = names_of(first, of_first), listed_second = names_of(second, of_second);
   if (is_narrow(second) && !is_narrow(first)) take_away(listed_second, listed_first);
   if (is_narrow(first) && !is_narrow(second)) take_away(listed_first, listed_second);
-  const Pictures left = by_name(std::move(listed_first)), right = by_name(std::move(listed_second));
+  const Pictures left = by_name(listed_first), right = by_name(listed_second);
   check_not_empty(first, of_first, left);
   check_not_empty(second, of_second, right);
   check_apart(first, second, left, right);

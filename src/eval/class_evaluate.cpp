@@ -91,6 +91,7 @@ void note_resized(const std::vector<Task>& tasks, const std::vector<Outcome>& ou
 
 std::vector<MetricValue> to_public(std::vector<metrics::Value> values) {
   std::vector<MetricValue> out;
+  out.reserve(values.size());
   for (metrics::Value& v : values) out.push_back({std::move(v.key), v.value, v.low, v.high});
   return out;
 }

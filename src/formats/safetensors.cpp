@@ -175,6 +175,7 @@ NamedTensor tensor_of(const Entry& e, std::span<const std::byte> data) {
 // In the order of their bytes, each begins where the one before it ended.
 void check_contiguous(const std::vector<Entry>& entries, std::size_t size) {
   std::vector<const Entry*> order;
+  order.reserve(entries.size());
   for (const auto& e : entries) order.push_back(&e);
   std::ranges::sort(order, {}, [](const Entry* e) { return *e->offsets; });
   std::int64_t at = 0;

@@ -110,7 +110,7 @@ std::vector<std::uint8_t> color_profile(Reader& reader) {
       guarded(reader.on_error, [&] { jpeg_read_icc_profile(&reader.info, &data, &size); }) && data != nullptr;
   std::vector<std::uint8_t> out;
   if (read) out.assign(data, data + size);
-  std::free(data);  // NOLINT(cppcoreguidelines-no-malloc): the library's way
+  std::free(data);  // NOLINT(cppcoreguidelines-no-malloc,cppcoreguidelines-owning-memory): its way
   return out;
 }
 

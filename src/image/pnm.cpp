@@ -99,7 +99,7 @@ void check_left(const Source& source, const Reader& reader, std::uint64_t row_by
                 Coding coding) {
   // A plain picture may lack the white space behind its last number.
   const std::uint64_t there = reader.left() + (coding == Coding::plain ? 1 : 0);
-  if (there / static_cast<std::uint64_t>(height) < row_bytes) {
+  if (there < row_bytes * static_cast<std::uint64_t>(height)) {  // sides are below 2^25
     fail_truncated(source, static_cast<int>(there / row_bytes), height);
   }
 }

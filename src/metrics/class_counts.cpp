@@ -182,7 +182,7 @@ ClassValues class_values(std::span<const ClassRecord> records, int classes, int 
   }
   std::size_t at = 0;
   const auto next = [&](const std::string& key) {
-    const Value v{key, total.values[at], low[at], high[at]};
+    Value v{key, total.values[at], low[at], high[at]};
     ++at;
     return v;
   };

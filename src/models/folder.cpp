@@ -210,7 +210,7 @@ bool is_sha256(std::string_view text) {
 }
 
 fs::path folder_for_new() {
-  const fs::path folder = model_folders().front();
+  fs::path folder = model_folders().front();
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw FileError(fmt::format("{}: {}", folder.string(), error.message()));

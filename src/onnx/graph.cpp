@@ -83,9 +83,9 @@ Value Graph::constant(ElementType type, std::span<const std::byte> bytes, std::v
   std::string key = fmt::format("{} {}:", static_cast<int>(type), fmt::join(shape, ","));
   key.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (const auto it = constants_.find(key); it != constants_.end()) return {it->second};
-  const Value v = initializer({"constant", type, std::move(shape),
-                               [kept = std::vector<std::byte>(bytes.begin(), bytes.end())](
-                                   std::vector<std::byte>& buffer) { buffer = kept; }});
+  Value v = initializer({"constant", type, std::move(shape),
+                         [kept = std::vector<std::byte>(bytes.begin(), bytes.end())](
+                             std::vector<std::byte>& buffer) { buffer = kept; }});
   constants_.emplace(std::move(key), v.name);
   return v;
 }

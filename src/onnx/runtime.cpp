@@ -198,6 +198,7 @@ std::map<std::string, RuntimeTensor> RuntimeSession::run(const std::string& inpu
            value.shape.data(), value.shape.size(), static_cast<int>(value.type), in.out());
   const char* input_name = input.c_str();
   std::vector<const char*> names;
+  names.reserve(outputs.size());
   for (const std::string& o : outputs) names.push_back(o.c_str());
   const Handle inputs[] = {in.get()};
   std::vector<Handle> results(outputs.size());

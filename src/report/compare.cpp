@@ -49,6 +49,7 @@ std::vector<RunSpread> spreads(std::span<const TrainingRun> runs, const std::vec
   for (const RunValue& candidate : first.epochs[first.best].values) {
     if (candidate.key == "lr") continue;
     std::vector<double> values;
+    values.reserve(members.size());
     for (const std::size_t m : members) values.push_back(runs[m].value(candidate.key));
     if (std::any_of(values.begin(), values.end(), [](double v) { return !std::isfinite(v); })) continue;
     RunSpread s;

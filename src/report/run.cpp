@@ -52,6 +52,7 @@ std::vector<RunSetting> read_settings(const fs::path& file) {
   std::stable_sort(lines.begin(), lines.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<RunSetting> out;
+  out.reserve(lines.size());
   for (auto& [line, setting] : lines) out.push_back(std::move(setting));
   return out;
 }

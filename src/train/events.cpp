@@ -71,7 +71,7 @@ std::string event(std::int64_t step, const std::string& content) {
 
 EventWriter::EventWriter(const std::filesystem::path& folder, std::int64_t steps)
     : path_(folder / fmt::format("events.out.tfevents.{:.0f}.sam2unet", now() * 1e6)) {
-  file_.reset(std::fopen(path_.c_str(), "wb"));
+  file_.reset(std::fopen(path_.c_str(), "wb"));  // NOLINT(cppcoreguidelines-owning-memory)
   if (!file_) throw FileError(fmt::format("{}: cannot be written: {}", path_.string(), std::strerror(errno)));
   record(event(0, field(3, "brain.Event:2")));
   // Event { SessionLog session_log = 7; }  SessionLog { SessionStatus status = 1; }  START = 1

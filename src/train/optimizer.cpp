@@ -117,7 +117,7 @@ at::Tensor clip_gradients(const std::vector<AdamW::Slot>& slots, double largest)
     if (s.parameter.grad().defined()) gradients.push_back(s.parameter.grad());
   }
   if (gradients.empty()) return at::zeros({}, at::kDouble);
-  const at::Tensor norm = at::stack(at::_foreach_norm(gradients)).to(at::kDouble).norm();
+  at::Tensor norm = at::stack(at::_foreach_norm(gradients)).to(at::kDouble).norm();
   if (largest > 0) {
     const at::Tensor factor = (largest / (norm + 1e-6)).clamp_max(1.0);
     at::_foreach_mul_(gradients, factor.to(gradients.front().scalar_type()));

@@ -19,6 +19,7 @@ at::Tensor host_values(std::int64_t n, at::Device device) {
 
 at::Tensor flat(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> rows;
+  rows.reserve(tensors.size());
   for (const auto& t : tensors) rows.push_back(t.reshape({-1}));
   return at::cat(rows);
 }

@@ -58,8 +58,8 @@ double cost(const ProductKernel& k, const DeviceLimits& d, const ProductSize& si
   const std::int64_t whole = blocks / places, rest = blocks % places;
   const double full =
       pace.together * (chunks * pace.crowded + 0.6 * results / pace.together + 0.15 * results);
-  const double crowded =
-      rest == 0 ? 0 : static_cast<double>((rest + d.multiprocessors - 1) / d.multiprocessors);
+  const std::int64_t most = (rest + d.multiprocessors - 1) / d.multiprocessors;  // of one multiprocessor
+  const auto crowded = static_cast<double>(most);
   const double last =
       rest == 0 ? 0
                 : std::max(chunks * pace.alone, crowded * chunks * pace.crowded) + crowded * 0.5 * results;

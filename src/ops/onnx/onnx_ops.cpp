@@ -219,8 +219,8 @@ OnnxTensor OnnxOps::upsample(const Tensor& x, Index height, Index width, Corners
   const Extent e = x.extent;
   if (height % e.h != 0 || width % e.w != 0)
     throw Error("an upsampling by no whole factor cannot be recorded");
-  const Value scales =
-      graph_.floats({1.0F, 1.0F, static_cast<float>(height / e.h), static_cast<float>(width / e.w)}, {4});
+  const Index tall = height / e.h, wide = width / e.w;
+  const Value scales = graph_.floats({1.0F, 1.0F, static_cast<float>(tall), static_cast<float>(wide)}, {4});
   return keep_planes(
       {1, height, width, e.c},
       graph_.node("Resize", {planes(x), Value{}, scales},

@@ -58,7 +58,8 @@ BatchMoments batch_moments(const at::Tensor& x, const GatherRows& gather) {
   const std::int64_t c = x.size(1);
   const at::Tensor own = x.mean(kPixels);
   const at::Tensor squares = (x - per_channel(own)).square().sum(kPixels);
-  const at::Tensor pixels = at::full({1}, static_cast<double>(x.numel() / c), x.options());
+  const std::int64_t own_pixels = x.numel() / c;
+  const at::Tensor pixels = at::full({1}, static_cast<double>(own_pixels), x.options());
   const at::Tensor rows = gather(at::cat({own, squares, pixels}));  // [processes, 2C+1]
   const at::Tensor n = rows.narrow(1, 2 * c, 1), total = n.sum(0);  // [processes,1], [1]
   const at::Tensor means = rows.narrow(1, 0, c);
