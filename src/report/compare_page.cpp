@@ -117,6 +117,7 @@ std::string charts(std::span<const TrainingRun> runs, const std::vector<std::str
 
 // Values on other pictures cannot be compared. The seed decides which pictures val_split takes.
 std::string caution(std::span<const TrainingRun> runs) {
+  if (runs.empty()) return "";
   const auto differs = [&](const char* key) {
     return std::any_of(runs.begin(), runs.end(),
                        [&](const TrainingRun& r) { return r.setting(key) != runs.front().setting(key); });

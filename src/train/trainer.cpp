@@ -555,10 +555,9 @@ RunResult run(const Settings& settings, Begin begin, const Listener& listener) {
   ops::set_float32_numerics(settings.precision == ComputeType::tf32);
   const Place place = place_from_environment();
   const std::string device_name(name_of(settings.device));
-  at::Device device = ops::find_device(device_name);
-  if (device.is_cuda()) {
-    device = ops::find_device(gpu_name(device_name, place, static_cast<int>(at::getNumGPUs())));
-  }
+  const auto find = [](const std::string& name) { return ops::find_device(name, "--device " + name); };
+  at::Device device = find(device_name);
+  if (device.is_cuda()) device = find(gpu_name(device_name, place, static_cast<int>(at::getNumGPUs())));
   Group group(place, device, std::chrono::seconds(settings.dist_timeout));
   Listener own = listener;
   if (!group.is_first()) {

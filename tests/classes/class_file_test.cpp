@@ -70,6 +70,7 @@ TEST(ClassFile, OneLineForEachMistake) {
   expect_refused("[[class]]\nid = 1", "class 1 has no name");
   expect_refused(class_text(1, ""), "class 1 has no name");
   expect_refused("[[class]]\nid = 1\nname = 7", "class 1 has no name");
+  expect_refused("[[class]]\nid = 1\nname = ''", "line 3: class 1 has no name");
   expect_refused(class_text(1, "a\\u001b[31m"), "control characters");
   expect_refused(class_text(1, std::string(65, 'x')), "more than the 64 allowed");
   expect_refused(class_text(1, "a") + class_text(1, "b"), "line 6: the id 1 is that of 'a' already");

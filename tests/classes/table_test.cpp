@@ -156,6 +156,21 @@ TEST(ClassTable, ValuesOfMasks) {
   EXPECT_EQ(values[255], 255);
 }
 
+TEST(ClassTable, OneClassTooManyIsToldAsThat) {
+  ClassTable t = default_class_table(ClassTable::kMaxClasses);
+  t.classes.push_back({"last", {1, 2, 3}});
+  EXPECT_THAT(
+      [&] { check_class_table(t); },
+      ThrowsMessage<UsageError>("256 classes: masks of 8 bits have room for 255, ids 0 to 254 and one for "
+                                "ignored pixels"));
+}
+
+TEST(ClassTable, TheColourOfIgnoredPixelsComesBackFromJson) {
+  ClassTable t = default_class_table(3);
+  t.ignore_color = {1, 2, 3};
+  EXPECT_EQ(class_table_from_json(to_json(t)).ignore_color, (Color{1, 2, 3}));
+}
+
 TEST(ClassTable, SameClassesAreSameNames) {
   ClassTable a = default_class_table(3), b = a;
   b.classes[1].color = {1, 2, 3};

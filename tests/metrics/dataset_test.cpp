@@ -12,6 +12,7 @@
 #include "metrics/scorer.h"
 #include "metrics/value_table.h"
 #include "sam2unet/errors.h"
+#include "support/instruction_sets.h"
 
 namespace sam2unet::metrics {
 namespace {
@@ -200,6 +201,50 @@ TEST(Bootstrap, PercentilesAreNumpys) {
   EXPECT_DOUBLE_EQ(percentile({1, 2, 4, 8, 16}, 97.5), 15.2);
   EXPECT_DOUBLE_EQ(percentile({1, 2, 4, 8, 16}, 100), 16);
   EXPECT_DOUBLE_EQ(percentile({3}, 2.5), 3);
+}
+
+// A resample is a data set of the pictures that were drawn, some of them several times: its values are
+// computed here like those of any other, and the interval reaches from numpy's percentile 2.5 to 97.5 of
+// them. Seven resamples and 19 pictures are no whole number of what is summed up at a time.
+TEST(Bootstrap, IntervalsAreOfTheDataSetsThatWereDrawn) {
+  constexpr std::size_t kImages = 19, kResamples = 7;
+  const std::vector<ImageScores> records = some_records(kImages);
+  const std::vector<std::uint16_t> weights = draw_weights(kImages, kResamples, 5);
+  std::vector<std::vector<double>> drawn(value_table().size());
+  for (std::size_t r = 0; r < kResamples; ++r) {
+    std::vector<ImageScores> set;
+    for (std::size_t i = 0; i < kImages; ++i)
+      for (int n = 0; n < weights[i * kResamples + r]; ++n) set.push_back(records[i]);
+    const std::vector<Value> values = dataset_values(set, 0, 0, 1);
+    for (std::size_t k = 0; k < values.size(); ++k) drawn[k].push_back(values[k].value);
+  }
+  for (auto& d : drawn) std::sort(d.begin(), d.end());
+  for (const std::int64_t target : test::instruction_sets()) {
+    const test::InstructionSet use(target);
+    SCOPED_TRACE(test::name_of(target));
+    for (const int threads : {1, 2, 3}) {
+      const std::vector<Value> values = dataset_values(records, kResamples, 5, threads);
+      for (std::size_t k = 0; k < values.size(); ++k) {
+        if (std::isnan(values[k].value)) continue;
+        const std::vector<double>& d = drawn[k];
+        const double within = 1e-9 * std::max(1.0, std::abs(d[6]));
+        EXPECT_NEAR(values[k].low, d[0] + 0.15 * (d[1] - d[0]), within) << values[k].key;
+        EXPECT_NEAR(values[k].high, d[5] + 0.85 * (d[6] - d[5]), within) << values[k].key;
+      }
+    }
+  }
+}
+
+// Of three pictures one has the value: three resamples of ten have none of it.
+TEST(Bootstrap, AResampleWithoutAValueIsLeftOut) {
+  std::vector<ImageScores> records = some_records(3);
+  records[0].ccm = 0.5;
+  for (const Value& v : dataset_values(records, 60, 3, 1)) {
+    if (v.key != "CCM") continue;
+    EXPECT_EQ(v.value, 0.5);
+    EXPECT_EQ(v.low, 0.5);
+    EXPECT_EQ(v.high, 0.5);
+  }
 }
 
 // A resample draws as many pictures as there are, each as often as any other.

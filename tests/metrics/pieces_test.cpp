@@ -15,13 +15,16 @@
 #include "metrics/camouflage.h"
 #include "metrics/class_counts.h"
 #include "metrics/components.h"
+#include "metrics/field.h"
 #include "metrics/lab.h"
 #include "metrics/msiou.h"
 #include "metrics/resize.h"
+#include "metrics/s_measure.h"
 #include "metrics/sample.h"
 #include "metrics/size_invariant.h"
 #include "metrics/skeleton.h"
 #include "sam2unet/errors.h"
+#include "support/instruction_sets.h"
 
 namespace sam2unet::metrics {
 namespace {
@@ -246,6 +249,30 @@ TEST(Surroundings, OfAPixelAreASquareOf20) {
   corners.set(0, 0);
   corners.set(59, 49);
   EXPECT_EQ(surroundings(corners).count(), 11 * 11 - 1 + 10 * 10 - 1);
+}
+
+// Bright rows so long that their squares pass the 32 bits in which a few thousand vectors are added: beside
+// the sums of floating-point maps, one number at a time.
+TEST(SMeasure, OfRowsOfAMillionPixels) {
+  constexpr int kWidth = 1'000'000;
+  Image map(kWidth, 2, 1), truth(kWidth, 2, 1);
+  std::vector<double> values;
+  for (int y = 0; y < 2; ++y) {
+    for (int x = 0; x < kWidth; ++x) {
+      map.row(y)[x] = static_cast<std::uint8_t>(y == 0 ? (x % 1000 == 0 ? 0 : 255) : x * 7919 >> 8);
+      truth.row(y)[x] = y == 0 && x >= 400'000 ? 255 : 0;
+      values.push_back(map.row(y)[x] / 255.0);
+    }
+  }
+  Field field;
+  field.assign(values, FieldType::f64, truth);
+  Sample sample;
+  sample.assign(map, truth);
+  const double want = s_measure(field, 0.5);
+  for (const std::int64_t target : test::instruction_sets()) {
+    const test::InstructionSet use(target);
+    EXPECT_NEAR(s_measure(sample, 0.5, EmptyRegion::nan), want, 1e-9) << test::name_of(target);
+  }
 }
 
 // splitmix64 from the state 0 gives e220a839..., 6e789e6a..., 06c45d18..., f88bb8a8..., 1b39896a...: of five

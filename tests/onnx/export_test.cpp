@@ -283,6 +283,8 @@ TEST_F(OnnxFull, GivesTheSegmentersMaps) {
                 1e-5);
       ASSERT_EQ(values.contains("ids"), classes > 1);
       if (classes == 1) continue;
+      EXPECT_THAT(values.at("ids").shape, testing::ElementsAre(h, w));
+      EXPECT_EQ(values.at("ids").type, 2);  // bytes
       const auto ids = want.to_ids().pixels;
       EXPECT_EQ(values.at("ids").data, std::vector<double>(ids.begin(), ids.end()));
     }

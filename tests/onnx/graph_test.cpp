@@ -152,6 +152,20 @@ TEST(Write, AFileToTheByte) {
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), model);
 }
 
+// Each is asked for into memory that holds nothing of the one before it.
+TEST(Write, ElementsOfOneAreNotThoseOfAnother) {
+  const test::TempDir dir;
+  Graph g;
+  for (const int v : {3, 5})
+    g.initializer({"w" + std::to_string(v), ElementType::u8, {2}, [v](std::vector<std::byte>& buffer) {
+                     buffer.insert(buffer.end(), 2, static_cast<std::byte>(v));
+                   }});
+  write_model(dir / "m.onnx", g, {});
+  const test::OnnxModel m = test::read_onnx(dir / "m.onnx");
+  EXPECT_THAT(m.initializers.at("w3").data, testing::ElementsAre(3, 3));
+  EXPECT_THAT(m.initializers.at("w5").data, testing::ElementsAre(5, 5));
+}
+
 TEST(Write, ElementsThatAreNotThereLeaveNoFile) {
   const test::TempDir dir;
   Graph g;

@@ -387,7 +387,9 @@ OnnxTensor Interpreter::softmax(const OnnxNode& n) const {
 OnnxTensor Interpreter::argmax(const OnnxNode& n) const {
   const OnnxTensor& x = in(n, 0);
   if (attribute(n, "axis").integer != 0) refuse(n, "only along the first axis");
-  OnnxTensor y = filled(kI64, {x.shape.begin() + 1, x.shape.end()});
+  Ints shape{x.shape.begin() + 1, x.shape.end()};
+  if (attribute(n, "keepdims").integer != 0) shape.insert(shape.begin(), 1);
+  OnnxTensor y = filled(kI64, shape);
   for (std::size_t i = 0; i < y.data.size(); ++i)
     for (Int k = 1; k < x.shape[0]; ++k)
       if (x.data[z(k) * y.data.size() + i] > x.data[z(static_cast<Int>(y.data[i])) * y.data.size() + i])
@@ -397,7 +399,9 @@ OnnxTensor Interpreter::argmax(const OnnxNode& n) const {
 
 OnnxTensor Interpreter::resize(const OnnxNode& n) const {
   const OnnxTensor& x = in(n, 0);
-  const bool aligned = attribute(n, "coordinate_transformation_mode").text == "align_corners";
+  const std::string places = attribute(n, "coordinate_transformation_mode").text;
+  const bool aligned = places == "align_corners";
+  if (!aligned && places != "half_pixel") refuse(n, "neither between corners nor between centres");
   if (attribute(n, "mode").text != "linear") refuse(n, "only linear");
   const Int h = x.shape[2], w = x.shape[3];
   Ints shape = x.shape;

@@ -424,14 +424,16 @@ TEST(Kernels, BilinearRowsOfAnyWidthAndStride) {
 
 TEST(Kernels, SoftmaxOfARowWithOneKeyRaised) {
   on_every_set([] {
-    for (const int keys : {1, 2, 15, 16, 17, 33}) {
-      for (const Element type : {Element::f32, Element::bf16}) {
+    for (const int keys : {1, 2, 6, 15, 16, 17, 18, 33}) {
+      for (int raised = 0; raised < 2 * keys; ++raised) {
+        const Element type = raised < keys ? Element::f32 : Element::bf16;
         const int padded = keys + 3;
         std::vector<float> scores(static_cast<std::size_t>(keys) + 64,
                                   1e30F);  // behind the last nothing counts
         for (int k = 0; k < keys; ++k)
           scores[static_cast<std::size_t>(k)] = static_cast<float>((k * 7) % 11) - 4.0F;
         if (keys > 2) scores[1] = -1e4F;  // which is nothing beside the others
+        scores[static_cast<std::size_t>(raised % keys)] = 9.0F;
         const float scale = 0.5F, pad = std::log(3.0F);
         std::vector<double> wanted;
         double most = -1e9, sum = 0;

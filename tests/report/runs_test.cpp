@@ -89,6 +89,16 @@ TEST(Runs, AFolderThatIsNoRunsIsRefused) {
   EXPECT_THAT(message_of<FormatError>([&] { read_run(empty); }), HasSubstr("train.toml: line 1"));
 }
 
+TEST(Runs, OfAFolderTheyComeByTheirNames) {
+  const TempDir dir;
+  std::vector<std::string> names;
+  for (const char* name : {"e", "b", "h", "a", "k", "d", "g", "i", "c", "j", "f"})
+    RunWriter{.folder = dir / name}.write();
+  const fs::path folder = dir.path();
+  for (const TrainingRun& run : read_runs(std::span(&folder, 1))) names.push_back(run.name);
+  EXPECT_THAT(names, ElementsAre("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"));
+}
+
 TEST(Runs, AFolderOfRunsIsAllOfThemAndNamesAreTold) {
   const TempDir dir;
   for (const char* name : {"b/run", "a/run", "a/other"}) RunWriter{.folder = dir / name}.write();
@@ -210,6 +220,85 @@ TEST(Steps, ASampleIsSpreadOverTheWholeFile) {
   EXPECT_GT(last, 4900);
   EXPECT_EQ(report::sample_rows(dir / "steps.jsonl", 100000).size(), 5000u);  // each once
   EXPECT_THAT(report::sample_rows(dir / "none.jsonl", 100), IsEmpty());
+}
+
+// Every member, in its order, and nothing else.
+TEST(Runs, JsonOfOneRunWordForWord) {
+  TrainingRun run;
+  run.folder = "a/b";
+  run.name = "n\xFF";  // no UTF-8
+  run.settings = {{"lr", "0.1"}, {"out", "b"}};
+  run.epochs.resize(2);
+  run.epochs[0].epoch = 3;
+  run.epochs[0].values = {{"loss", 0.5}, {"S", NAN}, {"wF", INFINITY}};
+  run.epochs[1].epoch = 4;
+  run.epochs_planned = 7;
+  run.status = "stopped";
+  run.best_key = "S";
+  EXPECT_EQ(
+      runs_json(std::span(&run, 1)),
+      "{\n \"runs\": [\n  {\n   \"name\": \"n\xEF\xBF\xBD\",\n   \"folder\": \"a/b\",\n   \"epochs\": 4,\n"
+      "   \"epochs_planned\": 7,\n   \"status\": \"stopped\",\n   \"best_by\": \"S\",\n   \"best_epoch\": "
+      "3,\n"
+      "   \"values\": {\n    \"loss\": 0.5,\n    \"S\": null,\n    \"wF\": null\n   },\n"
+      "   \"settings\": {\n    \"lr\": \"0.1\",\n    \"out\": \"b\"\n   }\n  }\n ],\n \"groups\": []\n}\n");
+  run.status.clear();
+  EXPECT_THAT(runs_json(std::span(&run, 1)), HasSubstr("\"status\": null,"));
+}
+
+// The same seeds once more are a group of their own; settings are alike in name, value and number.
+TEST(Runs, GroupsOfRepeatedSeedsAndOfOtherSettings) {
+  const auto members = [](const std::vector<std::vector<RunSetting>>& settings) {
+    std::vector<TrainingRun> runs(settings.size());
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      runs[i].name = std::to_string(i);
+      runs[i].settings = settings[i];
+    }
+    std::vector<std::vector<std::size_t>> out;
+    for (const RunGroup& g : group_runs(runs)) out.push_back(g.members);
+    return out;
+  };
+  const auto seed = [](const char* n) { return std::vector<RunSetting>{{"lr", "1"}, {"seed", n}}; };
+  EXPECT_THAT(members({seed("0"), seed("1"), seed("0"), seed("1"), seed("0")}),
+              ElementsAre(ElementsAre(0u, 1u), ElementsAre(2u, 3u)));
+  EXPECT_THAT(members({{{"a", "1"}, {"seed", "0"}}, {{"b", "1"}, {"seed", "1"}}}), IsEmpty());
+  EXPECT_THAT(members({{{"a", "1"}, {"seed", "0"}}, {{"a", "1"}, {"b", "1"}, {"seed", "1"}}}), IsEmpty());
+  EXPECT_THAT(members({{{"a", "1"}, {"b", "1"}, {"seed", "0"}}, {{"a", "1"}, {"seed", "1"}}}), IsEmpty());
+}
+
+TEST(Runs, WhatOnlyOneRunSetsDiffers) {
+  std::vector<TrainingRun> runs(3);
+  runs[0].settings = {{"lr", "1"}, {"same", "x"}};
+  runs[1].settings = {{"same", "x"}, {"ema", "0.9"}, {"lr", "1"}, {"out", "o"}};
+  runs[2].settings = {{"lr", "2"}, {"same", "x"}};
+  EXPECT_THAT(differing_settings(runs), ElementsAre("lr", "ema"));
+}
+
+TEST(Runs, TheLineOfAnErrorAndWhatIsWrong) {
+  const TempDir dir;
+  fs::create_directories(dir / "run");
+  write_file(dir / "run" / "train.toml", std::string_view("lr = 1\n\nseed = = 3\n"));
+  EXPECT_THAT(message_of<FormatError>([&] { read_run(dir / "run"); }),
+              testing::MatchesRegex(".*/run/train.toml: line 3: .+"));
+  EXPECT_EQ(message_of<FileError>([&] { read_run(dir.path()); }),
+            dir.path().string() + ": not the folder of a training run, which has a file train.toml");
+}
+
+// Rows are spread over the file's bytes; of an empty file, and of lines that are no objects, there are none.
+TEST(Steps, WhatIsNoRow) {
+  const TempDir dir;
+  write_file(dir / "empty.jsonl", std::string_view());
+  EXPECT_THAT(report::sample_rows(dir / "empty.jsonl", 10), IsEmpty());
+  EXPECT_THAT(report::sample_rows(dir.path(), 10), IsEmpty());
+  write_file(dir / "steps.jsonl",
+             std::string_view("[1]\n{\"step\":1,\"a\":true,\"b\":\"2\"}\nnull\n{\"step\":2}"));
+  const auto rows = report::sample_rows(dir / "steps.jsonl", 10);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(report::value_in(rows[0], "step"), 1);
+  EXPECT_TRUE(std::isnan(report::value_in(rows[0], "a")));
+  EXPECT_TRUE(std::isnan(report::value_in(rows[0], "b")));
+  EXPECT_TRUE(std::isnan(report::value_in(rows[0], "c")));
+  EXPECT_EQ(report::value_in(rows[1], "step"), 2);
 }
 
 // What the names of --best-by stand for in the log.

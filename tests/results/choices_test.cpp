@@ -21,8 +21,8 @@ TEST(Choices, ASizeIsTheHeightAndThenTheWidth) {
   EXPECT_EQ(parse_size("352", "--size"), InputSize::square(352));
   EXPECT_EQ(parse_size("480x640", "--size"), InputSize::of(640, 480));
   EXPECT_EQ(parse_size("32x8192", "--size"), InputSize::of(8192, 32));
-  for (const char* wrong : {"0", "31", "100", "8224", "64x", "x64", "64x0", "64x100", "64x8224", "64x64x64",
-                            "-64", "+64", " 64", "64 ", "999999999999", "1e3", "64X64"}) {
+  for (const char* wrong : {"0", "31", "48", "100", "8224", "64x", "x64", "64x0", "64x100", "64x8224",
+                            "64x64x64", "-64", "+64", " 64", "64 ", "999999999999", "1e3", "64X64"}) {
     EXPECT_THAT(test::message_of<UsageError>([&] { (void)parse_size(wrong, "--size"); }),
                 HasSubstr("--size " + std::string(wrong) +
                           ": give N or HxW, multiples of 32 from 32 to 8192, such as 352 or 480x640"))

@@ -4,10 +4,16 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
 
+#include "results/results.h"
 #include "running.h"
+#include "sam2unet/classes.h"
+#include "sam2unet/draw.h"
 #include "sam2unet/version.h"
 #include "support/message.h"
+#include "support/occurrences.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet::test {
@@ -275,6 +281,60 @@ TEST_F(ServeHttp, ThePageAsksNobodyElse) {
   EXPECT_EQ(policy,
             "default-src 'none'; script-src 'nonce-N'; style-src 'nonce-N'; img-src 'self' blob: data:; "
             "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+}
+
+// What the page shows before it asks is what would come: names, colour, cover and threshold are the
+// program's.
+TEST_F(ServeHttp, ThePageAgreesWithTheProgram) {
+  Running s(options, gate);
+  s.wait_for("ready");
+  const std::string page = s.ask("GET", "/").body;
+  std::string endings;
+  for (const results::Save save : results::kSaves) {
+    if (save == results::Save::json) continue;
+    endings += (endings.empty() ? "" : ", ") + std::string(name_of(save)) + ": '" +
+               std::string(ending_of(save)) + "'";
+  }
+  EXPECT_THAT(page, HasSubstr("const ENDINGS = { " + endings + " };"));
+  const OverlayOptions overlay;
+  EXPECT_THAT(page, HasSubstr("PREDICT_COLOR = '" + to_string(overlay.color) + "',"));
+  EXPECT_THAT(page,
+              HasSubstr("<input type=\"color\" id=\"color\" value=\"" + to_string(overlay.color) + "\">"));
+  EXPECT_NEAR(std::stod(page.substr(page.find("kCover = ") + 9)), overlay.opacity, 1e-12);
+  const std::size_t threshold = page.find("id=\"threshold\"");
+  EXPECT_NEAR(std::stod(page.substr(page.find(" value=\"", threshold) + 8)),
+              results::ResultOptions().threshold, 1e-12);
+  // Whatever it asks for is there.
+  std::set<std::string> addresses;
+  const std::regex address("'(v1/[a-z]+)");
+  for (std::sregex_iterator it(page.begin(), page.end(), address), end; it != end; ++it)
+    addresses.insert((*it)[1]);
+  EXPECT_THAT(addresses, testing::ElementsAre("v1/models", "v1/segment"));
+  EXPECT_EQ(s.ask("GET", "/v1/models").status, 200);
+  EXPECT_NE(s.ask("POST", "/v1/segment?result=map&model=half&name=a.png", "", "x").status, 404);
+}
+
+// A script that looks for a part of the page finds it, once.
+TEST_F(ServeHttp, ThePagesPartsAreThere) {
+  Running s(options, gate);
+  const std::string page = s.ask("GET", "/").body;
+  std::set<std::string> ids;
+  for (const char* use :
+       {R"re(\$\('([a-z-]+)'\))re", R"re( for="([a-z-]+)")re", R"re(aria-labelledby="([a-z-]+)")re"}) {
+    const std::regex pattern(use);
+    for (std::sregex_iterator it(page.begin(), page.end(), pattern), end; it != end; ++it)
+      ids.insert((*it)[1]);
+  }
+  EXPECT_GT(ids.size(), 40U);
+  for (const std::string& id : ids) EXPECT_EQ(occurrences(page, " id=\"" + id + "\""), 1U) << id;
+  EXPECT_EQ(occurrences(page, "<script"), occurrences(page, "</script>"));
+  for (const char* open :
+       {"div", "section", "span", "button", "label", "ul", "dialog", "fieldset", "main", "header"}) {
+    const std::regex begin("<" + std::string(open) + "[ >]");
+    const auto begun =
+        std::distance(std::sregex_iterator(page.begin(), page.end(), begin), std::sregex_iterator());
+    EXPECT_EQ(static_cast<std::size_t>(begun), occurrences(page, "</" + std::string(open) + ">")) << open;
+  }
 }
 
 TEST_F(ServeHttp, AModelSaysWhatItIs) {

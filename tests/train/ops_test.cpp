@@ -1,7 +1,10 @@
 // Every operation on LibTorch against naive loops in double precision.
 #include <tuple>
 
+#include "ops/torch/device.h"
 #include "ops/torch/folded_weights.h"
+#include "sam2unet/errors.h"
+#include "support/message.h"
 #include "train/torch_support.h"
 
 namespace sam2unet::ops {
@@ -191,6 +194,16 @@ TEST_P(TorchConformance, FanMovesEachPartsStatistics) {
       EXPECT_LT(relative_error(*set.find(names[i] + buffer), alone.find(names[i] + buffer)->to(at::kDouble)),
                 GetParam().tolerance);
     }
+  }
+}
+
+// In the words of whoever asks, who may be no program with options.
+TEST(TorchDevices, AreSaidAsTheCallerSaysThem) {
+  EXPECT_TRUE(find_device("cpu", "x").is_cpu());
+  for (const char* name : {"", "gpu", "CPU", "cpu:0", "cuda0", "cuda:", "cuda:x", "cuda:-1", "cuda:1x",
+                           "cuda:99999999999", "cudax1"}) {
+    EXPECT_EQ(test::message_of<UsageError>([&] { find_device(name, "device='" + std::string(name) + "'"); }),
+              "device='" + std::string(name) + "': must be cpu, cuda or cuda:N");
   }
 }
 

@@ -240,5 +240,12 @@ TEST_F(Said, ABatchIsToldOnceWhateverItsSizes) {
   EXPECT_EQ(record().at("sizes"), (std::vector<int>{32, 64, 32}));
 }
 
+// The program's users are told which option it is.
+TEST_F(Said, ADeviceThatIsNotThereByItsOption) {
+  if (at::hasCUDA()) GTEST_SKIP() << "there is a GPU";
+  settings.device = DeviceKind::cuda;
+  EXPECT_THAT(message_of<UnavailableError>([&] { train(); }), StartsWith("--device cuda: "));
+}
+
 }  // namespace
 }  // namespace sam2unet::train

@@ -53,8 +53,7 @@ OwnStream::OwnStream(c10::Device device) {
   guard_.emplace(cuda.getStreamFromGlobalPool(device));
 }
 
-c10::Device find_device(const std::string& name, const std::string& asked_as) {
-  const std::string called = asked_as.empty() ? "--device " + name : asked_as;
+c10::Device find_device(const std::string& name, const std::string& called) {
   if (name == "cpu") return c10::kCPU;
   int index = 0;
   const std::string_view number = std::string_view(name).substr(std::min<std::size_t>(name.size(), 5));

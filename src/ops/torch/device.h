@@ -10,9 +10,9 @@
 namespace sam2unet::ops {
 
 /// "cpu", "cuda" (the first GPU) or "cuda:N"; loads LibTorch's CUDA library where it is asked for. UsageError
-/// for another name, UnavailableError that says what this machine lacks. Messages begin with `called`, or
-/// with what training's users typed: "--device NAME".
-c10::Device find_device(const std::string& name, const std::string& called = {});
+/// for another name, UnavailableError that says what this machine lacks. Messages begin with `called`, as
+/// whoever asked would say it.
+c10::Device find_device(const std::string& name, const std::string& called);
 
 /// As long as it lives, this thread's work on a GPU goes to a stream of its own: the default one cannot be
 /// recorded. Nothing on the CPU.
