@@ -126,8 +126,7 @@ class Official {
  public:
   Official(const fs::path& weights, const SegmenterOptions& options, const SegmentOptions& how)
       : segmenter_(weights, options),
-        // The passes of one picture fill batches.
-        batcher_(segmenter_, how, how.official ? static_cast<std::size_t>(segmenter_.info().batch) : 1) {}
+        batcher_(segmenter_, how, static_cast<std::size_t>(segmenter_.info().batch)) {}
 
   Image predict(const ImageView& picture) { return batcher_.segment(picture).to_gray(); }
   /// How many threads beside those that decode and score must wait for predictions, so that batches fill.

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,8 @@
 
 namespace sam2unet::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 struct Arguments {
   std::vector<std::string> paths;
@@ -27,8 +30,10 @@ void run(const Arguments& a) {
         std::printf("  %-48s %10.3g %-15s (at most %.3g)  %s\n", c.name.c_str(), c.error, c.unit.c_str(),
                     c.tolerance, c.ok() ? "ok" : "FAILED");
       });
-    } catch (const UsageError&) {
-      throw;
+    } catch (const UsageError& e) {
+      // A folder of pictures wants weights, and nothing else can be wrong before that.
+      if (!a.options.weights.empty() || !fs::is_directory(path)) throw;
+      throw UsageError(std::string(e.what()) + " (--weights FILE)");
     } catch (const Error& e) {
       std::fflush(stdout);
       std::fprintf(stderr, "sam2unet: %s\n", e.what());

@@ -6,11 +6,14 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "capi/calls.h"
 #include "core/file.h"
+#include "formats/tensor_file.h"
 #include "sam2unet/image.h"
 #include "sam2unet/sam2unet.h"
 #include "sam2unet/weights.h"
@@ -69,8 +72,73 @@ TEST(CPictures, DecodeResizeWriteAndOutline) {
   const auto outer =
       array_of<std::int32_t>([&](auto* to, auto* c) { return s2u_polygons_ring(p, 0, 0, to, c); });
   EXPECT_EQ(outer, (std::vector<std::int32_t>{4, 1, 4, 4, 1, 4, 1, 1}));
+  const auto hole =
+      array_of<std::int32_t>([&](auto* to, auto* c) { return s2u_polygons_ring(p, 0, 1, to, c); });
+  ASSERT_EQ(hole.size(), 8u);
+  std::set<std::pair<int, int>> corners;
+  for (std::size_t i = 0; i < 4; ++i) corners.insert({hole[2 * i], hole[2 * i + 1]});
+  EXPECT_EQ(corners, (std::set<std::pair<int, int>>{{2, 2}, {3, 2}, {2, 3}, {3, 3}}));
+  EXPECT_EQ(s2u_polygons_ring_count(p, 1), 0u);
   REFUSED(s2u_polygons_ring(p, 0, 2, nullptr, &n), S2U_INVALID_ARGUMENT, "no ring 2");
   s2u_polygons_free(p);
+}
+
+// A staircase is a line for whoever allows two pixels off it.
+TEST(CPictures, OutlinesAreAsExactAsAskedFor) {
+  constexpr int kSide = 24;
+  std::vector<std::uint8_t> stairs(std::size_t{kSide} * kSide, 0);
+  for (int y = 0; y < kSide; ++y)
+    for (int x = 0; x <= y; ++x) stairs[static_cast<std::size_t>(y * kSide + x)] = 1;
+  std::vector<std::uint8_t> mask = stairs;
+  for (std::uint8_t& v : mask) v = v != 0 ? 255 : 0;
+  const s2u_plane m = plane_of(mask, kSide, kSide, 1), ids = plane_of(stairs, kSide, kSide, 1);
+  const std::vector<float> confidence(stairs.size(), 1.0F);
+  const auto corners = [&](double tolerance, bool of_regions) {
+    s2u_polygons* own = nullptr;
+    s2u_regions* regions = nullptr;
+    EXPECT_EQ(told(s2u_mask_polygons(&m, tolerance, &own)).code, S2U_OK);
+    EXPECT_EQ(told(s2u_ids_regions(&ids, confidence.data(), 2, S2U_REGION_CLASSES, tolerance, &regions)).code,
+              S2U_OK);
+    const s2u_polygons* p = of_regions ? s2u_regions_polygons(regions, 0) : own;
+    EXPECT_EQ(s2u_polygons_count(p), 1u);
+    std::size_t count = 0;
+    EXPECT_EQ(told(s2u_polygons_ring(p, 0, 0, nullptr, &count)).code, S2U_OK);
+    s2u_polygons_free(own);
+    s2u_regions_free(regions);
+    return count / 2;
+  };
+  for (const bool of_regions : {false, true}) {
+    EXPECT_EQ(corners(0.0, of_regions),
+              2u * kSide + 2);  // two for each stair, and where they begin and end
+    EXPECT_LE(corners(2.0, of_regions), 5u);
+    EXPECT_GE(corners(2.0, of_regions), 3u);
+  }
+}
+
+// A note is a line; a segmenter tells the same of the weights it opened.
+TEST(CWeights, NotesAreLines) {
+  const test::TempDir dir;
+  const std::string in = (dir / "w.safetensors").string();
+  test::write_tiny_weights(dir / "plain.safetensors");
+  const auto plain = formats::TensorFile::open(dir / "plain.safetensors");
+  std::vector<formats::NamedTensor> tensors = plain.tensors();
+  tensors.push_back(tensors.front());
+  tensors.back().name = "total_ops";
+  formats::write_safetensors(in, tensors, plain.metadata());
+  s2u_text* notes = nullptr;
+  MUST(s2u_weights_convert(in.c_str(), (dir / "out.pth").c_str(), nullptr, &notes));
+  std::string want;
+  for (const std::string& line : convert_weights(in, dir / "again.pth")) want += line + "\n";
+  EXPECT_EQ(std::count(want.begin(), want.end(), '\n'), 2);
+  EXPECT_EQ(std::string(s2u_text_data(notes)), want);
+  s2u_text_free(notes);
+  MUST(s2u_weights_convert(in.c_str(), (dir / "out.safetensors").c_str(), nullptr, nullptr));
+  s2u_segmenter* s = nullptr;
+  MUST(s2u_segmenter_new(in.c_str(), nullptr, &s));
+  ASSERT_EQ(s2u_segmenter_note_count(s), 1u);
+  EXPECT_THAT(s2u_segmenter_note(s, 0), HasSubstr("total_ops"));
+  EXPECT_STREQ(s2u_segmenter_note(s, 1), "");
+  s2u_segmenter_free(s);
 }
 
 TEST(CWeights, InfoConvertAndTensors) {
@@ -268,16 +336,31 @@ TEST(CDoctor, TellsItsFindingsAndItsProgress) {
   }
   s2u_doctor_options* o = nullptr;
   MUST(s2u_doctor_options_new(&o));
-  std::size_t most = 0;
+  std::vector<std::pair<std::size_t, std::size_t>> steps;
   MUST(s2u_doctor_options_set_progress(
-      o, [](std::size_t done, std::size_t, void* user) { *static_cast<std::size_t*>(user) = done; }, &most));
+      o,
+      [](std::size_t done, std::size_t total, void* user) {
+        static_cast<decltype(steps)*>(user)->emplace_back(done, total);
+      },
+      &steps));
   MUST(s2u_doctor_options_set_threads(o, 1));
   MUST(s2u_doctor_options_set_recursive(o, 1));
   s2u_text* json = nullptr;
   MUST(s2u_doctor((dir / "images").c_str(), (dir / "masks").c_str(), o, &json));
   EXPECT_THAT(s2u_text_data(json), HasSubstr("zero-one-mask"));
-  EXPECT_GT(most, 0u);
+  ASSERT_FALSE(steps.empty());
+  EXPECT_EQ(steps.back().first, steps.back().second);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    EXPECT_EQ(steps[i].second, steps.back().second);
+    EXPECT_TRUE(i == 0 || steps[i].first > steps[i - 1].first);
+  }
+  EXPECT_LT(steps.front().first, steps.front().second);
   s2u_text_free(json);
+  const std::size_t before = steps.size();
+  MUST(s2u_doctor_options_set_progress(o, nullptr, &steps));  // nobody is told any more
+  MUST(s2u_doctor((dir / "images").c_str(), (dir / "masks").c_str(), o, &json));
+  s2u_text_free(json);
+  EXPECT_EQ(steps.size(), before);
   json = nullptr;
   MUST(s2u_doctor_options_set_mask_affix(o, "", "_mask"));
   REFUSED(s2u_doctor((dir / "images").c_str(), (dir / "nowhere").c_str(), o, &json), S2U_FILE_ERROR,

@@ -21,6 +21,7 @@
 #include "sam2unet/draw.h"
 #include "sam2unet/sam2unet.h"
 #include "sam2unet/segmenter.h"
+#include "support/changed_weights.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
 
@@ -205,6 +206,24 @@ TEST_F(CNetwork, ClassesAndRegions) {
     EXPECT_EQ(s2u_polygons_count(lent), 0u);  // gone with its owner
   }
   s2u_segmentation_free(r);
+}
+
+// Where it decides against the foreground everywhere, the confidence is that of the background.
+TEST_F(CNetwork, ConfidenceIsOfWhatWasDecided) {
+  open(1);
+  test::write_filled(file, dir / "never.safetensors", "head.bias", -9.0F);
+  s2u_segmenter* never = nullptr;
+  MUST(s2u_segmenter_new((dir / "never.safetensors").c_str(), nullptr, &never));
+  s2u_segmentation* r = segmented(never, plane_of(pixels, kWidth, kHeight, 3), small);
+  const auto p = of_result<float>(s2u_segmentation_probabilities, r);
+  const auto confidence = of_result<float>(s2u_segmentation_confidence, r);
+  ASSERT_EQ(confidence.size(), p.size());
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    ASSERT_LT(p[i], 0.4F);
+    ASSERT_EQ(confidence[i], 1.0F - p[i]);
+  }
+  s2u_segmentation_free(r);
+  s2u_segmenter_free(never);
 }
 
 TEST_F(CNetwork, IdsInsteadOfProbabilities) {

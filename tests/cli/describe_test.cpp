@@ -88,6 +88,8 @@ TEST_F(Describe, ZshAndFishHaveTheDescriptions) {
 
 TEST_F(Describe, ThePageHasEachOptionWithItsValueAndDefault) {
   const std::string man = out({"man"});
+  EXPECT_THAT(man, HasSubstr("polyp pictures.\n.SH SYNOPSIS\n.B sam2unet\n.I COMMAND\n[\\fIOPTION\\fR ...] "
+                             "[\\fIARGUMENT\\fR ...]\n.SH COMMANDS\n.SS predict\n"));
   for (const char* part :
        {"\n.SH NAME\nsam2unet \\- SAM2\\-UNet: segments camouflaged", "\n.SS predict\nSegment pictures\n",
         "\n.TP\n\\fB\\-o,\\-\\-output\\fR\\fI DIR|FILE.png|FILE.tar\\fR\nfolder for the results",

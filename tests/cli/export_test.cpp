@@ -1,4 +1,5 @@
 // `export` as a user runs it, and `verify` of what it wrote.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,6 +14,7 @@
 namespace sam2unet::test {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -42,11 +44,17 @@ TEST_F(ExportCommand, SaysWhatItWrote) {
                               "32x64", "--dtype", "int8"});
   EXPECT_EQ(full.exit_code, 0) << full.err;
   EXPECT_THAT(full.out, StartsWith("f.onnx: full graph, variant custom, 32x64, 1 channel, int8, "));
+  // Of the model that comes with the program, which is large enough to tell 10^6 bytes from 2^20.
+  const auto large = sam2unet({"export", "d.onnx"});
+  const auto bytes = static_cast<double>(std::filesystem::file_size(dir_ / "d.onnx"));
+  EXPECT_GT(bytes, 2e7);
+  EXPECT_THAT(large.out, EndsWith(fmt::format(" nodes, {:.1f} MB\n", bytes / 1e6)));
   EXPECT_LT(std::filesystem::file_size(dir_ / "f.onnx"), std::filesystem::file_size(dir_ / "c.onnx"));
 }
 
 TEST_F(ExportCommand, WrongUse) {
   expect_refusal({"export", "a.safetensors", "-w", "tiny.safetensors"}, 2, "use .onnx");
+  expect_refusal({"export", ".onnx", "-w", "tiny.safetensors"}, 2, "use .onnx");  // no extension, but a name
   expect_refusal({"export"}, 2, "OUT");
   expect_refusal({"export", "a.onnx", "-w", "none.pth"}, 1, "none.pth: no such file");
   expect_refusal({"export", "a.onnx", "-w", "tiny.safetensors", "--size", "350"}, 2, "multiples of 32");

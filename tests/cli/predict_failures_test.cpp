@@ -1,6 +1,7 @@
 // `sam2unet predict` with bad input of every kind a user meets: a clear line on stderr, the right exit code,
 // and nothing half-written.
 #include <algorithm>
+#include <csignal>
 
 #include "predict_fixture.h"
 
@@ -148,15 +149,70 @@ TEST_F(PredictFailures, WrongUsage) {
   EXPECT_FALSE(exists("out"));
 }
 
+// As many as are told of are there.
 TEST_F(PredictFailures, InterruptionLeavesWholeResults) {
   constexpr int kPictures = 300;
   for (int i = 0; i < kPictures; ++i) put_picture("in/" + std::to_string(1000 + i) + ".png", 60, 60);
-  const Finished r = predict({"in", "-o", "out"}, {.interrupt_after_output = true});
-  expect_failure(r, 1, "interrupted after");
-  const auto files = list("out");
-  EXPECT_GE(files.size(), 1u);
-  EXPECT_LT(files.size(), static_cast<std::size_t>(kPictures));
-  for (const auto& name : files) EXPECT_EQ(gray("out/" + name).width, 60) << name;
+  for (const int signal : {SIGINT, SIGTERM}) {
+    std::filesystem::remove_all(dir / "out");
+    const Finished r = predict({"in", "-o", "out"}, {.interrupt_after_output = true, .interrupt_by = signal});
+    const auto files = list("out");
+    expect_failure(r, 1,
+                   "sam2unet: interrupted after " + std::to_string(files.size()) + " of 300 pictures\n");
+    EXPECT_GE(files.size(), 1u);
+    EXPECT_LT(files.size(), static_cast<std::size_t>(kPictures));
+    EXPECT_EQ(lines(r.out), static_cast<int>(files.size()));
+    for (const auto& name : files) EXPECT_EQ(gray("out/" + name).width, 60) << name;
+  }
+}
+
+// Whoever reads the names goes away: an error, which leaves no file half-written.
+TEST_F(PredictFailures, AClosedPipeEndsTheRun) {
+  for (int i = 0; i < 40; ++i) put_picture("in/" + std::to_string(100 + i) + ".png", 60, 60);
+  const Finished r = test::run(
+      "/bin/bash",
+      {"-c", "\"$0\" predict in -o out --weights tiny.safetensors --size 64 | true; exit ${PIPESTATUS[0]}",
+       test::program("sam2unet").string()},
+      {.folder = dir.path()});
+  expect_failure(r, 1, "sam2unet: cannot write to standard output: Broken pipe\n");
+  for (const auto& name : list("out")) EXPECT_EQ(gray("out/" + name).width, 60) << name;
+}
+
+// Results of a large picture, or of tiles, are written while they are made.
+TEST_F(PredictFailures, AFullDiskWhileBandsAreWritten) {
+  put_picture("a.png", 200, 200);
+  put_picture("b.png", 200, 200);
+  const Finished r = predict({"a.png", "b.png", "-o", "out", "--tile", "100"}, {.file_size_limit = 1024});
+  expect_failure(r, 1, "cannot write out/");
+  EXPECT_THAT(list("out"), IsEmpty());
+}
+
+// What is wrong with the disk ends the run, and is told once and of no picture: in bands, which are opened
+// before the network runs, as without.
+TEST_F(PredictFailures, AFolderThatCannotBeMadeEndsTheRun) {
+  put_picture("in/sub/a.png", 70, 40);
+  put_picture("in/sub/b.png", 70, 40);
+  put_picture("in/z.png", 70, 40);
+  put("out/sub", "x");
+  for (const std::vector<std::string>& tiles : {std::vector<std::string>{}, {"--tile", "40"}}) {
+    std::vector<std::string> arguments{"in", "-r", "-o", "out"};
+    arguments.insert(arguments.end(), tiles.begin(), tiles.end());
+    const Finished r = predict(arguments);
+    EXPECT_EQ(r.exit_code, 1);
+    EXPECT_THAT(r.err, StartsWith("sam2unet: cannot write into the folder out/sub: "));
+    EXPECT_EQ(lines(r.err), 1) << r.err;
+  }
+}
+
+// A name that no result can have fails alone, in bands too.
+TEST_F(PredictFailures, ANameThatIsTooLongInBands) {
+  const std::string longest(251, 'n');
+  put_picture("in/" + longest + ".png", 70, 40);
+  put_picture("in/z.png", 70, 40);
+  const Finished r = predict({"in", "-o", "out", "--tile", "40", "--save", "mask"});
+  expect_failure(r, 1, "name is too long");
+  EXPECT_EQ(r.out, "out/z_mask.png\n");
+  EXPECT_THAT(list("out"), ElementsAre("z_mask.png"));
 }
 
 }  // namespace

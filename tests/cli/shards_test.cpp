@@ -343,7 +343,12 @@ TEST_F(ShardsTest, MaxFailures) {
   EXPECT_THAT(list("b"), SizeIs(4));
   const Finished given_up = predict({"in", "-o", "c", "--max-failures", "1"});
   EXPECT_EQ(given_up.exit_code, 1);
-  EXPECT_THAT(given_up.err, HasSubstr("given up after"));
+  EXPECT_THAT(given_up.err,
+              testing::ContainsRegex("\nsam2unet: given up after [2-6] of 6 pictures: 2 failed, more "
+                                     "than --max-failures 1\n$"));
+  const Finished none = predict({"in", "-o", "d", "--max-failures", "0"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.err, HasSubstr("failed, more than --max-failures 0\n"));
 }
 
 TEST_F(ShardsTest, ResultsAmongThePicturesAreRefused) {
@@ -393,6 +398,35 @@ TEST_F(ShardsTest, TarInAndOutIsTheFolder) {
                 .exit_code,
             0);
   EXPECT_EQ(get("again.tar"), get("out.tar"));
+}
+
+// A tar of results is there or not; of which only some pictures are told to be done, it is made again.
+TEST_F(ShardsTest, ATarIsDoneAsAWhole) {
+  put_pictures(3);
+  put_tar("in.tar", {"0.png", "1.png", "2.png"});
+  const auto again = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"in.tar", "-o", "out.tar", "--resume"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished r = predict(arguments);
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return r.out + r.err;
+  };
+  const std::string made = "out.tar/0.png\nout.tar/1.png\nout.tar/2.png\n",
+                    done = "sam2unet: note: 3 of 3 pictures are done already\n";
+  EXPECT_EQ(again({}), made);
+  EXPECT_EQ(again({}), done);
+  EXPECT_EQ(again({"--manifest", "m"}), made);
+  EXPECT_EQ(again({"--manifest", "m"}), done);
+  const auto lines = manifest("m");
+  ASSERT_THAT(lines, SizeIs(3));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(lines[static_cast<std::size_t>(i)]["key"], std::to_string(i));
+    EXPECT_EQ(lines[static_cast<std::size_t>(i)]["input"], "in.tar/" + std::to_string(i) + ".png");
+  }
+  const std::string all = get("m");
+  put("m", all.substr(0, all.find('\n') + 1));
+  EXPECT_EQ(again({"--manifest", "m"}), made);
+  EXPECT_THAT(manifest("m"), SizeIs(4));
 }
 
 // A tar may hold what macOS keeps beside a file, be named twice, or hold no pictures.

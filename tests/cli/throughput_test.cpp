@@ -32,13 +32,25 @@ class Throughput : public AloneTest {
   }
   /// On the stand-in, a pass of which takes as long as decoding some pictures here.
   Finished on_device(std::vector<std::string> arguments, int in_flight = 2, int pass_ms = 100) {
-    const std::vector<std::string> common{"--weights", "tiny.safetensors", "--size",
-                                          "64",        "--device",         "cuda"};
+    const std::vector<std::string> common{"--weights", "tiny.safetensors", "--size", "64"};
     arguments.insert(arguments.end(), common.begin(), common.end());
-    return alone(arguments, {"SAM2UNET_FAKE_LOG=" + (dir / "passes.jsonl").string(),
-                             "SAM2UNET_FAKE_BATCH=" + std::to_string(kBatch),
-                             "SAM2UNET_FAKE_IN_FLIGHT=" + std::to_string(in_flight),
-                             "SAM2UNET_FAKE_MS=" + std::to_string(pass_ms)});
+    return on_device_as_is(arguments, in_flight, pass_ms);
+  }
+  Finished on_device_as_is(std::vector<std::string> arguments, int in_flight, int pass_ms,
+                           const std::vector<std::string>& environment = {}) {
+    arguments.insert(arguments.end(), {"--device", "cuda"});
+    std::vector<std::string> all{"SAM2UNET_FAKE_LOG=" + (dir / "passes.jsonl").string(),
+                                 "SAM2UNET_FAKE_BATCH=" + std::to_string(kBatch),
+                                 "SAM2UNET_FAKE_IN_FLIGHT=" + std::to_string(in_flight),
+                                 "SAM2UNET_FAKE_MS=" + std::to_string(pass_ms)};
+    all.insert(all.end(), environment.begin(), environment.end());
+    return alone(arguments, all);
+  }
+  std::vector<int> batches() {
+    std::vector<int> out;
+    for (const Pass& p : passes()) out.push_back(p.batch);
+    std::sort(out.begin(), out.end());
+    return out;
   }
   std::vector<Pass> passes() {
     std::vector<Pass> out;
@@ -145,6 +157,138 @@ TEST_F(Throughput, BenchRunsStreamsAtTheSameTime) {
   EXPECT_EQ(passes().size(), 2U * (2 + 3));
   EXPECT_EQ(most_in_flight(passes()), 2);
   EXPECT_EQ(on_device({"bench", "-n", "1"}).exit_code, 0);
+}
+
+// A batch in which one picture makes no numbers is tried picture by picture, and only that one fails.
+TEST_F(Throughput, APictureThatTheNetworkFailsOnFailsAlone) {
+  install_cuda();
+  put_pictures(4);
+  Image white(30, 20, 3);
+  std::fill(white.pixels.begin(), white.pixels.end(), std::uint8_t{255});
+  write_png(dir / "photos/102.png", white);
+  const auto f = on_device_as_is(
+      {"predict", "photos", "-o", "out", "--weights", "tiny.safetensors", "--size", "64", "--manifest", "m"},
+      2, 0, {"SAM2UNET_FAKE_NAN=1"});
+  EXPECT_EQ(f.exit_code, 1);
+  const std::string why =
+      "photos/102.png: the network's result holds NaN or infinity: with these weights its "
+      "numbers grow past what float holds; take an earlier checkpoint";
+  EXPECT_EQ(f.err, "sam2unet: " + why + "\n");
+  EXPECT_EQ(f.out, "out/100.png\nout/101.png\nout/103.png\n");
+  EXPECT_THAT(batches(), testing::ElementsAre(1, 1, 1, 1, 4));
+  std::istringstream lines(get("m"));
+  for (std::string line; std::getline(lines, line);) {
+    const auto j = nlohmann::json::parse(line);
+    EXPECT_EQ(j.value("error", ""), j.at("key") == "102" ? why : "");
+  }
+}
+
+// What a pass took is divided among its pictures, and all of it is told of one whose passes are its own.
+TEST_F(Throughput, TimesAreThoseOfThePasses) {
+  install_cuda();
+  put_pictures(4);
+  const auto least = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"predict", "photos", "-o", "out", "--manifest", "m"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    std::filesystem::remove(dir / "m");
+    EXPECT_EQ(on_device(arguments, 2, 200).exit_code, 0);
+    double out = 1e9;
+    std::istringstream lines(get("m"));
+    for (std::string line; std::getline(lines, line);)
+      out = std::min(out, nlohmann::json::parse(line).at("milliseconds").get<double>());
+    return out;
+  };
+  EXPECT_GE(least({}), 50.0);
+  EXPECT_GE(least({"--tile", "32"}), 200.0);
+}
+
+// More at once than the device says is best, where that is asked for, and by eval too.
+TEST_F(Throughput, BatchesAreAsLargeAsAskedFor) {
+  install_cuda();
+  put_pictures(6);
+  ASSERT_EQ(on_device({"predict", "photos", "-o", "out", "--batch", "6"}, 1, 0).exit_code, 0);
+  EXPECT_THAT(batches(), testing::ElementsAre(6));
+  // A picture's tiles and turned variants fill batches.
+  std::filesystem::remove(dir / "passes.jsonl");
+  ASSERT_EQ(
+      on_device({"predict", "photos/100.png", "-o", "out", "--batch", "6", "--tta", "hflip,vflip"}, 1, 0)
+          .exit_code,
+      0);
+  EXPECT_THAT(batches(), testing::ElementsAre(3));
+  put_picture("wide.png", 32 * 5, 32);
+  std::filesystem::remove(dir / "passes.jsonl");
+  ASSERT_EQ(on_device({"predict", "wide.png", "-o", "out", "--tile", "32", "--overlap", "0"}, 1, 0).exit_code,
+            0);
+  EXPECT_THAT(batches(), testing::ElementsAre(1, 4));
+  for (const auto& [batch, want] : {std::pair("1", 1), {"3", 3}}) {
+    std::filesystem::remove(dir / "passes.jsonl");
+    ASSERT_EQ(on_device({"eval", "--images", "photos", "--gt", "truths", "--bootstrap", "0", "--batch", batch,
+                         "-j", "2"},
+                        1, 20)
+                  .exit_code,
+              0);
+    EXPECT_LE(batches().back(), want);
+  }
+}
+
+// Four passes instead of one, each as long.
+TEST_F(Throughput, WhatVariantsCostIsToldInTimes) {
+  install_cuda();
+  put_pictures(4);
+  const auto f = on_device({"eval", "--images", "photos", "--gt", "truths", "--bootstrap", "0", "--batch",
+                            "1", "--tta", "hflip,vflip,rot90"},
+                           1, 30);
+  ASSERT_EQ(f.exit_code, 0) << f.err;
+  const std::string before = "\na picture takes ";
+  const auto at = f.out.find(before);
+  ASSERT_NE(at, std::string::npos) << f.out;
+  const double times = std::stod(f.out.substr(at + before.size()));
+  EXPECT_GT(times, 2.5);
+  EXPECT_LT(times, 6.0);
+}
+
+// As many pictures as the paper has are its test set; what is called like one and is none is told.
+TEST_F(Throughput, ReproduceOfAWholeTestSet) {
+  install_cuda();
+  for (int i = 0; i < 60; ++i) {
+    const std::string name = std::to_string(100 + i) + ".png";
+    put_picture("data/CVC-300/images/" + name, 8, 9);
+    std::filesystem::create_directories(dir / "data/CVC-300/masks");
+    Image truth(8, 9, 1);
+    std::fill_n(truth.pixels.begin(), 30, std::uint8_t{255});
+    write_png(dir / "data/CVC-300/masks" / name, truth);
+  }
+  std::filesystem::create_directories(dir / "data/ECSSD");
+  const auto reproduce = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all{"reproduce",        "--data", "data",  "--weights",
+                                 "tiny.safetensors", "--json", "o.json"};
+    all.insert(all.end(), more.begin(), more.end());
+    std::filesystem::remove(dir / "passes.jsonl");
+    return on_device_as_is(all, 2, 0);
+  };
+  const auto f = reproduce({});
+  EXPECT_EQ(f.exit_code, 0) << f.err;
+  EXPECT_EQ(
+      f.err,
+      "sam2unet: note: data/ECSSD is called like ECSSD, but holds no folders of pictures and masks of a test "
+      "set (such as Imgs and GT, images and masks, test/image and test/mask)\n");
+  EXPECT_THAT(f.out, HasSubstr("\n\nCVC-300: 60 of the papers' 60 pictures; published: "));
+  int largest = 0;
+  for (const Pass& p : passes()) {
+    EXPECT_EQ(p.width, 352);
+    largest = std::max(largest, p.batch);
+  }
+  EXPECT_EQ(largest, kBatch);
+  const auto json = nlohmann::json::parse(get("o.json"));
+  EXPECT_EQ(json.at("datasets").at(0).at("weights"), "tiny.safetensors");
+  EXPECT_FALSE(json.at("datasets").at(0).contains("passes"));
+  // The passes of one picture are one batch.
+  const auto turned = reproduce({"--tta", "hflip,vflip"});
+  EXPECT_EQ(turned.exit_code, 0) << turned.err;
+  const std::vector<int> all = batches();
+  EXPECT_EQ(all.size(), 60U);
+  EXPECT_EQ(all.front(), 3);
+  EXPECT_EQ(nlohmann::json::parse(get("o.json")).at("datasets").at(0).at("passes"), "hflip,vflip");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "predict_fixture.h"
 #include "sam2unet/classes.h"
 #include "sam2unet/png_stream.h"
+#include "tar/tar_file.h"
 
 namespace sam2unet::test {
 namespace {
@@ -90,6 +91,33 @@ TEST_F(Tiles, ResultsAgreeWithEachOther) {
   EXPECT_EQ(get("two/a.png"), get("out/a.png"));
 }
 
+// A tar and standard output take what the files would hold.
+TEST_F(Tiles, ResultsAreTheSameWhereverTheyGo) {
+  put_picture("in/a.png", 211, 157);
+  put_picture("in/b.png", 60, 130);
+  const std::vector<std::string> tiles{"--tile", "80"}, kinds{"--save", "map,mask,overlay,cutout"};
+  ASSERT_EQ(predict(with(with({"in", "-o", "out"}, kinds), tiles)).exit_code, 0);
+  const Finished r = predict(with(with({"in", "-o", "out.tar"}, kinds), tiles));
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  std::string names;
+  const tar::TarFile packed(dir / "out.tar");
+  for (const auto& member : packed.members()) {
+    names += "out.tar/" + member.name + "\n";
+    EXPECT_TRUE(std::string(reinterpret_cast<const char*>(member.bytes.data()), member.bytes.size()) ==
+                get("out/" + member.name))
+        << member.name;
+  }
+  EXPECT_EQ(packed.members().size(), 8U);
+  EXPECT_EQ(r.out, names);
+  for (const char* kind : {"mask", "cutout"}) {
+    const Finished one = predict(with({"in/a.png", "-o", "-", "--save", kind}, tiles));
+    EXPECT_TRUE(one.out == get(std::string("out/a_") + kind + ".png")) << one.err;
+  }
+  const Finished one = predict(with({"in/a.png", "-o", "new/x.png"}, tiles));
+  EXPECT_EQ(one.out, "new/x.png\n");
+  EXPECT_TRUE(get("new/x.png") == get("out/a.png"));
+}
+
 TEST_F(Tiles, OfSeveralClasses) {
   put_picture("a.png", 150, 111);
   ASSERT_EQ(predict_classes(with({"a.png", "-o", "plain", "--tile", "150"}, kAll)).exit_code, 0);
@@ -131,6 +159,12 @@ TEST_F(Tiles, ProgressIsOfTilesOnATerminal) {
   EXPECT_EQ(shown.exit_code, 0);
   EXPECT_THAT(shown.err, AllOf(HasSubstr("/130 tiles"), HasSubstr("left")));
   EXPECT_EQ(predict({"a.png", "-o", "out", "--tile", "100"}).err, "");
+  put_picture("b.png", 100, 90);
+  // When the last picture is through, no tile is underway.
+  const std::string two = predict({"a.png", "b.png", "-o", "two", "--tile", "40"}, {.terminal = true}).err;
+  const std::size_t last = two.rfind("2/2 pictures");
+  ASSERT_NE(last, std::string::npos) << two;
+  EXPECT_THAT(two.substr(last), Not(HasSubstr("tiles")));
 }
 
 TEST_F(Tiles, WrongUseIsOneLineAndExitCode2) {

@@ -1,12 +1,15 @@
 // What `info`, `verify`, `convert`, `export`, `bench`, `doctor` and `models` print, line by line.
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/sha256.h"
+#include "formats/file_builder.h"
 #include "formats/tensor_file.h"
+#include "model/metadata.h"
 #include "model/tensor_table.h"
 #include "predict_fixture.h"
 #include "support/changed_weights.h"
@@ -111,6 +114,67 @@ TEST_F(Told, InfoNamesWhatIsWrong) {
               HasSubstr("\nwith NaN, infinity or a negative variance (2):\n  head."));
 }
 
+// Each kind of trouble under its own name: tensors of another shape, what tools and losses leave, objects
+// that are no tensors, and measurements of other weights. A network of other widths is told with what
+// differs.
+TEST_F(Told, InfoNamesWhatIsBesideTheNetwork) {
+  const auto tiny = formats::TensorFile::open(dir / "tiny.safetensors");
+  std::vector<formats::NamedTensor> tensors = tiny.tensors();
+  tensors.push_back(tensors.front());
+  tensors.back().name = "total_ops";
+  for (auto& t : tensors) {
+    if (t.name == "encoder.patch_embed.proj.bias") {
+      const Shape shape{4, 4};
+      t.view = {t.view.data, t.view.dtype, shape, shape.dense_strides()};
+    }
+  }
+  formats::write_safetensors(dir / "odd.safetensors", tensors, tiny.metadata());
+  const std::string out = run_it({"info", "odd.safetensors"}).out;
+  EXPECT_TRUE(
+      out.ends_with("\nmisshapen (1):\n  encoder.patch_embed.proj.bias is [4, 4], expected [16]\n"
+                    "left out, of a training tool or a loss (1):\n  total_ops\n"))
+      << out;
+  auto metadata = tiny.metadata();
+  metadata[model::kGatesKey] = "{";
+  formats::write_safetensors(dir / "gates.safetensors", tiny.tensors(), metadata);
+  EXPECT_THAT(run_it({"info", "gates.safetensors"}).out,
+              HasSubstr("\nprecisions  what is stored of them does not count: "));
+  model::Config config = tiny_config();
+  config.out_channels = 2;
+  config.adapter_width = 7;
+  write_weights(dir / "other.safetensors", config);
+  EXPECT_THAT(run_it({"info", "other.safetensors"}).out,
+              HasSubstr("\nclasses     2, background included\ndiffers     output channels 2 instead of 1\n"
+                        "differs     adapter width 7 instead of 32\nsize        "));
+  // An object that torch.save stored beside a tensor.
+  put("object.pth",
+      torch_zip(op::pickle(op::dict({{"state_dict", op::dict({{"w", op::tensor(6, 0, {6}, {1})}})},
+                                     {"config", op::global("easydict", "EasyDict") + ")R"}})),
+                std::string(24, '\0')));
+  const Finished object = run_it({"info", "object.pth"});
+  EXPECT_EQ(object.err, "");
+  EXPECT_THAT(object.out,
+              AllOf(HasSubstr("contents    unknown\n"),
+                    HasSubstr("\npassed over, objects beside the tensors (1):\n  easydict.EasyDict\n")));
+}
+
+// What a tool left in a file is noted by who leaves it out.
+TEST_F(Told, NotesOfWeightsAreTold) {
+  const auto tiny = formats::TensorFile::open(dir / "tiny.safetensors");
+  std::vector<formats::NamedTensor> tensors = tiny.tensors();
+  tensors.push_back(tensors.front());
+  tensors.back().name = "total_ops";
+  formats::write_safetensors(dir / "noted.safetensors", tensors, tiny.metadata());
+  put_picture("in/a.png", 40, 30);
+  fs::create_directories(dir / "gt");
+  write_png(dir / "gt/a.png", Image(40, 30, 1));
+  const auto note = testing::MatchesRegex("sam2unet: note: [^\n]*total_ops[^\n]*\n");
+  EXPECT_THAT(run_it({"predict", "in", "-o", "out", "-w", "noted.safetensors", "--size", "64"}).err, note);
+  EXPECT_THAT(run_it({"eval", "--images", "in", "--gt", "gt", "-w", "noted.safetensors", "--size", "64"}).err,
+              note);
+  EXPECT_THAT(run_it({"convert", "noted.safetensors", "c.safetensors"}).err, note);
+}
+
 TEST_F(Told, ConvertSaysWhatItWrote) {
   const std::size_t tensors = model::tensor_table(tiny_config()).size();
   const Finished r = run_it({"convert", "tiny.safetensors", "half.safetensors", "--dtype", "f16"});
@@ -205,6 +269,62 @@ TEST_F(Told, BenchLineByLine) {
   EXPECT_THAT(j.at("choice").get<std::string>(), StartsWith("the weights carry no"));
 }
 
+// Both files of one run: the operations of the trace are what the stages are made of.
+TEST_F(Told, BenchFilesAgreeWithEachOther) {
+  write_tiny_weights(dir / "trained.safetensors", false, {{"input_size", "64x96"}});
+  const Finished r = run_it({"bench", "-w", "trained.safetensors", "-n", "2", "-j", "1", "--json", "a.json",
+                             "--profile", "b.json"});
+  ASSERT_EQ(r.exit_code, 0) << r.err;
+  const Json j = Json::parse(get("a.json")), trace = Json::parse(get("b.json"));
+  std::set<std::string> keys;
+  for (const auto& [key, value] : j.items()) keys.insert(key);
+  EXPECT_EQ(keys, (std::set<std::string>{"variant", "device", "precision", "arithmetic", "choice", "size",
+                                         "batch", "threads", "streams", "rounds", "latency_ms",
+                                         "images_per_s", "gflop", "gflops", "peak_gflops", "floor_ms",
+                                         "ratio_to_floor", "peak_rss_mb", "stages"}));
+  EXPECT_EQ(j.at("size"), (Json{64, 96}));  // what the weights were trained at
+  EXPECT_EQ(j.at("variant"), "custom");
+  EXPECT_EQ(j.at("choice"), "");
+  EXPECT_EQ(j.at("arithmetic"), "f32");
+  const double least = j.at("latency_ms").at("min"), most = j.at("latency_ms").at("p99"),
+               gflop = j.at("gflop");
+  // Of two rounds the median is the mean, and a hundredth of the way lies between the last and the slower
+  // one.
+  EXPECT_NEAR(j.at("latency_ms").at("median").get<double>(), least + (most - least) / 0.99 / 2, 1e-9);
+  EXPECT_NEAR(j.at("latency_ms").at("p90").get<double>(), least + (most - least) / 0.99 * 0.9, 1e-9);
+  EXPECT_NEAR(j.at("gflops").get<double>(), gflop / least * 1e3, 1e-6 * gflop / least * 1e3);
+  EXPECT_NEAR(j.at("floor_ms").get<double>(), gflop / j.at("peak_gflops").get<double>() * 1e3, 1e-9);
+  std::map<std::pair<std::string, std::string>, double> traced;
+  for (const auto& e : trace.at("traceEvents"))
+    traced[{e.at("cat"), e.at("name")}] += e.at("dur").get<double>() / 1e3;
+  std::size_t kinds = 0;
+  for (const auto& stage : j.at("stages"))
+    for (const auto& [kind, ms] : stage.at("kinds").items()) {
+      ++kinds;
+      EXPECT_NEAR((traced[{stage.at("name"), kind}]), ms.get<double>(), 1e-6) << stage.at("name") << kind;
+    }
+  EXPECT_EQ(kinds, traced.size());
+  EXPECT_GT(kinds, 20U);
+  EXPECT_THAT(r.out, StartsWith("variant     custom, 64x96, batch 1\n"));
+  // Twenty times where nothing is said.
+  EXPECT_EQ(j.at("rounds"), 2);
+  const Json usual =
+      Json::parse(run_it({"bench", "-w", "trained.safetensors", "--size", "32", "--json", "-"}).out);
+  EXPECT_EQ(usual.at("rounds"), 20);
+}
+
+// By the gates that are stored in the weights.
+TEST_F(Told, BenchFollowsTheGates) {
+  put_picture("photos/a.png", 40, 30);
+  ASSERT_EQ(run_it({"convert", "tiny.safetensors", "gated.safetensors", "--gates", "photos"}).exit_code, 0);
+  const Json info = Json::parse(run_it({"info", "gated.safetensors", "--json"}).out);
+  const Json j = Json::parse(run_it({"bench", "-w", "gated.safetensors", "--size", "32", "-n", "1",
+                                     "--precision", "auto", "--json", "-"})
+                                 .out);
+  EXPECT_THAT(j.at("choice").get<std::string>(), StartsWith("int8 "));
+  EXPECT_EQ(info.at("measured_pictures"), 1);
+}
+
 TEST_F(Told, BenchHasLimitsAndDefaults) {
   for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{
            {"--batch", "257"}, {"-n", "100001"}, {"--streams", "65"}, {"-j", "1025"}, {"-j", "-1"}})
@@ -281,6 +401,45 @@ TEST_F(Told, DoctorListsGroupsAndCountsKinds) {
                     HasSubstr("\n    m/a0.png\n    m/a1.png\n    and 4 more\n  mend: "),
                     HasSubstr("6 pictures, 6 pairs: 2 kinds of trouble\n")));
   EXPECT_THAT(says("3"), HasSubstr("\n    i/a2.png ~ i/b2.png\n  mend: "));
+  // Five are named where nothing is said, and none where none is asked for.
+  EXPECT_THAT(
+      run_it({"doctor", "--images", "i", "--masks", "m"}).out,
+      HasSubstr("\n    m/a0.png\n    m/a1.png\n    m/a2.png\n    m/b0.png\n    m/b1.png\n    and 1 more\n"));
+  EXPECT_THAT(says("0"),
+              AllOf(HasSubstr("\n    and 3 more\n"), HasSubstr("\n    and 6 more\n"), Not(HasSubstr("~"))));
+}
+
+// From the address of a file, which needs no server.
+TEST_F(Told, FetchedModelsAreTold) {
+  write_tiny_weights(dir / "other.safetensors", false, {{"input_size", "64"}});
+  const auto fetch = [&](const std::vector<std::string>& more, bool terminal) {
+    std::vector<std::string> arguments{"models", "fetch"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    RunOptions options;
+    options.terminal = terminal;
+    options.environment = {"SAM2UNET_MODELS=" + (dir / "models").string(), "SAM2UNET_OFFLINE=0"};
+    return run_it(arguments, options);
+  };
+  const auto address = [&](const char* name) { return "file://" + (dir / name).string(); };
+  const auto line = [&](const std::string& name) {
+    return name + ": " + (dir / "models" / (name + ".safetensors")).string() + "\n";
+  };
+  const Finished both = fetch({address("tiny.safetensors"), address("other.safetensors")}, false);
+  if (both.err.find("needs libcurl") != std::string::npos) GTEST_SKIP() << both.err;
+  EXPECT_EQ(both.exit_code, 0);
+  EXPECT_EQ(both.out, line("tiny") + line("other"));
+  EXPECT_EQ(both.err, "");
+  EXPECT_TRUE(get("models/tiny.safetensors") == get("tiny.safetensors"));
+  fs::remove_all(dir / "models");
+  const Finished shown =
+      fetch({address("tiny.safetensors"), "--sha256", sha256_of_file(dir / "tiny.safetensors")}, true);
+  EXPECT_EQ(shown.out, line("tiny"));
+  EXPECT_THAT(shown.err, ContainsRegex("^\r[0-9]+ MB of [0-9]+ MB .*\r\033\\[K$"));
+  fs::remove_all(dir / "models");
+  const Finished other = fetch({address("tiny.safetensors"), "--sha256", std::string(64, '0')}, false);
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, HasSubstr("instead of 0000"));
+  EXPECT_FALSE(exists("models/tiny.safetensors"));
 }
 
 TEST_F(Told, ModelsAreToldWithTheirSums) {

@@ -6,6 +6,9 @@
 
 #include <cstdlib>
 #include <set>
+#include <string>
+#include <tuple>
+#include <vector>
 
 #include "core/file.h"
 #include "core/sha256.h"
@@ -56,6 +59,64 @@ TEST_F(Models, TheRegistryIsSound) {
   }
 }
 
+// Addresses and sizes as docs/weights.md has them, files as their authors call them.
+TEST_F(Models, WhatIsKnownAndWhereItIs) {
+  std::vector<std::string> names;
+  for (const KnownModel& m : known_models()) names.push_back(m.name);
+  EXPECT_THAT(names, testing::ElementsAre("sam2unet-t-duts", "sam2-t", "sam2-s", "sam2-b+", "sam2-l",
+                                          "sam2.1-t", "sam2.1-s", "sam2.1-b+", "sam2.1-l", "sam2unet-cod",
+                                          "sam2unet-sod", "sam2unet-mas3k", "sam2unet-rmas", "sam2unet-msd",
+                                          "sam2unet-pmd", "sam2unet-polyp"));
+  const std::string at = "https://dl.fbaipublicfiles.com/segment_anything_2/";
+  struct Trunk {
+    const char *name, *url, *what;
+    std::uint64_t megabytes;
+  };
+  for (const auto& [name, url, what, megabytes] :
+       {Trunk{"sam2-t", "072824/sam2_hiera_tiny.pt", "SAM2 trunk, to train from", 156},
+        {"sam2-s", "072824/sam2_hiera_small.pt", "SAM2 trunk, to train from", 184},
+        {"sam2-b+", "072824/sam2_hiera_base_plus.pt", "SAM2 trunk, to train from", 323},
+        {"sam2-l", "072824/sam2_hiera_large.pt", "SAM2 trunk, to train from", 898},
+        {"sam2.1-t", "092824/sam2.1_hiera_tiny.pt", "SAM2.1 trunk, to train from", 156},
+        {"sam2.1-s", "092824/sam2.1_hiera_small.pt", "SAM2.1 trunk, to train from", 184},
+        {"sam2.1-b+", "092824/sam2.1_hiera_base_plus.pt", "SAM2.1 trunk, to train from", 323},
+        {"sam2.1-l", "092824/sam2.1_hiera_large.pt", "SAM2.1 trunk, to train from", 898}}) {
+    const KnownModel& m = *find_known_model(name);
+    EXPECT_EQ(m.url, at + url);
+    EXPECT_EQ(m.file, std::string(url).substr(7));
+    EXPECT_EQ(m.what, what);
+    EXPECT_EQ(m.bytes, megabytes * 1'000'000) << name;
+    EXPECT_EQ(m.page, "https://github.com/facebookresearch/sam2");
+    EXPECT_EQ(m.code_licence, "Apache-2.0");
+    EXPECT_EQ(m.weights_licence, "Apache-2.0");
+    EXPECT_THAT(m.data_licence, HasSubstr("SA-1B"));
+  }
+  for (const auto& [name, file, what, data] :
+       {std::tuple("sam2unet-cod", "SAM2-UNet-COD.pth", "camouflaged objects", "COD10K, CAMO"),
+        {"sam2unet-sod", "SAM2-UNet-SOD.pth", "salient objects", "DUTS-TR"},
+        {"sam2unet-mas3k", "SAM2-UNet-MAS3K.pth", "marine animals", "MAS3K"},
+        {"sam2unet-rmas", "SAM2-UNet-RMAS.pth", "marine animals", "RMAS"},
+        {"sam2unet-msd", "SAM2-UNet-MSD.pth", "mirrors", "MSD"},
+        {"sam2unet-pmd", "SAM2-UNet-PMD.pth", "mirrors", "PMD"},
+        {"sam2unet-polyp", "SAM2-UNet-Polyp.pth", "polyps", "Kvasir-SEG, CVC-ClinicDB"}}) {
+    const KnownModel& m = *find_known_model(name);
+    EXPECT_EQ(m.file, file);
+    EXPECT_EQ(m.what, std::string("SAM2-UNet-L of the paper, ") + what);
+    EXPECT_EQ(m.data_licence, std::string(data) + ": research use");
+    EXPECT_EQ(m.url, "");
+    EXPECT_EQ(m.sha256, "");
+    EXPECT_EQ(m.bytes, 866'000'000U);
+    EXPECT_EQ(m.page, "https://github.com/WZH0120/SAM2-UNet#testing");
+    EXPECT_EQ(m.code_licence, "Apache-2.0");
+    EXPECT_EQ(m.weights_licence, "not stated");
+  }
+  const KnownModel& own = *find_known_model("sam2unet-t-duts");
+  EXPECT_EQ(own.file, "sam2unet_t_duts_int8.safetensors");
+  EXPECT_EQ(own.url, "");
+  EXPECT_EQ(own.weights_licence, "research use");
+  EXPECT_EQ(find_known_model("sam2-T"), nullptr);
+}
+
 TEST_F(Models, TheDefaultModelIsKnownByItsHash) {
   const fs::path own = fs::path(S2U_SOURCE_DIR) / "models" / "sam2unet_t_duts_int8.safetensors";
   EXPECT_EQ(find_known_model("sam2unet-t-duts")->sha256, sha256_of_file(own));
@@ -90,6 +151,70 @@ TEST_F(Models, OneThatIsMissingIsNamedWithWhereToGetIt) {
   EXPECT_THAT(message_of<FileError>([] { model_path("sam2-l"); }),
               HasSubstr("https://dl.fbaipublicfiles.com"));
   EXPECT_THAT(message_of<FileError>([] { model_path("none"); }), HasSubstr("none of that name is known"));
+}
+
+// The whole line, with each folder that was looked into.
+TEST_F(Models, WhatIsMissingIsToldInFull) {
+  set("SAM2UNET_MODELS", (dir_ / "one").string() + ":" + (dir_ / "two").string());
+  const std::string folders = (dir_ / "one").string() + ", " + (dir_ / "two").string();
+  EXPECT_EQ(message_of<FileError>([] { model_path("sam2-t"); }),
+            "model sam2-t is not on this machine: sam2_hiera_tiny.pt is to lie in " + folders +
+                "; `sam2unet models fetch sam2-t` gets it from "
+                "https://dl.fbaipublicfiles.com/segment_anything_2/072824/sam2_hiera_tiny.pt");
+  EXPECT_EQ(message_of<FileError>([] { find_weights("sam2unet-cod"); }),
+            "sam2unet-cod: no such file, and model sam2unet-cod is not on this machine: SAM2-UNet-COD.pth is "
+            "to lie "
+            "in " +
+                folders +
+                "; get it from https://github.com/WZH0120/SAM2-UNet#testing, then `sam2unet models add "
+                "SAM2-UNet-COD.pth`");
+  std::string names;
+  for (const KnownModel& m : known_models()) names += (names.empty() ? "" : ", ") + m.name;
+  EXPECT_EQ(message_of<FileError>([] { model_path("none"); }),
+            "no model none in " + folders + ", and none of that name is known (" + names +
+                "); `sam2unet models add FILE` puts a file there");
+  EXPECT_EQ(message_of<UnavailableError>([] { fetch_model("sam2unet-cod"); }),
+            "model sam2unet-cod can only be got by hand: SAM2-UNet-COD.pth from "
+            "https://github.com/WZH0120/SAM2-UNet#testing, into " +
+                (dir_ / "one").string());
+  set("SAM2UNET_OFFLINE", "yes");
+  EXPECT_EQ(message_of<UnavailableError>([] { fetch_model("http://example.org/x.pth"); }),
+            "SAM2UNET_OFFLINE is set, so nothing is fetched; get http://example.org/x.pth by hand and put it "
+            "into " +
+                (dir_ / "one").string());
+  EXPECT_EQ(message_of<UsageError>([] { fetch_model("ftp://example.org/x.pth"); }),
+            "ftp://example.org/x.pth: no known model, and no http, https or file address");
+  FetchOptions options;
+  options.sha256 = std::string(63, '0') + "G";
+  EXPECT_EQ(message_of<UsageError>([&] { fetch_model("http://example.org/x.pth", options); }),
+            "'" + options.sha256 + "' is no SHA-256: 64 digits of 0-9 and a-f");
+  EXPECT_EQ(message_of<UsageError>([] { add_model("x.onnx"); }),
+            "x.onnx: no weight file by its name; use .safetensors, .pth or .pt");
+  const auto m = add_model(dir_ / "tiny.safetensors");
+  write_tiny_weights(dir_ / "tiny.safetensors", /*only_trunk=*/true);
+  EXPECT_EQ(message_of<UsageError>([&] { add_model(dir_ / "tiny.safetensors"); }),
+            m.path.string() + " is there already, and another file; rename one of them");
+  write_file(dir_ / "one" / "tiny.safetensors.sha256", std::string(64, '0'));
+  EXPECT_EQ(check_model(m).why, "its SHA-256 should be " + std::string(64, '0'));
+}
+
+// Folder by folder, in each by name; the one that comes with the program once and last, wherever else it
+// lies.
+TEST_F(Models, AllThatAreHereInTheirOrder) {
+  set("SAM2UNET_MODELS", (dir_ / "one").string() + ":" + (dir_ / "two").string());
+  for (const char* folder : {"one", "two"}) fs::create_directories(dir_ / folder);
+  for (const char* name : {"one/b.pt", "one/a.pth", "two/SAM2-UNet-PMD.pth", "two/0.safetensors"})
+    fs::copy_file(dir_ / "tiny.safetensors", dir_ / name);
+  const auto names = [] {
+    std::vector<std::string> out;
+    for (const auto& m : installed_models()) out.push_back(m.name);
+    return out;
+  };
+  EXPECT_THAT(names(), testing::ElementsAre("a", "b", "0", "sam2unet-pmd", "sam2unet-t-duts"));
+  EXPECT_EQ(installed_models()[0].bytes, fs::file_size(dir_ / "tiny.safetensors"));
+  EXPECT_EQ(installed_models()[3].path, dir_ / "two/SAM2-UNet-PMD.pth");
+  fs::create_symlink(installed_models().back().path, dir_ / "one/own.safetensors");
+  EXPECT_THAT(names(), testing::ElementsAre("a", "b", "sam2unet-t-duts", "0", "sam2unet-pmd"));
 }
 
 TEST_F(Models, WeightsAreFoundByPathOrName) {

@@ -1,10 +1,12 @@
 // `sam2unet serve` as a user starts it: every option reaches the service.
 #include <gmock/gmock.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "running.h"
@@ -89,6 +91,25 @@ TEST_F(ServeCommand, LimitsReachTheService) {
   two.send(request("GET", "/healthz") + request("GET", "/healthz"));
   EXPECT_EQ(two.read().header("connection"), "");
   EXPECT_EQ(two.read().header("connection"), "close");
+  EXPECT_EQ(s.end(), 0);
+}
+
+// More answers than a connection holds, of which none is read.
+TEST_F(ServeCommand, WhoTakesNoAnswerIsCutOffAsTold) {
+  Started s(dir.path(),
+            {"-w", "tiny.safetensors", "--write-timeout", "100ms", "--access-log", "off", "-j", "1"});
+  const std::uint16_t port = s.port();
+  Client silent(port);
+  for (int i = 0; i < 400; ++i) silent.send(request("GET", "/openapi.json"));
+  const auto is_alone = [&] {
+    return ask(port, "GET", "/metrics").body.find("sam2unet_connections 1\n") != std::string::npos;
+  };
+  bool alone = false;
+  for (int i = 0; i < 1000 && !alone; ++i) {  // long before what is usual, two minutes
+    alone = is_alone();
+    if (!alone) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_TRUE(alone);
   EXPECT_EQ(s.end(), 0);
 }
 

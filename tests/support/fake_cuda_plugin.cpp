@@ -3,11 +3,13 @@
 //
 // The environment says what it does: SAM2UNET_FAKE_LOG a file that gets a line of JSON for each pass,
 // SAM2UNET_FAKE_MS how long a pass takes, SAM2UNET_FAKE_BATCH how many pictures it says are best,
-// SAM2UNET_FAKE_IN_FLIGHT how many passes at a time.
+// SAM2UNET_FAKE_IN_FLIGHT how many passes at a time, SAM2UNET_FAKE_NAN that pictures which begin white make
+// no numbers.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -56,13 +58,17 @@ class FakeBackend final : public api::Backend {
     const ops::Extent& e = input.extent();
     std::vector<float> out;
     out.reserve(static_cast<std::size_t>(e.b * e.h * e.w * channels_));
-    for (const ImageView& p : input.pictures())
+    const bool has_nan = std::getenv("SAM2UNET_FAKE_NAN") != nullptr;
+    for (const ImageView& p : input.pictures()) {
+      const bool is_white = p.row(0)[0] == 255 && p.row(0)[1] == 255 && p.row(0)[2] == 255;
+      const float more = has_nan && is_white ? std::numeric_limits<float>::quiet_NaN() : -4.0F;
       for (int y = 0; y < p.height; ++y)
         for (int x = 0; x < p.width; ++x) {
           const std::uint8_t* rgb = p.row(y) + x * 3;
           const auto sum = static_cast<float>(rgb[0] + rgb[1] + rgb[2]);
-          for (int k = 0; k < channels_; ++k) out.push_back(sum / 3.0F / 32.0F - 4.0F);
+          for (int k = 0; k < channels_; ++k) out.push_back(sum / 3.0F / 32.0F + more);
         }
+    }
     out.resize(static_cast<std::size_t>(e.b * e.h * e.w * channels_));  // of values that are no pictures: 0
     use({{e.b, e.h, e.w, channels_}, out});
     log(e, now, !input.pictures().empty());

@@ -85,7 +85,7 @@ void exchange(const RunOptions& options, pid_t child, Pipe& in, Pipe& out, Pipe&
     }
     if (options.interrupt_after_output && !interrupted && !result.out.empty()) {
       interrupted = true;
-      ::kill(child, SIGINT);
+      ::kill(child, options.interrupt_by);
     }
   }
 }

@@ -22,7 +22,8 @@ struct RunOptions {
   std::filesystem::path out_to = {};                  // standard output goes there instead
   std::optional<std::uint64_t> file_size_limit = {};  // writing more to a file fails, as on a full disk
   bool terminal = false;                              // standard error is a terminal
-  bool interrupt_after_output = false;                // SIGINT once something came on standard output
+  bool interrupt_after_output = false;                // a signal once something came on standard output
+  int interrupt_by = 2;                               // which one; SIGINT
   std::vector<std::string> environment = {};          // "NAME=value", beside what there is
 };
 

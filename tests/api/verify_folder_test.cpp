@@ -1,0 +1,104 @@
+// Verifying folders of several pictures: the order, which files belong to which, and what is told of all
+// together.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "sam2unet/errors.h"
+#include "sam2unet/image.h"
+#include "sam2unet/segmenter.h"
+#include "sam2unet/verify.h"
+#include "support/message.h"
+#include "support/pictures.h"
+#include "support/temp_dir.h"
+#include "support/tiny_weights.h"
+#include "support/turned_photo.h"
+
+namespace sam2unet {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+
+class VerifyFolder : public testing::Test {
+ protected:
+  VerifyFolder() {
+    for (const char* name : {"image", "resized", "pred", "mask", "mask_resized"})
+      fs::create_directories(folder / name);
+    test::write_tiny_weights(weights, false, {{"input_size", "32x32"}});
+  }
+  // What is told, a line each: name, error, unit.
+  std::vector<std::string> told(const VerifyOptions& more = {}) {
+    std::vector<std::string> out;
+    VerifyOptions options = more;
+    options.weights = weights;
+    options.threads = 1;
+    verify(folder, options, [&](const VerifyCheck& c) {
+      char error[32];
+      std::snprintf(error, sizeof error, "%.6g", c.error);
+      out.push_back(c.name + ": " + error + " " + c.unit);
+    });
+    return out;
+  }
+  // The reference's map of a picture, some pixels of which are another level.
+  void put_prediction(const std::string& name, const Image& picture, int changed) {
+    SegmentOptions official;
+    official.official = true;
+    Image map = Segmenter(weights, {.threads = 1}).segment(picture, official).to_gray();
+    for (std::size_t i = 0; i < static_cast<std::size_t>(changed); ++i)
+      map.pixels[i] = static_cast<std::uint8_t>(map.pixels[i] < 128 ? map.pixels[i] + 1 : map.pixels[i] - 1);
+    write_png(folder / "pred" / name, map);
+  }
+  test::TempDir dir;
+  const fs::path weights = dir / "tiny.safetensors", folder = dir / "set";
+};
+
+// 4 of 100 and 6 of 300 pixels are 10 of 400: the pictures count by their pixels.
+TEST_F(VerifyFolder, PixelsOfAllPicturesAreCountedTogether) {
+  const Image b = test::picture(30, 10, 3), a = test::picture(10, 10, 3);
+  write_png(folder / "image/b.png", b);
+  write_png(folder / "image/a.png", a);
+  write_png(folder / "image/c.png", a);  // of which there is nothing
+  write_file(folder / "image/notes.txt", std::string_view("no picture"));
+  fs::create_directories(folder / "image/d.png");
+  put_prediction("b.png", b, 6);
+  put_prediction("a.png", a, 4);
+  EXPECT_THAT(told(),
+              ElementsAre("a.png prediction: 1 grey levels", "a.png prediction: 0.04 of pixels differ",
+                          "b.png prediction: 1 grey levels", "b.png prediction: 0.02 of pixels differ",
+                          "all predictions: 0.025 of pixels differ"));
+  put_prediction("a.png", a, 0);
+  EXPECT_EQ(told().back(), "all predictions: 0.015 of pixels differ");
+}
+
+// A photo's results are PNGs of its name; it is opened as it is stored, as the reference does.
+TEST_F(VerifyFolder, PhotosAreTakenAsTheyAreStored) {
+  write_file(folder / "image/p.jpg", test::turned_photo(6));
+  const Image stored = read_image(folder / "image/p.jpg", {.apply_exif_orientation = false});
+  const Image shown = read_image(folder / "image/p.jpg");
+  ASSERT_NE(stored.width, shown.width);
+  write_png(folder / "resized/p.png", resize_pillow(stored, 64, 32, ResizeFilter::bilinear));
+  EXPECT_THAT(told(), ElementsAre("p.jpg resized: 0 grey levels"));
+  write_file(folder / "mask/p.jpg", test::turned_photo(6));
+  const Image mask =
+      read_image(folder / "mask/p.jpg", {.mode = ColorMode::gray, .apply_exif_orientation = false});
+  write_png(folder / "mask_resized/p.png", resize_pillow(mask, 20, 10, ResizeFilter::bicubic));
+  write_png(folder / "mask/q.png", Image(8, 8, 1));  // of which there is nothing
+  EXPECT_THAT(told(), ElementsAre("p.jpg resized: 0 grey levels", "p.jpg mask resized: 0 grey levels"));
+}
+
+// The device and the precision are those that were asked for.
+TEST_F(VerifyFolder, OptionsReachTheNetwork) {
+  write_png(folder / "image/a.png", test::picture(10, 10, 3));
+  EXPECT_EQ(test::message_of<UsageError>([&] { told({.device = "abacus"}); }),
+            "device abacus: must be cpu, cuda, cuda:N, cuda-torch, cuda-torch:N or torch-cpu");
+  EXPECT_THAT(test::message_of<UsageError>([&] { told({.precision = Precision::tf32}); }),
+              testing::StartsWith("precision tf32: the device cpu computes in"));
+}
+
+}  // namespace
+}  // namespace sam2unet
