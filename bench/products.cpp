@@ -1,7 +1,8 @@
 // How much of a float32 pass the products alone can be blamed for: every operation of the network in its
-// place, then again and again with everything it needs in the caches, against the operations' own floor at the
-// multiply-add peak measured in the same run. What a pass takes beyond the sum of the repeated ones is what the
-// operations do to each other (caches, pages); what those take beyond the floor is oneDNN's and our kernels'.
+// place, then again and again with everything it needs in the caches, against the operations' own floor at
+// the multiply-add peak measured in the same run. What a pass takes beyond the sum of the repeated ones is
+// what the operations do to each other (caches, pages); what those take beyond the floor is oneDNN's and our
+// kernels'.
 //
 //   bench_products [variant=t] [size=352] [threads=all] [passes=5] [repeats=4]
 #include <fmt/format.h>
@@ -55,8 +56,7 @@ class RepeatedOps : public ops::Compositions<RepeatedOps> {
                   [&] { return o_.patch_embed(x, w); });
   }
   Tensor add_position(Tensor x, const Weights::Position& w) {
-    return repeat_in_place("other", std::move(x),
-                           [&](Tensor v) { return o_.add_position(std::move(v), w); });
+    return repeat_in_place("other", std::move(x), [&](Tensor v) { return o_.add_position(std::move(v), w); });
   }
   Tensor layer_norm(const Tensor& x, const Weights::Norm& w) {
     return repeat("norm", 0.0, [&] { return o_.layer_norm(x, w); });
@@ -106,16 +106,16 @@ class RepeatedOps : public ops::Compositions<RepeatedOps> {
   }
   Tensor linear_gelu_add(const Tensor& x, const Weights::Linear& w, Tensor residual) {
     return repeat_in_place(
-        "linear, GELU", std::move(residual),
-        [&](Tensor v) { return o_.linear_gelu_add(x, w, std::move(v)); }, flop(x, w));
+        "linear, GELU", std::move(residual), [&](Tensor v) { return o_.linear_gelu_add(x, w, std::move(v)); },
+        flop(x, w));
   }
   Tensor conv_bn_relu(const Tensor& x, const Weights::ConvBn& w) {
     return repeat("convolution", flop(x, w), [&] { return o_.conv_bn_relu(x, w); });
   }
   Tensor conv_bn_add_relu(const Tensor& x, const Weights::ConvBn& w, Tensor residual) {
     return repeat_in_place(
-        "convolution", std::move(residual),
-        [&](Tensor v) { return o_.conv_bn_add_relu(x, w, std::move(v)); }, flop(x, w));
+        "convolution", std::move(residual), [&](Tensor v) { return o_.conv_bn_add_relu(x, w, std::move(v)); },
+        flop(x, w));
   }
 
  private:
@@ -179,8 +179,8 @@ void print(std::string_view kind, const std::vector<Step>& steps, double peak) {
     sum.gflop += s.gflop, sum.in_place_ms += s.in_place_ms, sum.repeated_ms += s.repeated_ms;
   }
   const double floor_ms = sum.gflop / peak * 1e3;
-  fmt::print("{:14} {:7.2f} GFLOP  floor {:7.1f} ms  in place {:7.1f} ms  repeated {:7.1f} ms", kind, sum.gflop,
-             floor_ms, sum.in_place_ms, sum.repeated_ms);
+  fmt::print("{:14} {:7.2f} GFLOP  floor {:7.1f} ms  in place {:7.1f} ms  repeated {:7.1f} ms", kind,
+             sum.gflop, floor_ms, sum.in_place_ms, sum.repeated_ms);
   if (floor_ms > 0.0) {
     fmt::print("  times the floor {:.2f}, {:.2f}", sum.in_place_ms / floor_ms, sum.repeated_ms / floor_ms);
   }
@@ -202,8 +202,8 @@ void run(const std::string& variant, int size, int threads, int passes, int repe
     const auto maps = model::sam2unet(o, net, image);
   }
   peak = std::max(peak, peak_gflops(threads));
-  fmt::print("variant {}  size {}  threads {}  peak {:.1f} GFLOP/s  fastest of {} passes\n", variant, size, threads,
-             peak, passes);
+  fmt::print("variant {}  size {}  threads {}  peak {:.1f} GFLOP/s  fastest of {} passes\n", variant, size,
+             threads, peak, passes);
   for (const auto* kind : {"linear", "linear, GELU", "convolution", "attention", "norm", "other", "all"})
     print(kind, o.steps(), peak);
 }

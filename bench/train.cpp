@@ -99,7 +99,7 @@ at::ScalarType type_of(ComputeType precision) {
 }
 
 nlohmann::ordered_json measure(const Arguments& a) {
-  at::Device device = ops::find_device(a.text("device"));
+  at::Device device = ops::find_device(a.text("device"), "--device " + a.text("device"));
   if (device.is_cuda() && !device.has_index()) device.set_index(0);
   ComputeType precision = ComputeType::f32;
   parse_setting("precision", a.text("precision"), precision);

@@ -93,6 +93,7 @@ void print_worst(const std::vector<Evaluation>& all, const std::string& key, std
 
 void print_notes(const std::vector<Evaluation>& all, const PublishedResult* published) {
   for (const Evaluation& e : all) {
+    if (e.images.empty()) continue;  // no map of it could be read, as was said
     const char* what = e.empty == EmptyPolicy::skip             ? "left out"
                        : e.empty == EmptyPolicy::one_if_correct ? "1 where the prediction is empty too"
                                                                 : "scored as PySODMetrics does";

@@ -107,6 +107,16 @@ TEST_F(EvalOutput, WhatIsNotComputedIsADash) {
             "95 % intervals: 1000 bootstrap resamples, seed 0\n");
 }
 
+TEST_F(EvalOutput, NothingIsSaidOfTruthsWhereNoMapCouldBeRead) {
+  put("half/a.png", "no picture");
+  put("half/b.png", "no picture");
+  const Finished r =
+      eval({"--pred", "good", "--pred", "half", "--gt", "gt", "--protocol", "sod", "--bootstrap", "0"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.out, AllOf(HasSubstr("\ngood: 0 of 2 ground truths are empty"),
+                           HasSubstr("\nhalf         0      -      -      -\n"), Not(HasSubstr("half: "))));
+}
+
 TEST_F(EvalOutput, DimTruthsAreToldApartFromEmptyOnes) {
   write_png(dir / "gt/a.png", left(4, 1));
   write_png(dir / "gt/b.png", Image(8, 8, 1));
