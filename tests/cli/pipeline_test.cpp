@@ -167,7 +167,7 @@ TEST_F(PipelineTest, NothingIsToldAfterAFailureToTell) {
   const auto wait = [](int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
   Stages s = stages();
   s.segment = [&](Picture&, std::size_t index) {
-    for (int patience = 400; index == 0 && through.load() < 3 && --patience > 0;) wait(5);
+    for (int patience = 20000; index == 0 && through.load() < 3 && --patience > 0;) wait(5);
     if (index == 0) wait(20);
   };
   const auto deliver = s.deliver;
@@ -217,7 +217,7 @@ class PipelineRoom : public PipelineTest {
   std::size_t most_underway(int bytes, Room room, std::size_t want, std::size_t before = 0) {
     constexpr std::size_t kPictures = 12;
     std::size_t inside = 0, most = 0;
-    int patience = 400;  // of all together; no test ends by it
+    int patience = 20000;  // of all together; no test ends by it
     const auto wait = [](int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
     Stages s = stages();
     s.decode = [&](Picture& p) {
@@ -262,7 +262,7 @@ TEST_F(PipelineRoom, IsKept) {
 // Before one is decoded each is taken for 16 MiB: six of them are less than 100.
 TEST_F(PipelineRoom, OfPicturesThatNoneKnowsTheSizeOf) {
   std::size_t inside = 0, most = 0;
-  int patience = 400;  // no test ends by it
+  int patience = 20000;  // no test ends by it
   const auto wait = [](int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); };
   const auto change = [&](int by) {
     const std::lock_guard lock(mutex);

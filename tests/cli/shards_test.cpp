@@ -341,6 +341,8 @@ TEST_F(ShardsTest, MaxFailures) {
   const Finished tolerated = predict({"in", "-o", "b", "--max-failures", "2"});
   EXPECT_EQ(tolerated.exit_code, 0) << tolerated.err;
   EXPECT_THAT(list("b"), SizeIs(4));
+  // A name that leads nowhere is no picture that failed.
+  EXPECT_EQ(predict({"in", "gone.png", "-o", "b", "--max-failures", "2"}).exit_code, 1);
   const Finished given_up = predict({"in", "-o", "c", "--max-failures", "1"});
   EXPECT_EQ(given_up.exit_code, 1);
   EXPECT_THAT(given_up.err,

@@ -157,6 +157,43 @@ TEST_F(PairingTest, PatternsNameTheFilesOfEachSide) {
               HasSubstr("nothing matches"));
 }
 
+// As a shell's user writes them: the pattern's first part has the wildcard.
+TEST_F(PairingTest, PatternsOfThisFolder) {
+  for (const char* name : {"one/Imgs/0.jpg", "one/GT/0.png", "two/Imgs/0.jpg", "two/GT/0.png"}) put(name);
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(dir.path());
+  Pairing p;
+  const std::string message = test::message_of(
+      [&] { p = pair_by_name(std::filesystem::path("*/Imgs"), std::filesystem::path("*/GT")); });
+  std::filesystem::current_path(here);
+  EXPECT_EQ(message, "");
+  ASSERT_EQ(p.pairs.size(), 2u);
+  EXPECT_EQ(p.pairs[0].name, "one/0");
+  EXPECT_EQ(p.pairs[1].name, "two/0");
+}
+
+// Either side may be told by what its names have.
+TEST_F(PairingTest, AnAffixOfOneSideTakesItsFilesFromTheOther) {
+  for (const char* name : {"a/1.jpg", "a/1_gt.png", "a/2.jpg", "a/2_gt.png"}) put(name);
+  const Side narrow(dir / "a", {.suffix = "_gt"}), wide(dir / "a");
+  const Pairing behind = pair_by_name(wide, narrow), before = pair_by_name(narrow, wide);
+  ASSERT_EQ(behind.pairs.size(), 2u);
+  ASSERT_EQ(before.pairs.size(), 2u);
+  EXPECT_EQ(behind.pairs[1].first, dir / "a/2.jpg");
+  EXPECT_EQ(before.pairs[1].first, dir / "a/2_gt.png");
+  EXPECT_EQ(before.pairs[1].second, dir / "a/2.jpg");
+  EXPECT_THAT(before.second_alone, ElementsAre());
+}
+
+// Our results beside a map are its own, whatever the other side has.
+TEST_F(PairingTest, OurResultsAreNoStrangersOnEitherSide) {
+  for (const char* name : {"a/1.png", "a/2.png", "a/2_mask.png", "b/1.png", "b/3.png", "b/3_overlay.png"})
+    put(name);
+  const Pairing p = pair_by_name(dir / "a", dir / "b");
+  EXPECT_THAT(p.first_alone, ElementsAre(dir / "a/2.png"));
+  EXPECT_THAT(p.second_alone, ElementsAre(dir / "b/3.png"));
+}
+
 TEST_F(PairingTest, AFolderPerSequence) {
   for (const char* name : {"a/one/0.jpg", "a/two/0.jpg", "b/one/0.png", "b/two/0.png", "b/two/1.png"})
     put(name);

@@ -126,6 +126,13 @@ TEST(Safetensors, HeadersOfAnotherForm) {
                   "{\"w\":{\"dtype\":\"U8\",\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", "x")),
               HasSubstr("second or unknown member 'dtype'"));
   EXPECT_THAT(
+      refusal(file_of("{\"w\":{\"shape\":[1],\"shape\":[1],\"dtype\":\"U8\",\"data_offsets\":[0,1]}}", "x")),
+      HasSubstr("second or unknown member 'shape'"));
+  EXPECT_THAT(
+      refusal(file_of(
+          "{\"w\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"data_offsets\":[0,1]}}", "x")),
+      HasSubstr("second or unknown member 'data_offsets'"));
+  EXPECT_THAT(
       refusal(file_of("{\"w\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1],\"x\":1}}", "x")),
       HasSubstr("unknown member 'x'"));
   EXPECT_THAT(refusal(file_of("{\"w\":{\"dtype\":\"U8\",\"shape\":[1]}}", "x")), HasSubstr("lacks"));

@@ -297,6 +297,15 @@ TEST(TorchNames, OtherWaysToRebuildATensor) {
   EXPECT_EQ(file.find("type")->shape, Shape({2}));
 }
 
+// "b" sets attributes: of what may have some.
+TEST(TorchNames, AttributesOfTensorsAreOfNoInterest) {
+  const std::string attributes = "}" + op::text("name") + op::text("w") + "sb";
+  const std::string bytes =
+      torch_zip(op::pickle(op::dict({{"w", op::tensor(6, 0, {6}, {1}) + attributes}})), kZeros);
+  EXPECT_EQ(TensorFile::view(as_span(bytes), "test.pth").find("w")->shape, Shape({6}));
+  EXPECT_THAT(refusal(beside_weights("K\x01" + attributes)), HasSubstr("attributes are set on an int"));
+}
+
 // Python 2's OrderedDict([[key, value], ...]).
 TEST(TorchNames, AnOrderedDictOfPairs) {
   const std::string t = op::tensor(6, 0, {6}, {1});

@@ -119,6 +119,31 @@ TEST(Decode, ColourProfilesGoWithThePixels) {
   EXPECT_EQ(encode_png(test::picture(5, 4, 4), profile), encode_png(test::picture(5, 4, 4)));
 }
 
+// EXIF that is longer than a segment goes on in the next, behind the same six bytes.
+TEST(Decode, ExifOfSeveralSegments) {
+  const std::vector<std::byte> whole = read_file(data() / "files" / "exif6.jpg");
+  std::string text(reinterpret_cast<const char*>(whole.data()), whole.size());
+  const std::string begin("Exif\0\0", 6);
+  const std::size_t at = text.find(begin), length_at = at - 2;  // FF E1 LENGTH "Exif\0\0" ...
+  ASSERT_NE(at, std::string::npos);
+  const auto byte = [&](std::size_t i) {
+    return static_cast<std::size_t>(static_cast<std::uint8_t>(text[i]));
+  };
+  const std::size_t length = byte(length_at) * 256 + byte(length_at + 1);
+  const std::string content = text.substr(at + 6, length - 8);
+  const auto segment = [&](const std::string& part) {
+    const std::size_t n = part.size() + 8;
+    return std::string("\xFF\xE1") + static_cast<char>(n / 256) + static_cast<char>(n % 256) + begin + part;
+  };
+  for (std::size_t cut = 1; cut < content.size(); ++cut) {
+    const std::string parted = text.substr(0, length_at - 2) + segment(content.substr(0, cut)) +
+                               segment(content.substr(cut)) + text.substr(length_at + length);
+    ImageInfo info;
+    decode_image(std::as_bytes(std::span(parted)), {}, "p", &info);
+    ASSERT_EQ(info.orientation, 6) << cut;
+  }
+}
+
 TEST(Decode, SaysWhatTheFileWas) {
   const auto info = [](const char* name) {
     ImageInfo i;

@@ -145,6 +145,19 @@ TEST(Naive, SurfaceDistances) {
   }
 }
 
+// The columns next to a site hold none: nothing on the way may stop the search.
+TEST(SurfaceDistances, OfOppositeCorners) {
+  for (const auto& [w, h] : {std::pair{20, 10}, std::pair{10, 20}, std::pair{70, 70}}) {
+    Image a(w, h, 1), b(w, h, 1);
+    a.pixels.front() = 255;
+    b.pixels.back() = 255;
+    Sample s;
+    s.assign(a, b);
+    EXPECT_NEAR(surface_distances(s).hd95, std::hypot(w - 1, h - 1), 1e-12) << w;
+    EXPECT_NEAR(surface_distances(s).assd, std::hypot(w - 1, h - 1), 1e-12) << w;
+  }
+}
+
 TEST(Naive, BoundaryIou) {
   for (unsigned seed = 0; seed < 120; ++seed) {
     SCOPED_TRACE(seed);

@@ -298,6 +298,9 @@ TEST(Values, KappaOfManyPixels) {
   // oa 0.8; chance (4 * 4 + 6 * 8) / 100.
   EXPECT_NEAR(kappa({3, 1, 5, 1}), (0.8 - 0.64) / (1 - 0.64), 1e-15);
   EXPECT_NEAR(kappa({3 * many, many, 5 * many, many}), (0.8 - 0.64) / (1 - 0.64), 1e-15);
+  // 4e9 pixels: the square of that is more than 63 bits hold.
+  EXPECT_NEAR(kappa({1'200'000'000, 400'000'000, 2'000'000'000, 400'000'000}), (0.8 - 0.64) / (1 - 0.64),
+              1e-15);
   EXPECT_EQ(kappa({}), 0);
 }
 

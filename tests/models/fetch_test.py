@@ -27,6 +27,11 @@ class Server(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", self.path.removeprefix("/moved"))
             self.send_header("Content-Length", "0")
             return self.end_headers()
+        if self.path.startswith("/local/"):  # as nobody should
+            self.send_response(302)
+            self.send_header("Location", MODEL.resolve().as_uri())
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         if self.path.startswith("/page"):
             body = b"<html>Are you sure?</html>"
         elif self.path.startswith("/m."):
@@ -103,6 +108,10 @@ def main():
         Server.ranges = True
         expect(run("fetch", f"{base}/m.safetensors", "--sha256", HASH), 0)
         assert got.read_bytes() == CONTENT
+
+        got.unlink()
+        expect(run("fetch", f"{base}/local/m.safetensors", "--sha256", HASH), 1)  # a server names no file of ours
+        assert not got.exists()
 
         expect(run("fetch", f"{base}/page.pth"), 1, "no weight file")
         expect(run("fetch", f"{base}/none.pth"), 1, "404")

@@ -139,6 +139,54 @@ TEST_F(ServeInference, PicturesAsBytes) {
   EXPECT_EQ(out.at("data")[7], 0);
 }
 
+// Its map is what the picture's first pixel has of red, everywhere.
+class FirstPixelNetwork final : public serve::Network {
+ public:
+  const SegmenterInfo& info() const override { return info_; }
+  std::shared_ptr<const ClassTable> classes() const override { return nullptr; }
+  std::vector<Segmentation> segment(std::span<const ImageView> pictures,
+                                    const SegmentOptions&) const override {
+    std::vector<Segmentation> out;
+    for (const ImageView& p : pictures) {
+      Segmentation s;
+      s.width = p.width;
+      s.height = p.height;
+      s.probabilities.assign(static_cast<std::size_t>(p.width) * static_cast<std::size_t>(p.height),
+                             static_cast<float>(p.data[0]) / 64.0F);
+      out.push_back(std::move(s));
+    }
+    return out;
+  }
+  std::vector<float> forward(std::span<const float>, int, const InputSize&) const override { return {}; }
+
+ private:
+  SegmenterInfo info_;
+};
+
+TEST_F(ServeInference, MapsComeInTheOrderOfTheirPictures) {
+  options.open = [](const serve::ModelFile&) { return std::make_unique<FirstPixelNetwork>(); };
+  Running s(options, gate);
+  s.wait_for("ready");
+  std::string elements;
+  for (const int red : {16, 64, 32}) {
+    Image picture(2, 1, 3);
+    std::fill(picture.pixels.begin(), picture.pixels.end(), static_cast<std::uint8_t>(red));
+    const auto bytes = encode_png(picture);
+    const auto length = static_cast<std::uint32_t>(bytes.size());
+    elements.append(reinterpret_cast<const char*>(&length), 4);
+    elements.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  const std::string json =
+      R"({"inputs":[{"name":"picture","shape":[3],"datatype":"BYTES","parameters":{"binary_data_size":)" +
+      std::to_string(elements.size()) + "}}]}";
+  const Answer a =
+      s.ask("POST", "/v2/models/half-picture/infer", length_header(json.size()), json + elements);
+  ASSERT_EQ(a.status, 200) << a.body;
+  const Json out = Json::parse(a.body).at("outputs")[0];
+  EXPECT_EQ(out.at("shape"), Json({3, 1, 1, 2}));
+  EXPECT_EQ(out.at("data"), Json({0.25, 0.25, 1.0, 1.0, 0.5, 0.5}));
+}
+
 TEST_F(ServeInference, CompressedBothWays) {
   Running s(options, gate);
   s.wait_for("ready");

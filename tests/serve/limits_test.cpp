@@ -86,6 +86,7 @@ TEST_F(ServeLimits, TimeToSendAHeader) {
 
 TEST_F(ServeLimits, TimeToSendABody) {
   options.limits.body_time = Milliseconds(50);
+  options.limits.header_time = options.limits.idle_time = std::chrono::hours(1);  // other clocks than this
   Running s(options, gate);
   s.wait_for("ready");
   Client c(s.port());
