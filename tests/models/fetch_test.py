@@ -112,6 +112,7 @@ def main():
         got.unlink()
         expect(run("fetch", f"{base}/local/m.safetensors", "--sha256", HASH), 1)  # a server names no file of ours
         assert not got.exists()
+        (models / "m.safetensors.part").unlink(missing_ok=True)
 
         expect(run("fetch", f"{base}/page.pth"), 1, "no weight file")
         expect(run("fetch", f"{base}/none.pth"), 1, "404")
