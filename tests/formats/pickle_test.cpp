@@ -54,6 +54,9 @@ TEST_F(Pickle, Scalars) {
   EXPECT_EQ(run("\x8a\x01\xff.").integer, -1);
   EXPECT_EQ(run(std::string("\x8a\x02\xff\x00.", 5)).integer, 255);
   EXPECT_EQ(run("\x8a\x08" + le(0x8000000000000000u, 8) + ".").integer, INT64_MIN);
+  for (int n = 1; n <= 8; ++n)
+    EXPECT_EQ(run("\x8a" + le(static_cast<std::uint64_t>(n), 1) + le(~std::uint64_t{1}, n) + ".").integer, -2)
+        << n;
   EXPECT_TRUE(run("\x8a\x09" + std::string(9, 'x') + ".").is(ValueKind::big_integer));
   EXPECT_EQ(run("\x8b" + le(3, 4) + le(0x10000, 3) + ".").integer, 65536);
   EXPECT_EQ(run("G\x3f\xf8" + std::string(6, '\0') + ".").real, 1.5);
@@ -63,6 +66,16 @@ TEST_F(Pickle, Scalars) {
   EXPECT_EQ(run("T" + le(2, 4) + "hi.").text, "hi");
   EXPECT_EQ(run("\x8d" + le(2, 8) + "hi.").text, "hi");
   EXPECT_TRUE(run("C\x02hi.").is(ValueKind::bytes));
+}
+
+// "0" takes away a mark where that is on top, else the value above it.
+TEST_F(Pickle, PopOfAMarkAndAboveOne) {
+  EXPECT_EQ(machine_
+                .items(run("(K\x01K\x02"
+                           "0t."))
+                .size(),
+            1u);
+  EXPECT_EQ(run("K\x01(0.").integer, 1);
 }
 
 TEST_F(Pickle, BytesOfEveryLengthField) {
@@ -203,6 +216,8 @@ TEST_F(Pickle, RefusesMisuseOfTheStack) {
   EXPECT_NE(refusal("K\x01\x86."), "");
   EXPECT_NE(refusal("](."), "");  // the list lies below the mark
   EXPECT_NE(refusal("](a."), "");
+  for (const char* alone : {"K\x01\x61.", "(K\x01\x61.", "(K\x01K\x02s."})
+    EXPECT_THAT(refusal(alone), HasSubstr("a container is used that is not there")) << alone;
   EXPECT_NE(refusal("K\x01(q" + le(0, 1) + "."), "");
   EXPECT_NE(refusal("K\x01K\x02"
                     "a."),

@@ -171,8 +171,10 @@ TEST(ZipReader, Zip64EndRecords) {
   lie.size = 46;
   EXPECT_THAT(refusal(with(lie)), HasSubstr("contradict"));
   lie = sound;
-  lie.record_at = ~std::uint64_t{0};
-  EXPECT_THAT(refusal(with(lie)), HasSubstr("outside of the file"));
+  for (const std::uint64_t at : {~std::uint64_t{0}, std::uint64_t{79 + 56 + 1}}) {  // just behind the locator
+    lie.record_at = at;
+    EXPECT_THAT(refusal(with(lie)), HasSubstr("outside of the file"));
+  }
   lie = sound;
   lie.record_at = 10;
   EXPECT_THAT(refusal(with(lie)), HasSubstr("no zip64 end record"));
