@@ -391,6 +391,22 @@ TEST_F(Folders, StrongSamplesKeepPictureAndMaskTogether) {
   }
 }
 
+// A crop of both needs one size of both: else each is resized whole, so that half of the mask stays half.
+TEST_F(Folders, OfAMaskOfAnotherSizeNothingIsCropped) {
+  write_png(dir / "image.png", Image(120, 120, 3));
+  for (const auto& [width, height] : {std::pair{120, 100}, std::pair{100, 120}}) {
+    Image mask(width, height, 1);
+    for (int y = 0; y < height; ++y) std::fill_n(mask.row(y), width / 2, std::uint8_t{255});
+    write_png(dir / "mask.png", mask);
+    for (std::uint64_t item = 0; item < 40; ++item) {
+      const Sample s =
+          load_sample({dir / "image.png", dir / "mask.png"}, 64, Augment::strong, Random(5, 6, item));
+      const double sum = std::accumulate(s.mask.begin(), s.mask.end(), 0.0);
+      EXPECT_NEAR(sum / static_cast<double>(s.mask.size()), 0.5, 0.03) << height << ", " << item;
+    }
+  }
+}
+
 TEST(Augmenting, CropsReachEveryEdge) {
   constexpr int kWidth = 20, kHeight = 10;
   bool left = false, right = false, top = false, bottom = false;
