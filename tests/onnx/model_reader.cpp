@@ -122,10 +122,15 @@ std::pair<std::string, OnnxTensor> tensor_of(std::string_view in) {
 std::pair<std::string, OnnxAttribute> attribute_of(std::string_view in) {
   OnnxAttribute a;
   std::string name;
+  std::uint64_t type = 0, held = 0;  // FLOAT 1, INT 2, STRING 3, INTS 7
   for (const Field& f : fields(in)) {
     if (f.number == 1)
       name = f.bytes;
-    else if (f.number == 2)
+    else if (f.number == 20)
+      type = f.value;
+    else
+      held = f.number == 8 ? 7 : static_cast<std::uint64_t>(f.number) - 1;
+    if (f.number == 2)
       std::memcpy(&a.real, f.bytes.data(), 4);
     else if (f.number == 3)
       a.integer = static_cast<std::int64_t>(f.value);
@@ -133,9 +138,11 @@ std::pair<std::string, OnnxAttribute> attribute_of(std::string_view in) {
       a.text = f.bytes;
     else if (f.number == 8)
       a.integers.push_back(static_cast<std::int64_t>(f.value));
-    else if (f.number != 20)
+    else if (f.number != 1 && f.number != 20)
       unknown("AttributeProto", f);
   }
+  if (type != held && !(type == 7 && held == 0))  // a list may be empty
+    throw std::runtime_error("attribute " + name + " is of another type than it says");
   return {name, a};
 }
 
