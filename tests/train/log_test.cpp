@@ -276,5 +276,19 @@ TEST(RunLog, EventsAreWhatTensorBoardReads) {
   }
 }
 
+// Curves of training and of validation are drawn over the same steps.
+TEST(RunLog, EventsStandAtTheirSteps) {
+  const test::TempDir dir;
+  {
+    RunLog log(dir.path(), -1, 0);
+    log.epoch(3, 600, {{"lr", 0.25}, {"loss", 1.5}}, {{"MAE", 0.75}, {"S", 0.5}});
+    log.step(3, 600, {{"gradient_norm", 2.0}});
+    log.picture("a", 600, Image(20, 10, 3));
+  }
+  const auto all = events(dir.path());
+  ASSERT_EQ(all.size(), 8u);  // what the format is, the epoch, four of the epoch, one of the step, a picture
+  for (std::size_t i = 1; i < all.size(); ++i) EXPECT_EQ(all[i][1].whole, 600u) << i;
+}
+
 }  // namespace
 }  // namespace sam2unet::train
