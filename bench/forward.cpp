@@ -17,21 +17,15 @@
 #include <string>
 #include <vector>
 
+#include "float32_peak.h"
 #include "model/gflop.h"
 #include "model/network.h"
 #include "model/weight_source.h"
 #include "ops/cpu/cpu_ops.h"
-#include "ops/lowp/peak.h"
 
 namespace {
 
 using namespace sam2unet;
-
-double peak_gflops(int threads) {
-  double best = 0.0;
-  for (int i = 0; i < 30; ++i) best = std::max(best, ops::lowp::peak_gops(ops::lowp::Way::widened, threads));
-  return best;
-}
 
 void run(const std::string& variant, int size, int threads, int pictures, int batch) {
   const auto config = model::Config::of_variant(variant);

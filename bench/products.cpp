@@ -20,12 +20,12 @@
 #include <utility>
 #include <vector>
 
+#include "float32_peak.h"
 #include "model/network.h"
 #include "model/weight_source.h"
 #include "ops/compositions.h"
 #include "ops/counting_ops.h"
 #include "ops/cpu/cpu_ops.h"
-#include "ops/lowp/peak.h"
 
 namespace {
 
@@ -165,12 +165,6 @@ class RepeatedOps : public ops::Compositions<RepeatedOps> {
   std::size_t next_ = 0;
   std::vector<Step> steps_;
 };
-
-double peak_gflops(int threads) {
-  double best = 0.0;
-  for (int i = 0; i < 30; ++i) best = std::max(best, ops::lowp::peak_gops(ops::lowp::Way::widened, threads));
-  return best;
-}
 
 void print(std::string_view kind, const std::vector<Step>& steps, double peak) {
   Step sum{kind, 0.0, 0.0, 0.0};
