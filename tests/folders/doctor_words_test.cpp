@@ -239,7 +239,9 @@ TEST(ClassWords, OfEveryKindOfTrouble) {
   jpeg.jpeg_made = binary.zero_255 = palette.other_palette = true;
   ignored.pixels = {0, 0, 0};
   ignored.ignored = 100;
-  EXPECT_EQ(said_of({good}, 2), Words());
+  data::ClassMaskReport both;
+  both.pixels = {90, 10};
+  EXPECT_EQ(said_of({both}, 2), Words());
   Words want = {
       {"unknown-ids",
        {"in 1 mask the id 7 (2 pixels) is no class: training and evaluation refuse them",

@@ -143,6 +143,10 @@ TEST(ZipReader, RefusesOverlappingEntries) {
       HasSubstr("'a' and 'b' overlap"));
   EXPECT_THAT(refusal(build_zip({{.name = "a", .data = "1"}, {.name = "b", .data = "1", .offset = 0}})),
               HasSubstr("not the one the directory says"));
+  // One byte is enough: the first byte of the second entry's header is said to be the first entry's last.
+  EXPECT_THAT(refusal(build_zip({{.name = "a", .data = "1234", .compressed = 5, .uncompressed = 5},
+                                 {.name = "b", .data = "1"}})),
+              HasSubstr("'a' and 'b' overlap"));
 }
 
 struct Zip64 {

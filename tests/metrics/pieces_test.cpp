@@ -259,7 +259,7 @@ TEST(SMeasure, OfRowsOfAMillionPixels) {
   std::vector<double> values;
   for (int y = 0; y < 2; ++y) {
     for (int x = 0; x < kWidth; ++x) {
-      map.row(y)[x] = static_cast<std::uint8_t>(y == 0 ? (x % 1000 == 0 ? 0 : 255) : x * 7919 >> 8);
+      map.row(y)[x] = static_cast<std::uint8_t>(y == 0 ? (x % 1000 == 0 ? 0 : 255) : x % 1009 * 7919 >> 8);
       truth.row(y)[x] = y == 0 && x >= 400'000 ? 255 : 0;
       values.push_back(map.row(y)[x] / 255.0);
     }

@@ -204,8 +204,9 @@ TEST(ServeMultipart, AHeaderOfJustTheLimitIsRead) {
 
 TEST(ServeMultipart, PartsMaySayThatTheyAreAsTheyAre) {
   for (const char* how : {"binary", "8bit", "7BIT"}) {
-    const auto parts = parts_of("--B\r\nContent-Transfer-Encoding: " + std::string(how) +
-                                "\r\nContent-Disposition: form-data; name=f\r\n\r\nx\r\n--B--");
+    const std::string body = "--B\r\nContent-Transfer-Encoding: " + std::string(how) +
+                             "\r\nContent-Disposition: form-data; name=f\r\n\r\nx\r\n--B--";
+    const auto parts = parts_of(body);  // views of `body`
     ASSERT_EQ(parts.size(), 1U) << how;
     EXPECT_EQ(parts[0].text(), "x");
   }

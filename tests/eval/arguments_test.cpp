@@ -1,0 +1,86 @@
+// The limits of what an evaluation is asked for, and its threads.
+#include "eval/arguments.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <barrier>
+#include <cstddef>
+#include <stdexcept>
+#include <vector>
+
+#include "eval/pool.h"
+#include "sam2unet/errors.h"
+
+namespace sam2unet::eval {
+namespace {
+
+TEST(Arguments, CountsUpToTheirLimits) {
+  const auto accepted = [](int EvaluateOptions::*field, int value) {
+    EvaluateOptions o;
+    o.*field = value;
+    try {
+      check(o);
+    } catch (const UsageError&) {
+      return false;
+    }
+    return true;
+  };
+  const struct {
+    int EvaluateOptions::*field;
+    int max;
+  } limits[] = {{&EvaluateOptions::resamples, 1'000'000},
+                {&EvaluateOptions::threads, 1024},
+                {&EvaluateOptions::predicting, 4096}};
+  for (const auto& l : limits) {
+    EXPECT_TRUE(accepted(l.field, 0)) << l.max;
+    EXPECT_TRUE(accepted(l.field, l.max)) << l.max;
+    EXPECT_FALSE(accepted(l.field, -1)) << l.max;
+    EXPECT_FALSE(accepted(l.field, l.max + 1)) << l.max;
+  }
+}
+
+// Every index once, whatever the number of threads; without `progress` too.
+TEST(Pool, EveryIndexOnce) {
+  for (const int threads : {0, 1, 3, 50}) {
+    std::vector<std::atomic<int>> seen(20);
+    std::vector<std::size_t> told;
+    const auto worker = [&] { return [&](std::size_t i) { ++seen[i]; }; };
+    for_each_index(
+        seen.size(), threads,
+        [&](std::size_t done, std::size_t total) {
+          EXPECT_EQ(total, 20u);
+          told.push_back(done);
+        },
+        worker);
+    for_each_index(seen.size(), threads, {}, worker);
+    for (const auto& n : seen) EXPECT_EQ(n, 2) << threads;
+    ASSERT_EQ(told.size(), 20u);
+    for (std::size_t i = 0; i < told.size(); ++i) EXPECT_EQ(told[i], i + 1);
+  }
+}
+
+// What `progress` throws arrives, and it is not called again: not for what another thread was at just then.
+TEST(Pool, WhatProgressThrowsEndsTheWork) {
+  std::barrier both(2);
+  std::atomic<int> worked = 0;
+  int told = 0;
+  EXPECT_THROW(for_each_index(
+                   100, 2,
+                   [&](std::size_t, std::size_t) {
+                     ++told;
+                     throw std::runtime_error("enough");
+                   },
+                   [&] {
+                     return [&](std::size_t) {
+                       ++worked;
+                       both.arrive_and_wait();
+                     };
+                   }),
+               std::runtime_error);
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(worked, 2);
+}
+
+}  // namespace
+}  // namespace sam2unet::eval
