@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <system_error>
 
+#include "core/clock_text.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::cli {
@@ -29,12 +29,6 @@ double seconds_since(Clock::time_point start) {
 }
 
 }  // namespace
-
-std::string clock_text(double seconds) {
-  const auto s = static_cast<long long>(std::ceil(std::max(seconds, 0.0)));
-  if (s >= 3600) return fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
-  return fmt::format("{}:{:02}", s / 60, s % 60);
-}
 
 Progress::Progress(std::size_t total, std::string unit)
     : total_(total), unit_(std::move(unit)), terminal_(::isatty(STDERR_FILENO) == 1), start_(Clock::now()) {

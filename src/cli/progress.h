@@ -8,9 +8,6 @@
 
 namespace sam2unet::cli {
 
-/// "0:07", "12:30", "2:05:00"
-std::string clock_text(double seconds);
-
 /// A bar on stderr: done of total, rate, time left. Its functions may be called from any thread.
 class Progress {
  public:

@@ -13,6 +13,7 @@
 #include <iostream>
 #include <optional>
 
+#include "core/clock_text.h"
 #include "core/default_model.h"
 #include "core/file.h"
 #include "sam2unet/errors.h"
@@ -147,15 +148,9 @@ int print_plan(const Arguments& a) {
   return plan.recommended >= 0 ? 0 : 1;
 }
 
-std::string hours(double seconds) {
-  const auto s = static_cast<long long>(std::clamp(seconds, 0.0, 1e8));
-  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
-                  : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
-}
-
 std::string described(const StepReport& r) {
   return fmt::format("{}/{} loss {:.4f} {:.1f} pictures/s, {} left", r.batch, r.batches, r.loss,
-                     r.pictures_per_s, hours(r.seconds_left));
+                     r.pictures_per_s, clock_text(r.seconds_left));
 }
 
 void draw_bar(const StepReport& r) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <map>
@@ -365,6 +366,69 @@ TEST(MeasuredGates, OfClassesAreTheMeanOverPixelsOfTheLargestChange) {
   }
 }
 
+// As the weights were trained: a letterbox is the picture in the middle of ImageNet's mean colour.
+TEST(MeasuredGates, PicturesAreFittedAsTheWeightsWereTrained) {
+  const Network boxed(4, {{"input_size", "64x64"}, {model::kFitKey, "letterbox"}}),
+      squashed(4, {{"input_size", "64x64"}});
+  const Image picture = test::picture(64, 32, 3);
+  Image by_hand(64, 64, 3);
+  for (int y = 0; y < 64; ++y)
+    for (int i = 0; i < 64 * 3; ++i)
+      by_hand.row(y)[i] = y >= 16 && y < 48 ? picture.row(y - 16)[i] : std::array{124, 116, 104}[i % 3];
+  const auto changes = [](const Network& network, const Image& image) {
+    std::filesystem::create_directories(network.dir / "pictures");
+    write_png(network.dir / "pictures" / "a.png", image);
+    ConvertOptions options;
+    options.measured = GateOptions{.pictures = network.dir / "pictures", .threads = 1};
+    convert_weights(network.file, network.dir / "out.safetensors", options);
+    std::vector<double> out;
+    for (const MeasuredPrecision& m : inspect_weights(network.dir / "out.safetensors").measured)
+      out.push_back(m.change);
+    return out;
+  };
+  const auto got = changes(boxed, picture);
+  ASSERT_EQ(got.size(), 2u);
+  EXPECT_EQ(got, changes(squashed, by_hand));
+  EXPECT_NE(got, changes(squashed, picture));
+}
+
+// A task-only file and its trunk are a whole network, of which the same is measured; one without is none.
+TEST(MeasuredGates, AreOfWholeNetworksAlone) {
+  const Network one(1, {{"input_size", "32x64"}});
+  std::filesystem::create_directories(one.dir / "pictures");
+  write_png(one.dir / "pictures" / "a.png", test::picture(64, 32, 3));
+  const auto task = one.dir / "task.safetensors";
+  convert_weights(one.file, task, {.task_only = true});
+  ConvertOptions options;
+  options.measured = GateOptions{.pictures = one.dir / "pictures", .threads = 1};
+  const auto measured = [&](const std::filesystem::path& from) {
+    convert_weights(from, one.dir / "out.safetensors", options);
+    std::vector<double> out;
+    for (const MeasuredPrecision& m : inspect_weights(one.dir / "out.safetensors").measured)
+      out.push_back(m.change);
+    return out;
+  };
+  const std::string refusal = ": precisions are measured of a whole SAM2-UNet, which this does not become";
+  EXPECT_EQ(test::message_of<UsageError>([&] { measured(task); }), task.string() + refusal);
+  const auto want = measured(one.file);
+  ASSERT_EQ(want.size(), 2u);
+  // What was measured is of these very weights: a copy keeps it, whatever changes them drops it.
+  const auto kept_by = [&](const ConvertOptions& how) {
+    const auto to = one.dir / "converted.safetensors";
+    convert_weights(one.dir / "out.safetensors", to, how);
+    return inspect_weights(to).measured.size();
+  };
+  EXPECT_EQ(kept_by({}), 2u);
+  EXPECT_EQ(kept_by({.precision = WeightsPrecision::f16}), 0u);
+  EXPECT_EQ(kept_by({.task_only = true}), 0u);
+  EXPECT_EQ(kept_by({.trunk = one.file}), 0u);
+  options.trunk = one.file;
+  EXPECT_EQ(measured(task), want);
+  options.trunk.clear();
+  options.task_only = true;
+  EXPECT_EQ(test::message_of<UsageError>([&] { measured(one.file); }), one.file.string() + refusal);
+}
+
 // What is stored is the change with the layers that stay in bfloat16, which is why they stay.
 TEST(MeasuredGates, Int8IsMeasuredWithTheLayersThatItKeeps) {
   const Network four(4, {{"input_size", "32x64"}});
@@ -405,6 +469,21 @@ TEST(MeasuredGates, TheFewThatDecideAreSpreadOverAllPictures) {
   const auto wanted = kept_of("four", 2);
   EXPECT_FALSE(wanted.empty());
   EXPECT_EQ(kept_of("eight", 1), wanted);
+}
+
+// Of a trunk, whose tensors all stay, the scales that int8 weights had are none of those.
+TEST(Conversion, ScalesOfATrunkGoWithItsWeights) {
+  const test::TempDir dir;
+  test::write_tiny_weights(dir / "trunk.safetensors", true);
+  convert_weights(dir / "trunk.safetensors", dir / "int8.safetensors", {.precision = WeightsPrecision::int8});
+  convert_weights(dir / "int8.safetensors", dir / "f32.safetensors", {.precision = WeightsPrecision::f32});
+  const auto names = [&](const char* file) {
+    std::vector<std::string> out;
+    for (const auto& t : inspect_weights(dir / file).tensors) out.push_back(t.name);
+    return out;
+  };
+  EXPECT_GT(names("int8.safetensors").size(), names("trunk.safetensors").size());
+  EXPECT_EQ(names("f32.safetensors"), names("trunk.safetensors"));
 }
 
 TEST(Conversion, SaysWhatAPyTorchFileCannotCarry) {

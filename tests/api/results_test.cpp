@@ -101,18 +101,35 @@ TEST(Segmentation, OneForegroundIsDecidedAtAHalf) {
   const Tiny one(1);
   SegmentOptions options = small();
   const Image picture = test::picture(131, 147, 3);
-  const Segmenter segmenter = one.open();
+  // A bias by which half of all is below.
+  const auto with_bias = [&](float bias) {
+    test::write_filled(one.dir / "w.safetensors", one.dir / "biased.safetensors", "head.bias", bias);
+    return Segmenter(one.dir / "biased.safetensors");
+  };
+  auto logits = with_bias(0.0F).segment(picture, options).logits;
+  std::nth_element(logits.begin(), logits.begin() + static_cast<std::ptrdiff_t>(logits.size() / 2),
+                   logits.end());
+  const Segmenter segmenter = with_bias(-logits[logits.size() / 2]);
   const auto s = segmenter.segment(picture, options);
   options.output = SegmentOutput::ids;
   const auto ids = segmenter.segment(picture, options);
-  std::size_t near = 0;
+  const Image of_map = s.to_ids();
+  std::size_t below = 0, above = 0;
   for (std::size_t i = 0; i < s.probabilities.size(); ++i) {
     const float p = s.probabilities[i];
-    near += p > 0.4F && p < 0.6F ? 1 : 0;
+    below += p > 0.4F && p < 0.5F ? 1 : 0;
+    above += p >= 0.5F && p < 0.6F ? 1 : 0;
     ASSERT_EQ(ids.ids[i], p >= 0.5F ? 1 : 0) << p;
-    ASSERT_EQ(s.to_ids().pixels.at(i), ids.ids[i]) << p;
+    ASSERT_EQ(ids.confidence[i], p >= 0.5F ? p : 1.0F - p);
+    ASSERT_EQ(of_map.pixels[i], ids.ids[i]) << p;
   }
-  EXPECT_GT(near, 0u);
+  EXPECT_GT(below, 0u);
+  EXPECT_GT(above, 0u);
+  Segmentation four;
+  four.width = 4;
+  four.height = 1;
+  four.probabilities = {0.0F, std::nextafter(0.5F, 0.0F), 0.5F, 1.0F};
+  EXPECT_EQ(four.to_ids().pixels, (std::vector<std::uint8_t>{0, 0, 1, 1}));
 }
 
 TEST(Segmentation, ATableOfOtherClassesThanTheOutputsIsRefused) {
@@ -349,6 +366,11 @@ TEST(Tiled, OneTileThatCoversThePictureIsNone) {
       EXPECT_EQ(got.probabilities, want.probabilities);
       EXPECT_EQ(got.logits, want.logits);
       EXPECT_EQ(done, 1u);
+      // In bands as well.
+      std::vector<std::pair<std::size_t, std::size_t>> steps;
+      tiled.tiles->progress = [&](std::size_t n, std::size_t of) { steps.emplace_back(n, of); };
+      segmenter.segment_in_bands(picture, tiled, [](const SegmentationBand&) {});
+      EXPECT_EQ(steps, (std::vector<std::pair<std::size_t, std::size_t>>{{1, 1}}));
       tiled.tiles = TileOptions{};  // automatic: no smaller than the input
       if (w <= 64 && h <= 64) {
         EXPECT_EQ(segmenter.segment(picture, tiled).probabilities, want.probabilities);

@@ -35,6 +35,17 @@ TEST(Rows, OfOneForegroundEvenOddsAreForeground) {
   EXPECT_EQ(logits.confidence[1], 0.5F);
 }
 
+// exp of more than 88 is no float: softmax is of the distances to the largest, whichever class that is.
+TEST(Rows, LargeLogitsOfAnyClassHaveProbabilities) {
+  const float low = std::exp(-1.0F) / (1 + 2 * std::exp(-1.0F)), high = 1 / (1 + 2 * std::exp(-1.0F));
+  std::vector<float> values = {0.0F,   200.0F, 199.0F, 199.0F,   // of class 0
+                               200.0F, 0.0F,   200.0F, 199.0F,   // of class 1
+                               0.0F,   0.0F,   199.0F, 200.0F};  // of class 2
+  api::activate({values.data(), 3, 4, 4}, api::Activation::softmax);
+  const std::array<float, 12> want = {0, 1, low, low, 1, 0, high, low, 0, 0, low, high};
+  for (std::size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(values[i], want[i], 1e-6F) << i;
+}
+
 // Channel after channel; the first of equals, as NumPy's argmax.
 TEST(Rows, OfSeveralClassesTheFirstOfTheLargest) {
   const std::vector<float> values = {1.0F, 0.2F, 0.3F,   // of class 0

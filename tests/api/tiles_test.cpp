@@ -275,6 +275,21 @@ TEST(Tiles, ReachingOutsideSeesTheMirrorImage) {
   const std::array<int, 16> want{1, 2, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0, 1, 2, 3, 2};
   for (int y = 0; y < 3; ++y)
     for (int x = 0; x < 16; ++x) EXPECT_EQ(tile.row(y)[x * 3], want[static_cast<std::size_t>(x)]) << x;
+  // Over each of the four edges by one; within them it is the picture's own.
+  const Image picture = test::picture(6, 5, 3);
+  for (const auto& [left, top] : {std::pair(-1, 1), {1, 1}, {3, 1}, {1, -1}, {1, 2}, {2, 1}, {0, 0}}) {
+    const ImageView part = api::tile_of(picture, left, top, 4, 4, own);
+    const bool is_inside = left >= 0 && left <= 2 && top >= 0 && top <= 1;
+    EXPECT_EQ(part.data == picture.row(std::max(top, 0)) + std::ptrdiff_t{3} * left, is_inside);
+    for (int y = 0; y < 4; ++y)
+      for (int x = 0; x < 4; ++x) {
+        const auto within = [](int i, int length) {
+          return i < 0 ? -i : i < length ? i : 2 * length - 2 - i;
+        };
+        EXPECT_EQ(part.row(y)[x * 3], picture.row(within(top + y, 5))[within(left + x, 6) * 3])
+            << left << top;
+      }
+  }
 }
 
 // Of a network that sees 5 x 5 pixels and black outside, so that where tiles lie matters.

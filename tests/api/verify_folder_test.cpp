@@ -3,17 +3,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "core/file.h"
+#include "formats/tensor_file.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
 #include "sam2unet/segmenter.h"
 #include "sam2unet/verify.h"
 #include "support/message.h"
 #include "support/pictures.h"
+#include "support/shared_data.h"
 #include "support/temp_dir.h"
 #include "support/tiny_weights.h"
 #include "support/turned_photo.h"
@@ -23,6 +27,29 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::ElementsAre;
+
+// A tensor of another size than the network's agrees with nothing, whatever its numbers are.
+TEST(VerifyGolden, SizesMustAgree) {
+  const test::TempDir dir;
+  const auto golden =
+      formats::TensorFile::open(test::repository_data() / "golden" / "forward_nano_1x64x160_c.safetensors");
+  std::vector<formats::NamedTensor> tensors = golden.tensors();
+  const auto changed =
+      std::find_if(tensors.begin(), tensors.end(), [](const auto& t) { return t.name != "out"; });
+  ASSERT_NE(changed, tensors.end());
+  ASSERT_TRUE(changed->view.is_dense());
+  const std::int64_t fewer = changed->view.numel() - 1;
+  changed->view.shape = {fewer};
+  changed->view.strides = {1};
+  formats::write_safetensors(dir / "fewer.safetensors", tensors, golden.metadata());
+  std::size_t wrong = 0;
+  EXPECT_FALSE(verify(dir / "fewer.safetensors", {}, [&](const VerifyCheck& c) {
+    EXPECT_EQ(c.ok(), c.name != changed->name) << c.name;
+    EXPECT_EQ(std::isinf(c.error), c.name == changed->name) << c.name;
+    wrong += c.ok() ? 0 : 1;
+  }));
+  EXPECT_EQ(wrong, 1u);
+}
 
 class VerifyFolder : public testing::Test {
  protected:

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sam2unet/errors.h"
@@ -52,6 +53,20 @@ TEST(GoldenForward, CarriedFiles) {
     ++files;
   }
   EXPECT_GE(files, 11u);
+}
+
+// docs/golden.md: float32 follows the reference, the others their own rounding.
+TEST(GoldenForward, WhatIsAllowedIsOfThePrecision) {
+  const fs::path file = test::repository_data() / "golden" / "forward_nano_1x64x160_c.safetensors";
+  for (const auto& [precision, allowed] :
+       {std::pair(Precision::f32, 2e-5), {Precision::bf16, 0.1}, {Precision::int8, 0.2}}) {
+    std::size_t checks = 0;
+    EXPECT_TRUE(verify(file, {.precision = precision}, [&, allowed = allowed](const VerifyCheck& c) {
+      ++checks;
+      EXPECT_EQ(c.tolerance, allowed) << c.name;
+    }));
+    EXPECT_GT(checks, 0u);
+  }
 }
 
 TEST(GoldenForward, AllFilesBesideTheCheckout) {

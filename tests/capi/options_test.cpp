@@ -329,6 +329,7 @@ TEST_F(COptions, NumbersHaveLimits) {
   s2u_doctor_options* d = nullptr;
   MUST(s2u_doctor_options_new(&d));
   MUST(s2u_doctor_options_set_threads(d, 1024));
+  MUST(s2u_doctor_options_set_threads(d, 0));
   REFUSED(s2u_doctor_options_set_threads(d, 1025), S2U_INVALID_ARGUMENT,
           "1025 threads: must be 0 (all cores) to 1024");
   REFUSED(s2u_doctor_options_set_threads(d, -1), S2U_INVALID_ARGUMENT, "-1 threads");

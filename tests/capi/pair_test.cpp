@@ -2,6 +2,7 @@
 // out.
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -98,6 +99,51 @@ TEST_F(CMetrics, EMeasureAndMae) {
     EXPECT_EQ(static_cast<double>(static_cast<float>(mae)) == mae,
               pair == of_floats);  // floats are added as floats
   }
+}
+
+// A pair that is set again is of the new maps, however little they differ from those before.
+TEST_F(CMetrics, ThePairIsThatOfTheLastMaps) {
+  s2u_pair* pair = nullptr;
+  MUST(s2u_pair_new(&pair));
+  const auto mae = [&](const s2u_plane& prediction, const s2u_plane& of_truth) {
+    double value = -1;
+    EXPECT_EQ(told(s2u_pair_set(pair, &prediction, &of_truth)).code, S2U_OK);
+    EXPECT_EQ(told(s2u_pair_mae(pair, &value)).code, S2U_OK);
+    return value;
+  };
+  // Maps of one value are not stretched.
+  const double share = std::accumulate(boolean.begin(), boolean.end(), 0.0) / kN;
+  const auto error = [&](double v) { return share * (1 - v) + (1 - share) * v; };
+  for (const int level : {101, 100, 101, 101, 102, 100}) {
+    const std::vector<std::uint8_t> flat(levels.size(), static_cast<std::uint8_t>(level));
+    EXPECT_NEAR(mae(plane(flat, S2U_U8), plane(truth, S2U_U8)), error(level / 255.0), 1e-12) << level;
+  }
+  for (const double level : {0.4, 0.3, 0.3, 0.5}) {
+    const std::vector<double> flat(values.size(), level);
+    EXPECT_NEAR(mae(plane(flat, S2U_F64), plane(boolean, S2U_BOOL)), error(level), 1e-12) << level;
+  }
+  // A truth that is a part of the one before does not fit.
+  for (const auto& [width, height] : {std::pair(kW - 1, kH), {kW, kH - 1}}) {
+    for (const bool is_levels : {true, false}) {
+      const s2u_plane p = is_levels ? plane(levels, S2U_U8) : plane(values, S2U_F64);
+      s2u_plane g = is_levels ? plane(truth, S2U_U8) : plane(boolean, S2U_BOOL);
+      MUST(s2u_pair_set(pair, &p, &g));
+      g.width = width;
+      g.height = height;
+      REFUSED(s2u_pair_set(pair, &p, &g), S2U_INVALID_ARGUMENT, "differ in size");
+    }
+  }
+  // One pixel of the truth, at either end.
+  const std::vector<std::uint8_t> none(levels.size(), 0);
+  for (const std::size_t at : {std::size_t{0}, levels.size() - 1}) {
+    std::vector<std::uint8_t> one(levels.size(), 0);
+    EXPECT_EQ(mae(plane(none, S2U_U8), plane(one, S2U_U8)), 0.0);
+    one[at] = 129;
+    EXPECT_NEAR(mae(plane(none, S2U_U8), plane(one, S2U_U8)), 1.0 / kN, 1e-12);
+    one[at] = 128;
+    EXPECT_EQ(mae(plane(none, S2U_U8), plane(one, S2U_U8)), 0.0);
+  }
+  s2u_pair_free(pair);
 }
 
 // Boxes of the parts of 50 pixels and more; elsewhere both maps are nothing.
@@ -302,6 +348,14 @@ TEST_F(CMetrics, PlanesThatDoNotFitAreTold) {
   EXPECT_EQ(says(with(p, [](auto& x) { x.width = (1 << 24) + 1, x.height = 1; }), g),
             "the prediction has 16777217x1" + limits);
   EXPECT_EQ(says(with(p, [](auto& x) { x.height = 0; }), g), "the prediction has 40x0" + limits);
+  EXPECT_EQ(says(with(p, [](auto& x) { x.width = 0; }), g), "the prediction has 0x36" + limits);
+  EXPECT_EQ(says(with(p, [](auto& x) { x.width = -1; }), g), "the prediction has -1x36" + limits);
+  for (const auto& [width, height] : {std::pair(1, 1), {1, kH}, {kW, 1}}) {
+    s2u_plane one = p, its = g;
+    one.width = its.width = width;
+    one.height = its.height = height;
+    MUST(s2u_pair_set(of_levels, &one, &its));
+  }
   EXPECT_EQ(says(p, with(g, [](auto& x) { x.width = 1 << 24, x.height = 17; })),
             "the truth has 16777216x17" + limits);
   EXPECT_EQ(says(with(p, [](auto& x) { x.data = nullptr; }), g), "the prediction's data is null");

@@ -64,6 +64,7 @@ TEST(ClassFile, OneLineForEachMistake) {
   expect_refused("", "no classes");
   expect_refused("class = 3", "[[class]]");
   expect_refused("[class]\nid = 1\nname = 'a'", "[[class]]");
+  expect_refused("\nclass = []", "line 2: classes are written [[class]], one each");
   expect_refused("class = [1, 2]", "a class is a table");
   expect_refused("[[class]\nid = 1", "line 1");
   expect_refused("[[class]]\nname = 'a'", "line 1: a class without an id");
@@ -87,6 +88,7 @@ TEST(ClassFile, OneLineForEachMistake) {
   expect_refused(class_text(256, "a"), "is 256, but masks");
   expect_refused("[[class]]\nid = 1.0\nname = 'a'", "whole number");
   expect_refused("ignore = 1\n" + class_text(1, "a"), "the ignored id 1 is that of class 'a'");
+  expect_refused("ignore = 0\n" + class_text(1, "a"), "the ignored id 0 is that of class 'background'");
   expect_refused("ignore = 300\n" + class_text(1, "a"), "ignore is 300");
   expect_refused("ignore = 'x'\n" + class_text(1, "a"), "whole number");
   expect_refused("ignored = 255\n" + class_text(1, "a"), "unknown key 'ignored'");

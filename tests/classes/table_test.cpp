@@ -71,6 +71,20 @@ TEST(ClassTable, JsonOfAHostileFileIsRefused) {
   std::string many = R"({"ignore":255,"classes":[)";
   for (int i = 0; i < 100000; ++i) many += i == 0 ? "{}" : ",{}";
   EXPECT_THROW(class_table_from_json(many + "]}"), FormatError);
+  // More than can be, before their ids and names are looked at.
+  const auto of = [](int count) {
+    std::string text = R"({"ignore":0,"classes":[)";
+    for (int i = 0; i < count; ++i) {
+      const std::string id = std::to_string(i);
+      text += (i == 0 ? "" : ",") + (R"({"id":)" + id) + R"(,"name":"c)" + id + R"(","color":")" +
+              to_string(voc_color(i)) + R"("})";
+    }
+    return text + "]}";
+  };
+  EXPECT_THAT([&] { class_table_from_json(of(256)); },
+              ThrowsMessage<FormatError>(HasSubstr("\"classes\" is no list of up to 255 classes")));
+  EXPECT_THAT([&] { class_table_from_json(of(255)); },
+              ThrowsMessage<FormatError>(HasSubstr("the ignored id 0 is that of class 'c0'")));
 }
 
 TEST(ClassTable, JsonMayLeaveTheColourOfIgnoredPixelsOut) {
@@ -183,7 +197,7 @@ TEST(ClassTable, SameClassesAreSameNames) {
 
 TEST(Colours, TextAndBack) {
   EXPECT_EQ(parse_color("#804fFF"), (Color{0x80, 0x4F, 0xFF}));
-  for (const char* bad : {"804fff", "#804ff", "#804fff0", "#80 fff", "#-04fff", "#xyzxyz", ""}) {
+  for (const char* bad : {"804fff", "#804ff", "#804fff0", "#80 fff", "#-04fff", "#xyzxyz", "x804fff", ""}) {
     EXPECT_EQ(parse_color(bad), std::nullopt) << bad;
   }
 }

@@ -122,6 +122,15 @@ TEST_F(BatcherTest, ABatchIsFullWhenNobodyElseMayCome) {
   }
   EXPECT_EQ(batcher.pictures(), 2U);
   EXPECT_NEAR(seconds[0], seconds[1], 1e-12);  // one batch
+  // So it is again when those have come back.
+  {
+    std::jthread first([&] { batcher.segment(picture, &seconds[0]); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_EQ(batcher.pictures(), 2U);
+    std::jthread second([&] { batcher.segment(picture, &seconds[1]); });
+  }
+  EXPECT_EQ(batcher.pictures(), 4U);
+  EXPECT_NEAR(seconds[0], seconds[1], 1e-12);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -82,6 +83,21 @@ TEST_F(Bench, TellsEverythingAsJsonInEachPrecision) {
                                             "stage 4", "neck 4", "up 1", "up 2", "up 3", "head"));
     EXPECT_NEAR(sum, latency.at("min").get<double>(), 1e-6);
   }
+}
+
+// From the begin of the first round to the end of the last: no less than one stream's rounds one after the
+// other, and no more than the program took at all.
+TEST_F(Bench, StreamsAreTimedTogether) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto done = sam2unet({"bench", "--weights", "tiny.safetensors", "--size", "32", "--batch", "2", "-n",
+                              "3", "-j", "2", "--streams", "2", "--json", "-"});
+  const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  const auto j = nlohmann::json::parse(done.out);
+  EXPECT_EQ(j.at("rounds"), 6);
+  const double total = 6 * 2 / j.at("images_per_s").get<double>();
+  EXPECT_GE(total, 3 * j.at("latency_ms").at("min").get<double>() * 1e-3 * (1 - 1e-9));
+  EXPECT_LE(total, took);
 }
 
 TEST_F(Bench, WritesAChromeTrace) {

@@ -124,6 +124,10 @@ TEST_F(Classes, WhatDoesNotFitIsOneLine) {
               "several classes");
   expect_line({"predict", "images", "-o", "out", "--weights", "tiny.safetensors", "--class", "1"}, 2,
               "one foreground");
+  for (const auto& [option, value] : {std::pair("--tta", "hflip"), std::pair("--tile", "256")})
+    expect_line(
+        {"predict", "images", "-o", "out", "--weights", "tiny.safetensors", "--official", option, value}, 2,
+        std::string(option) + ": not with --official");
   const auto eval_model = [](const std::string& weights, const std::string& classes) {
     return std::vector<std::string>{"eval",      "--images", "images",    "--gt", "ids",
                                     "--weights", weights,    "--classes", classes};

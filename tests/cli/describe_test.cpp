@@ -51,6 +51,13 @@ TEST_F(Describe, HelpNamesTheCommandsAndTheExitCodes) {
   EXPECT_THAT(help, HasSubstr("Exit code: 0 ok, 1 failed, 2 wrong usage."));
 }
 
+TEST_F(Describe, HelpOfEachCommandEndsWithExamples) {
+  for (const std::string command : {"predict", "info", "models", "convert", "export", "eval", "doctor",
+                                    "verify", "report", "reproduce", "bench", "serve"})
+    EXPECT_THAT(out({command, "--help"}),
+                testing::ContainsRegex("Examples?:[^:]* sam2unet " + command + " "));
+}
+
 TEST_F(Describe, BashCompletesCommandsOptionsAndFiles) {
   EXPECT_EQ(offered("sam2unet pre", 1), "predict\n");
   EXPECT_EQ(offered("sam2unet --ver", 1), "--version\n");

@@ -4,14 +4,19 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <tuple>
 #include <vector>
@@ -91,6 +96,59 @@ TEST_F(PipelineTest, ThreadsAreAtLeastOneAndNoMoreThanPictures) {
     EXPECT_EQ(still_expected(), 0);
     EXPECT_EQ(told.size(), static_cast<std::size_t>(pictures));
   }
+}
+
+// As long as it lives, the stacks of so many threads fit into what this process may take.
+class FewThreads {
+ public:
+  explicit FewThreads(std::size_t threads) {
+    ::pthread_getattr_default_np(&usual_);
+    pthread_attr_t large;
+    ::pthread_attr_init(&large);
+    ::pthread_attr_setstacksize(&large, kStack);
+    ::pthread_setattr_default_np(&large);
+    ::pthread_attr_destroy(&large);
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    ::getrlimit(RLIMIT_AS, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur =
+        pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)) + threads * kStack + kStack * 3 / 4;
+    ::setrlimit(RLIMIT_AS, &limit);
+  }
+  ~FewThreads() {
+    ::setrlimit(RLIMIT_AS, &before_);
+    ::pthread_setattr_default_np(&usual_);
+    ::pthread_attr_destroy(&usual_);
+  }
+  FewThreads(const FewThreads&) = delete;
+  FewThreads& operator=(const FewThreads&) = delete;
+
+ private:
+  static constexpr std::size_t kStack = std::size_t{512} << 20;
+  pthread_attr_t usual_{};
+  rlimit before_{};
+};
+
+// Who waits for a batch to fill must not wait for those that never came.
+TEST_F(PipelineTest, WhereTheSystemAllowsNoMoreThreadsFewerDo) {
+  {
+    const FewThreads limit(2);
+    Pipeline(inputs(6), stages(), 5).run();
+  }
+  EXPECT_THAT(told, ElementsAre("p0", "p1", "p2", "p3", "p4", "p5"));
+  EXPECT_EQ(expected.front(), 5);
+  EXPECT_THAT(expected, testing::Contains(-3));
+  EXPECT_EQ(still_expected(), 0);
+}
+
+TEST_F(PipelineTest, WithoutAnyThreadTheRunFails) {
+  {
+    const FewThreads limit(0);
+    EXPECT_THROW(Pipeline(inputs(6), stages(), 5).run(), std::system_error);
+  }
+  EXPECT_THAT(told, ElementsAre());
+  EXPECT_EQ(still_expected(), 0);
 }
 
 // The library's own errors name the picture where its file is what is wrong, and not where the network is.

@@ -1,4 +1,10 @@
 // What `sam2unet predict` says beside its results, and the limits of its options.
+#include <fcntl.h>
+#include <pty.h>
+#include <unistd.h>
+
+#include <array>
+
 #include "predict_fixture.h"
 
 namespace sam2unet::test {
@@ -77,6 +83,27 @@ TEST_F(PredictOutput, TheBarAndTheLastLine) {
   const Finished one = predict({"in/0.png", "-o", "out"}, {.terminal = true});
   EXPECT_THAT(one.err, MatchesRegex("1 of 1 pictures in [0-9]+\\.[0-9] s, results in out\r\n"));
   EXPECT_EQ(predict({"-"}, {.input = get("in/0.png"), .terminal = true}).err, "");
+}
+
+// The names of the results are for who reads them from a pipe; on a terminal they would hide the bar.
+TEST_F(PredictOutput, NamesGoToPipesAlone) {
+  put_picture("in/a.png", 9, 7);
+  put_picture("in/b.png", 9, 7);
+  int shown = -1, terminal = -1;
+  std::array<char, 256> name{};
+  ASSERT_EQ(::openpty(&shown, &terminal, name.data(), nullptr, nullptr), 0);
+  for (const char* output : {"out", "out.tar"}) {
+    const std::string folder = std::string(output) + "/";
+    EXPECT_EQ(predict({"in", "-o", output}).out, folder + "a.png\n" + folder + "b.png\n");
+    std::filesystem::remove_all(dir / output);
+    EXPECT_EQ(predict({"in", "-o", output}, {.out_to = name.data()}).exit_code, 0);
+    EXPECT_TRUE(exists(output));
+  }
+  ::fcntl(shown, F_SETFL, O_NONBLOCK);
+  char c = 0;
+  EXPECT_EQ(::read(shown, &c, 1), -1);  // nothing came
+  ::close(terminal);
+  ::close(shown);
 }
 
 // More than a pipe holds at once.

@@ -385,6 +385,8 @@ TEST_F(ShardsTest, TarInAndOutIsTheFolder) {
                                  "2.png", "2_mask.png", "2_cutout.png", "sub/3.png", "sub/3_mask.png",
                                  "sub/3_cutout.png"));
   EXPECT_THAT(manifest("m"), SizeIs(4));
+  // In milliseconds, of which no network takes a twentieth alone.
+  for (const auto& line : manifest("m")) EXPECT_GT(line.at("milliseconds").get<double>(), 0.05);
   // The same bytes from the folder, and to a folder.
   ASSERT_EQ(predict({"in", "-r", "-o", "again.tar", "--save", "map,mask,cutout"}).exit_code, 0);
   EXPECT_EQ(get("again.tar"), get("out.tar"));

@@ -173,6 +173,12 @@ TEST_F(Told, NotesOfWeightsAreTold) {
   EXPECT_THAT(run_it({"eval", "--images", "in", "--gt", "gt", "-w", "noted.safetensors", "--size", "64"}).err,
               note);
   EXPECT_THAT(run_it({"convert", "noted.safetensors", "c.safetensors"}).err, note);
+  // Where there was a bar, the note takes its place.
+  put_picture("in/b.png", 40, 30);
+  EXPECT_THAT(run_it({"convert", "noted.safetensors", "c.safetensors", "--gates", "in", "--threads", "1"},
+                     {.terminal = true})
+                  .err,
+              ContainsRegex("2/2 pictures in f32, bf16 and int8[^\n]* left\r\033\\[Ksam2unet: note: "));
 }
 
 TEST_F(Told, ConvertSaysWhatItWrote) {
@@ -183,6 +189,8 @@ TEST_F(Told, ConvertSaysWhatItWrote) {
   EXPECT_LT(fs::file_size(dir / "half.safetensors"), fs::file_size(dir / "tiny.safetensors") * 6 / 10);
   for (const char* threads : {"-1", "1025"})
     EXPECT_EQ(run_it({"convert", "tiny.safetensors", "x.safetensors", "-j", threads}).exit_code, 2);
+  for (const char* threads : {"0", "1024"})
+    EXPECT_EQ(run_it({"convert", "tiny.safetensors", "x.safetensors", "-j", threads}).exit_code, 0);
 }
 
 // The layers that int8 leaves alone are named in the file, and by both commands.
@@ -267,6 +275,19 @@ TEST_F(Told, BenchLineByLine) {
   EXPECT_EQ(trace.at("traceEvents").back().at("cat"), "head");
   const Json j = Json::parse(out({"-n", "1", "--json", "-", "--precision", "auto"}));
   EXPECT_THAT(j.at("choice").get<std::string>(), StartsWith("the weights carry no"));
+}
+
+// A line for each thing, indented by two, for people and for `diff`.
+TEST_F(Told, JsonIsIndented) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"info", "--json"},
+        {"info", "--json", "tiny.safetensors"},
+        {"models", "list", "--json"},
+        {"bench", "-w", "tiny.safetensors", "--size", "32", "-n", "1", "--json", "-"}}) {
+    const Finished r = run_it(arguments);
+    ASSERT_EQ(r.exit_code, 0) << r.err;
+    EXPECT_EQ(r.out, nlohmann::ordered_json::parse(r.out).dump(2) + "\n") << arguments[0];
+  }
 }
 
 // Both files of one run: the operations of the trace are what the stages are made of.

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "cli/progress.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::cli {
@@ -34,18 +33,6 @@ TEST(Units, WhatIsNoneIsRefused) {
     EXPECT_THROW(parse_bytes(bytes, "--x"), UsageError) << bytes;
   for (const char* time : {"", "s", "-1s", "1441m", "2h", "5 s", "nan", "1e9"})
     EXPECT_THROW(parse_time(time, "--x"), UsageError) << time;
-}
-
-// Rounded up, so that 0:00 is the end.
-TEST(Units, TimesThatAreLeft) {
-  EXPECT_EQ(clock_text(0.0), "0:00");
-  EXPECT_EQ(clock_text(-3.0), "0:00");
-  EXPECT_EQ(clock_text(0.1), "0:01");
-  EXPECT_EQ(clock_text(59.2), "1:00");
-  EXPECT_EQ(clock_text(3599.0), "59:59");
-  EXPECT_EQ(clock_text(3600.0), "1:00:00");
-  EXPECT_EQ(clock_text(3661.0), "1:01:01");
-  EXPECT_EQ(clock_text(86399.5), "24:00:00");
 }
 
 }  // namespace

@@ -65,6 +65,20 @@ TEST_F(Quota, VersionOneBesideVersionTwo) {
   EXPECT_EQ(quota(), 2.0);
 }
 
+// A group below the one that a container sees mounted as if it were the root.
+TEST_F(Quota, GroupsLieBelowWhatIsMounted) {
+  write("proc/self/cgroup", "0::/docker/abc/work\n");
+  write("proc/self/mountinfo", "31 23 0:28 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+  write("sys/fs/cgroup/work/cpu.max", "150000 100000\n");
+  EXPECT_EQ(quota(), 1.5);
+  write("sys/fs/cgroup/cpu.max", "50000 100000\n");
+  EXPECT_EQ(quota(), 0.5);
+  // One that lies elsewhere keeps its own name.
+  write("proc/self/cgroup", "0::/elsewhere/work\n");
+  write("sys/fs/cgroup/elsewhere/work/cpu.max", "20000 100000\n");
+  EXPECT_EQ(quota(), 0.2);
+}
+
 // "cpuset" and "name=cpu" are other controllers than "cpu".
 TEST_F(Quota, OfTheControllerItselfAlone) {
   write("proc/self/cgroup", "6:cpuset:/wrong\n5:name=cpu:/wrong\n4:cpuacct,cpu:/right\n");
@@ -75,6 +89,13 @@ TEST_F(Quota, OfTheControllerItselfAlone) {
   write("sys/fs/cgroup/cpuset/right/cpu.cfs_period_us", "100000\n");
   write("sys/fs/cgroup/cpu/wrong/cpu.cfs_quota_us", "100000\n");
   write("sys/fs/cgroup/cpu/wrong/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(quota(), std::nullopt);
+  // Nor is every file system with an option of that name one of control groups.
+  write("odd/right/cpu.cfs_quota_us", "10000\n");
+  write("odd/right/cpu.cfs_period_us", "100000\n");
+  write("proc/self/mountinfo",
+        "30 31 0:27 / /odd rw - fuse.odd odd rw,cpu\n"
+        "32 31 0:29 / /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpuacct,cpu\n");
   EXPECT_EQ(quota(), std::nullopt);
   write("sys/fs/cgroup/cpu/right/cpu.cfs_quota_us", "75000\n");
   write("sys/fs/cgroup/cpu/right/cpu.cfs_period_us", "50000\n");

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include <fstream>
+#include <string>
 
 #include "sam2unet/errors.h"
+#include "support/message.h"
 #include "support/temp_dir.h"
 
 namespace sam2unet {
@@ -48,6 +50,16 @@ TEST(DefaultModel, PlacesInTheirOrder) {
   }
   EXPECT_FALSE(own_folder().empty());
   EXPECT_TRUE(std::filesystem::is_directory(own_folder()));
+}
+
+TEST(DefaultModel, SaysWhereItLooked) {
+  ::unsetenv("SAM2UNET_MODEL");
+  const test::TempDir dir;
+  const std::string top = dir.path().string(), name = "/sam2unet_t_duts_int8.safetensors";
+  EXPECT_EQ(test::message_of<FileError>([&] { find_default_model(dir / "a/b/c/bin"); }),
+            "the default model is not installed (looked for " + top + "/a/b/c/share/sam2unet/models" + name +
+                ", " + top + "/a/b/share/sam2unet/models" + name + ", " + top + "/a/models" + name +
+                "); name a file of weights, or set SAM2UNET_MODEL to one");
 }
 
 TEST(DefaultModel, TheEnvironmentGoesBeforeEverything) {

@@ -181,6 +181,25 @@ TEST(AtomicFile, LeavesNothingWithoutCommit) {
   EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 }
 
+// Its descriptor is then the one that standard input had.
+TEST(AtomicFile, WorksWithoutStandardInput) {
+  const test::TempDir dir;
+  const int before = ::dup(STDIN_FILENO);
+  ::close(STDIN_FILENO);
+  { AtomicFile f(dir / "a.bin"); }
+  const bool is_left = !std::filesystem::is_empty(dir.path());
+  write_file(dir / "b.bin", "whole");
+  const std::size_t size = read_file(dir / "b.bin").size();
+  const std::size_t mapped = MappedFile(dir / "b.bin").bytes().size();
+  const int next = ::dup(STDOUT_FILENO);  // nothing holds it any longer
+  ::dup2(before, STDIN_FILENO);
+  ::close(before);
+  EXPECT_EQ(next, STDIN_FILENO);
+  EXPECT_FALSE(is_left);
+  EXPECT_EQ(size, 5u);
+  EXPECT_EQ(mapped, 5u);
+}
+
 TEST(AtomicFile, ReplacesWhole) {
   const test::TempDir dir;
   write_file(dir / "a.txt", "first");
@@ -255,6 +274,11 @@ TEST(MappedFile, ReleasedPagesLeaveMemory) {
   touch();
   m.release(m.bytes().subspan(100, page));  // no whole one
   EXPECT_EQ(resident_kb(m.bytes().data()), all);
+  m.release(m.bytes().subspan(page, page));  // one, from end to end
+  EXPECT_EQ(all - resident_kb(m.bytes().data()), static_cast<long>(page / 1024));
+  m.release(
+      m.bytes().subspan(5 * page + 1, 2 * page - 1));  // one, at the end of a part that begins before it
+  EXPECT_EQ(all - resident_kb(m.bytes().data()), static_cast<long>(2 * page / 1024));
   m.release(m.bytes());
   EXPECT_EQ(resident_kb(m.bytes().data()), 0);
   EXPECT_EQ(sum, 2 * 64 * 'x');

@@ -113,6 +113,17 @@ TEST(EvaluateClasses, APredictionOfAnotherSizeIsResizedByNearestNeighbour) {
       HasSubstr("1x1 for 3x2"));
 }
 
+TEST(EvaluateClasses, OneOtherSideIsAnotherSize) {
+  for (const auto& [width, height] : {std::pair{1, 2}, {3, 1}, {3, 2}}) {
+    const MapFolders f;
+    f.put("a", Image(width, height, 1), Image(3, 2, 1));
+    const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(2), {});
+    ASSERT_THAT(e.images, SizeIs(1));
+    EXPECT_EQ(e.images[0].resized, width != 3 || height != 2);
+    EXPECT_EQ(e.confusion[0], 6);
+  }
+}
+
 TEST(EvaluateClasses, AnUnknownIdIsAFailureOfItsPicture) {
   const MapFolders f;
   put_two(f);
@@ -197,6 +208,8 @@ TEST(EvaluateClasses, EveryPictureHasItsOwnValues) {
   EXPECT_EQ(json.at("count"), 2);
   EXPECT_FALSE(json.contains("bootstrap"));
   const auto& b = json.at("per_image").at(1);
+  EXPECT_EQ(json.at("per_image").at(0).at("width"), 4);
+  EXPECT_EQ(json.at("per_image").at(0).at("height"), 2);
   EXPECT_EQ(b.at("name"), "b.png");
   EXPECT_EQ(b.at("width"), 2);
   EXPECT_EQ(b.at("height"), 2);
@@ -307,6 +320,20 @@ TEST(EvaluateClasses, PicturesAreShownBesideTheWorst) {
   EXPECT_EQ(test::occurrences(page, ">picture<"), 1U);
   EXPECT_EQ(test::occurrences(page, ">ground truth<"), 2U);
   EXPECT_EQ(test::occurrences(page, ">prediction<"), 2U);
+}
+
+// What cannot be read any more is said where it would stand, after what could be.
+TEST(EvaluateClasses, WhatCannotBeShownIsSaid) {
+  const MapFolders f;
+  f.put("a&b", ids(2, 1, {0, 1}), ids(2, 1, {0, 1}));
+  const std::vector<ClassEvaluation> all{evaluate_classes(f.pred(), f.gt(), default_class_table(2), {})};
+  std::ofstream(f.pred() / "a&b.png") << "no picture";
+  const std::string page = to_html(all);
+  EXPECT_EQ(test::occurrences(page, ">ground truth<"), 1U);
+  EXPECT_EQ(test::occurrences(page, ">prediction<"), 0U);
+  const std::string said =
+      "<p>cannot decode " + (f.pred() / "a&amp;b.png").string() + ": it is of an unknown";
+  EXPECT_THAT(page, HasSubstr(said));
 }
 
 // Pictures of one name in two folders are told apart.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -129,6 +130,18 @@ TEST(KnownSets, FoldersOfPicturesAndTruthsByEveryUsualName) {
   EXPECT_THAT(found_in({"CAMO/my_gt", "CAMO/a_images"}), ElementsAre("CAMO: CAMO/a_images, CAMO/my_gt"));
   EXPECT_THAT(found_in({"CAMO/maxim", "CAMO/GT"}), IsEmpty());
   EXPECT_THAT(found_in({"CAMO/.Imgs", "CAMO/GT"}), IsEmpty());
+}
+
+// A file has a folder's name, "Imgs" before the "images" that are looked for next.
+TEST(KnownSets, FilesAreNoFolders) {
+  const test::TempDir dir;
+  for (const char* folder : {"CAMO/images", "CAMO/masks"}) fs::create_directories(dir / folder);
+  for (const char* file : {"CAMO/Imgs", "CAMO/GT", "ECSSD"}) std::ofstream(dir / file) << "x";
+  const DatasetSearch search = find_datasets(dir.path());
+  ASSERT_EQ(search.found.size(), 1U);
+  EXPECT_EQ(search.found[0].images, dir / "CAMO" / "images");
+  EXPECT_EQ(search.found[0].truths, dir / "CAMO" / "masks");
+  EXPECT_THAT(search.notes, IsEmpty());
 }
 
 TEST(KnownSets, TrainingDataIsPassedOver) {

@@ -55,6 +55,24 @@ TEST(Json, HasTheKeysAndNestingOfTheReference) {
   EXPECT_LE(interval.at(0), interval.at(1));
 }
 
+// A map that is white all over finds everything, and half of what it says is right: at every threshold, for
+// what is equal to it counts as above.
+TEST(Json, CurvesOfAWhiteMap) {
+  const MapFolders f;
+  Image white(40, 20, 1), truth(40, 20, 1);
+  white.pixels.assign(white.pixels.size(), 255);
+  std::fill_n(truth.row(0), 40 * 10, std::uint8_t{255});
+  f.put("a", white, truth);
+  EvaluateOptions o;
+  o.resamples = 0;
+  const std::vector<Evaluation> all{evaluate(f.pred(), f.gt(), o)};
+  const json curves = json::parse(to_json(all)).at("curves");
+  for (const std::size_t threshold : {0, 100, 255}) {
+    EXPECT_NEAR(curves.at("precision").at(threshold).get<double>(), 0.5, 1e-9) << threshold;
+    EXPECT_NEAR(curves.at("recall").at(threshold).get<double>(), 1.0, 1e-9) << threshold;
+  }
+}
+
 TEST(Json, SeveralMethodsByName) {
   const MapFolders f;
   const std::vector<Evaluation> all = two_methods(f);

@@ -172,6 +172,20 @@ TEST(Reproduction, IsJudgedAgainstThePublishedRow) {
                     HasSubstr("250 of 250 pictures"), HasSubstr("2508.03566"), Not(HasSubstr("<script"))));
 }
 
+// Each value in its own row; what was not scored, or not published, has a dash.
+TEST(Reproduction, ThePageHasEveryValueInItsRow) {
+  const DatasetFolder camo{"cod", "CAMO", "i", "g", 250};
+  Reproduction r = compare_with_published(
+      camo, "w.pth", scores({{"S", 0.886}, {"fm.adp", 0.851}, {"E_mean", NAN}, {"MAE", 0.0424}}));
+  std::erase_if(r.values, [](const ReproducedValue& v) { return v.key == "MAE"; });
+  EXPECT_THAT(
+      to_html(std::span(&r, 1), 0.002),
+      HasSubstr("<tbody><tr><td>S</td><td>0.886</td><td>0.884</td><td>+0.002</td></tr>"
+                "<tr><td>F</td><td>0.851</td><td>0.861</td><td class=\"warn best\">-0.010</td></tr>"
+                "<tr><td>E</td><td>&ndash;</td><td>0.932</td><td class=\"warn best\">&ndash;</td></tr>"
+                "<tr><td>MAE</td><td>0.042</td><td>&ndash;</td><td>&ndash;</td></tr></tbody>"));
+}
+
 TEST(Reproduction, SecondHandRowsAreShownAndDoNotDecide) {
   const Reproduction r = compare_with_published({"polyp", "Kvasir", "i", "g", 100}, "w.pth",
                                                 scores({{"dice.mean", 0.5}, {"iou.mean", 0.4}}));

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "folders.h"
 #include "sam2unet/class_metrics.h"
@@ -63,6 +64,24 @@ TEST(EvaluateWords, TheWorstKeepTheirOrder) {
   }
   EXPECT_THAT(worst_images(e, "S", 4), ElementsAre(0, 2, 1, 3));
   EXPECT_THAT(worst_images(e, "MAE", 4), ElementsAre(1, 3, 0, 2));
+}
+
+// What does not count, or has no number, is neither good nor bad.
+TEST(EvaluateWords, TheWorstHaveNumbersThatCount) {
+  Evaluation e;
+  e.image_keys = {"S", "MAE"};
+  const double none = std::nan("");
+  for (const auto& [s, mae, counted] : {std::tuple{0.5, none, true},
+                                        {none, 0.2, true},
+                                        {0.1, 0.9, false},
+                                        {0.4, 0.3, true},
+                                        {none, none, false}}) {
+    e.images.emplace_back();
+    e.images.back().values = {s, mae};
+    e.images.back().counted = counted;
+  }
+  EXPECT_THAT(worst_images(e, "S", 5), ElementsAre(3, 0));
+  EXPECT_THAT(worst_images(e, "MAE", 5), ElementsAre(3, 1));
 }
 
 TEST(EvaluateWords, PicturesThatDoNotCountGainNothing) {
@@ -165,6 +184,38 @@ TEST(ClassEvaluateWords, OptionsAndTroublesOfAnEvaluation) {
   std::filesystem::copy_file(f.pred() / "b.png", f.pred() / "a.png");
   EXPECT_THAT(evaluate_classes(f.pred(), f.gt(), default_class_table(2), {}).unpaired,
               ElementsAre(f.pred() / "b.png"));
+}
+
+// Where maps are made on the way the same is said as of a folder of them.
+TEST(EvaluateWords, OfMapsThatAreMadeOnTheWay) {
+  const MapFolders f;
+  std::filesystem::create_directories(f.images());
+  for (const char* name : {"a.png", "b.png", "c.png", "alone.png"})
+    write_png(f.images() / name, Image(8, 6, 3));
+  std::ofstream(f.images() / "x.heic") << "x";
+  Image dim(8, 6, 1), shape(8, 6, 4);
+  dim.row(2)[3] = 1;
+  shape.pixels[3] = 255;
+  write_png(f.gt() / "a.png", test::disc(8, 6, 4, 3, 2));
+  write_png(f.gt() / "b.png", dim);
+  write_png(f.gt() / "c.png", shape);
+  write_png(f.gt() / "left.png", dim);
+  EvaluateOptions o;
+  o.pictures = f.images();
+  const Evaluation e = evaluate([](const ImageView&) { return Image(4, 3, 1); }, f.gt(), o);
+  EXPECT_EQ(e.name, "images");
+  EXPECT_EQ(e.dim_truths, 2U);
+  EXPECT_THAT(e.unpaired, testing::UnorderedElementsAre(f.images() / "alone.png", f.gt() / "left.png"));
+  EXPECT_THAT(e.warnings,
+              testing::UnorderedElementsAre(
+                  HasSubstr("x.heic"), HasSubstr("alone.png"), HasSubstr("left.png"),
+                  HasSubstr("3 of 3 predictions have another size than their ground truth and were resized "
+                            "bilinearly (the prediction is 4x3 for 8x6)"),
+                  HasSubstr("1 of 3 ground truths have no level above 128, so that nothing in them counts as "
+                            "foreground; their highest level is 1: multiply them by 255 (b.png)"),
+                  HasSubstr("1 of 3 ground truths are one colour all over and keep their shape in alpha")));
+  o.strict = true;
+  EXPECT_THROW(evaluate([](const ImageView&) { return Image(4, 3, 1); }, f.gt(), o), Error);
 }
 
 ClassEvaluation of_names(const std::vector<std::string>& names) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 
 #include "data/class_check.h"
@@ -196,6 +197,20 @@ TEST_F(ClassDoctor, AJpegIsNoMaskOfClasses) {
   EXPECT_FALSE(data::check_class_mask(halves(0, 1), info, nullptr, default_class_table(3)).jpeg_made);
   info.format = ImageFormat::jpeg;
   EXPECT_TRUE(data::check_class_mask(halves(0, 1), info, nullptr, default_class_table(3)).jpeg_made);
+}
+
+// One pixel of each is enough, and one that is neither too much.
+TEST(ClassCheck, BlackAndWhiteIsAMaskOfZeroAnd255) {
+  const auto told = [](std::initializer_list<int> values) {
+    Image mask(static_cast<int>(values.size()), 1, 1);
+    std::copy(values.begin(), values.end(), mask.pixels.begin());
+    return data::check_class_mask(mask, {}, nullptr, default_class_table(3)).zero_255;
+  };
+  EXPECT_TRUE(told({0, 255, 255}));
+  EXPECT_TRUE(told({0, 0, 255}));
+  EXPECT_FALSE(told({0, 0, 0}));
+  EXPECT_FALSE(told({255, 255, 255}));
+  EXPECT_FALSE(told({0, 255, 1}));
 }
 
 TEST_F(ClassDoctor, ColoursOfPalettesThatMeanNothingHereAreNoOrder) {

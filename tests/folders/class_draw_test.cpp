@@ -297,5 +297,26 @@ TEST(ClassDraw, OverlaysOfEveryKindOfPicture) {
   }
 }
 
+TEST(ClassRegions, RowsOfAStreamHaveOneChannel) {
+  RegionStream stream(2, 2, std::vector<int>{0});
+  EXPECT_THROW(stream.add(Image(2, 1, 3)), UsageError);
+  EXPECT_THROW(stream.add(ImageView()), UsageError);
+  EXPECT_NO_THROW(stream.add(Image(2, 2, 1)));
+}
+
+// What is no id is refused, whichever way the regions are made.
+TEST(ClassRegions, OfWhatIsNoIdAreRefused) {
+  const Image mask(2, 1, 1);
+  const std::vector<float> confidence(2, 0.5F);
+  for (const RegionKind kind : {RegionKind::classes, RegionKind::instances}) {
+    for (const int id : {-1, 256}) {
+      EXPECT_THROW(class_regions(mask, confidence, std::vector<int>{0, id}, {.kind = kind}), UsageError)
+          << id;
+    }
+    EXPECT_THROW(class_regions(mask, std::vector<float>(3), std::vector<int>{0}, {.kind = kind}), UsageError);
+    EXPECT_NO_THROW(class_regions(mask, confidence, std::vector<int>{0, 255}, {.kind = kind}));
+  }
+}
+
 }  // namespace
 }  // namespace sam2unet

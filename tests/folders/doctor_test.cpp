@@ -132,6 +132,21 @@ TEST_F(DoctorTest, UnpairedFiles) {
   EXPECT_THAT(only().files, ElementsAre(dir / "masks" / "d.png"));
 }
 
+// What has no partner may be spoiled too.
+TEST_F(DoctorTest, UnpairedFilesAreLookedAt) {
+  std::ofstream(dir / "images" / "b.png") << "no picture";
+  std::filesystem::remove(dir / "masks" / "b.png");
+  write_png(dir / "masks" / "c.png", mask(96, 72, 0, 0));
+  std::filesystem::remove(dir / "images" / "c.png");
+  std::map<std::string, std::vector<std::filesystem::path>> found;
+  for (const Finding& f : look().findings) found[f.kind] = f.files;
+  EXPECT_THAT(found, SizeIs(4));
+  EXPECT_THAT(found["unpaired-image"], ElementsAre(dir / "images" / "b.png"));
+  EXPECT_THAT(found["unpaired-mask"], ElementsAre(dir / "masks" / "c.png"));
+  EXPECT_THAT(found["unreadable"], ElementsAre(dir / "images" / "b.png"));
+  EXPECT_THAT(found["empty-mask"], ElementsAre(dir / "masks" / "c.png"));
+}
+
 TEST_F(DoctorTest, OtherSize) {
   put(1, scene(1), mask(95, 72));
   const Finding f = only();
@@ -437,6 +452,25 @@ TEST_F(DoctorTest, InvertedAreNineOfTen) {
   EXPECT_EQ(only().kind, "inverted-masks");
   EXPECT_THAT(only().message, HasSubstr("in 9 of 10 masks"));
   EXPECT_THAT(only().files, SizeIs(9));
+}
+
+// What shows no foreground, or cannot be read, is none of the masks that this is told by.
+TEST_F(DoctorTest, InvertedAreToldByMasksThatShowSomething) {
+  Image shape(96, 72, 4);
+  std::fill_n(shape.pixels.begin(), 4, std::uint8_t{0});
+  shape.pixels[3] = 255;
+  for (int i = 0; i < 3; ++i) put(i, scene(i), mask(96, 72, 255, 0));
+  put(3, scene(3), mask(96, 72, 0, 0));
+  put(4, scene(4), shape);
+  std::ofstream(dir / "masks" / name(5)) << "no picture";
+  std::map<std::string, std::string> found;
+  for (const Finding& f : look().findings) found[f.kind] = f.message;
+  EXPECT_THAT(found, SizeIs(4));
+  EXPECT_THAT(found["inverted-masks"], HasSubstr("in 3 of 3 masks"));
+  EXPECT_EQ(found.count("unreadable"), 1u);
+  // Nor do they make two up to three.
+  put(2, scene(2), mask(96, 72, 0, 0));
+  for (const Finding& f : look().findings) EXPECT_NE(f.kind, "inverted-masks");
 }
 
 // One is told as one, and what is wrong first stands first.

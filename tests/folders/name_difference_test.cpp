@@ -61,6 +61,7 @@ TEST(NameDifference, AnAffixOfEachSide) {
             ",_a,,_b");
   // Digits that all share belong to the numbers.
   EXPECT_THAT(said({"img_11", "img_12"}, {"m11", "m12"}), testing::HasSubstr(" | img_,,m,"));
+  EXPECT_THAT(said({"img_1001", "img_1002"}, {"m1001", "m1002"}), testing::HasSubstr(" | img_,,m,"));
   EXPECT_THAT(said({"11_a", "21_a"}, {"11_b", "21_b"}), testing::HasSubstr(" | ,_a,,_b"));
   EXPECT_THAT(said({"s/im1", "s/im2"}, {"s/gt1", "s/gt2"}), testing::HasSubstr(" | im,,gt,"));
   // Half of them must pair then, and of a single name everything is common.
@@ -83,6 +84,20 @@ TEST(NameDifference, CapitalsAndLeadingZeros) {
   // A zero within a number or behind it is none of these.
   EXPECT_THAT(said({"105"}, {"15_"}), testing::HasSubstr("check that the folders"));
   EXPECT_THAT(said({"100"}, {"001"}), testing::HasSubstr("check that the folders"));
+}
+
+// Half of the smaller side, rounded up.
+TEST(NameDifference, AffixesOfBothSidesFitHalfOfThem) {
+  const std::string both =
+      "the first ones all begin with \"img_\", the second ones begin with \"mask_\": give both, or rename "
+      "them "
+      "without it | img_,,mask_,";
+  EXPECT_EQ(said({"img_a", "img_b", "img_c", "img_d"}, {"mask_a", "mask_b", "mask_x", "mask_y"}), both);
+  EXPECT_THAT(said({"img_a", "img_b", "img_c", "img_d"}, {"mask_a", "mask_w", "mask_x", "mask_y"}),
+              testing::HasSubstr("check that the folders"));
+  EXPECT_EQ(said({"img_a", "img_b", "img_c"}, {"mask_a", "mask_b", "mask_x"}), both);
+  EXPECT_THAT(said({"img_a", "img_b", "img_c"}, {"mask_a", "mask_w", "mask_x"}),
+              testing::HasSubstr("check that the folders"));
 }
 
 }  // namespace

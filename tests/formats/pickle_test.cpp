@@ -282,6 +282,16 @@ TEST_F(Pickle, LimitsAreWhatTheyAreSaidToBe) {
   EXPECT_THAT(fresh("X" + le(64 * kMillion - 5, 4) + text + "."), HasSubstr("ends early"));
 }
 
+// Four tuples of 1048576 elements, which are all there may be, and one that is empty, or not.
+TEST_F(Pickle, ElementsOfTuplesCountToo) {
+  const std::string one = "(" + std::string(std::size_t{1} << 20, 'N') + "t0";
+  EXPECT_EQ(refusal(one + one + one + one + ")."), "");
+  PickleMachine another(host_);
+  const std::string more = one + one + one + one + "N\x85.";
+  EXPECT_THAT(message_of<FormatError>([&] { another.run(as_span(more)); }),
+              HasSubstr("more than 4194304 elements"));
+}
+
 // Files that would fill the memory or take minutes.
 TEST_F(Pickle, BombsAreLinearWork) {
   std::string doubling =

@@ -3,10 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <ios>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
 #include "formats/file_builder.h"
 #include "formats/tensor_file.h"
 #include "sam2unet/errors.h"
 #include "support/shared_data.h"
+#include "support/temp_dir.h"
 
 namespace sam2unet::formats {
 namespace {
@@ -51,6 +59,30 @@ TEST(Safetensors, ReadsTensorsAndMetadata) {
   EXPECT_EQ(file.find("q")->dtype, DType::i8);
   EXPECT_EQ(file.find("w")->shape, Shape({1, 2}));
   EXPECT_EQ(file.find("e")->numel(), 0);
+}
+
+// What is released of a file is read again; bytes that somebody else holds are not given away.
+TEST(Safetensors, ReleasedTensorsKeepTheirValues) {
+  const std::string values(std::size_t{1} << 16, '\7');
+  const std::string bytes = file_of("{" + member("w", "U8", "[65536]", "[0,65536]") + "}   ", values);
+  const test::TempDir dir;
+  std::ofstream(dir / "w.safetensors", std::ios::binary) << bytes;
+  const TensorFile held = TensorFile::view(as_span(bytes), "test.safetensors");
+  const TensorFile mapped = TensorFile::open(dir / "w.safetensors");
+  for (const TensorFile* file : {&held, &mapped}) {
+    std::vector<float> out(values.size());
+    file->release(*file->find("w"));
+    copy_to(*file->find("w"), std::span<float>(out));
+    EXPECT_THAT(out, testing::Each(7));
+  }
+}
+
+// A type of elements is a tensor's, which "dtype" is none of.
+TEST(Safetensors, TextIsNoTensor) {
+  const std::string w = member("w", "U8", "[1]", "[0,1]");
+  for (const std::string& header : {std::string("{\"dtype\":\"U8\"}"), "{" + w + ",\"dtype\":\"U8\"}",
+                                    std::string("{\"w\":{\"shape\":[\"U8\"]}}"), "{" + w + ",\"x\":\"U8\"}"})
+    EXPECT_THAT(refusal(file_of(header, "\x01")), HasSubstr("a string")) << header;
 }
 
 TEST(Safetensors, NamesOfElementTypesGoBothWays) {

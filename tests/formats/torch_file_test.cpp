@@ -147,6 +147,10 @@ TEST(TorchFile, WhereTheStateDictLies) {
               HasSubstr("several sets of tensors"));
   EXPECT_THAT(refusal(torch_zip(op::pickle(op::dict({{"a", "N"}})), kSix)), HasSubstr("no tensors"));
   EXPECT_THAT(refusal(torch_zip(op::pickle("]" + t + "a"), kSix)), HasSubstr("it holds a list"));
+  // Under a number there is no set, as there is no tensor.
+  for (const std::string& value : {t, op::dict({{"w", t}})})
+    EXPECT_THAT(refusal(torch_zip(op::pickle("}(" + op::integer(5) + value + "u"), kSix)),
+                HasSubstr("no tensors"));
   EXPECT_THAT(refusal(torch_zip(op::pickle(op::dict({{"\xff\xfe", t}})), kSix)), HasSubstr("not text"));
 }
 
@@ -417,6 +421,9 @@ TEST(TorchFile, OtherZipFiles) {
 TEST(TorchFile, WhatIsNoCheckpointIsSaidSo) {
   EXPECT_THAT(refusal(""), HasSubstr("empty"));
   EXPECT_THAT(refusal("hello"), HasSubstr("neither safetensors nor"));
+  // The magic number of PyTorch's stream format, but no pickle.
+  EXPECT_THAT(refusal("hello \x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."),
+              HasSubstr("neither safetensors nor"));
   EXPECT_THAT(refusal("<!DOCTYPE html><html>"), HasSubstr("web page"));
   EXPECT_THAT(refusal("\xEF\xBB\xBF\r\n  <!DOCTYPE html><html>"), HasSubstr("web page"));
   EXPECT_THAT(refusal(std::string("\xFF\xFE<\0h\0t\0m\0l\0>\0", 14)), HasSubstr("web page"));

@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <utility>
+
 #include "formats/crc32.h"
 #include "formats/file_builder.h"
 #include "formats/zip_writer.h"
@@ -130,6 +135,19 @@ TEST(ZipReader, RefusesFilesInSeveralParts) {
     std::string parts = sound;
     parts.replace(end + static_cast<std::size_t>(at), 2, le(static_cast<std::uint64_t>(value), 2));
     EXPECT_THAT(refusal(parts), HasSubstr("a zip file in several parts; join them first")) << at;
+  }
+}
+
+// The directory may name them in another order than they lie in.
+TEST(ZipReader, TheDirectoryHasAnOrderOfItsOwn) {
+  std::string bytes = build_zip({{.name = "a", .data = "first"}, {.name = "b", .data = "second"}});
+  constexpr std::size_t kRecord = 46 + 1, kEnd = 22;
+  const auto directory = bytes.end() - static_cast<std::ptrdiff_t>(2 * kRecord + kEnd);
+  std::swap_ranges(directory, directory + kRecord, directory + kRecord);
+  const ZipArchive zip = ZipArchive::read(as_span(bytes));
+  for (const auto& [name, data] : {std::pair<std::string, std::string>{"a", "first"}, {"b", "second"}}) {
+    const auto stored = zip.find(name)->stored();
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(stored.data()), stored.size()), data);
   }
 }
 

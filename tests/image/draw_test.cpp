@@ -153,6 +153,43 @@ TEST(Polygons, SimplifiedStayNear) {
   EXPECT_GE(mask_polygons(mask, 1e9)[0].outer.size(), 3u);
 }
 
+// What is left out lies within the tolerance of the line between the corners before and behind it that are
+// kept: of piles of rectangles, which have long edges and spikes in every order.
+TEST(Polygons, WhatIsLeftOutIsNear) {
+  std::uint32_t state = 7;
+  const auto below = [&](std::uint32_t n) {
+    return static_cast<int>((state = state * 1664525 + 1013904223) >> 8) % static_cast<int>(n);
+  };
+  for (int round = 0; round < 40; ++round) {
+    Image mask(60, 50, 1);
+    for (int k = 0; k < 12; ++k) {
+      const int x = below(50), y = below(40), w = 1 + below(10), h = 1 + below(10);
+      for (int row = y; row < y + h; ++row) std::fill_n(mask.row(row) + x, w, std::uint8_t{255});
+    }
+    const double tolerance = 0.5 + 0.5 * (round % 6);
+    const auto exact = mask_polygons(mask), rough = mask_polygons(mask, tolerance);
+    ASSERT_EQ(exact.size(), rough.size());
+    for (std::size_t p = 0; p < exact.size(); ++p) {
+      const Ring &all = exact[p].outer, &kept = rough[p].outer;
+      std::vector<std::size_t> at;  // of the kept corners among all
+      for (std::size_t i = 0, k = 0; i < all.size() && k < kept.size(); ++i) {
+        if (all[i].x == kept[k].x && all[i].y == kept[k].y) at.push_back(i), ++k;
+      }
+      ASSERT_EQ(at.size(), kept.size());
+      for (std::size_t k = 0; k < at.size(); ++k) {
+        const Point a = kept[k], b = kept[(k + 1) % kept.size()];
+        const std::size_t end = k + 1 < at.size() ? at[k + 1] : at[0] + all.size();
+        for (std::size_t i = at[k] + 1; i < end; ++i) {
+          const Point c = all[i % all.size()];
+          const double dx = b.x - a.x, dy = b.y - a.y;
+          const double distance = std::abs(dx * (c.y - a.y) - dy * (c.x - a.x)) / std::hypot(dx, dy);
+          EXPECT_LE(distance, tolerance + 1e-9) << round << " polygon " << p << " corner " << i;
+        }
+      }
+    }
+  }
+}
+
 // A bump of one pixel on a long line.
 TEST(Polygons, CornersOnTheToleranceAreLeftOut) {
   Image mask(60, 9, 1);
@@ -166,6 +203,15 @@ TEST(Polygons, CornersOnTheToleranceAreLeftOut) {
   }
   // What would be a line stays as it is.
   EXPECT_EQ(mask_polygons(mask_of({"..#", "###"}), 5.0)[0].outer.size(), 6u);
+}
+
+TEST(Polygons, AMaskBeginsAt128) {
+  Image mask(4, 1, 1);
+  mask.pixels = {127, 128, 255, 1};
+  const auto polygons = mask_polygons(mask);
+  ASSERT_EQ(polygons.size(), 1u);
+  EXPECT_EQ(area(polygons[0].outer), 2.0);
+  for (const Point p : polygons[0].outer) EXPECT_TRUE(p.x == 1 || p.x == 3) << p.x;
 }
 
 TEST(Polygons, OfAnEmptyMaskAreNone) {
@@ -218,6 +264,15 @@ TEST(Overlay, TintsInsideOnly) {
   EXPECT_THROW(draw_overlay(picture, Image(9, 8, 1)), UsageError);
   EXPECT_THROW(draw_overlay(picture, mask, {.opacity = 2.0}), UsageError);
   EXPECT_THROW(draw_overlay(picture, picture), UsageError);
+}
+
+// Where all is inside there is no line, at none of the four edges.
+TEST(Overlay, TheEdgeOfThePictureIsNoOutline) {
+  const Image black(6, 5, 3);
+  Image mask(6, 5, 1);
+  std::fill(mask.pixels.begin(), mask.pixels.end(), std::uint8_t{255});
+  const OverlayOptions how{.color = {200, 0, 0}, .opacity = 0.0, .outline = 1};
+  EXPECT_EQ(draw_overlay(black, mask, how).pixels, black.pixels);
 }
 
 // About a pixel of the mask; what cannot lie evenly lies to the right and below.

@@ -91,6 +91,7 @@ TEST(BmpKinds, Runs8ThatAreTooLongAreCut) {
   // The last row may lack its mark; a row before it may not.
   EXPECT_THAT(decoded(bmp(2, 1, 8, 1, grays(8), Bytes().u8({2, 6}))).pixels, ElementsAre(60, 60));
   EXPECT_THAT(refusal(bmp(2, 2, 8, 1, grays(8), Bytes().u8({2, 6}))), HasSubstr("after 0 of 2 rows"));
+  EXPECT_THAT(refusal(bmp(3, 1, 8, 1, grays(8), Bytes().u8({2, 6}))), HasSubstr("after 0 of 1 rows"));
   EXPECT_THAT(refusal(bmp(9, 1, 8, 1, grays(8), Bytes().u8({0, 5, 1, 2}))), HasSubstr("after 0 of 1 rows"));
   EXPECT_THAT(refusal(bmp(9, 1, 8, 1, grays(8), Bytes().u8({0, 2, 1}))), HasSubstr("after 0 of 1 rows"));
 }
@@ -124,6 +125,31 @@ TEST(BmpKinds, OfOs2HaveColoursOfThreeBytes) {
   EXPECT_THAT(at(0, 0), ElementsAre(30, 20, 10));
   EXPECT_THAT(at(7, 0), ElementsAre(60, 50, 40));
   EXPECT_THAT(at(8, 0), ElementsAre(30, 20, 10));
+}
+
+// Stored without colour is a table of grays alone, as far as its indices reach.
+TEST(BmpKinds, ATableOfGraysIsNoPalette) {
+  const auto told = [](unsigned bits, unsigned compression, const Bytes& colors, const Bytes& data) {
+    ImageInfo info;
+    decoded(bmp(2, 1, bits, compression, colors, data), ColorMode::rgb, &info);
+    return std::pair(info.gray, info.palette);
+  };
+  const std::pair gray{true, false}, palette{false, true};
+  const Bytes row = Bytes().u8({0, 0, 0, 0});
+  for (const unsigned bits : {1U, 4U, 8U}) {
+    const int used = 1 << bits;
+    for (const auto& color : {Bytes().u8({7, 8, 8, 0}), Bytes().u8({8, 7, 8, 0}), Bytes().u8({8, 8, 7, 0})}) {
+      EXPECT_EQ(told(bits, 0, grays(used - 1).add(color), row), palette) << bits;
+      if (bits < 8) {
+        EXPECT_EQ(told(bits, 0, grays(used).add(color), row), gray) << bits;
+      }
+    }
+    EXPECT_EQ(told(bits, 0, grays(used), row), gray) << bits;
+  }
+  const Bytes run = Bytes().u8({2, 0, 0, 1});
+  EXPECT_EQ(told(8, 1, grays(3), run), gray);
+  EXPECT_EQ(told(8, 1, Bytes().u8({0, 0, 9, 0}), run), palette);
+  EXPECT_EQ(told(24, 0, {}, Bytes().u8({1, 1, 1, 2, 2, 2, 0, 0})), std::pair(false, false));
 }
 
 // As Pillow: where the offset points at the table of colours the rows are behind it.
@@ -333,6 +359,45 @@ TEST(GifKinds, AroundATransparentFrameIsNothing) {
   for (std::size_t i = 3; i < got.pixels.size(); i += 4) alpha.push_back(got.pixels[i]);
   EXPECT_THAT(alpha, ElementsAre(0, 0, 0, 255, 0, 0));
   EXPECT_THAT(decoded(gif(3, 2, 0, 1, true), ColorMode::ids).pixels, ElementsAre(2, 2, 2, 1, 2, 2));
+}
+
+// As Pillow: a table whose every entry is its own index is gray.
+TEST(GifKinds, ATableOfItsOwnIndicesIsGray) {
+  const auto told = [](const std::vector<int>& table) {
+    Bytes out;
+    out.text("GIF89a").le16(2).le16(1).u8({0x81, 0, 0});
+    for (const int v : table) out.u8({v});
+    out.u8({0x2C}).le16(0).le16(0).le16(2).le16(1).u8({0});
+    ImageInfo info;
+    decoded(out.u8({2, 2, 4 | 1 << 3 | (2 & 3) << 6, 2 >> 2 | 5 << 1, 0, 0x3B}), ColorMode::rgb, &info);
+    return std::pair(info.gray, info.palette);
+  };
+  const std::vector<int> ramp{0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3};
+  EXPECT_EQ(told(ramp), std::pair(true, false));
+  for (std::size_t i = 0; i < ramp.size(); ++i) {
+    std::vector<int> other = ramp;
+    other[i] = 9;
+    EXPECT_EQ(told(other), std::pair(false, true)) << i;
+  }
+}
+
+// Three rows of two pixels, codes of 3 bits as above: clear, 1, 2, clear, 1, and a block of nothing.
+TEST(GifKinds, RowsBeforeTheCutAreCounted) {
+  const auto cut = [](const Bytes& codes, bool interlaced) {
+    Bytes out;
+    out.text("GIF89a").le16(2).le16(3).u8({0x81, 0, 0}).u8({9, 9, 9, 250, 20, 30, 40, 250, 60, 1, 2, 3});
+    out.u8({0x2C}).le16(0).le16(0).le16(2).le16(3).u8({interlaced ? 0x40 : 0, 2});
+    return refusal(out.u8({static_cast<int>(codes.size())}).add(codes).u8({0, 0x3B}));
+  };
+  for (const bool interlaced : {false, true}) {
+    EXPECT_THAT(cut(Bytes().u8({4 | 1 << 3}), interlaced), HasSubstr("after 0 of 3 rows"));
+    EXPECT_THAT(cut(Bytes().le16(4 | 1 << 3 | 2 << 6 | 4 << 9 | 1 << 12), interlaced),
+                HasSubstr("after 1 of 3 rows"));
+    // And 2, clear and 1 behind it.
+    EXPECT_THAT(
+        cut(Bytes().le16(4 | 1 << 3 | 2 << 6 | 4 << 9 | 1 << 12).u8({1 | 4 << 2 | 1 << 5}), interlaced),
+        HasSubstr("after 2 of 3 rows"));
+  }
 }
 
 // EXIF of one directory with the orientation alone; `value` are the four bytes of its field.

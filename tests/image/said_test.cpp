@@ -89,6 +89,28 @@ TEST(Said, BitFieldsOfABmpStandWhereItsHeaderEnds) {
   EXPECT_THAT(decoded(bmp(40, 1, 1, 32, 3, std::string(12, '\0'), pixel)).pixels, ElementsAre(30, 20, 10));
 }
 
+TEST(Said, TheHighestByteOfABmpMayBeAColour) {
+  const std::string red_green_blue = little(0xFF000000, 4) + little(0xFF0000, 4) + little(0xFF00, 4);
+  EXPECT_THAT(decoded(bmp(40, 2, 1, 32, 3, red_green_blue, bytes_of({9, 10, 20, 30, 9, 40, 50, 200}))).pixels,
+              ElementsAre(30, 20, 10, 200, 50, 40));
+}
+
+// Without an offset the picture begins behind the masks, which all have to be there.
+TEST(Said, ABmpWithoutAnOffsetBeginsBehindItsBitFields) {
+  const std::string green_blue_red = little(0xFF, 4) + little(0xFF0000, 4) + little(0xFF00, 4);
+  const std::string pixel = bytes_of({10, 20, 30, 0});
+  for (const std::uint32_t size : {40U, 56U}) {
+    const std::string masks = green_blue_red + std::string(size == 40 ? 0 : size - 52, '\0');
+    const auto cleared = [](std::string file) { return file.replace(10, 4, 4, '\0'); };
+    EXPECT_THAT(decoded(cleared(bmp(size, 1, 1, 32, 3, masks, pixel))).pixels, ElementsAre(10, 30, 20))
+        << size;
+    EXPECT_THAT(refusal(cleared(bmp(size, 1, 1, 32, 3, masks, ""))), HasSubstr("after 0 of 1 rows")) << size;
+    EXPECT_THAT(refusal(bmp(size, 1, 1, 32, 3, masks.substr(1), "")),
+                HasSubstr("ends before the picture begins"))
+        << size;
+  }
+}
+
 TEST(Said, OfAJpegAndAWebp) {
   EXPECT_THAT(refusal("\xFF\xD8\xFF\xE0"),
               EndsWith("the JPEG ends before the picture begins; get a whole copy of it"));
@@ -107,6 +129,15 @@ TEST(Said, OfAJpegAndAWebp) {
   std::string odd = whole;
   odd[23] = 'X';  // of the frame's start code
   EXPECT_THAT(refusal(odd), EndsWith("the WebP is damaged"));
+  // A sound container of half of the picture's bits.
+  for (const char* name : {"lossy.webp", "lossless_alpha.webp"}) {
+    const auto bytes = read_file(test::repository_data() / "image" / "files" / name);
+    const auto half = static_cast<std::uint32_t>(bytes.size() - 20) / 4 * 2;
+    std::string cut = "RIFF" + little(half + 12, 4) + "WEBP";
+    cut.append(reinterpret_cast<const char*>(bytes.data()) + 12, 4).append(little(half, 4));
+    cut.append(reinterpret_cast<const char*>(bytes.data()) + 20, half);
+    EXPECT_THAT(refusal(cut), EndsWith("the WebP is damaged")) << name;
+  }
 }
 
 TEST(Said, OfAPngAndAGif) {
@@ -138,6 +169,8 @@ TEST(Said, OfPicturesAndMasksThatDoNotFit) {
   const std::vector<float> map(7);
   EXPECT_EQ(refused([&] { threshold_map(map, 4, 3); }), "a map of 7 values is not one of 4 x 3 pixels");
   EXPECT_EQ(refused([&] { summarize_map(map, 0, 3); }), "a map of 7 values is not one of 0 x 3 pixels");
+  EXPECT_EQ(refused([&] { threshold_map({}, 4, 0); }), "a map of 0 values is not one of 4 x 0 pixels");
+  EXPECT_EQ(refused([&] { threshold_map({}, 0, 4); }), "a map of 0 values is not one of 0 x 4 pixels");
   EXPECT_EQ(refused([&] { mask_polygons(picture); }),
             "the outlines of a picture with more than one channel are not defined");
   Image rgba(4, 3, 4);

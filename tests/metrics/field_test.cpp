@@ -199,5 +199,23 @@ TEST(Field, TruthsOfOneKindHaveNoStructure) {
   EXPECT_NEAR(s_measure(f, 0.5), 0.98, 1e-15);
 }
 
+// One pixel that is missed, in a map that is full or empty otherwise: its error is 1, and so is the filtered
+// one, that of the nearest foreground all around. The reference's quotient is 0, and not -0.
+TEST(Field, WhatHitsNothingHasNoWeightedF) {
+  Image truth(9, 9, 1);
+  truth.row(4)[4] = 1;
+  for (const double around : {0.0, 1.0}) {
+    std::vector<double> values(81, around);
+    values[40] = 0;
+    for (const FieldType type : {FieldType::f64, FieldType::f32}) {
+      Field f;
+      f.assign(values, type, truth);
+      const double score = weighted_f(f, 1);
+      EXPECT_NEAR(score, 0, 1e-15);
+      EXPECT_FALSE(std::signbit(score)) << score << " around " << around;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sam2unet::metrics

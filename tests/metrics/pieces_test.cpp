@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <iterator>
@@ -11,18 +13,21 @@
 #include <string>
 #include <vector>
 
+#include "metrics/bitmap.h"
 #include "metrics/bootstrap.h"
 #include "metrics/camouflage.h"
 #include "metrics/class_counts.h"
 #include "metrics/components.h"
 #include "metrics/field.h"
 #include "metrics/lab.h"
+#include "metrics/mirror.h"
 #include "metrics/msiou.h"
 #include "metrics/resize.h"
 #include "metrics/s_measure.h"
 #include "metrics/sample.h"
 #include "metrics/size_invariant.h"
 #include "metrics/skeleton.h"
+#include "metrics/surface.h"
 #include "sam2unet/errors.h"
 #include "support/instruction_sets.h"
 
@@ -253,6 +258,41 @@ TEST(Surroundings, OfAPixelAreASquareOf20) {
 
 // Bright rows so long that their squares pass the 32 bits in which a few thousand vectors are added: beside
 // the sums of floating-point maps, one number at a time.
+// A column of 7 pixels whose foreground, rows 12 to 20, holds the patch at 12, and its surroundings, rows 3
+// to 30, those at 3, 21 and 24. The deviation of 3, 12, 21, 24 is the root of 67.5: of the foreground's patch
+// that at 21 lies 400 * 81 / 67.5 = 480 away, that at 24 400 * 144 / 67.5 = 853.3. The latter has its
+// colours, the former differs in the first row by some Lab lightness.
+TEST(Camouflage, PlacesAreWeighedByTheirDeviation) {
+  Image gray(156, 1, 3);
+  for (int x = 0; x < 156; ++x) std::fill_n(gray.row(0) + 3 * x, 3, static_cast<std::uint8_t>(100 + x));
+  const std::vector<std::uint8_t> lab = rgb_to_lab8(gray);
+  const auto level = [&](int beyond) {  // of so much lightness more than 100
+    for (std::size_t x = 0; x < 156; ++x)
+      if (lab[3 * x] == lab[0] + beyond) return static_cast<std::uint8_t>(100 + x);
+    return std::uint8_t{0};
+  };
+  for (const bool one_more : {false, true}) {
+    Image picture(7, 34, 3), truth(7, 34, 1);
+    std::fill(picture.pixels.begin(), picture.pixels.end(), std::uint8_t{100});
+    std::fill(picture.row(0), picture.row(12), std::uint8_t{255});
+    std::fill(truth.row(12), truth.row(21), std::uint8_t{255});
+    ASSERT_TRUE(level(18) > 0 && level(7) > 0 && level(1) > 0);
+    std::fill_n(picture.row(21), 3, level(18));  // 18^2 + 7^2 = 373, and 1 more is further than 853.3 - 480
+    std::fill_n(picture.row(21) + 3, 3, level(7));
+    if (one_more) std::fill_n(picture.row(21) + 6, 3, level(1));
+    Sample s;
+    s.assign(truth, truth);
+    const std::vector<double> degree = camouflage_degree(s, picture);
+    ASSERT_EQ(degree.size(), 7U * 34);
+    for (std::size_t i = 12 * 7; i < 19 * 7; ++i) {
+      if (!one_more && i < 12 * 7 + 2)
+        EXPECT_LT(degree[i], 0.9) << i;
+      else
+        EXPECT_NEAR(degree[i], 1, 1e-12) << i;
+    }
+  }
+}
+
 TEST(SMeasure, OfRowsOfAMillionPixels) {
   constexpr int kWidth = 1'000'000;
   Image map(kWidth, 2, 1), truth(kWidth, 2, 1);
@@ -354,6 +394,45 @@ TEST(SizeInvariant, TargetsHave50PixelsOrAreAllOfTheLargest) {
   EXPECT_EQ(targets({}), 0U);
 }
 
+// Boxes of 10 x 10 pixels that share one row, or one column, in which the targets stay apart: what lies in
+// both counts once.
+TEST(SizeInvariant, BoxesMayShareARow) {
+  for (const bool turned : {false, true}) {
+    for (const bool mirrored : {false, true}) {
+      Image truth(20, 20, 1);
+      const auto set = [&](int x, int y) {
+        if (mirrored) y = 18 - y;
+        (turned ? truth.row(x)[y] : truth.row(y)[x]) = 255;
+      };
+      for (int y = 0; y < 9; ++y)
+        for (int x = 0; x < 10; ++x) set(x, y), set(x + 5, y + 10);
+      set(0, 9), set(14, 9);
+      const TargetErrors errors = target_errors(sample_of(truth));
+      ASSERT_EQ(errors.targets.size(), 2U);
+      for (const ErrorSum& target : errors.targets) EXPECT_EQ(target.pixels, 100);
+      EXPECT_EQ(errors.outside.pixels, 400 - 195) << turned << mirrored;
+    }
+  }
+}
+
+// A target of one row in the box of another that begins beside it, in the same row.
+TEST(SizeInvariant, ABoxOfOneRowMayLieInAnother) {
+  for (const bool turned : {false, true}) {
+    Image truth(100, 100, 1);
+    const auto set = [&](int x, int y) { (turned ? truth.row(x)[y] : truth.row(y)[x]) = 255; };
+    set(0, 0), set(0, 1);
+    for (int x = 0; x <= 80; ++x) set(x, 2);
+    for (int x = 10; x < 70; ++x) set(x, 0);
+    const Sample s = sample_of(truth);
+    const TargetErrors errors = target_errors(s);
+    ASSERT_EQ(errors.targets.size(), 2U);
+    EXPECT_EQ(errors.outside.pixels, 100 * 100 - 243);
+    // The map is black. Of the pixels of the boxes 143 of 243 and 60 of 60 are wrong, and none outside.
+    const double ratio = (100 * 100 - 243) / 243.0;
+    EXPECT_NEAR(size_invariant(s).mae, (143 / 243.0 + 1) / (2 + ratio), 1e-12) << turned;
+  }
+}
+
 // The first target's box holds the last target's. Their powers of two are added in double: 2^52 + 1 is
 // exact, 2^53 + 1 is not, and from 64 targets on the reference raises.
 TEST(SizeInvariant, BoxesOf54To63TargetsAreRounded) {
@@ -391,6 +470,52 @@ TEST(SizeInvariant, BoxesOf54To63TargetsAreRounded) {
 }
 
 // At exactly half the size four pixels are averaged, 2 added before the division.
+// What is as large as the square keeps its middle.
+TEST(ErodeSquare, LeavesWhatASquareFitsAround) {
+  for (const auto& [w, h, left] : std::initializer_list<std::array<int, 3>>{
+           {3, 3, 1}, {5, 3, 3}, {3, 5, 3}, {2, 3, 0}, {3, 2, 0}, {66, 4, 128}}) {
+    const Bitmap all = inverted(Bitmap(w, h));
+    EXPECT_EQ(erode_square(all, 1).count(), left) << w << "x" << h;
+  }
+  EXPECT_TRUE(erode_square(inverted(Bitmap(3, 3)), 1).at(1, 1));
+  // Squares of more pixels than a word, and of more than two.
+  for (const int radius : {31, 32, 33, 40, 63, 64, 70, 100}) {
+    const Bitmap inner = erode_square(inverted(Bitmap(300, 202)), radius);
+    EXPECT_EQ(inner.count(), (300 - 2 * radius) * (202 - 2 * radius)) << radius;
+    EXPECT_TRUE(inner.at(radius, radius) && inner.at(299 - radius, 201 - radius)) << radius;
+  }
+}
+
+// All of a picture beside its left half: what an erosion by 2 % of the diagonal takes from each, at least one
+// pixel, halves to the even number.
+TEST(BoundaryIou, OfTheLeftHalf) {
+  struct Case {
+    int width, height, radius;
+  };
+  for (const auto& [w, h, r] : {Case{4, 3, 1}, {48, 55, 1}, {60, 45, 2}, {100, 75, 2}, {200, 150, 5}}) {
+    Image all(w, h, 1), half(w, h, 1);
+    std::fill(all.pixels.begin(), all.pixels.end(), std::uint8_t{255});
+    for (int y = 0; y < h; ++y) std::fill_n(half.row(y), w / 2, std::uint8_t{255});
+    const int left = w / 2, inner = std::max(0, left - 2 * r) * (h - 2 * r);
+    const int of_all = w * h - (w - 2 * r) * (h - 2 * r), of_half = left * h - inner;
+    const int both = left * h - (left - r) * (h - 2 * r);  // but for the right edge of the half
+    Sample s;
+    s.assign(half, all);
+    EXPECT_DOUBLE_EQ(boundary_iou(s), static_cast<double>(both) / (of_all + of_half - both)) << w << "x" << h;
+  }
+}
+
+// Of equal precision and recall F is the same; the best may be at any threshold.
+TEST(MirrorF, IsTheBestOfAllThresholds) {
+  for (std::size_t best = 0; best < 256; ++best) {
+    Curve precision, recall;
+    precision.fill(0.5);
+    recall.fill(0.5);
+    precision[best] = recall[best] = 0.75;
+    EXPECT_NEAR(mirror_f(precision, recall), 0.75, 1e-15) << best;
+  }
+}
+
 TEST(Resize, HalvesByMeansOfFour) {
   Image map(4, 2, 1);
   const std::uint8_t from[] = {10, 20, 30, 41, 0, 0, 1, 1};

@@ -5,8 +5,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "model/checkpoint.h"
 #include "model/metadata.h"
@@ -200,6 +205,41 @@ TEST_F(StoredGatesTest, CountForTheWeightsTheyWereMeasuredOf) {
   EXPECT_FALSE(open().gates().gates);
   EXPECT_THAT(open().gates().problem, HasSubstr("other weights"));
   EXPECT_THAT(open().notes().at(0), HasSubstr("converting the file with pictures"));
+}
+
+// Weights of 8 bits are their scales too.
+TEST_F(StoredGatesTest, FingerprintsAreOfTheScalesToo) {
+  const auto with_scale = [&](float scale) {
+    DeterministicWeights source;
+    std::vector<std::vector<float>> data;
+    std::vector<formats::NamedTensor> tensors;
+    const auto add = [&](const std::string& name, const Shape& shape, std::vector<float> values) {
+      data.push_back(std::move(values));
+      tensors.push_back({name,
+                         {reinterpret_cast<const std::byte*>(data.back().data()), DType::f32, shape,
+                          shape.dense_strides()}});
+    };
+    const std::vector<std::int8_t> bytes(1 << 20, std::int8_t{1});
+    bool is_done = false;
+    for (const TensorSpec& t : tensor_table(test::tiny_config())) {
+      if (!is_done && t.role == Role::weight && t.name.starts_with("up1.")) {
+        is_done = true;
+        tensors.push_back({t.name,
+                           {reinterpret_cast<const std::byte*>(bytes.data()), DType::i8, t.shape,
+                            t.shape.dense_strides()}});
+        add(t.name + ".scale", Shape{t.shape[0]},
+            std::vector<float>(static_cast<std::size_t>(t.shape[0]), scale));
+      } else {
+        const auto values = source.read(t.name, t.shape);
+        add(t.name, t.shape, {values.begin(), values.end()});
+      }
+    }
+    formats::write_safetensors(dir_ / "w.safetensors", tensors, {{"config", test::tiny_config().to_json()}});
+    return open().fingerprint();
+  };
+  const std::uint64_t one = with_scale(0.5F);
+  EXPECT_EQ(with_scale(0.5F), one);
+  EXPECT_NE(with_scale(0.25F), one);
 }
 
 // The number itself, as another program counts it: files made before must stay what they are.

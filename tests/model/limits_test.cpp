@@ -167,6 +167,21 @@ TEST_F(Int8Tensors, PartsBeginAndEndWithinRows) {
   EXPECT_THAT(read_part(1, 2), ElementsAre(-2.0F, 3.0F));  // of what is sound
 }
 
+// Elements are counted from the tensor's first on, in whatever part and block of it they are.
+TEST_F(Int8Tensors, AWrongNumberOfAPartIsToldItsPlaceInTheWhole) {
+  std::vector<float> values(40000);
+  values[33000] = std::numeric_limits<float>::infinity();
+  const Shape shape{40000};
+  formats::write_safetensors(
+      dir_ / "w.safetensors",
+      {{"w", {reinterpret_cast<const std::byte*>(values.data()), DType::f32, shape, shape.dense_strides()}}},
+      {});
+  for (const std::int64_t first : {0, 1000, 32999, 33000})
+    EXPECT_THAT(
+        test::message_of<WeightsError>([&] { read_part(first, static_cast<std::size_t>(40000 - first)); }),
+        HasSubstr("(element 33000)"));
+}
+
 TEST_F(Int8Tensors, WithAnotherNumberOfScalesAreRefused) {
   const auto refused = [&] { return test::message_of<WeightsError>([&] { read(); }); };
   for (const std::vector<float>& scales :

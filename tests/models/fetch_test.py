@@ -17,11 +17,13 @@ class Server(http.server.BaseHTTPRequestHandler):
     ranges = True
     cut_at = None  # bytes after which the connection ends, once
     asked = []
+    agents = set()
 
     def do_GET(self):
         first = 0
         wanted = self.headers.get("Range")
         Server.asked.append(wanted)
+        Server.agents.add(self.headers.get("User-Agent"))
         if self.path.startswith("/moved/"):  # as releases and hubs do
             self.send_response(302)
             self.send_header("Location", self.path.removeprefix("/moved"))
@@ -114,6 +116,12 @@ def main():
         assert not got.exists()
         (models / "m.safetensors.part").unlink(missing_ok=True)
 
+        half = models / "none.pth.part"  # what is there of a file stays, for when the server has it again
+        half.write_bytes(CONTENT[:1000])
+        expect(run("fetch", f"{base}/none.pth"), 1, "404")
+        assert half.read_bytes() == CONTENT[:1000]
+        half.unlink()
+
         expect(run("fetch", f"{base}/page.pth"), 1, "no weight file")
         expect(run("fetch", f"{base}/none.pth"), 1, "404")
         expect(run("fetch", f"{base}/m.pth", "--sha256", "0" * 64), 1, "instead of 0000")
@@ -122,6 +130,7 @@ def main():
         expect(run("fetch"), 2, "needs a name")
         expect(run("list"), 0, "sam2-l", "here", "by hand")
         expect(run("list", "--json"), 0, '"data_licence"')
+        assert Server.agents == {"sam2unet"}, Server.agents  # who asks is told
     print("ok")
     return 0
 

@@ -64,6 +64,20 @@ TEST(Runs, TheBestEpochIsByTheSettingTheFirstOfEqualOnes) {
   EXPECT_EQ(run.epochs[run.best].epoch, 3);
 }
 
+// As the run kept it: one that is only as good as another takes nothing from it.
+TEST(Runs, TheBestIsTheFirstOfTheBestOnes) {
+  const TempDir dir;
+  for (const char* best_by : {"dice", "mae"}) {  // more is better, and less
+    RunWriter w{.folder = dir / best_by, .best_by = best_by};
+    w.add_epoch(1, 0.4, 0.2);
+    w.add_epoch(2, 0.5, 0.1);
+    w.add_epoch(3, 0.5, 0.1);
+    w.write();
+    const TrainingRun run = read_run(w.folder);
+    EXPECT_EQ(run.epochs[run.best].epoch, 2) << best_by;
+  }
+}
+
 TEST(Runs, HalfALineIsLeftOutAndSaid) {
   const TempDir dir;
   RunWriter w{.folder = dir / "run"};

@@ -214,6 +214,12 @@ TEST(RunCommands, AreWhatCanBeRun) {
   EXPECT_THAT(run_html(run),
               HasSubstr("sam2unet train --config /r/\xC3\xA4-+=:,@%_z/train.toml --seed 2 --out "
                         "OTHER\nsam2unet report /r/\xC3\xA4-+=:,@%_z OTHER</pre>"));
+  for (const char* letter : {"\xC3\x80", "\xC3\xBF", "\x7E"}) {  // of UTF-8 any byte is one of a word
+    const std::string folder = "/r/" + std::string(letter);
+    run.folder = folder;
+    const std::string word = letter[0] == '~' ? "'" + folder + "'" : folder;
+    EXPECT_THAT(run_html(run), HasSubstr("sam2unet report " + word + " OTHER</pre>"));
+  }
   for (const char* odd : {"a b", "a$b", "a*b", "a;b", "a~b", "a!b", "a#b", "a(b", "a\\b"}) {
     run.folder = "/r/" + std::string(odd);
     EXPECT_THAT(run_html(run), HasSubstr("sam2unet report '/r/" + std::string(odd) + "' OTHER</pre>"));

@@ -89,6 +89,21 @@ TEST_F(ServeAnswers, VaryIsOnEveryAnswerWhereOriginsMayCall) {
   EXPECT_EQ(other.header("cross-origin-resource-policy"), "");
 }
 
+// From a request's last byte until its picture is taken out of the queue.
+TEST_F(ServeAnswers, TheTimeOfTheQueueIsItsOwn) {
+  options.workers = 1;
+  Running s(options, gate);
+  s.wait_for("ready");
+  Client first(s.port()), late(s.port());
+  first.send(request("POST", "/v1/segment", form_header(), form(std::vector<FormFile>(9, {"a.png", png()}))));
+  ASSERT_TRUE(s.sees("sam2unet_stage_seconds_count{stage=\"decode\"} 5"));
+  late.send(request("POST", "/v1/segment", "", png()));
+  ASSERT_TRUE(s.sees("sam2unet_queue_length 2"));
+  std::this_thread::sleep_for(Milliseconds(80));
+  gate->open();
+  EXPECT_GE(timing_of(late.read())["queue"], 80);
+}
+
 // As long as those that wait take, by the mean of what was computed.
 TEST_F(ServeAnswers, RetryAfterIsHowLongTheQueueTakes) {
   options.queue = 10;
@@ -129,9 +144,10 @@ TEST_F(ServeAnswers, PicturesGoTogetherOnlyWhereTheirResultsAreMadeAlike) {
   gate->open();
   Running s(options, gate);
   s.wait_for("ready");
-  const std::vector<std::string> kinds = {"threshold=0.5", "official=1", "pillow=13",  "fit=letterbox",
-                                          "size=64",       "size=96",    "size=64x96", "tta=hflip",
-                                          "tta=hflip",     "tta=vflip",  "tile=64",    "tile=64&overlap=0.5"};
+  // The first and those that are plain but for one option stand at the network together.
+  const std::vector<std::string> kinds = {"threshold=0.5", "tile=64",   "tta=hflip",  "official=1",
+                                          "pillow=13",     "size=64",   "size=96",    "fit=letterbox",
+                                          "tta=hflip",     "tta=vflip", "size=64x96", "tile=64&overlap=0.5"};
   std::vector<Client> clients;
   for (const std::string& kind : kinds) {
     clients.emplace_back(s.port());
@@ -393,15 +409,25 @@ TEST_F(ServeAnswers, BackgroundsOfRemoveMayBeHalfThere) {
   gate->open();
   Running s(options, gate);
   s.wait_for("ready");
-  const auto pixel = [&](const std::string& query, int x) {
+  const auto removed = [&](const std::string& query) {
     const Answer a = s.ask("POST", "/api/remove?" + query, form_header(), form({{"a.png", png(8, 6)}}));
     EXPECT_EQ(a.status, 200) << a.body;
-    const Image image = decode_image(std::as_bytes(std::span(a.body)), {.mode = ColorMode::rgba});
+    return decode_image(std::as_bytes(std::span(a.body)), {.mode = ColorMode::rgba});
+  };
+  const auto pixel = [&](const std::string& query, int x) {
+    const Image image = removed(query);
     return std::vector<int>(image.pixels.begin() + 4 * x, image.pixels.begin() + 4 * x + 4);
   };
   EXPECT_THAT(pixel("bgc=10,20,30,128", 7), ElementsAre(10, 20, 30, 128));
-  EXPECT_THAT(pixel("bgc=10,20,30,0", 7), ElementsAre(0, 0, 0, 0));
+  // On one that is not there at all, what is not there is nothing, and the rest is as it was.
   const Image own = picture(8, 6, 3);
+  std::vector<std::uint8_t> cut_out;
+  for (std::size_t i = 0; i < 8 * 6; ++i) {
+    const bool is_there = i % 8 < 4;
+    for (std::size_t c = 0; c < 3; ++c) cut_out.push_back(is_there ? own.pixels[i * 3 + c] : 0);
+    cut_out.push_back(is_there ? 255 : 0);
+  }
+  EXPECT_EQ(removed("bgc=10,20,30,0").pixels, cut_out);
   EXPECT_THAT(pixel("bgc=10,20,30,128", 0), ElementsAre(own.pixels[0], own.pixels[1], own.pixels[2], 255));
   for (const char* bad : {"bgc=1,2,3,256", "bgc=1,2,3,-1", "bgc=1,2,3,4,5", "bgc=a,2,3,4"})
     EXPECT_EQ(
@@ -415,6 +441,11 @@ TEST(ServeDisposition, NamesOfAnyLettersAreCarried) {
             "inline; filename=\"a b-1_x.png\"; filename*=UTF-8''a%20b-1_x.png");
   EXPECT_EQ(serve::disposition("attachment", "\xC3\xA4\"\\.png"),
             "attachment; filename=\"____.png\"; filename*=UTF-8''%C3%A4%22%5C.png");
+  // Letters and digits from the first to the last, and what stands beside them in ASCII.
+  EXPECT_EQ(serve::disposition("inline", "/09:@AZ[`az{"),
+            "inline; filename=\"/09:@AZ[`az{\"; filename*=UTF-8''%2F09%3A%40AZ%5B%60az%7B");
+  EXPECT_EQ(serve::disposition("inline", "\x1F ~\x7F"),
+            "inline; filename=\"_ ~_\"; filename*=UTF-8''%1F%20%7E%7F");
 }
 
 TEST(ServeDisposition, NoTwoResultsHaveOneName) {

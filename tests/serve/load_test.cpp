@@ -48,6 +48,29 @@ TEST_F(ServeLoad, FullQueueAnswers429AndWhatRunsIsAnswered) {
   for (Client& c : clients) EXPECT_EQ(c.read().status, 200);
 }
 
+// Between a request's head, by which it is let in, and its last byte others may fill the queue.
+TEST_F(ServeLoad, AQueueThatFillsMeanwhileAnswers429) {
+  options.queue = 1;
+  Running s(options, gate);
+  s.wait_for("ready");
+  const std::string body = png();
+  Client late(s.port()), big(s.port());
+  late.send("POST /v1/segment HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: " +
+            std::to_string(body.size()) + "\r\n\r\n");
+  EXPECT_THAT(late.take(25), HasSubstr("100"));
+  big.send(request("POST", "/v1/segment", form_header(), form(std::vector<FormFile>(40, {"a.png", png()}))));
+  s.fill();
+  ASSERT_TRUE(s.sees("sam2unet_queue_length 1"));
+  late.send(body);
+  const Answer refused = late.read();
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_THAT(refused.body, HasSubstr("1 requests wait already (--queue); try again later"));
+  EXPECT_GE(std::stoi(refused.header("retry-after")), 1);
+  EXPECT_TRUE(s.sees("sam2unet_refusals_total{reason=\"queue_full\"} 1"));
+  gate->open();
+  EXPECT_EQ(big.read().status, 200);
+}
+
 TEST_F(ServeLoad, WhatWaitsTooLongIsTold) {
   options.deadline = serve::Milliseconds(200);
   Running s(options, gate);

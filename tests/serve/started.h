@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -19,7 +21,9 @@ namespace sam2unet::test {
 /// On a free port, until this ends; what it writes goes to the file "stdout" of its folder.
 class Started {
  public:
-  Started(const std::filesystem::path& folder, std::vector<std::string> arguments) {
+  /// It may have no more than so many `open_files`.
+  Started(const std::filesystem::path& folder, std::vector<std::string> arguments,
+          std::optional<rlim_t> open_files = {}) {
     arguments.insert(arguments.begin(), {"serve", "--port", "0"});
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
@@ -28,6 +32,8 @@ class Started {
     if (child_ == 0) {
       ::dup2(ends[1], STDERR_FILENO);
       if (::chdir(folder.c_str()) != 0) ::_exit(126);
+      const rlimit limit{open_files.value_or(0), open_files.value_or(0)};
+      if (open_files && ::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::_exit(126);
       const int out = ::open("stdout", O_WRONLY | O_CREAT | O_TRUNC, 0644);
       if (out < 0 || ::dup2(out, STDOUT_FILENO) < 0) ::_exit(126);
       std::vector<char*> argv = {const_cast<char*>(file.c_str())};

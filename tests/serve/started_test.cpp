@@ -60,6 +60,25 @@ TEST_F(ServeStarted, ItsLogIsStandardOutput) {
   EXPECT_THAT(paths, testing::ElementsAre("/healthz", "/nothing"));
 }
 
+// Where the system allows no more open files, connections on which nothing happens make room, the oldest
+// first.
+TEST_F(ServeStarted, IdleConnectionsMakeRoomForNewOnes) {
+  tiny();
+  Started s(dir.path(), {"-w", "tiny.safetensors", "--access-log", "off", "-j", "1"}, 48);
+  const std::uint16_t port = s.port();
+  EXPECT_THAT(s.said(), HasSubstr("warning: the system allows 48 open files, fewer than "));
+  std::vector<Client> clients;
+  const auto has_first_ended = [&] { return !clients.empty() && clients.front().is_readable(0); };
+  while (clients.size() < 48 && !has_first_ended()) {
+    clients.emplace_back(port);
+    clients.back().send(request("GET", "/healthz"));
+    ASSERT_EQ(clients.back().read().status, 200) << clients.size();
+  }
+  ASSERT_TRUE(has_first_ended());
+  EXPECT_TRUE(clients.front().ended());
+  EXPECT_FALSE(clients.at(1).is_readable(0));
+}
+
 // The second one does not wait for the request that is under way.
 TEST_F(ServeStarted, ASecondSignalEndsItAtOnce) {
   tiny();

@@ -336,6 +336,8 @@ TEST(Tar, NamesAreWrittenInOneWay) {
 TEST(Tar, MessagesNameThePlaceAndNoMoreThan80Bytes) {
   expect_refused(member({.name = "/" + std::string(99, 'n')}, "abc") + kEnd,
                  "the name /" + std::string(79, 'n') + "... is absolute");
+  expect_refused(member({.name = "/" + std::string(80, 'n')}, "abc") + kEnd,
+                 "the name /" + std::string(79, 'n') + "... is absolute");
   expect_refused(member({.name = "/" + std::string(79, 'n')}, "abc") + kEnd,
                  "the name /" + std::string(79, 'n') + " is absolute");
   expect_refused(member({}, "abc") + member({.is_sound = false}, "abc") + kEnd, "the header at byte 1024 ");

@@ -175,7 +175,8 @@ TEST_F(Changed, FilesThatSayNoRunAreRefused) {
   };
   for (const char* name :
        {"train_c2_0x32x64_t.safetensors", "train_c2_65x32x64_t.safetensors", "train_c2_4x31x64_t.safetensors",
-        "train_c2_4x32x4097_t.safetensors", "train_c2_4x32x64.safetensors", "train.safetensors"})
+        "train_c2_4x32x4097_t.safetensors", "train_c2_4x4097x32_t.safetensors",
+        "train_c2_4x32x31_t.safetensors", "train_c2_4x32x64.safetensors", "train.safetensors"})
     EXPECT_THAT(refusal(name), HasSubstr("the name must be train_VARIANT_BxHxW_TAG.safetensors")) << name;
   metadata["loss"] = "focal";
   EXPECT_THAT(refusal("train_c2_4x32x64_t.safetensors"), HasSubstr("the loss 'focal' is not known"));
@@ -184,6 +185,9 @@ TEST_F(Changed, FilesThatSayNoRunAreRefused) {
   config["out_channels"] = 1;
   metadata["config"] = config.dump();
   EXPECT_THAT(refusal("train_c2_4x32x64_t.safetensors"), HasSubstr("ce-dice of a network with one output"));
+  config["out_channels"] = 2;
+  metadata["config"] = config.dump();
+  EXPECT_THAT(refusal("train_c2_4x32x64_t.safetensors"), ::testing::Not(HasSubstr("one output")));
   const auto file = formats::TensorFile::open(golden);
   EXPECT_TRUE(is_training_golden(file));
   metadata.erase("grad_names");

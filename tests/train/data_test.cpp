@@ -304,6 +304,20 @@ TEST_F(Folders, ABatchThatIsHeldIsNotOverwritten) {
   EXPECT_LT(places.size(), 12u);  // memory is used again
 }
 
+// Without an end it is one epoch, from whichever batch on.
+TEST_F(Folders, AfterTheLastBatchThereIsNone) {
+  const auto pairs = check().train;
+  LoaderOptions options;
+  options.size = 32;
+  options.batch = 3;
+  for (const std::uint64_t end : {0, 6, 7}) {
+    Loader loader(pairs, options, 5, 1, end);
+    const std::size_t batches = (end == 7 ? 2 : 1) * loader.batches() - 1;
+    for (std::size_t i = 0; i < batches; ++i) EXPECT_FALSE(loader.next().members.empty()) << end;
+    EXPECT_THROW(loader.next(), UsageError) << end;
+  }
+}
+
 TEST_F(Folders, ProcessesShareABatch) {
   const auto pairs = check().train;
   LoaderOptions options;

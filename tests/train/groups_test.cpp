@@ -289,6 +289,15 @@ TEST(PlaceOf, WhatIsNoPlaceIsNamed) {
             }),
             "3 processes were started, but MASTER_ADDR does not say where rank 0 runs; set it (and "
             "MASTER_PORT) for all of them");
+  // Some of them run elsewhere.
+  for (const char* local : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}) {
+    EXPECT_EQ(place_of({{"PMI_RANK", "0"}, {"PMI_SIZE", "3"}, {local, "3"}}).host, "127.0.0.1") << local;
+    EXPECT_THAT(test::message_of<UsageError>([&] {
+                  place_of({{"PMI_RANK", "0"}, {"PMI_SIZE", "3"}, {local, "2"}});
+                }),
+                HasSubstr("MASTER_ADDR does not say"))
+        << local;
+  }
   const Place place{.rank = 1, .world = 2, .local_rank = 1};
   EXPECT_EQ(test::message_of<UsageError>([&] { gpu_name("cuda:0", place, 2); }),
             "--device cuda:0 with 2 processes: say cuda, and each takes its own GPU");

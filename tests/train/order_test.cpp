@@ -56,6 +56,9 @@ TEST_F(Orders, FoldsAndSplitsAreTheSameInEveryVersion) {
   s.seed = 1;
   EXPECT_THAT(names(find(s).validation), ElementsAre("2.png", "4.png", "1.png"));
   EXPECT_THAT(names(find(s).train), ElementsAre("5.png", "6.png", "0.png", "7.png", "3.png"));
+  s.fold = {8, 8};  // each picture is a part
+  EXPECT_EQ(find(s).validation.size(), 1u);
+  EXPECT_EQ(find(s).train.size(), 7u);
   s.fold = {3, 9};
   s.val_split = 0;
   EXPECT_EQ(test::message_of<UsageError>([&] { find(s); }), "--fold 3/9: there are 8 pictures");

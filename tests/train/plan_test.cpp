@@ -9,6 +9,7 @@
 
 #include "sam2unet/errors.h"
 #include "support/message.h"
+#include "support/temp_dir.h"
 #include "support/tiny_weights.h"
 #include "train/measure.h"
 
@@ -317,6 +318,47 @@ TEST(Plan, NamesTheTrunkThatIsMissing) {
     const Plan plan = make_plan(other, kMemory, 0);
     EXPECT_THAT(plan.command, ::testing::Not(HasSubstr("--init")));
     EXPECT_THAT(to_text(plan, other), ::testing::Not(HasSubstr("#")));
+  }
+}
+
+// A file says which network it is: only that one is planned for, whatever `variant` is left at.
+TEST(Plan, OfAFileIsForItsNetwork) {
+  const test::TempDir dir;
+  const auto file = dir / "w.safetensors";
+  Settings s;
+  s.size = 96;
+  s.init = file.string();
+  constexpr std::int64_t kMemory = std::int64_t{8} << 30;
+  for (const model::Config& config : {test::nano_config(), model::Config::of_variant("t")}) {
+    test::write_weights(file, config);
+    const Plan plan = make_plan(s, kMemory, 0);
+    ASSERT_FALSE(plan.entries.empty());
+    for (const PlanEntry& e : plan.entries) {
+      EXPECT_EQ(e.variant, model::variant_name(config));
+      Settings whole = s;
+      whole.precision = e.precision;
+      whole.recompute = e.recompute;
+      whole.accumulate = e.accumulate;
+      EXPECT_EQ(e.need.total(), memory_need(config, whole).total()) << e.variant;
+    }
+  }
+}
+
+// Where not even one picture fits, the need that is told is that of one picture.
+TEST(Plan, OfTooLittleMemoryTellsTheNeedOfOnePicture) {
+  Settings s;
+  s.size = 96;
+  s.variant = "t";
+  const Plan plan = make_plan(s, std::int64_t{1} << 20, 0);
+  EXPECT_EQ(plan.recommended, -1);
+  ASSERT_FALSE(plan.entries.empty());
+  for (const PlanEntry& e : plan.entries) {
+    EXPECT_EQ(std::pair(e.largest_batch, e.accumulate), std::pair(0, 0));
+    Settings one = s;
+    one.precision = e.precision;
+    one.recompute = e.recompute;
+    one.batch = one.accumulate = 1;
+    EXPECT_EQ(e.need.total(), memory_need(model::Config::of_variant("t"), one).total());
   }
 }
 

@@ -185,6 +185,27 @@ TEST_F(Selection, OfManyBadPairsTheFirstFiveAreNamed) {
       AllOf(HasSubstr("7 of 8 pairs"), HasSubstr("4.png"), Not(HasSubstr("5.png")), HasSubstr("and 2 more")));
 }
 
+TEST_F(Selection, FiveBadPairsAreAllNamedAndNoneIsLeft) {
+  for (int i = 0; i < 5; ++i) std::ofstream(dir / "a" / "images" / (std::to_string(i) + ".png")) << "x";
+  EXPECT_THAT(test::message_of<ImageError>([&] { check(settings_of(dir / "a")); }),
+              AllOf(HasSubstr("5 of 8 pairs"), HasSubstr("4.png"), Not(HasSubstr("more"))));
+}
+
+// A row or a column too many in a large picture is within a fiftieth of its shape.
+TEST_F(Selection, ASizeThatDiffersInOneDirectionIsTold) {
+  for (const auto& [w, h] : {std::pair(200, 151), std::pair(202, 150)}) {
+    write_png(dir / "a" / "images" / "0.png", Image(200, 150, 3));
+    Image mask(w, h, 1);
+    std::fill_n(mask.row(20) + 5, 50, std::uint8_t{255});
+    write_png(dir / "a" / "masks" / "0.png", mask);
+    check(settings_of(dir / "a"));
+    EXPECT_THAT(notes,
+                Contains(HasSubstr("warning: 1 masks have another size than their pictures, though the "
+                                   "same shape: 0.png")))
+        << w << "x" << h;
+  }
+}
+
 TEST_F(Selection, MasksInColourOfSeveralLevelsAndOfAnotherSizeAreTold) {
   check(settings_of(dir / "a"));
   EXPECT_THAT(notes, IsEmpty());

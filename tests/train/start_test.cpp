@@ -148,6 +148,15 @@ TEST_F(StartFile, ThatContradictsWhatIsAskedIsRefused) {
   EXPECT_THAT(refusal(full, std::nullopt, {}, {72, 0, NeckChoice::as_start}),
               ::testing::EndsWith("; start from a SAM2 trunk, or leave its parts as they are"));
   EXPECT_EQ(refusal(full, std::nullopt, {}, {32, 64, NeckChoice::rfb}), "");
+  // A file of other parts, where they are asked for, or nothing is said of them.
+  const auto file = dir / "wide.safetensors";
+  test::write_weights(file, wide);
+  for (const model::Config& asked : {wide, test::nano_config()}) {
+    EXPECT_EQ(refusal(file, asked), "");
+    EXPECT_EQ(StartWeights(file, asked, 1).config().decoder_width, 32);
+  }
+  wide.decoder_width = 16;
+  EXPECT_THAT(refusal(file, wide), ::testing::EndsWith(" is asked for; start from a SAM2 trunk"));
 }
 
 // Names are compared from the first class to the last.

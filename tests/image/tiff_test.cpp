@@ -1,0 +1,226 @@
+// TIFFs of several strips and tiles, whole ones and with one of them beyond the end of the file.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sam2unet/errors.h"
+#include "sam2unet/image.h"
+#include "support/message.h"
+#include "support/profiles.h"
+
+namespace sam2unet {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+using Values = std::vector<std::uint32_t>;
+using Block = std::vector<std::uint8_t>;
+
+constexpr std::uint32_t kRowsPerStrip = 278, kStrips = 273, kStripSizes = 279;
+constexpr std::uint32_t kTiles = 324, kTileSizes = 325;
+constexpr std::uint32_t kProfile = 34675;  // of bytes, four to a value here
+
+std::string little(std::uint32_t v, int bytes) {
+  std::string out;
+  for (int i = 0; i < bytes; ++i) out += static_cast<char>(v >> 8 * i & 255);
+  return out;
+}
+
+// Little-endian: the blocks, the values that do not fit into their entries, and the directory, of LONGs. The
+// block of number `lost` is said to lie behind the end.
+std::string tiff(std::map<std::uint32_t, Values> fields, const std::vector<Block>& blocks, int lost = -1) {
+  const bool tiled = fields.contains(322);
+  std::string body;
+  Values places, sizes;
+  for (const Block& b : blocks) {
+    places.push_back(static_cast<int>(places.size()) == lost ? 1000000
+                                                             : 8 + static_cast<std::uint32_t>(body.size()));
+    sizes.push_back(static_cast<std::uint32_t>(b.size()));
+    body.append(b.begin(), b.end());
+  }
+  fields[tiled ? kTiles : kStrips] = places;
+  fields[tiled ? kTileSizes : kStripSizes] = sizes;
+  std::string entries;
+  for (const auto& [tag, values] : fields) {
+    const auto count = static_cast<std::uint32_t>(values.size());
+    entries += little(tag, 2);
+    entries += tag == kProfile ? little(7, 2) + little(4 * count, 4) : little(4, 2) + little(count, 4);
+    std::string all;
+    for (const std::uint32_t v : values) all += little(v, 4);
+    if (values.size() > 1) {
+      entries += little(static_cast<std::uint32_t>(8 + body.size()), 4);
+      body += all;
+    } else {
+      entries += all;
+    }
+  }
+  return "II*" + std::string(1, '\0') + little(static_cast<std::uint32_t>(8 + body.size()), 4) + body +
+         little(static_cast<std::uint32_t>(fields.size()), 2) + entries + little(0, 4);
+}
+
+// Of 8 bits without compression; `photometric` 1 is gray, 2 is RGB, 6 is YCbCr.
+std::map<std::uint32_t, Values> fields_of(std::uint32_t width, std::uint32_t height, std::uint32_t samples,
+                                          std::uint32_t photometric) {
+  return {{256, {width}}, {257, {height}}, {258, {8}}, {259, {1}}, {262, {photometric}}, {277, {samples}}};
+}
+
+Image decoded(const std::string& file, ColorMode mode) {
+  return decode_image(std::as_bytes(std::span(file)), {.mode = mode}, "x");
+}
+std::string refusal(const std::string& file) {
+  return test::message_of<ImageError>([&] { decoded(file, ColorMode::rgb); });
+}
+
+// Colours of a table have 16 bits, of which the high byte counts; indices of all widths come in the high bits
+// first. Of two samples the first is the index.
+TEST(TiffParts, PalettesOfEveryWidth) {
+  const std::map<std::uint32_t, Block> rows{{1, {0xA0}}, {2, {0xCC}}, {4, {0xF0, 0xF0}}, {8, {255, 0, 255}}};
+  for (const auto& [bits, row] : rows) {
+    auto fields = fields_of(3, 1, 1, 3);
+    fields[258] = {bits};
+    const std::uint32_t count = 1U << bits;
+    fields[320] = Values(std::size_t{3} * count, 0x1234);
+    for (std::uint32_t c = 0; c < 3; ++c) fields[320][c * count + count - 1] = 0xA000 + 0x0100 * c + 0xFF;
+    EXPECT_THAT(decoded(tiff(fields, {row}), ColorMode::rgb).pixels,
+                ElementsAre(0xA0, 0xA1, 0xA2, 0x12, 0x12, 0x12, 0xA0, 0xA1, 0xA2))
+        << bits;
+    EXPECT_THAT(decoded(tiff(fields, {row}), ColorMode::ids).pixels, ElementsAre(count - 1, 0, count - 1))
+        << bits;
+    fields[277] = {2};
+    const std::string two = tiff(fields, {{7, 1, 9, 1, 7, 1}});
+    if (bits == 8)
+      EXPECT_THAT(decoded(two, ColorMode::ids).pixels, ElementsAre(7, 9, 7));
+    else
+      EXPECT_THAT(refusal(two), HasSubstr("a TIFF of 2 samples of " + std::to_string(bits) + " bits"));
+  }
+}
+
+TEST(TiffParts, WhatHasTooFewSamplesOrBitsIsNamed) {
+  struct Case {
+    std::uint32_t photometric, samples, bits;
+  };
+  for (const auto& [photometric, samples, bits] : {Case{1, 2, 1},
+                                                   {1, 2, 2},
+                                                   {1, 2, 4},
+                                                   {0, 2, 4},
+                                                   {1, 1, 64},
+                                                   {1, 17, 8},
+                                                   {2, 2, 8},
+                                                   {2, 3, 4},
+                                                   {2, 3, 32},
+                                                   {5, 3, 8},
+                                                   {5, 4, 4},
+                                                   {8, 3, 8}}) {
+    auto fields = fields_of(1, 1, samples, photometric);
+    fields[258] = {bits};
+    EXPECT_THAT(refusal(tiff(fields, {Block(64)})),
+                HasSubstr("a TIFF of " + std::to_string(samples) + " samples of " + std::to_string(bits) +
+                          " bits, colour space " + std::to_string(photometric) + " and sample format 1"));
+  }
+}
+
+TEST(TiffParts, RowsBeforeALostStripAreCounted) {
+  auto fields = fields_of(2, 3, 1, 1);
+  fields[kRowsPerStrip] = {1};
+  const std::vector<Block> rows{{1, 2}, {3, 4}, {5, 6}};
+  EXPECT_THAT(decoded(tiff(fields, rows), ColorMode::gray).pixels, ElementsAre(1, 2, 3, 4, 5, 6));
+  for (int lost = 0; lost < 3; ++lost)
+    EXPECT_THAT(refusal(tiff(fields, rows, lost)), HasSubstr("after " + std::to_string(lost) + " of 3 rows"));
+}
+
+// Plane by plane, each of two strips.
+TEST(TiffParts, EveryPlaneMustBeThere) {
+  auto fields = fields_of(1, 2, 3, 2);
+  fields[kRowsPerStrip] = {1};
+  fields[284] = {2};
+  const std::vector<Block> planes{{10}, {20}, {30}, {40}, {50}, {60}};
+  EXPECT_THAT(decoded(tiff(fields, planes), ColorMode::rgb).pixels, ElementsAre(10, 30, 50, 20, 40, 60));
+  for (int lost = 0; lost < 6; ++lost)
+    EXPECT_THAT(refusal(tiff(fields, planes, lost)),
+                HasSubstr("after " + std::to_string(lost % 2) + " of 2 rows"))
+        << lost;
+}
+
+// 24 x 20 pixels in tiles of 16 x 16, which stick out at the right and below.
+TEST(TiffParts, EveryTileMustBeThere) {
+  auto fields = fields_of(24, 20, 1, 1);
+  fields[322] = fields[323] = {16};
+  std::vector<Block> tiles;
+  for (std::uint8_t i = 0; i < 4; ++i) tiles.emplace_back(256, static_cast<std::uint8_t>(50 * i));
+  const Image whole = decoded(tiff(fields, tiles), ColorMode::gray);
+  for (int y = 0; y < 20; ++y)
+    for (int x = 0; x < 24; ++x) ASSERT_EQ(whole.row(y)[x], 50 * (x / 16 + y / 16 * 2)) << x << "," << y;
+  for (int lost = 0; lost < 4; ++lost)
+    EXPECT_THAT(refusal(tiff(fields, tiles, lost)),
+                HasSubstr(lost < 2 ? "after 0 of 20 rows" : "after 16 of 20 rows"))
+        << lost;
+}
+
+// libtiff warns of tags that it does not know, which is nobody's concern here.
+TEST(TiffParts, WarningsAreNotPrinted) {
+  auto fields = fields_of(1, 1, 1, 1);
+  fields[65000] = {1};
+  testing::internal::CaptureStderr();
+  const Image got = decoded(tiff(fields, {{7}}), ColorMode::gray);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_THAT(got.pixels, ElementsAre(7));
+}
+
+// With all samples no more than pixels are allowed, or 2^20 bytes.
+TEST(TiffParts, TilesHaveALimitOfTheirOwn) {
+  const auto refused = [](std::uint32_t width, std::uint32_t height) {
+    auto fields = fields_of(width, height, 3, 2);
+    fields[322] = {width};
+    fields[323] = {height};
+    const std::string file = tiff(fields, {{1, 2, 3}});
+    return test::message_of<ImageError>(
+        [&] { decode_image(std::as_bytes(std::span(file)), {.max_pixels = 1 << 21}, "x"); });
+  };
+  EXPECT_THAT(refused(1040, 1024), HasSubstr("the tiles of the TIFF are too large"));
+  EXPECT_THAT(refused(1024, 1024), testing::Not(HasSubstr("too large")));
+}
+
+// Of strips and of what libtiff makes a picture of itself.
+TEST(TiffParts, TheProfileIsKept) {
+  const std::vector<std::byte> want = test::rgb_profile();
+  Values profile(want.size() / 4);
+  std::memcpy(profile.data(), want.data(), want.size());
+  auto rgb = fields_of(1, 1, 3, 2), sub = fields_of(2, 2, 3, 6);
+  sub[530] = {2, 2};
+  const Block block{1, 2, 3, 4, 128, 128};
+  for (auto* fields : {&rgb, &sub}) {
+    const auto kept = [&](bool asked) {
+      ImageInfo info;
+      const std::string file = tiff(*fields, {block});
+      decode_image(std::as_bytes(std::span(file)), {.keep_color_profile = asked}, "x", &info);
+      return info.color_profile;
+    };
+    EXPECT_THAT(kept(true), testing::IsEmpty());
+    (*fields)[kProfile] = profile;
+    EXPECT_EQ(kept(true), want);
+    EXPECT_THAT(kept(false), testing::IsEmpty());
+  }
+}
+
+// Four luminances to one pair of chromas, 128 of which are no colour; libtiff makes one picture of it all.
+TEST(TiffParts, OfSubsampledColoursAllOrNothing) {
+  auto fields = fields_of(2, 4, 3, 6);
+  fields[kRowsPerStrip] = {2};
+  fields[530] = {2, 2};
+  const std::vector<Block> strips{{10, 20, 30, 40, 128, 128}, {50, 60, 70, 80, 128, 128}};
+  EXPECT_THAT(decoded(tiff(fields, strips), ColorMode::gray).pixels,
+              ElementsAre(10, 20, 30, 40, 50, 60, 70, 80));
+  for (const int lost : {0, 1})
+    EXPECT_THAT(refusal(tiff(fields, strips, lost)), HasSubstr("after 0 of 4 rows")) << lost;
+}
+
+}  // namespace
+}  // namespace sam2unet
