@@ -12,7 +12,7 @@ faults it reaches; then each fault is switched on, and the tests that reach it r
 --budget is spent.
 
 FOLDER keeps checkout, build and results (results.tsv: go on there by calling again). Where the vectorised kernels are (files with
-Highway, ops/cpu, ops/lowp, ops/torch, ops/cuda) no faults are planted: a choice in their loops would change what is compiled.
+Highway, the backends below ops, the plug-ins) no faults are planted: a choice in their loops would change what is compiled.
 Needs libclang for Python (`pip install libclang`). Extra CMake arguments come from CMAKE_ARGS. A program with a fault may do
 anything to files: run this where nothing is to lose.
 """
@@ -163,6 +163,7 @@ class Tree:
         self.folder = folder
         self.root = os.path.realpath(os.path.join(folder, "a", "b", "checkout"))  # deeper than the tests look for data beside the project
         self.build_folder = os.path.join(self.root, "build", "release")
+        self.originals = {}
 
     def run(self, command, log):
         with open(os.path.join(self.folder, log), "w") as f:
@@ -196,24 +197,30 @@ class Tree:
                     arguments.append(word)
             yield entry["file"], arguments + (["-isystem", resource + "/include"] if resource else [])
 
-    def write(self, faults):
+    def write(self, faults, files):
+        """Each of the files with those of the faults that are its own; those that stay as they are are not built again."""
         by_file = collections.defaultdict(list)
         for number, f in faults.items():
             by_file[f.file].append((number, f))
-        for file, of_file in by_file.items():
+        for file in files:
             text = self.original(file)
-            new = f'#include "{HERE}/scripts/schemata.h"\n#line 1\n'.encode() + rendered(text, of_file)
+            if file in by_file:
+                text = f'#include "{HERE}/scripts/schemata.h"\n#line 1\n'.encode() + rendered(text, by_file[file])
             with open(file, "wb") as f:
-                f.write(new)
+                f.write(text)
 
     def original(self, file):
-        name = os.path.relpath(file, self.root)
-        return subprocess.run(["git", "-C", self.root, "show", "HEAD:" + name], capture_output=True, check=True).stdout
+        if file not in self.originals:
+            name = os.path.relpath(file, self.root)
+            shown = subprocess.run(["git", "-C", self.root, "show", "HEAD:" + name], capture_output=True, check=True)
+            self.originals[file] = shown.stdout
+        return self.originals[file]
 
     def build(self, faults):
         """Builds; what the compiler refuses (constants it needs, declarations in conditions) is taken out again."""
+        changed = {f.file for f in faults.values()}
         while True:
-            self.write(faults)
+            self.write(faults, changed)
             if self.run(["cmake", "--build", self.build_folder, "--", "-k", "0"], "build.log") == 0:
                 return faults
             refused = collections.defaultdict(set)
@@ -224,23 +231,22 @@ class Tree:
                         refused[os.path.join(self.root, m[1])].add(int(m[2]))
             kept = {}
             for number, f in faults.items():
-                text = self.original(f.file) if f.file in refused else b""
-                first, last = (text.count(b"\n", 0, at) + 1 for at in (f.begin, f.end))
+                first, last = (self.original(f.file).count(b"\n", 0, at) + 1 for at in (f.begin, f.end))
                 if not any(first <= line <= last for line in refused.get(f.file, ())):
                     kept[number] = f
             if len(kept) == len(faults):
                 sys.exit(f"schemata: does not build; see {self.folder}/build.log")
-            for file in refused:
-                with open(file, "wb") as f:
-                    f.write(self.original(file))
-            faults = kept
+            faults, changed = kept, set(refused)
 
 
 class Suite:
     """The tests, what they reach, and runs of them with a fault on."""
 
-    def __init__(self, tree, pattern):
-        self.tree, self.tests = tree, {}
+    def __init__(self, tree):
+        self.tree, self.tests, self.reached = tree, {}, collections.defaultdict(list)
+
+    def list_tests(self, pattern):
+        tree = self.tree
         listed = subprocess.run(["ctest", "--test-dir", tree.build_folder, "--show-only=json-v1"], capture_output=True, text=True)
         for test in json.loads(listed.stdout)["tests"]:
             command = test.get("command", [])
@@ -274,7 +280,6 @@ class Suite:
 
     def learn(self, jobs):
         """Which tests reach which fault, and how long they take. Tests that fail without a fault, or are skipped, count for none."""
-        reached = collections.defaultdict(list)
 
         def one(name):
             hits = os.path.join(self.tree.folder, f"hits.{threading.get_ident()}")
@@ -288,33 +293,38 @@ class Suite:
                 if code == 0 and "SKIPPED" not in output:
                     for number, byte in enumerate(left):
                         if byte:
-                            reached[number].append(name)
+                            self.reached[number].append(name)
             if code != 0:
                 print(f"fails without a fault: {name}", flush=True)
 
         in_threads(jobs, list(self.tests), one)
-        for names in reached.values():
+        for names in self.reached.values():
             names.sort(key=lambda n: self.tests[n]["seconds"])
-        return reached
 
-    def notices(self, number, names, budget):
-        """The test that notices the fault, or how it went."""
-        spent, at = 0.0, 0
-        while at < len(names):
+    def notices(self, number, budget):
+        """The test that notices the fault, and how it went."""
+        left, run, spent = self.reached.get(number, []), 0, 0.0
+        if not left:
+            return None, "not reached"
+        while left:
             if spent > budget:
                 return None, "missed by the quick ones"
-            together = [n for n in names[at:at + 40] if self.tests[n]["program"] == self.tests[names[at]]["program"]]
-            while len(together) > 1 and sum(self.tests[n]["seconds"] for n in together) > 1 + at / 50:
-                together.pop()
-            names = names[:at] + together + [n for n in names[at:] if n not in together]
-            at += len(together)
+            # The quickest, and of the next ones those of its program: at first for a second in all, later for more.
+            together, seconds = [], 0.0
+            for name in left[:40]:
+                more = self.tests[name]["seconds"]
+                if self.tests[name]["program"] == self.tests[left[0]]["program"] and (not together or seconds + more < 1 + run / 50):
+                    together.append(name)
+                    seconds += more
+            left = [n for n in left if n not in together]
+            run += len(together)
             begin = time.monotonic()
-            code, output = self.call(together, {"S2U_FAULT": str(number)}, 15 + 6 * sum(self.tests[n]["seconds"] for n in together))
+            code, output = self.call(together, {"S2U_FAULT": str(number)}, 15 + 6 * seconds)
             spent += time.monotonic() - begin
             if code != 0:
                 failed = re.search(r"^\[  FAILED  \] ([^ ,]+)", output, re.M)
                 return (failed[1] if failed else together[0]), "noticed"
-        return None, "missed" if names else "not reached"
+        return None, "missed"
 
 
 def in_threads(n, items, f):
@@ -357,9 +367,7 @@ def main():
     kept, results = (os.path.join(tree.folder, n) for n in ("faults.pickle", "results.tsv"))
     if os.path.exists(kept):
         with open(kept, "rb") as f:
-            faults, suite_tests, reached = pickle.load(f)
-        suite = Suite(tree, o.tests)
-        suite.tests = suite_tests
+            faults, suite = pickle.load(f)
     else:
         tree.check_out()
         with multiprocessing.Pool(o.jobs) as pool:
@@ -368,10 +376,11 @@ def main():
         random.Random(o.seed).shuffle(found)
         faults = tree.build(dict(enumerate(found[:o.count], 1)))
         print(f"{len(faults)} faults are built", flush=True)
-        suite = Suite(tree, o.tests)
-        reached = suite.learn(o.jobs)
+        suite = Suite(tree)
+        suite.list_tests(o.tests)
+        suite.learn(o.jobs)
         with open(kept, "wb") as f:
-            pickle.dump((faults, suite.tests, reached), f)
+            pickle.dump((faults, suite), f)
     done = set()
     if os.path.exists(results):
         with open(results) as f:
@@ -379,7 +388,7 @@ def main():
     with open(results, "a") as out:
 
         def one(number):
-            test, verdict = suite.notices(number, reached.get(number, []), o.budget)
+            test, verdict = suite.notices(number, o.budget)
             print(described(tree, number, faults[number]), verdict, test or "", sep="\t", file=out, flush=True)
 
         in_threads(o.jobs, [n for n in faults if n not in done], one)

@@ -146,7 +146,7 @@ struct Segmentation {
   /// foreground the sigmoid of its logits (stretched where `official`), of several classes the softmax.
   std::vector<float> probabilities;
   /// [height, width] the most probable class, where that was asked for; of one foreground, where the sigmoid
-  /// is 0.5 or more, stretched or not. `to_ids` answers either way.
+  /// is 0.5 or more, which is never stretched. `to_ids` answers either way.
   std::vector<std::uint8_t> ids;
   /// [height, width] that class's probability; there if `ids` are.
   std::vector<float> confidence;

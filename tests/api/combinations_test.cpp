@@ -366,6 +366,16 @@ TEST(MeasuredGates, OfClassesAreTheMeanOverPixelsOfTheLargestChange) {
   }
 }
 
+// How far bf16 and int8 change what weights say of the pictures of a folder.
+std::vector<double> changes_of(const std::filesystem::path& weights, const std::filesystem::path& out,
+                               ConvertOptions options, const std::filesystem::path& pictures) {
+  options.measured = GateOptions{.pictures = pictures, .threads = 1};
+  convert_weights(weights, out, options);
+  std::vector<double> changes;
+  for (const MeasuredPrecision& m : inspect_weights(out).measured) changes.push_back(m.change);
+  return changes;
+}
+
 // As the weights were trained: a letterbox is the picture in the middle of ImageNet's mean colour.
 TEST(MeasuredGates, PicturesAreFittedAsTheWeightsWereTrained) {
   const Network boxed(4, {{"input_size", "64x64"}, {model::kFitKey, "letterbox"}}),
@@ -378,13 +388,7 @@ TEST(MeasuredGates, PicturesAreFittedAsTheWeightsWereTrained) {
   const auto changes = [](const Network& network, const Image& image) {
     std::filesystem::create_directories(network.dir / "pictures");
     write_png(network.dir / "pictures" / "a.png", image);
-    ConvertOptions options;
-    options.measured = GateOptions{.pictures = network.dir / "pictures", .threads = 1};
-    convert_weights(network.file, network.dir / "out.safetensors", options);
-    std::vector<double> out;
-    for (const MeasuredPrecision& m : inspect_weights(network.dir / "out.safetensors").measured)
-      out.push_back(m.change);
-    return out;
+    return changes_of(network.file, network.dir / "out.safetensors", {}, network.dir / "pictures");
   };
   const auto got = changes(boxed, picture);
   ASSERT_EQ(got.size(), 2u);
@@ -400,13 +404,8 @@ TEST(MeasuredGates, AreOfWholeNetworksAlone) {
   const auto task = one.dir / "task.safetensors";
   convert_weights(one.file, task, {.task_only = true});
   ConvertOptions options;
-  options.measured = GateOptions{.pictures = one.dir / "pictures", .threads = 1};
   const auto measured = [&](const std::filesystem::path& from) {
-    convert_weights(from, one.dir / "out.safetensors", options);
-    std::vector<double> out;
-    for (const MeasuredPrecision& m : inspect_weights(one.dir / "out.safetensors").measured)
-      out.push_back(m.change);
-    return out;
+    return changes_of(from, one.dir / "out.safetensors", options, one.dir / "pictures");
   };
   const std::string refusal = ": precisions are measured of a whole SAM2-UNet, which this does not become";
   EXPECT_EQ(test::message_of<UsageError>([&] { measured(task); }), task.string() + refusal);

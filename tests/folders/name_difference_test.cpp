@@ -90,8 +90,7 @@ TEST(NameDifference, CapitalsAndLeadingZeros) {
 TEST(NameDifference, AffixesOfBothSidesFitHalfOfThem) {
   const std::string both =
       "the first ones all begin with \"img_\", the second ones begin with \"mask_\": give both, or rename "
-      "them "
-      "without it | img_,,mask_,";
+      "them without it | img_,,mask_,";
   EXPECT_EQ(said({"img_a", "img_b", "img_c", "img_d"}, {"mask_a", "mask_b", "mask_x", "mask_y"}), both);
   EXPECT_THAT(said({"img_a", "img_b", "img_c", "img_d"}, {"mask_a", "mask_w", "mask_x", "mask_y"}),
               testing::HasSubstr("check that the folders"));

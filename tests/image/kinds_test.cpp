@@ -13,11 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "image/kinds.h"
 #include "image/orientation.h"
 #include "sam2unet/errors.h"
 #include "sam2unet/image.h"
-#include "support/message.h"
-#include "support/profiles.h"
 
 namespace sam2unet {
 namespace {
@@ -26,35 +25,9 @@ using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 
-class Bytes {
- public:
-  Bytes& u8(std::initializer_list<int> values) {
-    for (const int v : values) bytes_.push_back(static_cast<std::byte>(v));
-    return *this;
-  }
-  Bytes& text(std::string_view text) {
-    for (const char c : text) bytes_.push_back(static_cast<std::byte>(c));
-    return *this;
-  }
-  Bytes& le16(unsigned v) { return u8({static_cast<int>(v & 255), static_cast<int>(v >> 8 & 255)}); }
-  Bytes& le32(unsigned v) { return le16(v & 0xFFFF).le16(v >> 16); }
-  Bytes& add(const Bytes& other) {
-    bytes_.insert(bytes_.end(), other.bytes_.begin(), other.bytes_.end());
-    return *this;
-  }
-  std::size_t size() const { return bytes_.size(); }
-  std::span<const std::byte> span() const { return bytes_; }
-
- private:
-  std::vector<std::byte> bytes_;
-};
-
-Image decoded(const Bytes& file, ColorMode mode = ColorMode::gray, ImageInfo* info = nullptr) {
-  return decode_image(file.span(), {.mode = mode}, "made", info);
-}
-std::string refusal(const Bytes& file, ColorMode mode = ColorMode::gray) {
-  return test::message_of<ImageError>([&] { decoded(file, mode); });
-}
+using test::Bytes;
+using test::decoded;
+using test::refusal;
 
 // A BMP of the usual header of 40 bytes; `colors` are blue, green, red and 0 each.
 Bytes bmp(unsigned width, unsigned height, unsigned bits, unsigned compression, const Bytes& colors,
@@ -325,81 +298,6 @@ TEST(PnmKinds, FloatMapsOfBothByteOrders) {
   EXPECT_THAT(refusal(Bytes().text("Pf 1 1 nan\n").u8({0, 0, 0, 0})), HasSubstr("scale"));
 }
 
-// A GIF whose frame of 2 x 1 pixels with the indices 1 and 2 lies somewhere on its screen. Codes of LZW in 3
-// bits: clear 4, 1, 2, end 5.
-Bytes gif(int width, int height, int left, int top, bool transparent) {
-  Bytes out;
-  out.text("GIF89a").le16(static_cast<unsigned>(width)).le16(static_cast<unsigned>(height));
-  out.u8({0x81, 0, 0});  // a table of four colours
-  out.u8({9, 9, 9, 250, 20, 30, 40, 250, 60, 1, 2, 3});
-  if (transparent) out.u8({0x21, 0xF9, 4, 1, 0, 0, 2, 0});  // index 2
-  out.u8({0x2C}).le16(static_cast<unsigned>(left)).le16(static_cast<unsigned>(top)).le16(2).le16(1).u8({0});
-  return out.u8({2, 2, 4 | 1 << 3 | (2 & 3) << 6, 2 >> 2 | 5 << 1, 0, 0x3B});
-}
-
-TEST(GifKinds, AFrameLiesWhereItSays) {
-  const Image ids = decoded(gif(4, 4, 1, 2, false), ColorMode::ids);
-  EXPECT_EQ(ids.width, 4);
-  EXPECT_THAT(ids.pixels, ElementsAre(0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0));
-  const Image colours = decoded(gif(4, 3, 1, 2, false), ColorMode::rgb);
-  EXPECT_THAT(std::vector<int>(colours.row(2), colours.row(2) + 12),
-              ElementsAre(9, 9, 9, 250, 20, 30, 40, 250, 60, 9, 9, 9));
-  // Beyond its screen, that grows.
-  const Image grown = decoded(gif(1, 1, 2, 1, false), ColorMode::ids);
-  EXPECT_EQ(grown.width, 4);
-  EXPECT_EQ(grown.height, 2);
-  EXPECT_THAT(grown.pixels, ElementsAre(0, 0, 0, 0, 0, 0, 1, 2));
-}
-
-TEST(GifKinds, AroundATransparentFrameIsNothing) {
-  ImageInfo info;
-  const Image got = decoded(gif(3, 2, 0, 1, true), ColorMode::rgba, &info);
-  EXPECT_TRUE(info.alpha);
-  std::vector<int> alpha;
-  for (std::size_t i = 3; i < got.pixels.size(); i += 4) alpha.push_back(got.pixels[i]);
-  EXPECT_THAT(alpha, ElementsAre(0, 0, 0, 255, 0, 0));
-  EXPECT_THAT(decoded(gif(3, 2, 0, 1, true), ColorMode::ids).pixels, ElementsAre(2, 2, 2, 1, 2, 2));
-}
-
-// As Pillow: a table whose every entry is its own index is gray.
-TEST(GifKinds, ATableOfItsOwnIndicesIsGray) {
-  const auto told = [](const std::vector<int>& table) {
-    Bytes out;
-    out.text("GIF89a").le16(2).le16(1).u8({0x81, 0, 0});
-    for (const int v : table) out.u8({v});
-    out.u8({0x2C}).le16(0).le16(0).le16(2).le16(1).u8({0});
-    ImageInfo info;
-    decoded(out.u8({2, 2, 4 | 1 << 3 | (2 & 3) << 6, 2 >> 2 | 5 << 1, 0, 0x3B}), ColorMode::rgb, &info);
-    return std::pair(info.gray, info.palette);
-  };
-  const std::vector<int> ramp{0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3};
-  EXPECT_EQ(told(ramp), std::pair(true, false));
-  for (std::size_t i = 0; i < ramp.size(); ++i) {
-    std::vector<int> other = ramp;
-    other[i] = 9;
-    EXPECT_EQ(told(other), std::pair(false, true)) << i;
-  }
-}
-
-// Three rows of two pixels, codes of 3 bits as above: clear, 1, 2, clear, 1, and a block of nothing.
-TEST(GifKinds, RowsBeforeTheCutAreCounted) {
-  const auto cut = [](const Bytes& codes, bool interlaced) {
-    Bytes out;
-    out.text("GIF89a").le16(2).le16(3).u8({0x81, 0, 0}).u8({9, 9, 9, 250, 20, 30, 40, 250, 60, 1, 2, 3});
-    out.u8({0x2C}).le16(0).le16(0).le16(2).le16(3).u8({interlaced ? 0x40 : 0, 2});
-    return refusal(out.u8({static_cast<int>(codes.size())}).add(codes).u8({0, 0x3B}));
-  };
-  for (const bool interlaced : {false, true}) {
-    EXPECT_THAT(cut(Bytes().u8({4 | 1 << 3}), interlaced), HasSubstr("after 0 of 3 rows"));
-    EXPECT_THAT(cut(Bytes().le16(4 | 1 << 3 | 2 << 6 | 4 << 9 | 1 << 12), interlaced),
-                HasSubstr("after 1 of 3 rows"));
-    // And 2, clear and 1 behind it.
-    EXPECT_THAT(
-        cut(Bytes().le16(4 | 1 << 3 | 2 << 6 | 4 << 9 | 1 << 12).u8({1 | 4 << 2 | 1 << 5}), interlaced),
-        HasSubstr("after 2 of 3 rows"));
-  }
-}
-
 // EXIF of one directory with the orientation alone; `value` are the four bytes of its field.
 std::vector<std::uint8_t> exif(std::string_view order, int type, int count,
                                const std::vector<std::uint8_t>& value,
@@ -444,134 +342,6 @@ TEST(OrientationKinds, NumbersOfAnyTypeAndOrder) {
   EXPECT_EQ(image::xmp_orientation("<tiff:Orientation>3</tiff:Orientation>"), 3);
   EXPECT_EQ(image::xmp_orientation("tiff:Orientation tiff:Orientation=\"8\""), 8);
   EXPECT_FALSE(image::xmp_orientation("tiff:Orientation='8'"));
-}
-
-// A chunk of a PNG with its checksum, and what zlib makes of bytes that it does not compress.
-Bytes be32(unsigned v) {
-  return Bytes().u8({static_cast<int>(v >> 24), static_cast<int>(v >> 16 & 255),
-                     static_cast<int>(v >> 8 & 255), static_cast<int>(v & 255)});
-}
-Bytes chunk(std::string_view type, const Bytes& data) {
-  const Bytes body = Bytes().text(type).add(data);
-  std::uint32_t crc = 0xFFFFFFFFu;
-  for (const std::byte b : body.span()) {
-    crc ^= static_cast<std::uint32_t>(b);
-    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ ((crc & 1u) != 0 ? 0xEDB88320u : 0u);
-  }
-  return be32(static_cast<unsigned>(data.size())).add(body).add(be32(~crc));
-}
-Bytes zlib(const Bytes& data) {
-  const auto n = static_cast<unsigned>(data.size());
-  unsigned a = 1, b = 0;
-  for (const std::byte v : data.span()) {
-    a = (a + static_cast<unsigned>(v)) % 65521;
-    b = (b + a) % 65521;
-  }
-  return Bytes().u8({0x78, 0x01, 0x01}).le16(n).le16(~n & 0xFFFF).add(data).add(be32(b << 16 | a));
-}
-Bytes png(unsigned width, unsigned height, int depth, int color, const Bytes& rows, const Bytes& before = {},
-          const Bytes& behind = {}) {
-  const Bytes header = be32(width).add(be32(height)).u8({depth, color, 0, 0, 0});
-  return Bytes()
-      .text("\x89PNG\r\n\x1A\n")
-      .add(chunk("IHDR", header))
-      .add(before)
-      .add(chunk("IDAT", zlib(rows)))
-      .add(behind)
-      .add(chunk("IEND", {}));
-}
-
-TEST(PngKinds, DeepGrayIsClippedAndNoIdBeyond255) {
-  const Bytes file = png(3, 1, 16, 0, Bytes().u8({0, 0, 255, 1, 0, 0, 7}));
-  ImageInfo info;
-  EXPECT_THAT(decoded(file, ColorMode::gray, &info).pixels, ElementsAre(255, 255, 7));
-  EXPECT_TRUE(info.deep);
-  EXPECT_THAT(refusal(file, ColorMode::ids), HasSubstr("the value 256"));
-  EXPECT_THAT(decoded(png(2, 1, 16, 0, Bytes().u8({0, 0, 255, 0, 7})), ColorMode::ids).pixels,
-              ElementsAre(255, 7));
-}
-
-TEST(PngKinds, IndicesOfFewBitsArePacked) {
-  const Bytes palette = chunk("PLTE", Bytes().u8({1, 2, 3, 4, 5, 6, 7, 8, 9}));
-  const Bytes file = png(5, 2, 2, 3, Bytes().u8({0, 0x18, 0x80, 0, 0x46, 0x40}), palette);
-  EXPECT_THAT(decoded(file, ColorMode::ids).pixels, ElementsAre(0, 1, 2, 0, 2, 1, 0, 1, 2, 1));
-  const Image colours = decoded(file, ColorMode::rgb);
-  EXPECT_THAT(std::vector<int>(colours.row(0) + 3, colours.row(0) + 9), ElementsAre(4, 5, 6, 7, 8, 9));
-}
-
-// Where EXIF may lie: its own chunk, also behind the picture, goes before text as ImageMagick writes it.
-TEST(PngKinds, OrientationInEveryPlace) {
-  const auto exif_of = [](int value) {
-    return Bytes().text("MM").u8(
-        {0, 42, 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, value, 0, 0, 0, 0, 0, 0});
-  };
-  const auto raw = [&](int value, std::string_view digits = "0123456789abcdef") {
-    std::string text = "\nexif\n      26\n";
-    const Bytes bytes = exif_of(value);
-    for (const std::byte b : bytes.span()) {
-      text += digits[static_cast<std::size_t>(b) >> 4];
-      text += digits[static_cast<std::size_t>(b) & 15];
-    }
-    return Bytes().text(text);
-  };
-  const Bytes key = Bytes().text("Raw profile type exif").u8({0});
-  const Bytes xmp_key = Bytes().text("XML:com.adobe.xmp").u8({0});
-  const Bytes xmp = Bytes().text("<x tiff:Orientation=\"8\"/>");
-  const auto orientation = [](const Bytes& before, const Bytes& behind) {
-    ImageInfo info;
-    decoded(png(1, 1, 8, 0, Bytes().u8({0, 9}), before, behind), ColorMode::gray, &info);
-    return info.orientation;
-  };
-  const Bytes none;
-  EXPECT_EQ(orientation(none, none), 1);
-  EXPECT_EQ(orientation(chunk("eXIf", exif_of(6)), none), 6);
-  EXPECT_EQ(orientation(none, chunk("eXIf", exif_of(6))), 6);
-  EXPECT_EQ(orientation(chunk("tEXt", Bytes(key).add(raw(5))), none), 5);
-  EXPECT_EQ(orientation(chunk("tEXt", Bytes(key).add(raw(7, "0123456789ABCDEF"))), none), 7);
-  EXPECT_EQ(orientation(none, chunk("zTXt", Bytes(key).u8({0}).add(zlib(raw(3))))), 3);
-  EXPECT_EQ(orientation(chunk("eXIf", exif_of(6)), chunk("tEXt", Bytes(key).add(raw(5)))), 6);
-  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({0, 0, 0, 0}).add(xmp)), none), 8);
-  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({1, 0, 0, 0}).add(zlib(xmp))), none), 8);
-  EXPECT_EQ(orientation(chunk("iTXt", Bytes(key).u8({0, 0}).text("en").u8({0, 0}).add(raw(7))), none), 7);
-  EXPECT_EQ(orientation(chunk("iTXt", Bytes(xmp_key).u8({0, 0, 0, 0}).add(xmp)), chunk("eXIf", exif_of(2))),
-            2);
-}
-
-// What Python's zlib.compress(text, 9) makes of an XMP with orientation 8, and of a raw profile with 3.
-TEST(PngKinds, TextsAreUnpacked) {
-  const Bytes xmp = Bytes().u8({120, 218, 179, 169, 80,  40, 201, 76, 75,  179, 242, 47, 202, 76, 205, 43, 73,
-                                44,  201, 204, 207, 179, 85, 178, 80, 210, 183, 3,   0,  116, 50, 8,   106});
-  const Bytes raw = Bytes().u8({120, 218, 227, 74, 173, 200, 76, 227, 82,  0, 3,   35,  51, 46, 147, 20,
-                                147, 20,  3,   3,  163, 68,  3,  8,   176, 0, 98,  67,  3,  67, 67,  35,
-                                32,  109, 12,  21, 51,  68,  98, 131, 1,   0, 216, 208, 13, 106});
-  const auto orientation = [](const Bytes& text) {
-    ImageInfo info;
-    decoded(png(1, 1, 8, 0, Bytes().u8({0, 9}), text, Bytes()), ColorMode::gray, &info);
-    return info.orientation;
-  };
-  const auto key = [](std::string_view name) { return Bytes().text(name).u8({0}); };
-  EXPECT_EQ(orientation(chunk("iTXt", key("XML:com.adobe.xmp").u8({1, 0, 0, 0}).add(xmp))), 8);
-  EXPECT_EQ(orientation(chunk("zTXt", key("Raw profile type exif").u8({0}).add(raw))), 3);
-  EXPECT_EQ(orientation(chunk("iTXt", key("Raw profile type exif").u8({1, 0, 0, 0}).add(raw))), 3);
-}
-
-// An ICC profile is of RGB colours: a gray picture has no use for it.
-TEST(PngKinds, GrayPicturesTakeNoProfile) {
-  std::vector<std::byte> profile = test::rgb_profile();
-  const auto kept = [&](const Image& picture) {
-    ImageInfo info;
-    decode_image(encode_png(picture, profile), {.keep_color_profile = true}, "p", &info);
-    return info.color_profile;
-  };
-  EXPECT_TRUE(kept(Image(3, 2, 1)).empty());
-  EXPECT_EQ(encode_png(Image(3, 2, 1), profile), encode_png(Image(3, 2, 1)));
-  EXPECT_EQ(kept(Image(3, 2, 3)), profile);
-  // No profile, though it looks like one: of another magic, of a size that is no multiple of four.
-  test::put_text(profile, 36, "acps");
-  EXPECT_TRUE(kept(Image(3, 2, 3)).empty());
-  test::put_text(profile, 36, "acsp");
-  profile[3] = std::byte{143};
-  EXPECT_TRUE(kept(Image(3, 2, 3)).empty());
 }
 
 TEST(FormatKinds, OthersAreCalledByTheirNames) {
