@@ -62,9 +62,10 @@ TEST(AttentionTiles, AreTheSoftmaxOfTheirScores) {
     const sam2unet::test::InstructionSet use(set);
     const int most = kernels::attention_tile_queries();
     for (const int dim : {1, 8, 16, 17, 33, 48, 49, 72}) {
-      for (const int keys : {1, 2, 5, 6, 7, 13}) {
-        const int queries =
-            std::min(most, std::vector{1, 3, 4, 5, most}[static_cast<std::size_t>((dim + keys) % 5)]);
+      for (const int keys : {1, 2, 5, 6, 7, 13, 16}) {
+        // One vector of queries or two, whole or not.
+        const std::vector<int> counts = {1, 3, 4, 5, most / 2, most / 2 + 1, most - 3, most};
+        const int queries = std::clamp(counts[static_cast<std::size_t>(dim + keys) % counts.size()], 1, most);
         const int q_rows = keys % 2 == 0 ? 4 : 1;
         const bool has_pads = keys % 3 != 0;
         const Rows q = noise(queries * q_rows, dim, 20.0F, random), k = noise(keys, dim, 20.0F, random),

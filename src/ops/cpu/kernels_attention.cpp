@@ -20,81 +20,169 @@ namespace hn = hwy::HWY_NAMESPACE;
 // At most 16 lanes, so that a tile of two vectors is at most kMaxQueries queries on every target.
 using D = hn::CappedTag<float, 16>;
 using V = hn::Vec<D>;
-constexpr int kKeys = 6;     // rows of scores in registers: 6 x 2 accumulators
-constexpr int kQueries = 4;  // rows of output in registers: 4 x 3 accumulators
+constexpr int kKeys = 6;  // rows of scores in registers at most: 6 x 2 accumulators
+// Rows of output in registers: x 3 accumulators. With 32 registers eight, so that values, which a large
+// window keeps in the second cache, are read half as often.
+constexpr int kQueries = HWY_TARGET <= HWY_AVX3 ? 8 : 4;
 constexpr int kOutVectors = 3;
 
 int TileQueries() {
   return static_cast<int>(2 * hn::Lanes(D()));
 }
 
-// score[k][0..2L) = sum_c key[k][c] * q[c][0..2L), for kRows keys
-template <int kRows>
+// q[c][0..stride) = scale * query i's channel c, a query being the maximum of its rows, and 0 past the last
+// query; four queries and four channels at a time, and the last channels one by one.
+HWY_INLINE void TransposeQueries(const AttentionTile& t, float scale, std::int64_t stride,
+                                 float* HWY_RESTRICT q) {
+  const auto queries = static_cast<std::int64_t>(t.out.size());
+  std::int64_t done = 0;
+#if HWY_TARGET != HWY_SCALAR
+  done = t.dim / 4 * 4;
+  const hn::FixedTag<float, 4> d;
+  for (std::int64_t i = 0; i < stride; i += 4) {
+    const auto four = [&](std::int64_t query, std::int64_t c) {
+      if (query >= queries) return hn::Zero(d);
+      const float* const* rows = t.queries.data() + query * t.q_rows;
+      auto v = hn::LoadU(d, rows[0] + c);
+      for (int r = 1; r < t.q_rows; ++r) {
+        const auto other = hn::LoadU(d, rows[r] + c);
+        v = hn::IfThenElse(hn::Gt(other, v), other, v);
+      }
+      return hn::Mul(v, hn::Set(d, scale));
+    };
+    for (std::int64_t c = 0; c < done; c += 4) {
+      const auto v0 = four(i, c), v1 = four(i + 1, c), v2 = four(i + 2, c), v3 = four(i + 3, c);
+      const auto even = hn::InterleaveLower(d, v0, v2), odd = hn::InterleaveLower(d, v1, v3);
+      const auto upper_even = hn::InterleaveUpper(d, v0, v2), upper_odd = hn::InterleaveUpper(d, v1, v3);
+      float* to = q + c * stride + i;
+      hn::Store(hn::InterleaveLower(d, even, odd), d, to);
+      hn::Store(hn::InterleaveUpper(d, even, odd), d, to + stride);
+      hn::Store(hn::InterleaveLower(d, upper_even, upper_odd), d, to + 2 * stride);
+      hn::Store(hn::InterleaveUpper(d, upper_even, upper_odd), d, to + 3 * stride);
+    }
+  }
+#endif
+  for (std::int64_t c = done; c < t.dim; ++c) {
+    for (std::int64_t i = 0; i < stride; ++i) {
+      float v = 0.0F;
+      if (i < queries) {
+        const float* const* rows = t.queries.data() + i * t.q_rows;
+        v = rows[0][c];
+        for (int r = 1; r < t.q_rows; ++r) v = rows[r][c] > v ? rows[r][c] : v;
+      }
+      q[c * stride + i] = v * scale;
+    }
+  }
+}
+
+// score[k][0..kColumns L) = sum_c key[k][c] * q[c][0..kColumns L), for kRows keys
+template <int kRows, int kColumns>
 HWY_INLINE void ScoreRows(const float* const* keys, const float* HWY_RESTRICT q, std::int64_t dim,
                           float* HWY_RESTRICT score) {
   const D d;
   const std::size_t n = hn::Lanes(d);
-  V a[kRows], b[kRows];
-  for (int r = 0; r < kRows; ++r) a[r] = b[r] = hn::Zero(d);
+  V acc[kRows][kColumns];
+  for (auto& row : acc)
+    for (auto& v : row) v = hn::Zero(d);
   for (std::int64_t c = 0; c < dim; ++c) {
-    const V q0 = hn::Load(d, q), q1 = hn::Load(d, q + n);
-    q += 2 * n;
+    V column[kColumns];
+    for (int j = 0; j < kColumns; ++j) column[j] = hn::Load(d, q + static_cast<std::size_t>(j) * n);
+    q += kColumns * n;
     for (int r = 0; r < kRows; ++r) {
       const V k = hn::Set(d, keys[r][c]);
-      a[r] = hn::MulAdd(k, q0, a[r]);
-      b[r] = hn::MulAdd(k, q1, b[r]);
+      for (int j = 0; j < kColumns; ++j) acc[r][j] = hn::MulAdd(k, column[j], acc[r][j]);
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    hn::Store(a[r], d, score + static_cast<std::size_t>(r) * 2 * n);
-    hn::Store(b[r], d, score + (static_cast<std::size_t>(r) * 2 + 1) * n);
+  for (auto& row : acc)
+    for (auto& v : row) {
+      hn::Store(v, d, score);
+      score += n;
+    }
+}
+
+// All keys, in groups of nearly the same size: a group of one or two would wait for its own sums.
+template <int kColumns>
+HWY_INLINE void Scores(const AttentionTile& t, const float* HWY_RESTRICT q, float* HWY_RESTRICT score) {
+  const auto keys = static_cast<std::int64_t>(t.keys.size());
+  const std::int64_t groups = (keys + kKeys - 1) / kKeys;
+  const std::size_t row = kColumns * hn::Lanes(D());
+  std::int64_t k = 0;
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const std::int64_t rows = (keys - k + groups - group - 1) / (groups - group);
+    const float* const* first = t.keys.data() + k;
+    float* to = score + static_cast<std::size_t>(k) * row;
+    static_assert(kKeys == 6);
+    switch (rows) {
+      case 6:
+        ScoreRows<6, kColumns>(first, q, t.dim, to);
+        break;
+      case 5:
+        ScoreRows<5, kColumns>(first, q, t.dim, to);
+        break;
+      case 4:
+        ScoreRows<4, kColumns>(first, q, t.dim, to);
+        break;
+      case 3:
+        ScoreRows<3, kColumns>(first, q, t.dim, to);
+        break;
+      case 2:
+        ScoreRows<2, kColumns>(first, q, t.dim, to);
+        break;
+      default:
+        ScoreRows<1, kColumns>(first, q, t.dim, to);
+        break;
+    }
+    k += rows;
   }
 }
 
-// p[k][.] = exp(score - max); returns 1 / sum in `scale` [2L]
+// p[k][.] = exp(score - max); returns 1 / sum in `scale` [kColumns L]
+template <int kColumns>
 HWY_INLINE void SoftmaxColumns(float* HWY_RESTRICT score, std::int64_t keys, float* HWY_RESTRICT scale) {
   const D d;
-  const std::size_t n = hn::Lanes(d);
-  V m0 = hn::Load(d, score), m1 = hn::Load(d, score + n);
+  const std::size_t n = hn::Lanes(d), row = kColumns * n;
+  V max[kColumns], sum[kColumns];
+  for (int j = 0; j < kColumns; ++j) {
+    max[j] = hn::Load(d, score + static_cast<std::size_t>(j) * n);
+    sum[j] = hn::Zero(d);
+  }
   for (std::int64_t k = 1; k < keys; ++k) {
-    const float* row = score + static_cast<std::size_t>(k) * 2 * n;
-    m0 = hn::Max(m0, hn::Load(d, row));
-    m1 = hn::Max(m1, hn::Load(d, row + n));
+    const float* from = score + static_cast<std::size_t>(k) * row;
+    for (int j = 0; j < kColumns; ++j)
+      max[j] = hn::Max(max[j], hn::Load(d, from + static_cast<std::size_t>(j) * n));
   }
-  V s0 = hn::Zero(d), s1 = hn::Zero(d);
   for (std::int64_t k = 0; k < keys; ++k) {
-    float* row = score + static_cast<std::size_t>(k) * 2 * n;
-    const V e0 = hn::Exp(d, hn::Sub(hn::Load(d, row), m0)),
-            e1 = hn::Exp(d, hn::Sub(hn::Load(d, row + n), m1));
-    s0 = hn::Add(s0, e0);
-    s1 = hn::Add(s1, e1);
-    hn::Store(e0, d, row);
-    hn::Store(e1, d, row + n);
+    float* at = score + static_cast<std::size_t>(k) * row;
+    for (int j = 0; j < kColumns; ++j, at += n) {
+      const V e = hn::Exp(d, hn::Sub(hn::Load(d, at), max[j]));
+      sum[j] = hn::Add(sum[j], e);
+      hn::Store(e, d, at);
+    }
   }
-  hn::Store(hn::Div(hn::Set(d, 1.0F), s0), d, scale);
-  hn::Store(hn::Div(hn::Set(d, 1.0F), s1), d, scale + n);
+  for (int j = 0; j < kColumns; ++j)
+    hn::Store(hn::Div(hn::Set(d, 1.0F), sum[j]), d, scale + static_cast<std::size_t>(j) * n);
 }
 
-// out[q][c..) = scale[q] * sum_k p[k][q] * value[k][c..), kQueries queries, kVectors vectors of channels.
-// Reads up to a vector past the head's last channel (the arena's slack); writes `width` channels.
-template <int kVectors>
-HWY_INLINE void MixValues(const AttentionTile& t, const float* HWY_RESTRICT p,
-                          const float* HWY_RESTRICT scale, int first, int count, std::int64_t c,
-                          std::int64_t width) {
+// out[q][c..) = scale[q] * sum_k p[k][q] * value[k][c..), `count` of kRows queries, kVectors vectors of
+// channels. Reads up to a vector past the head's last channel (the arena's slack); writes `width` channels.
+template <int kRows, int kVectors>
+HWY_INLINE void MixRows(const AttentionTile& t, const float* HWY_RESTRICT p, std::size_t stride,
+                        const float* HWY_RESTRICT scale, int first, int count, std::int64_t c,
+                        std::int64_t width) {
   const D d;
   const std::size_t n = hn::Lanes(d);
-  V acc[kQueries][kVectors];
+  V acc[kRows][kVectors];
   for (auto& row : acc)
     for (auto& v : row) v = hn::Zero(d);
   p += first;
   for (const float* value : t.values) {
     V v[kVectors];
     for (int j = 0; j < kVectors; ++j) v[j] = hn::LoadU(d, value + c + static_cast<std::size_t>(j) * n);
-    for (int i = 0; i < kQueries; ++i) {
+    for (int i = 0; i < kRows; ++i) {
       const V w = hn::Set(d, p[i]);
       for (int j = 0; j < kVectors; ++j) acc[i][j] = hn::MulAdd(w, v[j], acc[i][j]);
     }
-    p += 2 * n;
+    p += stride;
   }
   for (int i = 0; i < count; ++i) {
     const V w = hn::Set(d, scale[first + i]);
@@ -112,48 +200,52 @@ HWY_INLINE void MixValues(const AttentionTile& t, const float* HWY_RESTRICT p,
   }
 }
 
-void Attention(const AttentionTile& t, float* scratch) {
-  const D d;
-  const std::size_t n = hn::Lanes(d);
+// The same for all queries.
+template <int kVectors>
+HWY_INLINE void MixValues(const AttentionTile& t, const float* HWY_RESTRICT p, std::size_t stride,
+                          const float* HWY_RESTRICT scale, std::int64_t c, std::int64_t width) {
   const auto queries = static_cast<int>(t.out.size());
-  const auto keys = static_cast<std::int64_t>(t.keys.size());
-  float* scale = scratch;                                      // [2L]
-  float* q = scratch + 2 * n;                                  // [dim][2L], transposed and scaled
-  float* score = q + static_cast<std::size_t>(t.dim) * 2 * n;  // [keys][2L]
-  const float inverse_root = 1.0F / std::sqrt(static_cast<float>(t.dim));
-  std::memset(q, 0, static_cast<std::size_t>(t.dim) * 2 * n * sizeof(float));
-  for (int i = 0; i < queries; ++i) {
-    const float* const* rows = t.queries.data() + static_cast<std::ptrdiff_t>(i) * t.q_rows;
-    for (std::int64_t c = 0; c < t.dim; ++c) {
-      float v = rows[0][c];
-      for (int r = 1; r < t.q_rows; ++r) v = rows[r][c] > v ? rows[r][c] : v;
-      q[static_cast<std::size_t>(c) * 2 * n + static_cast<std::size_t>(i)] = v * inverse_root;
-    }
+  for (int first = 0; first < queries;) {
+    const int left = queries - first, rows = left > 4 ? kQueries : 4, count = left < rows ? left : rows;
+    if (rows == kQueries)
+      MixRows<kQueries, kVectors>(t, p, stride, scale, first, count, c, width);
+    else
+      MixRows<4, kVectors>(t, p, stride, scale, first, count, c, width);
+    first += count;
   }
-  std::int64_t k = 0;
-  for (; k + kKeys <= keys; k += kKeys) {
-    ScoreRows<kKeys>(t.keys.data() + k, q, t.dim, score + static_cast<std::size_t>(k) * 2 * n);
-  }
-  for (; k < keys; ++k)
-    ScoreRows<1>(t.keys.data() + k, q, t.dim, score + static_cast<std::size_t>(k) * 2 * n);
+}
+
+// A tile whose queries fill kColumns vectors.
+template <int kColumns>
+HWY_INLINE void AttentionOf(const AttentionTile& t, float* scratch) {
+  const std::size_t n = hn::Lanes(D()), stride = kColumns * n;
+  const auto keys = static_cast<std::int64_t>(t.keys.size()), step = static_cast<std::int64_t>(n);
+  float* scale = scratch;                                       // [kColumns L]
+  float* q = scratch + stride;                                  // [dim][kColumns L], transposed and scaled
+  float* score = q + static_cast<std::size_t>(t.dim) * stride;  // [keys][kColumns L]
+  TransposeQueries(t, 1.0F / std::sqrt(static_cast<float>(t.dim)), static_cast<std::int64_t>(stride), q);
+  Scores<kColumns>(t, q, score);
   if (t.has_pads) {
-    float* last = score + static_cast<std::size_t>(keys - 1) * 2 * n;
-    for (std::size_t i = 0; i < 2 * n; ++i) last[i] += t.pad_score;
+    float* last = score + static_cast<std::size_t>(keys - 1) * stride;
+    for (std::size_t i = 0; i < stride; ++i) last[i] += t.pad_score;
   }
-  SoftmaxColumns(score, keys, scale);
-  const auto step = static_cast<std::int64_t>(n);
+  SoftmaxColumns<kColumns>(score, keys, scale);
   for (std::int64_t c = 0; c < t.dim; c += kOutVectors * step) {
     const std::int64_t width = t.dim - c < kOutVectors * step ? t.dim - c : kOutVectors * step;
-    for (int first = 0; first < queries; first += kQueries) {
-      const int count = queries - first < kQueries ? queries - first : kQueries;
-      if (width > 2 * step)
-        MixValues<3>(t, score, scale, first, count, c, width);
-      else if (width > step)
-        MixValues<2>(t, score, scale, first, count, c, width);
-      else
-        MixValues<1>(t, score, scale, first, count, c, width);
-    }
+    if (width > 2 * step)
+      MixValues<3>(t, score, stride, scale, c, width);
+    else if (width > step)
+      MixValues<2>(t, score, stride, scale, c, width);
+    else
+      MixValues<1>(t, score, stride, scale, c, width);
   }
+}
+
+void Attention(const AttentionTile& t, float* scratch) {
+  if (t.out.size() <= hn::Lanes(D()))
+    AttentionOf<1>(t, scratch);
+  else
+    AttentionOf<2>(t, scratch);
 }
 
 }  // namespace sam2unet::ops::kernels::HWY_NAMESPACE
