@@ -8,6 +8,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -131,6 +132,29 @@ TEST(Combinations, PillowsVersionIsWhatWasAskedFor) {
   EXPECT_LT(difference(both, mean_of(whole, mirrored(turned, 30))), 1e-6F);
   options.pillow = PillowVersion::v12;
   EXPECT_NE(segmenter.segment(tall, options).probabilities, both);
+}
+
+// 8 MiB of ids with their confidence are 1118 rows of 1500 pixels: two bands, of one pass.
+TEST(Combinations, BandsOfIdsAreTheWhole) {
+  const Network three(3);
+  const Segmenter segmenter = three.open();
+  const Image picture = test::picture(1500, 1300, 3);
+  SegmentOptions options = sized(64, 32);
+  options.output = SegmentOutput::ids;
+  const auto whole = segmenter.segment(picture, options);
+  std::vector<std::uint8_t> ids;
+  std::vector<float> confidence;
+  std::vector<int> firsts, rows;
+  segmenter.segment_in_bands(picture, options, [&](const SegmentationBand& b) {
+    firsts.push_back(b.first);
+    rows.push_back(b.rows);
+    ids.insert(ids.end(), b.ids.begin(), b.ids.end());
+    confidence.insert(confidence.end(), b.confidence.begin(), b.confidence.end());
+  });
+  EXPECT_EQ(firsts, (std::vector<int>{0, 1118}));
+  EXPECT_EQ(rows, (std::vector<int>{1118, 182}));
+  EXPECT_TRUE(ids == whole.ids);
+  EXPECT_TRUE(confidence == whole.confidence);
 }
 
 TEST(Combinations, AugmentationKeepsTheFit) {
@@ -428,23 +452,39 @@ TEST(MeasuredGates, AreOfWholeNetworksAlone) {
   EXPECT_EQ(test::message_of<UsageError>([&] { measured(one.file); }), one.file.string() + refusal);
 }
 
-// What is stored is the change with the layers that stay in bfloat16, which is why they stay.
+// What is stored is the change with the layers that stay in bfloat16, which is why they stay; each layer that
+// is tried is told, then each picture.
 TEST(MeasuredGates, Int8IsMeasuredWithTheLayersThatItKeeps) {
   const Network four(4, {{"input_size", "32x64"}});
   std::filesystem::create_directories(four.dir / "pictures");
   for (int i = 0; i < 2; ++i)
     write_png(four.dir / "pictures" / (std::to_string(i) + ".png"), test::picture(64 + 9 * i, 32, 3));
+  using Step = std::tuple<std::string, std::size_t, std::size_t>;
+  std::vector<Step> steps;
   const auto change_of = [&](KeepLayers keep) {
+    steps.clear();
     ConvertOptions options;
     options.measured = GateOptions{.pictures = four.dir / "pictures", .keep = keep, .threads = 1};
+    options.measured->progress = [&](const std::string& what, std::size_t done, std::size_t total) {
+      steps.emplace_back(what, done, total);
+    };
     convert_weights(four.file, four.dir / "out.safetensors", options);
     const auto info = inspect_weights(four.dir / "out.safetensors");
     for (const MeasuredPrecision& m : info.measured)
       if (m.precision == "int8") return std::pair{m.change, info.kept_in_bf16.size()};
     return std::pair{-1.0, std::size_t{0}};
   };
+  const std::string pictures = "pictures in f32, bf16 and int8";
+  std::vector<Step> told{{pictures, 1, 2}, {pictures, 2, 2}};
   const auto [all, none_kept] = change_of(KeepLayers::none);
+  EXPECT_EQ(steps, told);
   const auto [some, kept] = change_of(KeepLayers::as_needed);
+  auto config = test::tiny_config();
+  config.out_channels = 4;
+  const std::size_t layers = model::layer_groups(config).size();
+  ASSERT_GT(layers, 2U);
+  for (std::size_t i = layers; i > 0; --i) told.insert(told.begin(), {"layers of int8", i, layers});
+  EXPECT_EQ(steps, told);
   ASSERT_EQ(none_kept, 0U);
   ASSERT_GT(kept, 0U) << all;
   EXPECT_LT(some, 0.95 * all);

@@ -123,6 +123,34 @@ TEST(TensorView, CopiesStridedElementsInRowMajorOrder) {
   EXPECT_EQ(raw, (std::vector<float>{0, 3, 1, 4, 2, 5}));
 }
 
+// NHWC seen as NCHW, of which every other column is left out; no dimension is as long as another. The places
+// are counted here by hand: ((n * 3 + h) * 10 + 2 w) * 2 + c.
+TEST(TensorView, CopiesCarryOverSeveralDimensions) {
+  std::vector<std::int16_t> data(std::size_t{4} * 3 * 10 * 2);
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::int16_t>(1000 + i);
+  const TensorView view{
+      reinterpret_cast<const std::byte*>(data.data()), DType::i16, {4, 2, 3, 5}, {60, 1, 20, 4}};
+  EXPECT_FALSE(view.is_dense());
+  std::vector<std::int16_t> want;
+  for (int n = 0; n < 4; ++n)
+    for (int c = 0; c < 2; ++c)
+      for (int h = 0; h < 3; ++h)
+        for (int w = 0; w < 5; ++w)
+          want.push_back(static_cast<std::int16_t>(1000 + ((n * 3 + h) * 10 + 2 * w) * 2 + c));
+  std::vector<std::int16_t> raw(want.size());
+  copy_bytes(view, std::as_writable_bytes(std::span(raw)));
+  EXPECT_EQ(raw, want);
+  std::vector<float> numbers(want.size());
+  copy_to(view, std::span(numbers));
+  EXPECT_EQ(numbers, std::vector<float>(want.begin(), want.end()));
+  // A single place in between changes nothing, and what repeats is read again.
+  const TensorView repeated{
+      reinterpret_cast<const std::byte*>(data.data()), DType::i16, {2, 1, 2, 2}, {3, 99, 0, 1}};
+  std::vector<double> eight(8);
+  copy_to(repeated, std::span(eight));
+  EXPECT_EQ(eight, (std::vector<double>{1000, 1001, 1000, 1001, 1003, 1004, 1003, 1004}));
+}
+
 template <typename T>
 std::vector<double> numbers(DType dtype, const std::vector<T>& values, std::int64_t stride = 1) {
   std::vector<double> out((values.size() + static_cast<std::size_t>(stride) - 1) /

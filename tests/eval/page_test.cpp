@@ -11,6 +11,7 @@
 #include "sam2unet/class_metrics.h"
 #include "sam2unet/evaluate.h"
 #include "support/occurrences.h"
+#include "support/shared_data.h"
 
 namespace sam2unet {
 namespace {
@@ -149,6 +150,28 @@ TEST(EvaluationPage, TheWorstByTheValueThatWasAskedFor) {
               HasSubstr("<img width=\"120\" height=\"20\" alt=\"prediction\""));
 }
 
+// The photo is stored 11x6 and shown 6x11.
+std::string shown(const std::string& what, bool upright) {
+  return std::string("<img width=\"") + (upright ? "6\" height=\"11" : "11\" height=\"6") + "\" alt=\"" +
+         what + "\"";
+}
+
+TEST(EvaluationPage, WhatIsShownIsTurnedAsItWasScored) {
+  const auto photo = test::repository_data() / "image" / "files" / "exif6.jpg";
+  Evaluation e = evaluation("m", 0.1);
+  e.images.emplace_back();
+  e.images[0].counted = true;
+  e.images[0].values = {0.5, 0.1};
+  e.images[0].picture = e.images[0].truth = e.images[0].prediction = photo;
+  ReportOptions options;
+  for (const bool upright : {true, false}) {
+    options.apply_exif_orientation = upright;
+    const std::string page = to_html(std::span(&e, 1), options);
+    for (const char* what : {"picture", "ground truth", "prediction"})
+      EXPECT_THAT(page, HasSubstr(shown(what, upright))) << upright;
+  }
+}
+
 ClassEvaluation of_two_classes() {
   ClassEvaluation e;
   e.name = "<m>";
@@ -198,6 +221,41 @@ TEST(ClassPage, EachValueInItsColumn) {
   EXPECT_THAT(csv, testing::EndsWith("<m>,<c>,IoU,0.1,,\n<m>,<c>,Dice,0.2,,\n<m>,<c>,precision,0.3,,\n"
                                      "<m>,<c>,recall,0.4,,\n<m>,<c>,truth_pixels,50,,\n"
                                      "<m>,<c>,predicted_pixels,60,,\n"));
+}
+
+// Where no ids were written they are made again, of the picture as it was scored, and shown in the classes'
+// colours as those of a file are.
+TEST(ClassPage, WhatIsShownOfTheWorst) {
+  const test::MapFolders f;
+  const auto ids_of = [](const ImageView& p) {
+    Image out(p.width, p.height, 1);
+    out.pixels[7] = 1;
+    return out;
+  };
+  write_png(f.dir / "t.png", Image(6, 11, 1));
+  ClassEvaluation e = of_two_classes();
+  e.images.emplace_back();
+  e.images[0].name = "<x>";
+  e.images[0].truth = f.dir / "t.png";
+  e.images[0].picture = test::repository_data() / "image" / "files" / "exif6.jpg";
+  e.images[0].values.assign(e.image_keys.size(), 0.25);
+  ReportOptions options;
+  EXPECT_THAT(to_html(std::span(&e, 1), options), Not(HasSubstr("\"prediction\"")));
+  options.predictor = ids_of;
+  for (const bool upright : {true, false}) {
+    options.apply_exif_orientation = upright;
+    e.images[0].prediction.clear();
+    const std::string page = to_html(std::span(&e, 1), options);
+    EXPECT_THAT(
+        page, AllOf(HasSubstr("<h2>Worst by mIoU: &lt;m&gt;</h2>"),
+                    HasSubstr("<h3>&lt;x&gt; &middot; mIoU 0.250</h3>"), HasSubstr(shown("picture", upright)),
+                    HasSubstr(shown("ground truth", true)), HasSubstr(shown("prediction", upright))));
+    write_png(f.dir / "p.png", ids_of(upright ? Image(6, 11, 3) : Image(11, 6, 3)));
+    e.images[0].prediction = f.dir / "p.png";
+    EXPECT_EQ(to_html(std::span(&e, 1), options), page);
+  }
+  options.worst = 0;
+  EXPECT_THAT(to_html(std::span(&e, 1), options), Not(HasSubstr("Worst")));
 }
 
 TEST(ClassPage, TheJsonOfEachClass) {

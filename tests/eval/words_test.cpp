@@ -186,6 +186,113 @@ TEST(ClassEvaluateWords, OptionsAndTroublesOfAnEvaluation) {
               ElementsAre(f.pred() / "b.png"));
 }
 
+// The truth, the picture or the map: whichever it is, the others are scored.
+TEST(EvaluateWords, AFailureIsOfTheFileThatCannotBeRead) {
+  const MapFolders f;
+  f.put_discs(4);
+  std::filesystem::create_directories(f.images());
+  for (const char* name : {"a.png", "b.png", "c.png", "d.png"})
+    write_png(f.images() / name, read_image(f.gt() / name));
+  EvaluateOptions o;
+  o.pictures = f.images();
+  const double ccm =
+      test::value_of(evaluate(f.pred(), f.gt(), o), evaluate(f.pred(), f.gt(), o).images.at(3), "CCM");
+  const std::vector<std::filesystem::path> damaged{f.gt() / "a.png", f.images() / "b.png",
+                                                   f.pred() / "c.png"};
+  for (const auto& file : damaged) std::ofstream(file) << "no picture";
+  for (const int threads : {1, 3}) {
+    o.threads = threads;
+    const Evaluation e = evaluate(f.pred(), f.gt(), o);
+    ASSERT_EQ(e.failures.size(), 3U);
+    for (std::size_t i = 0; i < 3; ++i) {
+      EXPECT_EQ(e.failures[i].file, damaged[i]);
+      EXPECT_THAT(e.failures[i].message, HasSubstr(damaged[i].string()));
+    }
+    ASSERT_EQ(e.images.size(), 1U);
+    EXPECT_EQ(e.images[0].picture, f.images() / "d.png");
+    EXPECT_EQ(e.value("CCM"), ccm);
+    EXPECT_EQ(e.counted, 1U);
+  }
+}
+
+TEST(ClassEvaluateWords, AFailureIsOfTheFileThatCannotBeRead) {
+  const MapFolders f;
+  for (const char* name : {"a", "b", "c"}) f.put(name, Image(2, 2, 1), Image(2, 2, 1));
+  const std::vector<std::filesystem::path> damaged{f.gt() / "a.png", f.pred() / "b.png"};
+  for (const auto& file : damaged) std::ofstream(file) << "no picture";
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(2));
+  ASSERT_EQ(e.failures.size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(e.failures[i].file, damaged[i]);
+    EXPECT_THAT(e.failures[i].message, HasSubstr(damaged[i].string()));
+  }
+  EXPECT_THAT(e.confusion, ElementsAre(4, 0, 0, 0, 0, 0));
+}
+
+// As of one foreground: whoever computes it, and told picture by picture.
+TEST(ClassEvaluateWords, TheSameForAnyNumberOfThreads) {
+  const MapFolders f;
+  for (int i = 0; i < 7; ++i) {
+    Image truth(9, 5, 1), map(9, 5, 1);
+    for (int k = 0; k < 45; ++k) {
+      truth.pixels[static_cast<std::size_t>(k)] = static_cast<std::uint8_t>(k % 3);
+      map.pixels[static_cast<std::size_t>(k)] = static_cast<std::uint8_t>(k % (3 + i) == 0 ? 1 : k % 3);
+    }
+    f.put(std::string(1, static_cast<char>('a' + i)), map, truth);
+  }
+  EvaluateOptions o;
+  o.resamples = 20;
+  std::vector<std::size_t> told;
+  o.progress = [&](std::size_t done, std::size_t total) {
+    EXPECT_EQ(total, 7U);
+    told.push_back(done);
+  };
+  std::vector<std::string> all;
+  for (const int threads : {1, 4}) {
+    o.threads = threads;
+    const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(3), o);
+    EXPECT_EQ(e.confusion.at(0) + e.confusion.at(1) + e.confusion.at(2), 7 * 15);
+    all.push_back(to_json(std::span(&e, 1)));
+  }
+  EXPECT_EQ(all[0], all[1]);
+  EXPECT_THAT(told, ElementsAre(1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7));
+}
+
+// Only the picture of a map has its size, whichever side it is that differs.
+TEST(EvaluateWords, AWiderPictureIsNotMeasuredWith) {
+  const MapFolders f;
+  f.put_discs(1);
+  std::filesystem::create_directories(f.images());
+  write_png(f.images() / "a.png", Image(61, 40, 3));
+  EvaluateOptions o;
+  o.pictures = f.images();
+  const Evaluation e = evaluate(f.pred(), f.gt(), o);
+  EXPECT_THAT(e.failures, testing::IsEmpty());
+  EXPECT_EQ(e.counted, 1U);
+  EXPECT_TRUE(std::isnan(e.value("CCM")));
+}
+
+// Pictures are found by the names that they have, also in folders below.
+TEST(ClassEvaluateWords, PicturesAreFoundByTheirOwnAffix) {
+  const MapFolders f;
+  std::filesystem::create_directories(f.images() / "x");
+  std::filesystem::create_directories(f.gt() / "x");
+  std::filesystem::create_directories(f.pred() / "x");
+  write_png(f.gt() / "x" / "a_gt.png", Image(2, 2, 1));
+  write_png(f.pred() / "x" / "a.png", Image(2, 2, 1));
+  write_png(f.images() / "x" / "p_a.png", Image(2, 2, 3));
+  EvaluateOptions o;
+  o.recursive = true;
+  o.pictures = f.images();
+  o.picture_affix.prefix = "p_";
+  o.truth_affix.suffix = "_gt";
+  const ClassEvaluation e = evaluate_classes(f.pred(), f.gt(), default_class_table(2), o);
+  ASSERT_EQ(e.images.size(), 1U);
+  EXPECT_EQ(e.images[0].picture, f.images() / "x" / "p_a.png");
+  EXPECT_EQ(e.images[0].truth, f.gt() / "x" / "a_gt.png");
+  EXPECT_EQ(e.images[0].prediction, f.pred() / "x" / "a.png");
+}
+
 // Where maps are made on the way the same is said as of a folder of them.
 TEST(EvaluateWords, OfMapsThatAreMadeOnTheWay) {
   const MapFolders f;

@@ -337,5 +337,33 @@ TEST_F(PairingTest, AnEmptySideTellsWhatItsNamesLack) {
               HasSubstr("none of its 1 pictures has a name with \"im\" in front and \"_x\" behind"));
 }
 
+// What telephones write is said to be that, of whichever side, and no option would help.
+TEST_F(PairingTest, ASideOfFormatsThatAreNotReadIsToldAsSuch) {
+  put("a/1.heic");
+  put("b/1.png");
+  for (const bool is_first : {true, false}) {
+    try {
+      pair_by_name(dir / (is_first ? "a" : "b"), dir / (is_first ? "b" : "a"));
+      FAIL();
+    } catch (const PairingError& e) {
+      EXPECT_EQ(e.what(),
+                (dir / "a").string() +
+                    ": 1 file of a picture format that is not read was left out: 1.heic; convert it "
+                    "to JPEG or PNG");
+      EXPECT_EQ(e.remedy(), PairingError::Remedy::none);
+      EXPECT_TRUE(e.first().empty() && e.second().empty());
+    }
+  }
+}
+
+TEST(Listing, WhatAPatternMatchesTwiceIsListedOnce) {
+  const test::TempDir dir;
+  for (const char* name : {"a1.png", "a2.png", "b1.png"}) std::ofstream(dir / name) << "x";
+  std::vector<std::string> names;
+  for (const ListedPicture& p : list_pictures(dir / "{b1,a?,a1}.png").pictures)
+    names.push_back(p.file.filename().string());
+  EXPECT_THAT(names, ElementsAre("a1.png", "a2.png", "b1.png"));
+}
+
 }  // namespace
 }  // namespace sam2unet::data

@@ -93,5 +93,19 @@ TEST(GifKinds, RowsBeforeTheCutAreCounted) {
   }
 }
 
+// A frame's own table comes before the screen's; what an index finds in neither is black, as in Pillow.
+TEST(GifKinds, AFramesOwnTableComesFirst) {
+  const auto picture = [](bool own, ColorMode mode) {
+    Bytes out;
+    out.text("GIF89a").le16(2).le16(1).u8({0x80, 0, 0}).u8({9, 9, 9, 250, 20, 30});  // of two colours
+    out.u8({0x2C}).le16(0).le16(0).le16(2).le16(1).u8({own ? 0x81 : 0});
+    if (own) out.u8({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});  // of four
+    return decoded(out.u8({2, 2, 4 | 1 << 3 | (2 & 3) << 6, 2 >> 2 | 5 << 1, 0, 0x3B}), mode).pixels;
+  };
+  EXPECT_THAT(picture(false, ColorMode::rgb), ElementsAre(250, 20, 30, 0, 0, 0));
+  EXPECT_THAT(picture(true, ColorMode::rgb), ElementsAre(4, 5, 6, 7, 8, 9));
+  for (const bool own : {false, true}) EXPECT_THAT(picture(own, ColorMode::ids), ElementsAre(1, 2));
+}
+
 }  // namespace
 }  // namespace sam2unet

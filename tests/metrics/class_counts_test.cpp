@@ -10,7 +10,12 @@
 #include <map>
 #include <numeric>
 #include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "metrics/bootstrap.h"
 #include "sam2unet/errors.h"
 
 namespace sam2unet::metrics {
@@ -226,6 +231,62 @@ TEST(ClassMetrics, IntervalsHaveTheRightWidth) {
   EXPECT_NEAR(got.value, mean, 1e-12);
   EXPECT_NEAR(got.low, mean - 1.96 * error, 0.15 * error);
   EXPECT_NEAR(got.high, mean + 1.96 * error, 0.15 * error);
+}
+
+// A resample is a set of the pictures that were drawn, some of them several times: its values are computed
+// here like those of any other, and the interval reaches from numpy's percentile 2.5 to 97.5 of those there
+// are. Class 2 is in one picture alone, so some sets have no value of it; class 3 is nowhere.
+TEST(ClassMetrics, IntervalsAreOfTheSetsThatWereDrawn) {
+  constexpr std::size_t kImages = 5, kResamples = 7;
+  std::mt19937 random(11);
+  ClassConfusion confusion(4);
+  std::vector<ClassRecord> records;
+  for (std::size_t i = 0; i < kImages; ++i) {
+    Image p(7, 5, 1), t(7, 5, 1);
+    const unsigned classes = i == 1 ? 3 : 2;
+    for (std::size_t k = 0; k < t.pixels.size(); ++k) {
+      t.pixels[k] = static_cast<std::uint8_t>(random() % classes);
+      p.pixels[k] = random() % (2 + i) == 0 ? t.pixels[k] : static_cast<std::uint8_t>(random() % classes);
+    }
+    records.push_back(confusion.add(p, t, 255));
+  }
+  // Means, then the ratios of each class.
+  const auto row = [](const ClassValues& values) {
+    std::vector<Value> out = values.means;
+    for (const auto& each : values.each) out.insert(out.end(), each.begin(), each.end());
+    return out;
+  };
+  const std::vector<std::uint16_t> weights = draw_weights(kImages, kResamples, 5);
+  std::vector<std::vector<double>> drawn(20 + 4 * 4);
+  for (std::size_t r = 0; r < kResamples; ++r) {
+    std::vector<ClassRecord> set;
+    for (std::size_t i = 0; i < kImages; ++i)
+      for (int n = 0; n < weights[i * kResamples + r]; ++n) set.push_back(records[i]);
+    const std::vector<Value> values = row(class_values(set, 4, 0, 0, 1));
+    ASSERT_EQ(values.size(), drawn.size());
+    for (std::size_t k = 0; k < values.size(); ++k)
+      if (!std::isnan(values[k].value)) drawn[k].push_back(values[k].value);
+  }
+  const auto at = [](std::vector<double> values, double share) {
+    std::sort(values.begin(), values.end());
+    const double place = share * static_cast<double>(values.size() - 1);
+    const auto below = static_cast<std::size_t>(place);
+    const double above = values[std::min(below + 1, values.size() - 1)];
+    return values[below] + (place - static_cast<double>(below)) * (above - values[below]);
+  };
+  std::set<std::size_t> sets;
+  for (const int threads : {1, 3}) {
+    const std::vector<Value> values = row(class_values(records, 4, kResamples, 5, threads));
+    for (std::size_t k = 0; k < values.size(); ++k) {
+      sets.insert(drawn[k].size());
+      const std::string what = std::to_string(k) + " " + values[k].key;
+      expect_same(values[k].low, drawn[k].empty() ? kNotComputed : at(drawn[k], 0.025), what);
+      expect_same(values[k].high, drawn[k].empty() ? kNotComputed : at(drawn[k], 0.975), what);
+    }
+  }
+  EXPECT_EQ(*sets.begin(), 0U);           // of the class that is nowhere
+  EXPECT_EQ(*sets.rbegin(), kResamples);  // of the others
+  EXPECT_EQ(sets.size(), 3U);             // of the one that some sets are without
 }
 
 TEST(ClassMetrics, WhatDoesNotFitIsRefused) {

@@ -369,6 +369,24 @@ TEST(ServeOipGrammar, TheTreeIsBounded) {
   EXPECT_EQ(levels(17), "400 the request: it is nested too deep");
 }
 
+// What cannot be made smaller, of more bytes than are compressed at a time (256 KiB), and of just as many.
+TEST(ServeCompression, WhatDoesNotGetSmallerComesBackWhole) {
+  for (const std::size_t size : {std::size_t{256} << 10, std::size_t{700'001}}) {
+    Bytes noise(size);
+    std::uint32_t state = 1;
+    for (std::byte& b : noise) {
+      state = state * 1664525U + 1013904223U;
+      b = static_cast<std::byte>(state >> 24);
+    }
+    for (const Coding coding : {Coding::gzip, Coding::deflate}) {
+      const Bytes packed = compress(noise, coding);
+      EXPECT_GT(packed.size(), std::size_t{256} << 10);
+      EXPECT_LT(packed.size(), size + size / 100);
+      EXPECT_TRUE(decompress(packed, coding, size) == noise) << size;
+    }
+  }
+}
+
 // --- random
 
 // Every digit in every place, in as many draws as make its absence impossible (1 - 1/16 to the 4096th).

@@ -356,5 +356,51 @@ TEST(Augmenting, ACutIsTheRectangleItself) {
     for (int i = 0; i < 9; ++i) EXPECT_EQ(part.row(y)[i], 18 * (1 + y) + 3 * 2 + i) << y << " " << i;
 }
 
+// With their shape kept the cut is resized into the square, on the mean colour, and turned with what is
+// around it: of one foreground that is background.
+TEST_F(Samples, StrongOnesAreLetterboxedBeforeTheyAreTurned) {
+  Image image(90, 40, 3), mask(90, 40, 1);
+  for (std::size_t i = 0; i < mask.pixels.size(); ++i) {
+    mask.pixels[i] = static_cast<std::uint8_t>(i * 7 % 256);
+    for (std::size_t c = 0; c < 3; ++c)
+      image.pixels[3 * i + c] = static_cast<std::uint8_t>(i * (c + 3) % 251);
+  }
+  write_png(dir / "image.png", image);
+  write_png(dir / "mask.png", mask);
+  for (std::uint64_t item = 0; item < 4; ++item) {
+    Random random(8, 9, item);
+    const Sample s = load_sample({dir / "image.png", dir / "mask.png"}, 64, Augment::strong, random, nullptr,
+                                 Fit::letterbox);
+    const Crop crop = random_crop(90, 40, random);
+    const double degrees = random.uniform(-15, 15);
+    const double brightness = random.uniform(0.7, 1.3), contrast = random.uniform(0.7, 1.3),
+                 saturation = random.uniform(0.7, 1.3);
+    const bool flip_x = random.coin(), flip_y = random.coin();
+    // Wider than high: 64 wide, and as high as the shape says.
+    ASSERT_GT(crop.width, crop.height);
+    const int height = static_cast<int>(std::lround(64.0 * crop.height / crop.width)),
+              top = (64 - height) / 2;
+    const auto boxed = [&](const Image& whole, ResizeFilter filter, const std::vector<int>& around) {
+      const Image small = resize_pillow(cut(whole, crop), 64, height, filter);
+      Image out(64, 64, small.channels);
+      for (int y = 0; y < 64; ++y)
+        for (int x = 0; x < 64; ++x)
+          for (int c = 0; c < small.channels; ++c) {
+            const int from = flip_y ? height - 1 - (y - top) : y - top;
+            out.row(y)[x * small.channels + c] = static_cast<std::uint8_t>(
+                y < top || y >= top + height ? around[static_cast<std::size_t>(c)]
+                                             : small.row(from)[(flip_x ? 63 - x : x) * small.channels + c]);
+          }
+      return out;
+    };
+    std::vector<float> wanted(64 * 64 * 3), truth(64 * 64);
+    Turner().turn(boxed(image, ResizeFilter::bilinear, {124, 116, 104}),
+                  boxed(mask, ResizeFilter::bicubic, {0}), degrees,
+                  colour_map(brightness, contrast, saturation), wanted.data(), truth.data());
+    EXPECT_EQ(s.image, wanted) << item;
+    EXPECT_EQ(s.mask, truth) << item;
+  }
+}
+
 }  // namespace
 }  // namespace sam2unet::train

@@ -5,17 +5,24 @@
 
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <functional>
 #include <latch>
 #include <map>
+#include <memory>
+#include <string>
 #include <thread>
 #include <tuple>
+#include <vector>
 
 #include "free_port.h"
 #include "selection_fixture.h"
 #include "support/tiny_weights.h"
+#include "train/input.h"
+#include "train/loss.h"
 #include "train/reducer.h"
 #include "train/run_data.h"
+#include "train/step.h"
 #include "train/validate.h"
 
 namespace sam2unet::train {
@@ -301,6 +308,108 @@ TEST(PlaceOf, WhatIsNoPlaceIsNamed) {
   const Place place{.rank = 1, .world = 2, .local_rank = 1};
   EXPECT_EQ(test::message_of<UsageError>([&] { gpu_name("cuda:0", place, 2); }),
             "--device cuda:0 with 2 processes: say cuda, and each takes its own GPU");
+}
+
+// A step of two processes: its loss is that of all pictures, a request to one of them is heard by both, and
+// where one of them has no number neither moves, and both know whose it was.
+TEST(Groups, AStepOfTwoIsOneStep) {
+  as_two([](Group& group) {
+    const int rank = group.rank();
+    model::DeterministicWeights source;
+    TrainableNetwork net(test::tiny_config(), source, Freeze::trunk),
+        other(test::tiny_config(), source, Freeze::trunk);
+    AdamW optimizer(net.trainable(), {});
+    Ema ema(optimizer, 0);
+    TrainingStep step(net, optimizer, ema, group, {});
+    at::Tensor pixels = at::arange(2 * 32 * 32 * 3, at::kLong).mul_(7 + rank).remainder_(251);
+    const at::Tensor mask =
+        at::arange(2 * 32 * 32, at::kLong).add_(30 * rank).div_(32, "floor").remainder_(2);
+    const Batch batch{
+        pixels.view({2, 32, 32, 3}).to(at::kByte), (mask * 255).view({2, 32, 32, 1}).to(at::kByte), {}};
+    Batch bad = batch;
+    bad.image = at::full({2, 32, 32, 3}, rank == 1 ? std::nan("") : 0.0, at::kFloat);
+    const auto make = [&](const Batch& b, Request request) {
+      step.start(b, 32, 4, 1e-3, request);
+      return step.finish();
+    };
+    // Each process's part of the mean over the four pictures.
+    const InputMaker input(at::kCPU);
+    at::Tensor wanted =
+        map_losses(other.forward_training(input.image(batch.image)), input.mask(batch.mask), {})
+            .total.detach()
+            .to(at::kDouble) /
+        2;
+    group.sum(wanted);
+    const StepOutcome first = make(batch, rank == 1 ? Request::stop : Request::none);
+    EXPECT_TRUE(first.ok());
+    EXPECT_TRUE(first.stops);
+    EXPECT_EQ(first.bad_rank, -1);
+    EXPECT_NEAR(first.loss, wanted.item<double>(), 1e-5 * wanted.item<double>());
+    std::vector<at::Tensor> before;
+    for (const auto& e : net.tensors().entries()) {
+      before.push_back(e.value.detach().clone());
+      if (e.spec.role == model::Role::counter) continue;
+      at::Tensor both = before.back().clone();
+      group.sum(both);
+      EXPECT_TRUE(at::equal(both, before.back() * 2)) << e.spec.name;
+    }
+    const StepOutcome second = make(bad, Request::none);
+    EXPECT_FALSE(second.ok());
+    EXPECT_FALSE(second.stops);
+    EXPECT_EQ(second.bad_rank, 1);
+    EXPECT_TRUE(std::isnan(second.loss));
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const auto& e = net.tensors().entries()[i];
+      EXPECT_TRUE(at::equal(e.value, before[i])) << e.spec.name;
+    }
+    const StepOutcome third = make(batch, Request::none);
+    EXPECT_TRUE(third.ok());
+    EXPECT_FALSE(third.stops);
+    EXPECT_EQ(third.bad_rank, -1);
+    EXPECT_NE(third.loss, first.loss);
+  });
+}
+
+// torchrun's agent hosts the store, also for the runs that it starts again: each has names of its own there.
+TEST(Groups, ARunThatIsStartedAgainMeetsAtTheSameStore) {
+  at::set_num_threads(1);
+  const std::uint16_t port = free_port();
+  std::latch ended(2);
+  std::vector<std::jthread> threads;
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&ended, rank, port] {
+      Place place{.rank = rank, .world = 2, .local_rank = rank, .host = "127.0.0.1", .port = port};
+      std::vector<std::unique_ptr<Group>> groups;
+      for (const char* prefix : {"", "/worker/attempt_0", "/worker/attempt_1"}) {
+        place.store_runs = !groups.empty();  // the first one's rank 0 is in the agent's place
+        place.prefix = prefix;
+        groups.push_back(std::make_unique<Group>(place, at::kCPU, std::chrono::seconds(20)));
+        const std::string zero = std::string(prefix) + "0", one = std::string(prefix) + "1";
+        EXPECT_THAT(groups.back()->exchange("names", rank == 0 ? zero : one), ElementsAre(zero, one));
+        at::Tensor t = at::full({1}, rank + 1.0, at::kDouble);
+        groups.back()->sum(t);
+        EXPECT_THAT(values(t), ElementsAre(3));
+      }
+      ended.arrive_and_wait();
+    });
+  }
+}
+
+// Who waits for one that has ended with an error does not wait for its timeout, and need not say why.
+TEST(Groups, WhoWaitsForOneThatLeftHearsOfIt) {
+  as_two([](Group& group) {
+    if (group.rank() == 1) {
+      EXPECT_TRUE(group.leave());
+      return;
+    }
+    try {
+      group.exchange("names", "zero");
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const LostProcess& e) {
+      EXPECT_EQ(e.told(), LostProcess::Told::by_other);
+      EXPECT_STREQ(e.what(), "another process ended");
+    }
+  });
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "core/file.h"
+#include "sam2unet/errors.h"
 #include "support/message.h"
 #include "support/temp_dir.h"
 
@@ -288,6 +289,12 @@ TEST(RunLog, EventsStandAtTheirSteps) {
   const auto all = events(dir.path());
   ASSERT_EQ(all.size(), 8u);  // what the format is, the epoch, four of the epoch, one of the step, a picture
   for (std::size_t i = 1; i < all.size(); ++i) EXPECT_EQ(all[i][1].whole, 600u) << i;
+}
+
+TEST(RunLog, EventsThatCannotBeWrittenAreAnErrorThatNamesTheFile) {
+  const test::TempDir dir;
+  EXPECT_THAT(test::message_of<FileError>([&] { EventWriter(dir / "none", 0); }),
+              ::testing::StartsWith((dir / "none" / "events.out.tfevents.").string()));
 }
 
 }  // namespace

@@ -193,5 +193,67 @@ TEST_F(DataNotes, ProgressCountsThePairsAndMayStopThem) {
   EXPECT_THAT(done, ElementsAre(1u, 2u, 3u));
 }
 
+// Masks of classes: what cannot be read is told as such, and what is left out is not told twice.
+TEST_F(DataNotes, OfClassesToo) {
+  set_of(dir / "a", 8, 1);
+  const ClassTable classes = default_class_table(2);
+  check(settings_of(dir / "a"), &classes);
+  EXPECT_THAT(notes, IsEmpty());
+  std::ofstream(dir / "a" / "images" / name(3)) << "no picture";
+  write_pair(dir / "a", name(5), name(5), 5, 9);
+  Settings s = settings_of(dir / "a");
+  EXPECT_THAT(test::message_of<ImageError>([&] { check(s, &classes); }),
+              AllOf(StartsWith("2 of 8 pairs cannot be used: cannot decode "), HasSubstr("3.png"),
+                    HasSubstr("; " + mask(5).string() + ": the id 9 (72 pixels) is no class. Mend")));
+  s.skip_bad = true;
+  const Data data = check(s, &classes);
+  EXPECT_THAT(names(data.train), ElementsAre("0.png", "1.png", "2.png", "4.png", "6.png", "7.png"));
+  EXPECT_THAT(notes, ElementsAre(AllOf(StartsWith("left out: cannot decode "), HasSubstr("3.png")),
+                                 AllOf(StartsWith("left out: "), HasSubstr("the id 9"))));
+}
+
+// Alike in both parts is alike, whatever the masks hold.
+TEST_F(DataNotes, DuplicatesAreToldOfClassesToo) {
+  set_of(dir / "a", 8, 1);
+  set_of(dir / "b", 2, 1);
+  fs::copy_file(dir / "a" / "images" / name(5), dir / "b" / "images" / name(1),
+                fs::copy_options::overwrite_existing);
+  Settings s = settings_of(dir / "a");
+  s.val_images = settings_of(dir / "b").images;
+  s.val_masks = settings_of(dir / "b").masks;
+  const ClassTable classes = default_class_table(2);
+  check(s, &classes);
+  EXPECT_THAT(notes,
+              ElementsAre(AllOf(StartsWith("warning: 1 pictures are alike"), EndsWith(": 5.png ~ 1.png"))));
+}
+
+// What is learned is in the training data, and not in what it is validated on.
+TEST_F(DataNotes, AClassOfTheValidationDataAloneTeachesNothing) {
+  set_of(dir / "a", 8, 0);
+  set_of(dir / "b", 2, 1);
+  Settings s = settings_of(dir / "a");
+  s.val_images = settings_of(dir / "b").images;
+  s.val_masks = settings_of(dir / "b").masks;
+  const ClassTable classes = default_class_table(2);
+  EXPECT_THAT(test::message_of<UsageError>([&] { check(s, &classes); }),
+              HasSubstr("no training mask has a pixel of any class but the background"));
+}
+
+TEST_F(DataNotes, AMaskOfZeroAndOneAmongOthersIsToldTheirBrightest) {
+  write_pair(dir / "a", name(3), name(3), 3, 1);
+  EXPECT_THAT(test::message_of<ImageError>([&] { check(settings_of(dir / "a")); }),
+              HasSubstr(mask(3).string() +
+                        " has 0 and 1 while others of its folder go up to 255; multiply it by 255"));
+  // Other folders are other data sets.
+  fs::remove(mask(3));
+  fs::remove(dir / "a" / "images" / name(3));
+  set_of(dir / "b", 2, 1);
+  Settings s = settings_of(dir / "a");
+  s.images.push_back((dir / "b" / "images").string());
+  s.masks.push_back((dir / "b" / "masks").string());
+  for (const Pair& p : check(s).train)
+    EXPECT_EQ(p.zero_one, p.mask.parent_path() == dir / "b" / "masks") << p.mask;
+}
+
 }  // namespace
 }  // namespace sam2unet::train

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
 #include <vector>
 
 #include "train/state.h"
@@ -100,6 +101,89 @@ TEST(Optimizer, TheAverageForgetsFasterWhileItIsYoung) {
     const double d = std::min(0.3, (1 + t) / (10 + t));  // 2/11, 3/12, .3, .3
     average = d * average + (1 - d) * now;
     EXPECT_NEAR(ema.averages().at(0).item<double>(), average, 1e-15) << t;
+  }
+}
+
+// Parameters that no gradient came to stay, with their moments, wherever they stand among the others: here in
+// the middle of those of one decay, and all of those of another.
+TEST(Optimizer, WhatHasNoGradientStaysAsItIs) {
+  for (const StepNumbers numbers : {StepNumbers::host, StepNumbers::device}) {
+    ops::ParameterSet set;
+    const std::vector<model::Role> roles{model::Role::weight, model::Role::weight, model::Role::weight,
+                                         model::Role::bias,   model::Role::weight, model::Role::bias};
+    const std::vector<bool> has{true, false, true, false, true, true};
+    for (std::size_t i = 0; i < roles.size(); ++i)
+      set.add({.name = std::string(1, static_cast<char>('a' + i)), .role = roles[i]},
+              at::ones({2}, at::kFloat));
+    AdamW optimizer(set.entries(),
+                    {.weight_decay = 0.5, .decay_norms_and_biases = false, .numbers = numbers});
+    for (std::size_t i = 0; i < roles.size(); ++i)
+      if (has[i]) set.entries()[i].value.mutable_grad() = at::full({2}, i % 2 == 0 ? 2.0 : -2.0);
+    optimizer.step(0.1);
+    EXPECT_EQ(optimizer.steps(), 1);
+    for (std::size_t i = 0; i < roles.size(); ++i) {
+      SCOPED_TRACE(i);
+      const auto& s = optimizer.slots()[i];
+      // The first step is of the rate's size, against the gradient, behind the decay of 0.1 * 0.5.
+      const double decayed = roles[i] == model::Role::weight ? 0.95 : 1.0;
+      const double wanted = !has[i] ? 1.0 : decayed - (i % 2 == 0 ? 0.1 : -0.1);
+      for (std::int64_t k = 0; k < 2; ++k) {
+        EXPECT_NEAR(s.parameter[k].item<float>(), wanted, has[i] ? 1e-6 : 0.0);
+        EXPECT_NEAR(s.mean[k].item<float>(), !has[i] ? 0.0 : i % 2 == 0 ? 0.2 : -0.2, 1e-7);
+        EXPECT_NEAR(s.square[k].item<float>(), has[i] ? 4e-3 : 0.0, 1e-8);
+      }
+    }
+    optimizer.zero_grad();
+    for (const auto& s : optimizer.slots()) EXPECT_FALSE(s.parameter.grad().defined()) << s.name;
+    optimizer.step(0.1);  // of nothing
+    EXPECT_EQ(optimizer.steps(), 2);
+    EXPECT_NEAR(optimizer.slots()[0].parameter[0].item<float>(), 0.85, 1e-6);
+  }
+}
+
+TEST(Optimizer, OfNoGradientsTheNormIsNothing) {
+  ops::ParameterSet set;
+  set.add({.name = "a"}, at::ones({2}, at::kFloat));
+  const AdamW optimizer(set.entries(), {});
+  EXPECT_EQ(clip_gradients(optimizer.slots(), 1.0).item<double>(), 0.0);
+}
+
+// What changes from step to step lies where the parameters do; of float64 it stays on the host, since
+// LibTorch's kernel would round it to float32.
+TEST(Optimizer, NumbersLieWhereTheParametersDo) {
+  const at::Tensor host = at::zeros({1}, at::kFloat);
+  const auto there = at::TensorOptions(at::kMeta);
+  const at::Tensor device = at::empty({1}, there.dtype(at::kFloat)),
+                   wide = at::empty({1}, there.dtype(at::kDouble));
+  EXPECT_FALSE(on_device(StepNumbers::as_device, host));
+  EXPECT_TRUE(on_device(StepNumbers::as_device, device));
+  EXPECT_FALSE(on_device(StepNumbers::as_device, wide));
+  for (const at::Tensor& t : {host, device, wide}) {
+    EXPECT_FALSE(on_device(StepNumbers::host, t));
+    EXPECT_TRUE(on_device(StepNumbers::device, t));
+  }
+}
+
+// Tensors are taken some at a time, up to eight million elements: none is forgotten behind a large one.
+TEST(Optimizer, BehindALargeTensorTheOthersAreNotForgotten) {
+  constexpr std::int64_t kLarge = std::int64_t{1} << 23;
+  ops::ParameterSet set;
+  set.add({.name = "large"}, at::zeros({kLarge}, at::kFloat));
+  set.add({.name = "small"}, at::zeros({2}, at::kFloat));
+  set.add({.name = "last"}, at::zeros({3}, at::kFloat));
+  AdamW optimizer(set.entries(), {.weight_decay = 0, .numbers = StepNumbers::host});
+  Ema ema(optimizer, 0.5);
+  for (const auto& e : set.entries()) e.value.mutable_grad() = at::ones_like(e.value);
+  optimizer.begin_step(0.25);
+  ema.begin_step(optimizer);
+  optimizer.update({});
+  ema.update(optimizer, {});
+  for (std::size_t i = 0; i < 3; ++i) {
+    const at::Tensor &p = optimizer.slots()[i].parameter, &average = ema.averages()[i];
+    EXPECT_NEAR(p.min().item<float>(), -0.25, 1e-6) << i;
+    EXPECT_NEAR(p.max().item<float>(), -0.25, 1e-6) << i;
+    EXPECT_NEAR(average.min().item<float>(), -0.25 * 9 / 11, 1e-6) << i;  // of the first step 9/11
+    EXPECT_NEAR(average.max().item<float>(), -0.25 * 9 / 11, 1e-6) << i;
   }
 }
 

@@ -414,5 +414,31 @@ TEST(Plan, SizesHaveFourUnitsAndTheRefusalNamesThem) {
   EXPECT_THROW(parse_bytes("12KM"), UsageError);
 }
 
+// A file is of one network: what else is asked for beside it is refused, and its classes count.
+TEST(Plan, OfAFileAnotherNetworkIsRefused) {
+  const test::TempDir dir;
+  const auto file = dir / "w.safetensors";
+  test::write_weights(file, test::nano_config());
+  Settings s;
+  s.size = 96;
+  s.init = file.string();
+  s.variant = "t";
+  constexpr std::int64_t kMemory = std::int64_t{8} << 30;
+  EXPECT_EQ(test::message_of<WeightsError>([&] { make_plan(s, kMemory, 0); }),
+            file.string() + ": holds variant custom, not the t that was asked for");
+  s.variant.clear();
+  s.network = test::tiny_config().to_json();
+  EXPECT_THROW(make_plan(s, kMemory, 0), WeightsError);
+  s.network.clear();
+  s.classes = "5";
+  apply_classes(s);
+  const Plan plan = make_plan(s, kMemory, 0);
+  model::Config five = test::nano_config();
+  five.out_channels = 5;
+  Settings own = s;
+  own.accumulate = plan.entries.at(0).accumulate;
+  EXPECT_EQ(plan.entries[0].need.total(), memory_need(five, own).total());
+}
+
 }  // namespace
 }  // namespace sam2unet::train

@@ -200,5 +200,66 @@ TEST_F(TrainProgram, OutputThatCannotBeWrittenIsAnError) {
   EXPECT_EQ(full.err, "sam2unet train: cannot write to standard output\n");
 }
 
+TEST_F(TrainProgram, MasksThatBeginOtherwiseNameTheirPrefix) {
+  fs::create_directories(dir / "before");
+  for (int i = 0; i < 6; ++i) {
+    const std::string n = std::to_string(i) + ".png";
+    fs::copy_file(dir / "masks" / n, dir / "before" / ("m_" + n));
+  }
+  const auto r = start(
+      {"--images", "images", "--masks", "before", "--network", network, "--size", "32", "--frozen-scratch"});
+  EXPECT_EQ(r.exit_code, 2);
+  EXPECT_THAT(r.err, HasSubstr(" (--mask-prefix 'm_')\n"));
+}
+
+// Options that may come several times, or hold several values; a GPU's process takes a whole gibibyte.
+TEST_F(TrainProgram, ListsAreTakenWhole) {
+  const auto plan =
+      start({"--network", network,    "--size",  "64",    "--images",      "a",   "--images", "b",
+             "--masks",   "c",        "--masks", "d",     "--multi-scale", "1,2", "--device", "cuda",
+             "--plan",    "--memory", "8G",      "--json"});
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  const auto j = nlohmann::json::parse(plan.out);
+  EXPECT_EQ(j.at("overhead"), 1 << 30);
+  EXPECT_THAT(j.at("command").get<std::string>(),
+              AllOf(HasSubstr(" --images a --images b --masks c --masks d"), HasSubstr(" --multi-scale 1,2"),
+                    HasSubstr(" --device cuda")));
+  EXPECT_EQ(start({"--images", "a", "b"}).exit_code, 2);
+  // What is of --plan alone.
+  for (const std::vector<std::string>& alone :
+       {std::vector<std::string>{"--json"}, {"--memory", "1G"}, {"--overhead", "1G"}}) {
+    const auto r = start(alone);
+    EXPECT_EQ(r.exit_code, 2) << alone[0];
+    EXPECT_THAT(r.err, HasSubstr("--plan")) << alone[0];
+  }
+}
+
+// A configuration's paths are meant from its own folder, those of the command line from where it is given;
+// the run keeps whole ones, so that it can be gone on with from anywhere.
+TEST_F(TrainProgram, PathsAreMeantFromWhereTheyStand) {
+  fs::create_directories(dir / "sub");
+  write_file(dir / "sub" / "c.toml",
+             std::string_view("images = [\"../images\"]\nmasks = [\"m\"]\nsize = 96\n"));
+  const auto plan =
+      start({"--config", "sub/c.toml", "--network", network, "--plan", "--memory", "4G", "--json"});
+  ASSERT_EQ(plan.exit_code, 0) << plan.err;
+  EXPECT_THAT(nlohmann::json::parse(plan.out).at("command").get<std::string>(),
+              AllOf(HasSubstr(" --images " + (dir / "images").string() + " "),
+                    HasSubstr(" --masks " + (dir / "sub" / "m").string() + " ")));
+  const auto run = start({"--images", "sub/../images", "--masks", "masks", "--network",
+                          test::tiny_config().to_json(), "--size", "32", "--batch", "6", "--epochs", "1",
+                          "--threads", "1", "--workers", "1", "--frozen-scratch", "--out", "sub/run"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.out, "sub/run/last.safetensors\n");
+  settings.out = (dir / "sub" / "run").string();
+  const Settings stored = Settings::from_toml(text("train.toml"));
+  EXPECT_THAT(stored.images, ::testing::ElementsAre((dir / "images").string()));
+  EXPECT_THAT(stored.masks, ::testing::ElementsAre((dir / "masks").string()));
+  EXPECT_EQ(stored.out, settings.out);
+  const auto none = start({"--resume", "--out", "nowhere"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_THAT(none.err, HasSubstr("nowhere/train.toml"));
+}
+
 }  // namespace
 }  // namespace sam2unet::train

@@ -247,5 +247,17 @@ TEST_F(Said, ADeviceThatIsNotThereByItsOption) {
   EXPECT_THAT(message_of<UnavailableError>([&] { train(); }), StartsWith("--device cuda: "));
 }
 
+// Something is left until the last batch of the last epoch is made, also at the end of the others.
+TEST_F(Said, OnlyTheLastBatchLeavesNothing) {
+  settings.batch = 2;
+  settings.epochs = 2;
+  std::vector<double> left;
+  listener.step = [&](const StepReport& r) { left.push_back(r.seconds_left); };
+  train();
+  ASSERT_EQ(left.size(), 6u);
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_GT(left[i], 0.0) << i;
+  EXPECT_EQ(left[5], 0.0);
+}
+
 }  // namespace
 }  // namespace sam2unet::train

@@ -340,5 +340,32 @@ TEST_F(Batches, AreLetterboxedAndOfIdsWhereAsked) {
   }
 }
 
+// What a run hands on: to the checks what is asked for, and to the user what they say.
+TEST_F(Fingerprint, ChecksAreMadeAsAskedAndTold) {
+  Group alone({}, at::kCPU, std::chrono::seconds(5));
+  const auto note = [this](const std::string& line) { notes.push_back(line); };
+  Settings s = settings_of(dir / "a");
+  s.size = 32;
+  write_pair(dir / "a", "2.png", "2.png", 2, 0);
+  std::ofstream(dir / "a" / "images" / "4.png") << "no picture";
+  EXPECT_THROW(checked_data(s, test::nano_config(), note, alone, nullptr), ImageError);
+  notes.clear();
+  s.skip_bad = true;
+  const RunData data = checked_data(s, test::nano_config(), note, alone, nullptr);
+  EXPECT_EQ(data.pairs.train.size(), 7u);
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("4.png"), HasSubstr("1 masks are empty"),
+                                 HasSubstr("--batch 12 is more than the 7 pictures")));
+  const ClassTable classes = default_class_table(3);  // 255 is no class, so that there is none
+  EXPECT_THROW(checked_data(s, test::nano_config(), note, alone, &classes), UsageError);
+}
+
+// Scales may round to sizes that are allowed where the size itself is not.
+TEST_F(Fingerprint, TheSizeItselfIsCheckedBesideItsScales) {
+  Settings s = settings_of(dir / "a");
+  s.size = 70;
+  s.multi_scale = {1};  // 64
+  EXPECT_THAT(test::message_of<UsageError>([&] { of(s); }), HasSubstr("input size 70x70"));
+}
+
 }  // namespace
 }  // namespace sam2unet::train

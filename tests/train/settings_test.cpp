@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <set>
+#include <string_view>
 #include <tuple>
 
 #include "sam2unet/errors.h"
@@ -352,6 +354,83 @@ TEST(Settings, TheTextIsAFileForPeople) {
   EXPECT_EQ(Settings::from_toml(text).images, s.images);
   s.images = {""};
   EXPECT_THAT(s.to_command(), HasSubstr(" --images '' "));
+}
+
+// Every choice by the name that stands in the documentation, there and back.
+TEST(Choices, HaveTheirNamesBothWays) {
+  const auto both = [](auto value, std::string_view name) {
+    EXPECT_EQ(name_of(value), name);
+    EXPECT_EQ(choice_of<decltype(value)>(name), value) << name;
+  };
+  both(Recipe::official, "official");
+  both(Recipe::scratch, "scratch");
+  both(Recipe::finetune, "finetune");
+  both(Freeze::trunk, "trunk");
+  both(Freeze::none, "none");
+  both(LossKind::structure, "structure");
+  both(LossKind::structure_empty, "structure-empty");
+  both(LossKind::dice_bce, "dice-bce");
+  both(LossKind::focal, "focal");
+  both(LossKind::ce_dice, "ce-dice");
+  both(Bce::effective, "effective");
+  both(Bce::weighted, "weighted");
+  both(AdapterInit::standard, "standard");
+  both(AdapterInit::near_identity, "near-identity");
+  both(Augment::none, "none");
+  both(Augment::official, "official");
+  both(Augment::strong, "strong");
+  both(ComputeType::f32, "f32");
+  both(ComputeType::f64, "f64");
+  both(ComputeType::bf16, "bf16");
+  both(ComputeType::tf32, "tf32");
+  both(DeviceKind::cpu, "cpu");
+  both(DeviceKind::cuda, "cuda");
+  both(FitChoice::squash, "squash");
+  both(FitChoice::letterbox, "letterbox");
+  both(NeckChoice::as_start, "as-start");
+  both(NeckChoice::rfb, "rfb");
+  both(NeckChoice::pointwise, "1x1");
+  both(BestBy::dice, "dice");
+  both(BestBy::iou, "iou");
+  both(BestBy::mae, "mae");
+  both(BestBy::s, "s");
+  both(BestBy::wf, "wf");
+  both(BestBy::e, "e");
+  both(BestBy::f, "f");
+  both(BestBy::miou, "miou");
+  EXPECT_EQ(choice_of<Recipe>("Official"), std::nullopt);
+  EXPECT_EQ(choice_of<Recipe>(""), std::nullopt);
+  EXPECT_EQ(choices<LossKind>(), "structure, structure-empty, dice-bce, focal, ce-dice");
+}
+
+// What fits to the one and not to the other: several classes, and a GPU.
+TEST(Settings, WhatIsOfClassesAndOfGpusIsAllowedThere) {
+  Settings s;
+  s.images = s.masks = {"d"};
+  const auto said = [&] { return test::message_of<UsageError>([&] { s.validate(); }); };
+  s.best_by = BestBy::miou;
+  EXPECT_EQ(said(), "--best-by miou is of several classes: name them with --classes");
+  s.loss = LossKind::ce_dice;
+  EXPECT_EQ(said(), "--loss ce-dice is of several classes: name them with --classes");
+  s.classes = "3";
+  EXPECT_EQ(said(), "");
+  s.loss = LossKind::dice_bce;
+  EXPECT_EQ(said(), "--loss dice-bce is of one foreground; of --classes it is ce-dice");
+  s.loss = LossKind::ce_dice;
+  s.best_by = BestBy::wf;
+  EXPECT_EQ(said(), "--best-by wf is of one foreground; of --classes it is miou");
+  s = Settings();
+  s.images = s.masks = {"d"};
+  s.precision = ComputeType::tf32;
+  s.device = DeviceKind::cuda;
+  EXPECT_EQ(said(), "");
+  s.precision = ComputeType::bf16;
+  s.device = DeviceKind::cpu;
+  EXPECT_EQ(said(), "");
+  s.fold = {1, 2};
+  EXPECT_EQ(said(), "");
+  s.val_split = 0.25;
+  EXPECT_EQ(said(), "--fold says what to validate on; leave --val-split and --val-images away");
 }
 
 }  // namespace

@@ -191,5 +191,85 @@ TEST_F(StartFile, OfPartOfANetworkIsRefused) {
                                             "trunk or a full SAM2-UNet (missing: "));
 }
 
+// SAM2's own files, and trunks taken out of them, call the tensors otherwise: none of them is fresh for that.
+TEST_F(StartFile, ATrunkByTheNamesOfItsMakersIsTakenWhole) {
+  const model::Config config = model::Config::of_variant("t");
+  const auto path = dir / "sam2.safetensors";
+  for (const std::string prefix : {"image_encoder.trunk.", "trunk.", ""}) {
+    model::Recognition named;
+    named.trunk_prefix = prefix;
+    std::vector<std::vector<std::byte>> data;
+    std::vector<formats::NamedTensor> tensors;
+    for (const auto& spec : model::tensor_table(config)) {  // each of a number of its own
+      if (spec.part != model::Part::trunk) continue;
+      const auto value = static_cast<std::byte>(2 + data.size() % 250);
+      data.emplace_back(static_cast<std::size_t>(spec.shape.numel()), value);
+      tensors.push_back({model::stored_name(spec.name, named),
+                         {data.back().data(), DType::u8, spec.shape, spec.shape.dense_strides()}});
+    }
+    formats::write_safetensors(path, tensors, {});
+    ASSERT_NE(formats::TensorFile::open(path).find(prefix + "blocks.0.norm1.weight"), nullptr);
+    const StartWeights start(path, std::nullopt, 5);
+    EXPECT_EQ(start.config(), config);
+    std::size_t i = 0;
+    for (const auto& spec : model::tensor_table(config)) {
+      if (spec.part != model::Part::trunk) continue;
+      std::vector<float> first(1);
+      start.read(spec.name, spec.shape, 0, first);
+      EXPECT_EQ(first[0], static_cast<float>(2 + i++ % 250)) << prefix << " " << spec.name;
+    }
+  }
+}
+
+// Several classes have no use for the heads of one foreground, but for all that stands before them.
+TEST_F(StartFile, OfOneForegroundAllButItsHeadsIsKept) {
+  const StartWeights start(full, std::nullopt, 5, AdapterInit::standard, default_class_table(4)),
+      none({}, start.config(), 5);
+  model::DeterministicWeights stored;
+  int heads = 0;
+  for (const auto& spec : model::tensor_table(start.config())) {
+    const bool is_head = spec.part == model::Part::head;
+    heads += is_head ? 1 : 0;
+    EXPECT_EQ(start.read(spec.name, spec.shape),
+              is_head ? none.read(spec.name, spec.shape) : stored.read(spec.name, spec.shape))
+        << spec.name;
+  }
+  EXPECT_EQ(heads, 6);  // weight and bias of three
+}
+
+// Another program's file says how many classes it has, and not what they are.
+TEST_F(StartFile, OfUnnamedClassesIsToldByTheirNumber) {
+  model::Config three = test::nano_config();
+  three.out_channels = 3;
+  const auto file = dir / "unnamed.safetensors";
+  test::write_weights(file, three);
+  EXPECT_EQ(refusal(file, std::nullopt, default_class_table(3)), "");
+  EXPECT_EQ(StartWeights(file, std::nullopt, 1, AdapterInit::standard, default_class_table(3)).description(),
+            file.string() + " (full SAM2-UNet, custom)");
+  EXPECT_EQ(refusal(file, std::nullopt, default_class_table(4)),
+            file.string() +
+                ": holds 3 classes, but 4 are asked for; start from these classes, from one foreground or "
+                "from a SAM2 trunk");
+  EXPECT_EQ(refusal(file, std::nullopt), file.string() + ": holds 3 classes; name them with --classes");
+}
+
+// Which of two networks is meant nobody knows; what lies beside one is named.
+TEST_F(StartFile, OfTwoNetworksIsRefusedAndStrangersAreNamed) {
+  const auto whole = formats::TensorFile::open(full);
+  std::vector<formats::NamedTensor> two;
+  for (const char* prefix : {"student.", "teacher."})
+    for (const auto& t : whole.tensors()) two.push_back({prefix + t.name, t.view});
+  const auto path = dir / "two.safetensors";
+  formats::write_safetensors(path, two, whole.metadata());
+  EXPECT_THAT(refusal(path, std::nullopt),
+              ::testing::StartsWith(path.string() + ": several networks in it (student., teacher.)"));
+  std::vector<formats::NamedTensor> counted = whole.tensors();
+  counted.push_back({"total_ops", whole.tensors().front().view});
+  formats::write_safetensors(path, counted, whole.metadata());
+  EXPECT_THAT(StartWeights(path, std::nullopt, 1).description(),
+              ::testing::AllOf(::testing::StartsWith(path.string() + " (full SAM2-UNet, custom); "),
+                               HasSubstr("1 tensor beside the network was left out: total_ops")));
+}
+
 }  // namespace
 }  // namespace sam2unet::train

@@ -128,5 +128,16 @@ TEST(MultiScaleIds, AreTakenFromPixelMiddles) {
   EXPECT_TRUE(ids_at_size(ids, 3).is_same(ids));
 }
 
+// A network that calls up4 counts its batches like those of the others.
+TEST(StepOptions, WhereUp4IsCalledItCountsToo) {
+  model::Config config = test::tiny_config();
+  config.calls_up4 = true;
+  Stepping step(options_of(1, 0), config);
+  ASSERT_FALSE(step.counters(true).empty());
+  step.make(batch_of(2), 64);
+  EXPECT_THAT(step.counters(true), ::testing::Each(1));
+  EXPECT_THAT(step.counters(false), ::testing::Each(1));
+}
+
 }  // namespace
 }  // namespace sam2unet::train

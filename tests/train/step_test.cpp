@@ -379,5 +379,14 @@ TEST(Step, WhereRecordingFailsTheReasonIsKept) {
   EXPECT_THAT(failing.step->failure(), ::testing::Not(::testing::HasSubstr("frame #")));
 }
 
+// Strong augmentation gives float32, normalised already.
+TEST(Input, WhatIsNoByteStaysAsItIs) {
+  const InputMaker maker(at::kCPU);
+  const at::Tensor t = at::full({1, 2, 2, 1}, 7.0, at::kFloat);
+  EXPECT_TRUE(maker.image(t).is_same(t));
+  EXPECT_TRUE(maker.mask(t).is_same(t));
+  EXPECT_TRUE(maker.ids(t).is_same(t));
+}
+
 }  // namespace
 }  // namespace sam2unet::train

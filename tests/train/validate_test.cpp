@@ -332,5 +332,23 @@ TEST(Summary, OfClassesNamesTwentyAndMarksWhatNeverOccurs) {
   EXPECT_THAT(line, Not(HasSubstr("class 20")));
 }
 
+// The longer side decides; the truth is shown at the picture's size, whatever its own is.
+TEST_F(Validating, TallPicturesAreShownSmallAndTruthsBesideThem) {
+  Image image(64, 1280, 3), mask(128, 2560, 1);
+  for (int y = 0; y < 2560; ++y) std::fill_n(mask.row(y), 64, std::uint8_t{255});
+  write_png(dir / "tall.png", image);
+  write_png(dir / "tall_mask.png", mask);
+  TrainableNetwork net(config(1), source, Freeze::trunk);
+  const Validation v = validate(net, {{dir / "tall.png", dir / "tall_mask.png"}}, {.size = kSide}, alone);
+  const Image& row = v.rows.at(0).picture;
+  ASSERT_EQ(row.width, 3 * 32);
+  ASSERT_EQ(row.height, 640);
+  for (const int y : {0, 320, 639}) {
+    EXPECT_EQ(row.row(y)[3 * 5], 0);           // the picture
+    EXPECT_EQ(row.row(y)[3 * (32 + 5)], 255);  // its truth: white on the left
+    EXPECT_EQ(row.row(y)[3 * (32 + 26)], 0);   // and black on the right
+  }
+}
+
 }  // namespace
 }  // namespace sam2unet::train
