@@ -88,7 +88,7 @@ SAM2UNET_API const std::vector<std::string>& class_image_keys();
 SAM2UNET_API std::vector<std::size_t> worst_images(const ClassEvaluation& evaluation, std::string_view key,
                                                    std::size_t count);
 
-/// A page that needs nothing else: tables, confusion matrix, worst pictures by mIoU.
+/// A page that needs nothing else: tables, confusion matrix, worst pictures.
 SAM2UNET_API std::string to_html(std::span<const ClassEvaluation> evaluations,
                                  const ReportOptions& options = {});
 

@@ -173,7 +173,7 @@ struct ReportOptions {
   std::string title = "Evaluation";
   std::string protocol = "common";  ///< columns of the first table
   std::size_t worst = 6;            ///< pictures shown for each evaluation
-  std::string worst_by = "S";
+  std::string worst_by = "S";       ///< of a page of classes one of class_image_keys(), else mIoU
   const PublishedResult* published = nullptr;
   bool apply_exif_orientation = true;
   Predictor predictor;  ///< makes the maps of the worst pictures again where none were written

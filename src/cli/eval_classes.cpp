@@ -127,6 +127,7 @@ void run_class_eval(const EvalArguments& a, const std::shared_ptr<EvalModel>& mo
     report.title = "Evaluation on " + fs::path(a.truths).lexically_normal().string();
     report.apply_exif_orientation = a.options.apply_exif_orientation;
     report.predictor = predictor_of(model, Way::asked);
+    report.worst_by = worst_by;
     if (a.worst > 0) report.worst = a.worst;
     write_result(a.html, to_html(std::span(all).first(model ? 1 : all.size()), report));
   }

@@ -139,10 +139,18 @@ std::string matrix_svg(const ClassEvaluation& e) {
   return out + "</svg>";
 }
 
-std::string worst_case(const ClassEvaluation& e, const ClassEvaluatedImage& image,
+// ReportOptions' default is a measure of maps, which classes have not: then mIoU, the first.
+std::string key_of_worst(const std::string& wanted) {
+  const auto& keys = class_image_keys();
+  return std::find(keys.begin(), keys.end(), wanted) == keys.end() ? keys.front() : wanted;
+}
+
+std::string worst_case(const ClassEvaluation& e, const ClassEvaluatedImage& image, const std::string& key,
                        const ReportOptions& options) {
-  std::string out = fmt::format("<div class=\"case\"><h3>{} &middot; mIoU {}</h3>", escaped(image.name),
-                                number(image.values.front()));
+  const auto column = static_cast<std::size_t>(std::find(e.image_keys.begin(), e.image_keys.end(), key) -
+                                               e.image_keys.begin());
+  std::string out = fmt::format("<div class=\"case\"><h3>{} &middot; {} {}</h3>", escaped(image.name), key,
+                                number(image.values[column]));
   try {
     Image picture;
     if (!image.picture.empty()) {
@@ -187,10 +195,11 @@ std::string to_html(std::span<const ClassEvaluation> all, const ReportOptions& o
             "row's pixels.</p>",
             escaped(e.name)) +
         matrix_svg(e);
-    const std::vector<std::size_t> worst = worst_images(e, "mIoU", options.worst);
+    const std::string key = key_of_worst(options.worst_by);
+    const std::vector<std::size_t> worst = worst_images(e, key, options.worst);
     if (worst.empty()) continue;
-    out += fmt::format("<h2>Worst by mIoU: {}</h2>", escaped(e.name));
-    for (const std::size_t i : worst) out += worst_case(e, e.images[i], options);
+    out += fmt::format("<h2>Worst by {}: {}</h2>", key, escaped(e.name));
+    for (const std::size_t i : worst) out += worst_case(e, e.images[i], key, options);
   }
   return html::page(options.title, out);
 }

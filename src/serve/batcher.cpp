@@ -116,7 +116,9 @@ void Batcher::compute_alone(const Ticket& ticket) {
     Tensor& tensor = *ticket.task->tensor;
     tensor.logits = ticket.task->model->network->forward(tensor.values, tensor.count, tensor.size);
     tensor.values = {};
-    ticket.piece().seconds[static_cast<std::size_t>(Stage::compute)] = watch.seconds();
+    const double seconds = watch.seconds();
+    ticket.piece().seconds[static_cast<std::size_t>(Stage::compute)] = seconds;
+    metrics_.stage(Stage::compute).observe(seconds);
     metrics_.batches.fetch_add(1);
   } catch (...) {
     ticket.piece().problem = problem_of(std::current_exception());

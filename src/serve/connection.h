@@ -265,6 +265,7 @@ class Connection final : public ConnectionBase, public std::enable_shared_from_t
     at_ = At::handling;
     disarm();
     exchange_->request.body = std::move(parser_->get().body().bytes);
+    exchange_->request.body_size = exchange_->request.body.size();
     hub_.service().handle(exchange_);
   }
 

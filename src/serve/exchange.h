@@ -22,9 +22,10 @@ struct Request {
   std::string method_name;
   Target target;
   Headers headers;
-  std::string peer;  ///< the client's address
-  std::string id;    ///< the client's own if it is sane, else one of ours
-  Bytes body;
+  std::string peer;                      ///< the client's address
+  std::string id;                        ///< the client's own if it is sane, else one of ours
+  Bytes body;                            ///< decompressed; handlers may take it away
+  std::size_t body_size = 0;             ///< bytes, as it came
   std::vector<std::string> path_values;  ///< of the route's braces
   Clock::time_point arrived;             ///< when its header was complete
 

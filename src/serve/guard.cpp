@@ -98,12 +98,14 @@ Guard::Guard(const Options& options) : token_file_(options.token_file) {
   for (const auto& origin : options.cors) cors_.push_back(lower(origin));
   for (const auto& host : options.hosts) hosts_.push_back(host == "*" ? host : host_name(host));
   if (!is_address(options.host)) hosts_.push_back(host_name(options.host));
-  reload();
+  use(read());
 }
 
-void Guard::reload() {
-  if (token_file_.empty()) return;
-  std::string token = read_token(token_file_);
+std::string Guard::read() const {
+  return token_file_.empty() ? std::string() : read_token(token_file_);
+}
+
+void Guard::use(std::string token) {
   const std::lock_guard lock(mutex_);
   token_ = std::move(token);
 }

@@ -26,8 +26,10 @@ class Guard {
   /// Reads the token's file. FileError, UsageError for a token too short to be one.
   explicit Guard(const Options& options);
 
-  /// Reads the token's file again; keeps the old token where it throws.
-  void reload();
+  /// What the token's file holds now, for `use()`: the service goes over to it only with all else that is
+  /// loaded again. FileError, UsageError as above; empty where there is no such file.
+  std::string read() const;
+  void use(std::string token);
   bool has_token() const { return !token_file_.empty(); }
 
   /// Refuses a Host that is neither an address, nor localhost, nor one of the names: a page elsewhere whose

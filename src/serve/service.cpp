@@ -96,8 +96,9 @@ void Service::reload() {
 
 void Service::reload_now() {
   try {
-    guard_.reload();
+    std::string token = guard_.read();
     models_.load();
+    guard_.use(std::move(token));
     metrics_.reloads.fetch_add(1);
     options_.say("loaded again");
   } catch (const std::exception& e) {
@@ -188,7 +189,7 @@ void Service::run_handler(const SharedExchange& exchange) {
 
 void Service::handle(const SharedExchange& exchange) {
   if (!is_post(*exchange)) return run_handler(exchange);
-  metrics_.bytes_in.fetch_add(exchange->request.body.size());
+  metrics_.bytes_in.fetch_add(exchange->request.body_size);
   workshop_.prepare([this, exchange] {
     if (!exchange->abandoned()) return run_handler(exchange);
     exchange->answer(error_response(*exchange, {499, Refusal::abandoned, "the client left", {}}));
@@ -230,7 +231,7 @@ void Service::finished(const Exchange& exchange, const Response& response, std::
   std::string line = fmt::format(
       R"({{"time":"{}","id":{},"client":{},"method":{},"path":{},"status":{},"bytes_in":{},"bytes_out":{},"seconds":{:.4f})",
       timestamp(), json_string(r.id), json_string(r.peer), json_string(r.method_name),
-      json_string(r.target.path), response.status, r.body.size(), sent, seconds);
+      json_string(r.target.path), response.status, r.body_size, sent, seconds);
   if (response.refusal != Refusal::none)
     fmt::format_to(std::back_inserter(line), R"(,"refused":"{}")", name_of(response.refusal));
   if (a.pictures > 0) {

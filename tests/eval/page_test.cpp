@@ -258,6 +258,28 @@ TEST(ClassPage, WhatIsShownOfTheWorst) {
   EXPECT_THAT(to_html(std::span(&e, 1), options), Not(HasSubstr("Worst")));
 }
 
+// Of the measures that classes have; the default is one that only maps have.
+TEST(ClassPage, TheWorstAreByTheMeasureThatIsNamed) {
+  ClassEvaluation e = of_two_classes();
+  const auto column = static_cast<std::size_t>(std::find(e.image_keys.begin(), e.image_keys.end(), "aAcc") -
+                                               e.image_keys.begin());
+  ASSERT_LT(column, e.image_keys.size());
+  for (const double first : {0.25, 0.75}) {
+    e.images.emplace_back();
+    e.images.back().name = first < 0.5 ? "low" : "high";
+    e.images.back().values.assign(e.image_keys.size(), first);
+    e.images.back().values[column] = 1 - first;
+  }
+  ReportOptions options;
+  options.worst = 1;
+  EXPECT_THAT(to_html(std::span(&e, 1), options),
+              AllOf(HasSubstr("<h3>low &middot; mIoU 0.250</h3>"), Not(HasSubstr("<h3>high"))));
+  options.worst_by = "aAcc";
+  EXPECT_THAT(to_html(std::span(&e, 1), options),
+              AllOf(HasSubstr("<h2>Worst by aAcc: "), HasSubstr("<h3>high &middot; aAcc 0.250</h3>"),
+                    Not(HasSubstr("<h3>low"))));
+}
+
 TEST(ClassPage, TheJsonOfEachClass) {
   ClassEvaluation e = of_two_classes();
   e.table.classes[1].color = {1, 2, 255};

@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <fstream>
 
 #include "running.h"
+#include "support/temp_dir.h"
 
 namespace sam2unet::test {
 namespace {
@@ -298,6 +300,29 @@ TEST_F(ServeLoad, LoadingAgainDropsNothingAndABadFileChangesNothing) {
   gate->open();
   EXPECT_EQ(c.read().status, 200);
   EXPECT_EQ(s.ask("POST", "/v1/segment", "", png()).status, 200);
+}
+
+// A token that changed together with a file that cannot be read stays what it was, as is said.
+TEST_F(ServeLoad, WhereAFileIsBadTheTokenStaysToo) {
+  const TempDir dir;
+  options.token_file = dir.path() / "token";
+  std::ofstream(options.token_file) << "0123456789abcdef0123\n";
+  auto bad = std::make_shared<std::atomic<bool>>(false);
+  options.open = [gate = gate, bad](const serve::ModelFile&) -> std::unique_ptr<serve::Network> {
+    if (bad->load()) throw FormatError("half.safetensors: it is cut off");
+    return std::make_unique<HalfNetwork>(gate);
+  };
+  Running s(options, gate);
+  s.wait_for("ready");
+  bad->store(true);
+  std::ofstream(options.token_file) << "fedcba9876543210\n";
+  s.server().reload();
+  s.wait_for("not loaded again, what was loaded stays");
+  EXPECT_EQ(s.ask("GET", "/v1/models", "Authorization: Bearer 0123456789abcdef0123\r\n").status, 200);
+  bad->store(false);
+  s.server().reload();
+  s.wait_for("loaded again");
+  EXPECT_EQ(s.ask("GET", "/v1/models", "Authorization: Bearer fedcba9876543210\r\n").status, 200);
 }
 
 // Files may have changed since they were read, so that whoever asks meanwhile is heard once more.

@@ -148,10 +148,10 @@ TEST_F(ServeProtocol, TensorsOfSeveralPicturesAndClasses) {
   const std::string json =
       R"({"inputs":[{"name":"input","shape":[2,3,32,64],"datatype":"FP32","parameters":{"binary_data_size":)" +
       std::to_string(values.size() * sizeof(float)) + R"(}}],"parameters":{"binary_data_output":true}})";
-  const Answer a =
-      s.ask("POST", "/v2/models/m/infer",
-            "Inference-Header-Content-Length: " + std::to_string(json.size()) + "\r\n",
-            json + std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)));
+  const std::string body =
+      json + std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  const Answer a = s.ask("POST", "/v2/models/m/infer",
+                         "Inference-Header-Content-Length: " + std::to_string(json.size()) + "\r\n", body);
   ASSERT_EQ(a.status, 200) << a.body;
   const BinaryAnswer got = binary_answer(a);
   EXPECT_EQ(got.json.at("outputs").at(0).at("shape"), Json({2, 2, 32, 64}));
@@ -161,6 +161,11 @@ TEST_F(ServeProtocol, TensorsOfSeveralPicturesAndClasses) {
   EXPECT_EQ(seen->count, 2);
   EXPECT_EQ(seen->size, InputSize::of(64, 32));  // width first
   EXPECT_FALSE(got.json.contains("id"));
+  // Told as pictures are, though nothing of the request is kept.
+  EXPECT_TRUE(s.sees("sam2unet_stage_seconds_count{stage=\"compute\"} 1"));
+  EXPECT_TRUE(s.sees("sam2unet_received_bytes_total " + std::to_string(body.size())));
+  ASSERT_FALSE(s.log().empty());
+  EXPECT_EQ(Json::parse(s.log().at(0)).at("bytes_in"), body.size());
 }
 
 // Picture by picture, class by class; and the answer says which version of the model it is of.

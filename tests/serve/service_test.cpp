@@ -297,6 +297,7 @@ TEST_F(ServeService, RetriesAreSaidInWholeSecondsOfABound) {
     EXPECT_FALSE(s.admit(*held.back(), picture.size()));
     const auto bytes = serve::view_of(std::string_view(picture));
     held.back()->request.body.assign(bytes.begin(), bytes.end());
+    held.back()->request.body_size = bytes.size();
     held.back()->forget();
     s.handle(held.back());
   }
@@ -418,6 +419,7 @@ TEST_F(ServeService, UnpackedBodiesAreCounted) {
     const std::string zeros("\x78\xDA\x63\x60\x18\x05\xC4\x02\x00\x01\x2C\x00\x01", 13);
     const auto bytes = serve::view_of(std::string_view(zeros));
     e->request.body.assign(bytes.begin(), bytes.end());
+    e->request.body_size = bytes.size();
     s.handle(e);
     while (!answered) std::this_thread::sleep_for(serve::Milliseconds(1));
     return answers.at(0).status;
@@ -435,7 +437,7 @@ TEST_F(ServeService, ALineOfTheLog) {
   const auto e = exchange(s, Method::get, "/v2/models/a%22b?x=secret");
   e->forget();
   e->request.arrived = serve::Clock::now() - std::chrono::milliseconds(2500);
-  e->request.body.resize(12);
+  e->request.body_size = 12;
   Response r;
   r.status = 404;
   r.refusal = Refusal::not_found;
