@@ -19,6 +19,16 @@ class ServeLoad : public testing::Test {
   std::shared_ptr<Gate> gate = std::make_shared<Gate>();
   serve::Options options = half_options(gate);
   void TearDown() override { gate->open(); }
+
+  /// Models whose files are bad from when that is set.
+  std::shared_ptr<std::atomic<bool>> cut_off_when_told() {
+    auto bad = std::make_shared<std::atomic<bool>>(false);
+    options.open = [gate = gate, bad](const serve::ModelFile&) -> std::unique_ptr<serve::Network> {
+      if (bad->load()) throw FormatError("half.safetensors: it is cut off");
+      return std::make_unique<HalfNetwork>(gate);
+    };
+    return bad;
+  }
 };
 
 TEST_F(ServeLoad, FullQueueAnswers429AndWhatRunsIsAnswered) {
@@ -270,11 +280,7 @@ TEST_F(ServeLoad, DrainingHasADeadline) {
 }
 
 TEST_F(ServeLoad, LoadingAgainDropsNothingAndABadFileChangesNothing) {
-  auto bad = std::make_shared<std::atomic<bool>>(false);
-  options.open = [gate = gate, bad](const serve::ModelFile&) -> std::unique_ptr<serve::Network> {
-    if (bad->load()) throw FormatError("half.safetensors: it is cut off");
-    return std::make_unique<HalfNetwork>(gate);
-  };
+  const auto bad = cut_off_when_told();
   Running s(options, gate);
   s.wait_for("ready");
   Client c(s.port());
@@ -307,11 +313,7 @@ TEST_F(ServeLoad, WhereAFileIsBadTheTokenStaysToo) {
   const TempDir dir;
   options.token_file = dir.path() / "token";
   std::ofstream(options.token_file) << "0123456789abcdef0123\n";
-  auto bad = std::make_shared<std::atomic<bool>>(false);
-  options.open = [gate = gate, bad](const serve::ModelFile&) -> std::unique_ptr<serve::Network> {
-    if (bad->load()) throw FormatError("half.safetensors: it is cut off");
-    return std::make_unique<HalfNetwork>(gate);
-  };
+  const auto bad = cut_off_when_told();
   Running s(options, gate);
   s.wait_for("ready");
   bad->store(true);

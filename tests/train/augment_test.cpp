@@ -108,9 +108,9 @@ TEST_F(Samples, ClassMasksAreTurnedWithTheirPictures) {
   }
 }
 
-// The strong sample as docs/training.md spells it out, draw by draw.
-TEST_F(Samples, StrongOnesAreCutTurnedColouredAndMirrored) {
-  Image image(90, 70, 3), mask(90, 70, 1);
+// A picture and a mask in which neighbours differ, also as files.
+std::pair<Image, Image> write_patterns(const test::TempDir& dir, int width, int height) {
+  Image image(width, height, 3), mask(width, height, 1);
   for (std::size_t i = 0; i < mask.pixels.size(); ++i) {
     mask.pixels[i] = static_cast<std::uint8_t>(i * 7 % 256);
     for (std::size_t c = 0; c < 3; ++c)
@@ -118,6 +118,12 @@ TEST_F(Samples, StrongOnesAreCutTurnedColouredAndMirrored) {
   }
   write_png(dir / "image.png", image);
   write_png(dir / "mask.png", mask);
+  return {image, mask};
+}
+
+// The strong sample as docs/training.md spells it out, draw by draw.
+TEST_F(Samples, StrongOnesAreCutTurnedColouredAndMirrored) {
+  const auto [image, mask] = write_patterns(dir, 90, 70);
   for (std::uint64_t item = 0; item < 4; ++item) {
     Random random(8, 9, item);
     const Sample s = load_sample({dir / "image.png", dir / "mask.png"}, 64, Augment::strong, random);
@@ -359,14 +365,7 @@ TEST(Augmenting, ACutIsTheRectangleItself) {
 // With their shape kept the cut is resized into the square, on the mean colour, and turned with what is
 // around it: of one foreground that is background.
 TEST_F(Samples, StrongOnesAreLetterboxedBeforeTheyAreTurned) {
-  Image image(90, 40, 3), mask(90, 40, 1);
-  for (std::size_t i = 0; i < mask.pixels.size(); ++i) {
-    mask.pixels[i] = static_cast<std::uint8_t>(i * 7 % 256);
-    for (std::size_t c = 0; c < 3; ++c)
-      image.pixels[3 * i + c] = static_cast<std::uint8_t>(i * (c + 3) % 251);
-  }
-  write_png(dir / "image.png", image);
-  write_png(dir / "mask.png", mask);
+  const auto [image, mask] = write_patterns(dir, 90, 40);
   for (std::uint64_t item = 0; item < 4; ++item) {
     Random random(8, 9, item);
     const Sample s = load_sample({dir / "image.png", dir / "mask.png"}, 64, Augment::strong, random, nullptr,
