@@ -107,6 +107,15 @@ TEST(ProfileKinds, OfAWebp) {
   EXPECT_EQ(profile_in(file), want);
   EXPECT_THAT(profile_in(file, false), IsEmpty());
   EXPECT_THAT(profile_in(simple), IsEmpty());
+  // An animation, of one frame that fills it.
+  const std::string size = header.substr(4);
+  const std::string frame = number(0, 6, true) + size + number(100, 3, true) + number(0, 1, true);
+  const std::string moving = "WEBP" + riff_chunk("VP8X", number(0x22, 4, true) + size) +
+                             riff_chunk("ICCP", text_of(want)) + riff_chunk("ANIM", number(0, 6, true)) +
+                             riff_chunk("ANMF", frame + simple.substr(12));
+  const std::string animation = "RIFF" + number(moving.size(), 4, true) + moving;
+  EXPECT_EQ(profile_in(animation), want);
+  EXPECT_EQ(decode_image(std::as_bytes(std::span(animation))).pixels, picture.pixels);
 }
 
 }  // namespace

@@ -136,6 +136,27 @@ TEST(TiffParts, RowsBeforeALostStripAreCounted) {
     EXPECT_THAT(refusal(tiff(fields, rows, lost)), HasSubstr("after " + std::to_string(lost) + " of 3 rows"));
 }
 
+// Two bytes each, of which the high one counts; what is told of alpha is told whatever is asked for.
+TEST(TiffParts, PlanesOf16Bits) {
+  auto fields = fields_of(2, 2, 4, 2);
+  fields[258] = {16};
+  fields[284] = {2};
+  fields[338] = {2};
+  std::vector<Block> planes(4);
+  for (std::uint8_t p = 0; p < 4; ++p)
+    for (std::uint8_t i = 0; i < 4; ++i) {
+      planes[p].push_back(static_cast<std::uint8_t>(200 + i));
+      planes[p].push_back(static_cast<std::uint8_t>(10 * p + i));
+    }
+  const std::string file = tiff(fields, planes);
+  ImageInfo info;
+  EXPECT_THAT(decode_image(std::as_bytes(std::span(file)), {.mode = ColorMode::rgb}, "x", &info).pixels,
+              ElementsAre(0, 10, 20, 1, 11, 21, 2, 12, 22, 3, 13, 23));
+  EXPECT_TRUE(info.alpha);
+  EXPECT_THAT(decoded(file, ColorMode::rgba).pixels,
+              ElementsAre(0, 10, 20, 30, 1, 11, 21, 31, 2, 12, 22, 32, 3, 13, 23, 33));
+}
+
 // Plane by plane, each of two strips.
 TEST(TiffParts, EveryPlaneMustBeThere) {
   auto fields = fields_of(1, 2, 3, 2);

@@ -227,6 +227,22 @@ TEST_F(DataNotes, DuplicatesAreToldOfClassesToo) {
               ElementsAre(AllOf(StartsWith("warning: 1 pictures are alike"), EndsWith(": 5.png ~ 1.png"))));
 }
 
+// The names are right where others were left out before them, and at the border of the two parts.
+TEST_F(DataNotes, DuplicatesAreNamedBesideWhatIsLeftOut) {
+  set_of(dir / "a", 8);
+  set_of(dir / "b", 2);
+  fs::copy_file(dir / "a" / "images" / name(7), dir / "b" / "images" / name(0),
+                fs::copy_options::overwrite_existing);
+  for (const int i : {0, 3}) std::ofstream(dir / "a" / "images" / name(i)) << "no picture";
+  Settings s = settings_of(dir / "a");
+  s.skip_bad = true;
+  s.val_images = settings_of(dir / "b").images;
+  s.val_masks = settings_of(dir / "b").masks;
+  check(s);
+  EXPECT_THAT(notes,
+              Contains(AllOf(StartsWith("warning: 1 pictures are alike"), EndsWith(": 7.png ~ 0.png"))));
+}
+
 // What is learned is in the training data, and not in what it is validated on.
 TEST_F(DataNotes, AClassOfTheValidationDataAloneTeachesNothing) {
   set_of(dir / "a", 8, 0);

@@ -124,7 +124,7 @@ def record(model: nn.Module, image: torch.Tensor, features: Stride) -> dict[str,
     for block in model.encoder.blocks:
         block.register_forward_hook(after_block)
     model.encoder.register_forward_hook(after_encoder)
-    for name in ("rfb1", "rfb2", "rfb3", "rfb4", "up1", "up2", "up3"):
+    for name in ("rfb1", "rfb2", "rfb3", "rfb4", "up1", "up2", "up3", "up4"):  # up4 is called by forks alone
         getattr(model, name).register_forward_hook(keeper(name))
     with torch.no_grad():
         for name, out in zip(OUTPUTS, model(image), strict=True):

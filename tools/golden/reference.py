@@ -40,7 +40,7 @@ class Config:
 
     variant: str
     trunk: dict
-    widths: dict = field(default_factory=dict)  # any of out_channels, adapter_width, decoder_width
+    widths: dict = field(default_factory=dict)  # any of out_channels, adapter_width, decoder_width; of forks: neck, up4
 
     def to_json(self) -> str:
         return json.dumps({**self.trunk, **self.widths})
@@ -85,7 +85,7 @@ TRUNKS = {
 }
 
 
-def config(variant: str, **widths: int) -> Config:
+def config(variant: str, **widths: int | str | bool) -> Config:
     return Config(variant, TRUNKS[variant], widths)
 
 
@@ -102,6 +102,23 @@ def _add_module(name: str, **members: object) -> types.ModuleType:
     vars(module).update(members)
     sys.modules[name] = module
     return module
+
+
+def _forward_through_up4(model: nn.Module, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of forks that call the fourth Up, which the reference makes and leaves: no stage is as large as what it makes, so
+    that the first one's skip is enlarged to be joined there, and the head's map is enlarged by two instead of four."""
+
+    def enlarged(x: torch.Tensor, by: int) -> torch.Tensor:
+        return F.interpolate(x, scale_factor=by, mode="bilinear")
+
+    skips = [getattr(model, f"rfb{k}")(stage) for k, stage in enumerate(model.encoder(image), start=1)]
+    deep = model.up1(skips[3], skips[2])
+    out1 = enlarged(model.side1(deep), 16)
+    deep = model.up2(deep, skips[1])
+    out2 = enlarged(model.side2(deep), 8)
+    deep = model.up3(deep, skips[0])
+    deep = model.up4(deep, F.interpolate(skips[0], scale_factor=2, mode="bilinear", align_corners=True))
+    return enlarged(model.head(deep), 2), out1, out2
 
 
 class Reference:
@@ -136,10 +153,14 @@ class Reference:
         width = conf.width("decoder_width")
         dims = [conf.trunk["embed_dim"] * 2**k for k in range(4)]
         for k, dim in enumerate(dims, start=1):
-            setattr(model, f"rfb{k}", self._unet.RFB_modified(dim, width))
+            is_plain = conf.widths.get("neck") == "1x1"
+            neck = nn.Conv2d(dim, width, kernel_size=1) if is_plain else self._unet.RFB_modified(dim, width)
+            setattr(model, f"rfb{k}", neck)
             setattr(model, f"up{k}", self._unet.Up(2 * width, width))
         for name in ("side1", "side2", "head"):
             setattr(model, name, nn.Conv2d(width, conf.width("out_channels"), kernel_size=1))
+        if conf.widths.get("up4"):
+            model.forward = types.MethodType(_forward_through_up4, model)
         narrow = conf.width("adapter_width")
         if narrow != 32:  # SAM2UNet.py: class Adapter
             for adapter in model.encoder.blocks:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Networks of other widths and of several classes: the reference's modules built with other numbers.
+"""Networks of other widths, of several classes and of forks: the reference's modules built with other numbers.
 
   SAM2UNET_REFERENCE=... SAM2_REFERENCE=... python tools/golden/widths.py OUT [--only FILE...]
 
@@ -23,6 +23,12 @@ FORWARD = [
     forward.Case(config("nano", out_channels=4), (2, 64, 96), "k4"),
     forward.Case(config("nano", adapter_width=72, decoder_width=128), (1, 96, 64), "w"),
     forward.Case(config("t", out_channels=3, adapter_width=128), (1, 352, 352), "k3", forward.SPARSE),
+]
+# Forks: a 1x1 convolution where the reference has receptive-field blocks, and the fourth Up.
+FORKS = [
+    forward.Case(config("nano", neck="1x1"), (1, 96, 64), "n", (8, 2, 2)),
+    forward.Case(config("nano", up4=True), (1, 64, 96), "u4", (8, 2, 2)),
+    forward.Case(config("nano", neck="1x1", up4=True, decoder_width=48, out_channels=2), (1, 64, 96), "n4", (8, 2, 2)),
 ]
 TRAIN = [train.Case(config("nano", adapter_width=72, decoder_width=128), (2, 96, 64), "v", 3)]
 CLASSES = [train.Case(config("nano", out_channels=4), (2, 96, 64), "c4", 3)]
@@ -60,7 +66,7 @@ def make_classes(reference: Reference, case: train.Case, folder: Path) -> None:
 
 
 def main() -> None:
-    makers = [(forward.make, FORWARD), (train.make, TRAIN), (make_classes, CLASSES)]
+    makers = [(forward.make, FORWARD + FORKS), (train.make, TRAIN), (make_classes, CLASSES)]
     args = golden_file.arguments(__doc__, [case.name for _, cases in makers for case in cases])
     reference = Reference()
     for make, cases in makers:
