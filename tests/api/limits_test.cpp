@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -248,6 +249,33 @@ TEST_F(Limits, SeveralStreamsEndWithTheLast) {
     ASSERT_EQ(r.ms.size(), 4u);
     EXPECT_GE(r.total_s * 1e3, r.ms.back());
   }
+}
+
+// Of passes at a time: the threads of each, and every round of every stream.
+TEST_F(Limits, ATimingOfStreamsTellsTheirShare) {
+  BenchOptions o;
+  o.weights = one_;
+  o.size = InputSize::of(64, 32);
+  o.batch = 2;
+  o.rounds = 3;
+  o.warm_up = 0;
+  o.run.threads = 4;
+  o.streams = 2;
+  const BenchResult r = bench(o);
+  EXPECT_EQ(r.threads, 2);
+  EXPECT_EQ(r.streams, 2);
+  EXPECT_EQ(r.batch, 2);
+  EXPECT_EQ(r.size, InputSize::of(64, 32));
+  EXPECT_EQ(r.device, "cpu");
+  EXPECT_EQ(r.arithmetic, "f32");
+  EXPECT_EQ(r.precision, Precision::f32);
+  ASSERT_EQ(r.ms.size(), 6u);
+  EXPECT_TRUE(std::is_sorted(r.ms.begin(), r.ms.end()));
+  EXPECT_GT(r.gflop, 0.0);
+  EXPECT_EQ(r.peak_gflops, 0.0);  // was not measured beside them
+  EXPECT_EQ(r.floor_ms, 0.0);
+  EXPECT_TRUE(r.stages.empty());
+  EXPECT_TRUE(r.events.empty());
 }
 
 // Between the two nearest, as numpy.percentile does it.

@@ -67,6 +67,23 @@ TEST(PrecisionChoice, SaysWhy) {
   EXPECT_THAT(automatic(gates(0.0, 0.0, false), kZen4).why, HasSubstr("rounds less"));
 }
 
+// The limits themselves are allowed: 0.0015 of int8, 0.0005 of bf16.
+TEST(PrecisionChoice, AChangeOfTheLimitIsLittleEnough) {
+  EXPECT_EQ(automatic(gates(1.0, 0.0015), kZen4).precision, Precision::int8);
+  EXPECT_EQ(automatic(gates(0.0005, 0.0015001), kZen4).precision, Precision::bf16);
+  EXPECT_EQ(automatic(gates(0.0005001, 0.0015001), kZen4).precision, Precision::f32);
+}
+
+TEST(PrecisionChoice, SaysOfEachInTurnWhy) {
+  auto g = gates(0.0001, 0.0);
+  g.gates->int8.reset();
+  EXPECT_EQ(automatic(g, kZen4).why,
+            "int8 was not measured of these weights; bf16 changes maps by 0.00010, no more than 0.0005");
+  EXPECT_EQ(automatic(gates(0.0001, 0.0), kZen4).why, "int8 changes maps by 0.00000, no more than 0.0015");
+  EXPECT_EQ(automatic(gates(0.1, 0.25), kIceLake).why,
+            "int8 changes maps by 0.25000, more than 0.0015; bf16 is no faster on this processor");
+}
+
 TEST(PrecisionChoice, NothingButAutomaticFollowsGates) {
   const auto good = gates(0.0, 0.0);
   EXPECT_EQ(automatic({}, kZen4).precision, Precision::f32);

@@ -385,6 +385,39 @@ TEST(Tiles, BandsAreBoundedToo) {
   }
 }
 
+// As many rows as go into 8 MB where the rows of tiles are kept, into 32 where not; one at least, and no more
+// than there are.
+TEST(Tiles, BandsAreAsLargeAsTheyMayBe) {
+  const SyntheticBackend network({{0.01F, 0, 0, 0}});
+  const Image picture = test::picture(900, 20000, 1);
+  for (const auto& [budget, want] : std::vector<std::pair<std::size_t, std::vector<int>>>{
+           {0, {20000, 20000, 9320, 3, 1}}, {std::size_t{1} << 30, {20000, 20000, 2330, 1, 1}}}) {
+    api::Passes passes(network,
+                       {InputSize::square(32), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
+    MergeOptions options;
+    options.tile = {300, 300};
+    options.budget = budget;
+    const api::Merged merged(picture, passes, options);
+    std::vector<int> rows;
+    for (const std::size_t bytes :
+         {std::size_t{0}, std::size_t{1}, std::size_t{3600}, std::size_t{9} << 20, std::size_t{1} << 30})
+      rows.push_back(merged.band_rows(bytes));
+    EXPECT_EQ(rows, want) << budget;
+  }
+  // 4 tiles in a row and 2 rows at once: what they take is just kept, and a byte less is not.
+  api::Passes passes(network,
+                     {InputSize::square(32), Fit::squash, PillowVersion::v12, {api::Variant{}}, 1, 1});
+  MergeOptions options;
+  options.tile = {300, 300};
+  options.overlap = 0.25;
+  const auto columns = static_cast<std::size_t>(api::make_tile_axis(900, 300, 0.25).count());
+  ASSERT_EQ(columns, 4u);
+  options.budget = 2 * columns * 32 * 32 * sizeof(float);
+  EXPECT_EQ(api::Merged(picture, passes, options).band_rows(3600), 2330);
+  --options.budget;
+  EXPECT_EQ(api::Merged(picture, passes, options).band_rows(3600), 9320);
+}
+
 // Tiles that are computed twice are counted once, and a step is of as many as the network sees at once.
 TEST(Tiles, ProgressEndsAtTheirNumber) {
   const SyntheticBackend network({{0.01F, 0, 0, 0}}, 1);

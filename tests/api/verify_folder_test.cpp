@@ -118,6 +118,40 @@ TEST_F(VerifyFolder, PhotosAreTakenAsTheyAreStored) {
   EXPECT_THAT(told(), ElementsAre("p.jpg resized: 0 grey levels", "p.jpg mask resized: 0 grey levels"));
 }
 
+// Plane behind plane, one for each class; whole, and of every eighth row and column.
+TEST_F(VerifyFolder, LogitsOfEveryClassAreCompared) {
+  auto config = test::tiny_config();
+  config.out_channels = 3;
+  test::write_weights(dir / "three.safetensors", config, {{"input_size", "32x64"}});
+  const Image picture = test::picture(50, 30, 3);
+  write_png(folder / "image/a.png", picture);
+  const std::vector<float> logits =
+      Segmenter(dir / "three.safetensors", {.threads = 1}).segment(picture).logits;
+  ASSERT_EQ(logits.size(), 3u * 32 * 64);
+  const auto error_of = [&](const std::vector<float>& values, const Shape& shape) {
+    formats::write_safetensors(
+        folder / "logits.safetensors",
+        {{"logits:a.png",
+          {reinterpret_cast<const std::byte*>(values.data()), DType::f32, shape, shape.dense_strides()}}},
+        {});
+    std::vector<double> errors;
+    verify(folder, {.weights = dir / "three.safetensors", .threads = 1}, [&](const VerifyCheck& c) {
+      EXPECT_EQ(c.name, "a.png logits");
+      errors.push_back(c.error);
+    });
+    EXPECT_EQ(errors.size(), 1u);
+    return errors.at(0);
+  };
+  std::vector<float> thin, other = logits;
+  for (std::size_t k = 0; k < 3; ++k)
+    for (std::size_t y = 0; y < 32; y += 8)
+      for (std::size_t x = 0; x < 64; x += 8) thin.push_back(logits[(k * 32 + y) * 64 + x]);
+  EXPECT_LT(error_of(logits, {1, 3, 32, 64}), 1e-6);
+  EXPECT_LT(error_of(thin, {1, 3, 4, 8}), 1e-6);
+  std::swap_ranges(other.begin() + 32 * 64, other.begin() + 2 * 32 * 64, other.begin() + 2 * 32 * 64);
+  EXPECT_GT(error_of(other, {1, 3, 32, 64}), 1e-3);
+}
+
 // The device and the precision are those that were asked for.
 TEST_F(VerifyFolder, OptionsReachTheNetwork) {
   write_png(folder / "image/a.png", test::picture(10, 10, 3));
@@ -125,6 +159,18 @@ TEST_F(VerifyFolder, OptionsReachTheNetwork) {
             "device abacus: must be cpu, cuda, cuda:N, cuda-torch, cuda-torch:N or torch-cpu");
   EXPECT_THAT(test::message_of<UsageError>([&] { told({.precision = Precision::tf32}); }),
               testing::StartsWith("precision tf32: the device cpu computes in"));
+}
+
+// Nor are golden values compared on another device than the one that was asked for.
+TEST(VerifyGolden, OptionsReachTheNetwork) {
+  const auto says = [](const VerifyOptions& options) {
+    return test::message_of<UsageError>([&] {
+      verify(test::repository_data() / "golden" / "forward_nano_1x64x160_c.safetensors", options,
+             [](const VerifyCheck&) {});
+    });
+  };
+  EXPECT_THAT(says({.device = "abacus"}), testing::StartsWith("device abacus: must be cpu"));
+  EXPECT_THAT(says({.precision = Precision::f16}), testing::StartsWith("precision f16: the device cpu"));
 }
 
 }  // namespace

@@ -115,6 +115,119 @@ TEST(CPictures, OutlinesAreAsExactAsAskedFor) {
   }
 }
 
+// Two parts, the first of seven by three pixels with two holes: each ring is its own.
+TEST(CPictures, EachPartHasItsRings) {
+  std::vector<std::uint8_t> mask(10 * 7, 0);
+  for (int y = 0; y < 3; ++y)
+    for (int x = 0; x < 7; ++x) mask[static_cast<std::size_t>(10 * y + x)] = 255;
+  mask[11] = mask[15] = 0;
+  mask[58] = mask[59] = 255;
+  const s2u_plane m = plane_of(mask, 10, 7, 1);
+  s2u_polygons* p = nullptr;
+  MUST(s2u_mask_polygons(&m, 0.0, &p));
+  ASSERT_EQ(s2u_polygons_count(p), 2u);
+  EXPECT_EQ(s2u_polygons_ring_count(p, 0), 3u);
+  EXPECT_EQ(s2u_polygons_ring_count(p, 1), 1u);
+  EXPECT_EQ(s2u_polygons_ring_count(p, 2), 0u);
+  const auto box = [&](std::size_t polygon, std::size_t ring) {  // left, top, right, bottom
+    const auto xy =
+        array_of<std::int32_t>([&](auto* to, auto* n) { return s2u_polygons_ring(p, polygon, ring, to, n); });
+    std::vector<std::int32_t> out{99, 99, -1, -1};
+    for (std::size_t i = 0; i < xy.size(); ++i) {
+      out[i % 2] = std::min(out[i % 2], xy[i]);
+      out[2 + i % 2] = std::max(out[2 + i % 2], xy[i]);
+    }
+    return out;
+  };
+  using Box = std::vector<std::int32_t>;
+  EXPECT_EQ(box(0, 0), (Box{0, 0, 7, 3}));
+  EXPECT_THAT((std::vector<Box>{box(0, 1), box(0, 2)}),
+              testing::UnorderedElementsAre(Box{1, 1, 2, 2}, Box{5, 1, 6, 2}));
+  EXPECT_EQ(box(1, 0), (Box{8, 5, 10, 6}));
+  std::size_t n = 0;
+  REFUSED(s2u_polygons_ring(p, 1, 1, nullptr, &n), S2U_INVALID_ARGUMENT, "there is no ring 1 of a polygon 1");
+  REFUSED(s2u_polygons_ring(p, 2, 0, nullptr, &n), S2U_INVALID_ARGUMENT, "there is no ring 0 of a polygon 2");
+  s2u_polygons_free(p);
+}
+
+// Whatever was in them before.
+TEST(CStructs, AreFilledWhole) {
+  const test::TempDir dir;
+  const std::string png = (dir / "a.png").string(), file = (dir / "t.safetensors").string();
+  const auto pixels = gradient(12, 9, 4);
+  const s2u_plane plane = plane_of(pixels, 12, 9, 4);
+  MUST(s2u_png_write(png.c_str(), &plane));
+  s2u_decode_options* o = nullptr;
+  MUST(s2u_decode_options_new(&o));
+  MUST(s2u_decode_options_set_color(o, S2U_COLOR_RGBA));
+  s2u_image* image = nullptr;
+  MUST(s2u_image_read(png.c_str(), o, &image));
+  s2u_decode_options_free(o);
+  s2u_plane view;
+  std::memset(&view, 0x11, sizeof view);
+  view.struct_size = sizeof view;
+  MUST(s2u_image_plane(image, &view));
+  EXPECT_EQ(view.type, S2U_U8);
+  EXPECT_EQ(view.width, 12);
+  EXPECT_EQ(view.height, 9);
+  EXPECT_EQ(view.channels, 4);
+  EXPECT_EQ(view.stride, 48);
+  ASSERT_EQ(std::memcmp(view.data, pixels.data(), pixels.size()), 0);
+  s2u_image_free(image);
+
+  const std::int64_t shape[] = {2, 3};
+  s2u_tensor_writer* w = nullptr;
+  MUST(s2u_tensor_writer_new(&w));
+  MUST(s2u_tensor_writer_add(w, "t", S2U_DTYPE_I16, shape, 2, pixels.data(), 12));
+  MUST(s2u_tensor_writer_save(w, file.c_str()));
+  s2u_tensor_writer_free(w);
+  s2u_tensors* t = nullptr;
+  MUST(s2u_tensors_open(file.c_str(), &t));
+  s2u_tensor one;
+  std::memset(&one, 0x11, sizeof one);
+  one.struct_size = sizeof one;
+  MUST(s2u_tensors_get(t, 0, &one));
+  EXPECT_STREQ(one.name, "t");
+  EXPECT_EQ(one.dtype, S2U_DTYPE_I16);
+  EXPECT_EQ(one.rank, 2);
+  EXPECT_EQ(one.bytes, 12u);
+  EXPECT_EQ(std::vector<std::int64_t>(std::begin(one.shape), std::end(one.shape)),
+            (std::vector<std::int64_t>{2, 3, 0, 0, 0, 0, 0, 0}));
+  s2u_tensors_free(t);
+}
+
+// What a result tells of itself: ids or probabilities, of tiles no logits.
+TEST(CStructs, AResultTellsWhatItIs) {
+  const test::TempDir dir;
+  const std::string file = (dir / "w.safetensors").string();
+  test::write_tiny_weights(file, false, {{"fit", "letterbox"}});
+  s2u_segmenter* s = nullptr;
+  MUST(s2u_segmenter_new(file.c_str(), nullptr, &s));
+  s2u_segment_options* o = nullptr;
+  MUST(s2u_segment_options_new(&o));
+  MUST(s2u_segment_options_set_size(o, 64, 32));
+  const auto pixels = gradient(70, 41, 3);
+  const auto told_of = [&] {
+    s2u_segmentation* r = segmented(s, plane_of(pixels, 70, 41, 3), o);
+    s2u_segmentation_info i;
+    std::memset(&i, 0x11, sizeof i);
+    i.struct_size = sizeof i;
+    EXPECT_EQ(told(s2u_segmentation_get_info(r, &i)).code, S2U_OK);
+    s2u_segmentation_free(r);
+    return std::vector<int>{i.width,         i.height,   i.channels, i.logits_width,
+                            i.logits_height, i.official, i.output,   i.fit};
+  };
+  using Numbers = std::vector<int>;
+  EXPECT_EQ(told_of(), (Numbers{70, 41, 1, 64, 32, 0, S2U_OUTPUT_PROBABILITIES, S2U_FIT_LETTERBOX}));
+  MUST(s2u_segment_options_set_output(o, S2U_OUTPUT_IDS));
+  MUST(s2u_segment_options_set_fit(o, S2U_FIT_SQUASH));
+  EXPECT_EQ(told_of(), (Numbers{70, 41, 1, 64, 32, 0, S2U_OUTPUT_IDS, S2U_FIT_SQUASH}));
+  MUST(s2u_segment_options_set_tiles(o, 32, 0.25, 0.0));
+  EXPECT_EQ(told_of(), (Numbers{70, 41, 1, 0, 0, 0, S2U_OUTPUT_IDS, S2U_FIT_SQUASH}));
+  s2u_segment_options_free(o);
+  s2u_segmenter_free(s);
+}
+
 // A note is a line; a segmenter tells the same of the weights it opened.
 TEST(CWeights, NotesAreLines) {
   const test::TempDir dir;

@@ -190,6 +190,68 @@ TEST_F(CMetrics, TargetsAreTheBoxesOfTheLargeParts) {
   }
 }
 
+// Squares of 8 by 8 in an order of rows: of maps of levels there may be any number, of floats 63, as many as
+// a bit for each in 64 allows.
+TEST_F(CMetrics, OfMoreTargetsThan63) {
+  constexpr int kSide = 80;
+  constexpr std::size_t kAll = std::size_t{kSide} * kSide;
+  for (const std::size_t squares : {63U, 64U}) {
+    std::vector<std::uint8_t> map(kAll, 0), is_truth(kAll, 0);
+    std::vector<double> shares(kAll, 0.0);
+    for (std::size_t k = 0; k < squares; ++k)
+      for (std::size_t i = 0; i < 64; ++i) {
+        const std::size_t at = (k / 8 * 10 + i / 8) * kSide + k % 8 * 10 + i % 8;
+        map[at] = static_cast<std::uint8_t>(20 + 2 * k);
+        is_truth[at] = 1;
+      }
+    map.back() = 255;  // beside all of them
+    for (std::size_t i = 0; i < kAll; ++i) shares[i] = map[i] / 255.0;
+    std::vector<std::uint8_t> white = is_truth;
+    for (std::uint8_t& v : white) v = v != 0 ? 255 : 0;
+    const auto of = [](const auto& pixels, s2u_type type) {
+      s2u_plane p{};
+      p.struct_size = sizeof p;
+      p.data = pixels.data();
+      p.type = type;
+      p.width = p.height = kSide;
+      p.channels = 1;
+      p.stride = static_cast<std::ptrdiff_t>(kSide * sizeof pixels[0]);
+      return p;
+    };
+    for (const bool is_levels : {true, false}) {
+      const s2u_plane p = is_levels ? of(map, S2U_U8) : of(shares, S2U_F64),
+                      g = is_levels ? of(white, S2U_U8) : of(is_truth, S2U_BOOL);
+      MUST(s2u_pair_set(of_levels, &p, &g));
+      std::size_t targets = 0;
+      MUST(s2u_pair_target_count(of_levels, &targets));
+      ASSERT_EQ(targets, squares);
+      std::vector<double> sums(1 + squares, -1.0);
+      std::vector<std::int64_t> pixels(1 + squares, -1);
+      std::vector<Counts> binary(squares);
+      if (squares == 64 && !is_levels) {
+        const char* says = "the truth has 64 targets, and maps of floats may have 63";
+        REFUSED(s2u_pair_target_errors(of_levels, squares, sums.data(), pixels.data()), S2U_INVALID_ARGUMENT,
+                says);
+        REFUSED(s2u_pair_target_confusion(of_levels, squares, nullptr, nullptr, nullptr),
+                S2U_INVALID_ARGUMENT, says);
+        continue;
+      }
+      MUST(s2u_pair_target_errors(of_levels, squares, sums.data(), pixels.data()));
+      MUST(s2u_pair_target_confusion(of_levels, squares, nullptr, binary[0].data(), nullptr));
+      EXPECT_NEAR(sums[0], 1.0, 1e-12);
+      EXPECT_EQ(pixels[0], static_cast<std::int64_t>(kAll - 64 * squares));
+      for (std::size_t k = 0; k < squares; ++k) {
+        const double level = static_cast<double>(20 + 2 * k);
+        ASSERT_NEAR(sums[1 + k], 64 * (1 - level / 255), 1e-9) << k;
+        ASSERT_EQ(pixels[1 + k], 64) << k;
+        const std::int64_t found = level > 127.5 ? 64 : 0;
+        // Elsewhere both maps are nothing.
+        ASSERT_EQ(binary[k], (Counts{found, 0, static_cast<std::int64_t>(kAll) - 64, 64 - found})) << k;
+      }
+    }
+  }
+}
+
 // Only the mask at a threshold counts: those of the adaptive and of the binary one are on the curve.
 TEST_F(CMetrics, MultiScaleIouIsThatOfTheMasks) {
   int adaptive_at = 0;

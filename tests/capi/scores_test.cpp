@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "capi/maps.h"
@@ -200,6 +201,132 @@ TEST_F(CScores, DatasetsAndTheirPolicies) {
   s2u_scores_free(one);
   s2u_scores_free(of_none);
   s2u_scorer_free(scorer);
+}
+
+// A picture is looked at where the context measures are, and must then be of three colours.
+TEST_F(CScores, PicturesAreLookedAtWhereTheyCount) {
+  const s2u_plane p = plane(levels, S2U_U8), g = plane(truth, S2U_U8), gray = plane(levels, S2U_U8);
+  for (const std::uint32_t groups : {std::uint32_t{0}, std::uint32_t{S2U_GROUP_ALL & ~S2U_GROUP_CONTEXT}}) {
+    s2u_scorer* scorer = nullptr;
+    MUST(s2u_scorer_new(groups, &scorer));
+    s2u_scores* scores = nullptr;
+    MUST(s2u_scorer_score(scorer, &p, &g, &gray, &scores));
+    s2u_scores_free(scores);
+    s2u_scorer_free(scorer);
+  }
+  s2u_scorer* scorer = nullptr;
+  MUST(s2u_scorer_new(S2U_GROUP_CONTEXT, &scorer));
+  s2u_scores* none = nullptr;
+  REFUSED(s2u_scorer_score(scorer, &p, &g, &gray, &none), S2U_INVALID_ARGUMENT,
+          "the picture has 1 channels and must have 3");
+  EXPECT_EQ(none, nullptr);
+  s2u_scorer_free(scorer);
+}
+
+// Intervals are of the seed and of how often was drawn; what is merged comes behind what was there.
+TEST_F(CScores, IntervalsAreOfTheSeedAndSetsKeepTheirOrder) {
+  s2u_scorer* scorer = nullptr;
+  MUST(s2u_scorer_new(0, &scorer));
+  s2u_dataset *set = nullptr, *more = nullptr;
+  MUST(s2u_dataset_new(S2U_EMPTY_PAPER, &set));
+  MUST(s2u_dataset_new(S2U_EMPTY_PAPER, &more));
+  std::size_t mae = 0;
+  while (s2u_value_key(mae) != std::string("MAE")) ++mae;
+  std::vector<double> want;
+  for (int i = 0; i < 9; ++i) {
+    // Maps of one value are not stretched: each is off by another share.
+    const std::vector<std::uint8_t> flat(kN, static_cast<std::uint8_t>(25 * i + 5)), white(kN, 255);
+    const s2u_plane p = plane(flat, S2U_U8), g = plane(white, S2U_U8);
+    s2u_scores* scores = nullptr;
+    MUST(s2u_scorer_score(scorer, &p, &g, nullptr, &scores));
+    MUST(s2u_dataset_add(i < 4 ? set : more, scores));
+    s2u_scores_free(scores);
+    want.push_back(1 - (25 * i + 5) / 255.0);
+  }
+  MUST(s2u_dataset_merge(set, more));
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    s2u_scores* scores = nullptr;
+    MUST(s2u_dataset_scores(set, i, &scores));
+    std::vector<double> own(s2u_value_count());
+    MUST(s2u_scores_values(scores, own.data()));
+    EXPECT_NEAR(own[mae], want[i], 1e-12) << i;
+    s2u_scores_free(scores);
+  }
+  const auto interval = [&](int resamples, std::uint64_t seed) {
+    std::vector<double> all(s2u_value_count()), low(all), high(all);
+    EXPECT_EQ(told(s2u_dataset_values(set, resamples, seed, 1, all.data(), low.data(), high.data())).code,
+              S2U_OK);
+    EXPECT_LT(low[mae], all[mae]);
+    EXPECT_GT(high[mae], all[mae]);
+    return std::pair(low[mae], high[mae]);
+  };
+  const auto first = interval(100, 1);
+  EXPECT_EQ(interval(100, 1), first);
+  EXPECT_NE(interval(100, 2), first);
+  EXPECT_NE(interval(101, 1), first);
+  std::size_t counted = 0;
+  MUST(s2u_dataset_count(more, &counted, nullptr));
+  EXPECT_EQ(counted, 5u);  // it keeps its own
+  s2u_dataset_free(set);
+  s2u_dataset_free(more);
+  s2u_scorer_free(scorer);
+}
+
+// Points of an outline that may be off by so much are no effort: of a disc that was missed fewer are left.
+TEST_F(CScores, HumanEffortIsOfTheAllowedDistance) {
+  std::vector<std::uint8_t> disc, shape;
+  std::vector<double> found;
+  for (int i = 0; i < kN; ++i) {
+    const int dx = i % kW - 20, dy = i / kW - 18;
+    disc.push_back(dx * dx + dy * dy <= 225 ? 255 : 0);
+    shape.push_back(disc.back() != 0 ? 1 : 0);
+    found.push_back(dx * dx + dy * dy <= 9 ? 1.0 : 0.0);
+  }
+  std::vector<std::uint8_t> level;
+  for (const double v : found) level.push_back(v > 0 ? 255 : 0);
+  const s2u_plane p = plane(level, S2U_U8), g = plane(disc, S2U_U8), d = plane(found, S2U_F64),
+                  b = plane(shape, S2U_BOOL);
+  MUST(s2u_pair_set(of_levels, &p, &g));
+  MUST(s2u_pair_set(of_doubles, &d, &b));
+  double before = 0.0;
+  for (const double epsilon : {0.0, 2.0, 10.0}) {
+    double effort[2] = {-1, -1};
+    MUST(s2u_pair_hce(of_levels, 0, epsilon, &effort[0]));
+    MUST(s2u_pair_hce(of_doubles, 0, epsilon, &effort[1]));
+    EXPECT_EQ(effort[0], effort[1]);
+    if (epsilon > 0.0) {
+      EXPECT_LT(effort[0], before) << epsilon;
+    }
+    before = effort[0];
+  }
+}
+
+// 256 dots of 8 cells each that were all missed, and two levels, the second of which is one cell: 1 / (2048 +
+// 1) and 1 / 2, where a float16 adds that one 1 / 2048.
+TEST_F(CScores, MultiScaleIouAddsItsOneAsAskedFor) {
+  constexpr int kSide = 64;
+  std::vector<std::uint8_t> dots(std::size_t{kSide} * kSide, 0), none(dots);
+  for (std::size_t i = 0; i < 256; ++i) dots[(2 + i / 16 * 4) * kSide + 2 + i % 16 * 4] = 1;
+  std::vector<std::uint8_t> white = dots;
+  for (std::uint8_t& v : white) v = v != 0 ? 255 : 0;
+  const std::vector<double> nothing(dots.size(), 0.0);
+  const auto of = [](const auto& pixels, s2u_type type) {
+    s2u_plane p = plane(pixels, type);
+    p.width = p.height = kSide;
+    p.stride = static_cast<std::ptrdiff_t>(kSide * sizeof pixels[0]);
+    return p;
+  };
+  const s2u_plane p = of(none, S2U_U8), g = of(white, S2U_U8), d = of(nothing, S2U_F64),
+                  b = of(dots, S2U_BOOL);
+  MUST(s2u_pair_set(of_levels, &p, &g));
+  MUST(s2u_pair_set(of_doubles, &d, &b));
+  for (s2u_pair* pair : {of_levels, of_doubles}) {
+    for (const int half : {0, 1}) {
+      double binary = -1;
+      MUST(s2u_pair_msiou(pair, 2, half, nullptr, &binary, nullptr));
+      EXPECT_NEAR(binary, (1.0 / (half == 1 ? 2048 : 2049) + 0.5) / 2, 1e-15) << half;
+    }
+  }
 }
 
 // A record travels whole: every value of a picture and of a set with it; what contradicts itself is refused.

@@ -114,6 +114,27 @@ TEST(ClassFile, OneLineForEachMistakeInRemappings) {
   expect_refused(a + "[remap.colors]\n'#123456' = 9", "neither a class");
 }
 
+// Both ends of a remapping, and whose they are.
+TEST(ClassFile, RemappingsThatCannotBeAreToldInNumbers) {
+  const std::string a = "ignore = 250\n" + class_text(1, "a") + class_text(2, "b");
+  expect_refused(a + "[remap.ids]\n7 = 3",
+                 "the id 7 is remapped to 3, which is neither a class (0 to 2) nor the ignored id (250)");
+  expect_refused(
+      a + "[remap.colors]\n'#123456' = 9",
+      "the colour #123456 is remapped to 9, which is neither a class (0 to 2) nor the ignored id (250)");
+  expect_refused(a + "[remap.ids]\n1 = 2\n2 = 0",
+                 "the id 1 is remapped to 2, which is itself remapped to 0:");
+  expect_refused(a + "[remap.colors]\n'#800000' = 2",
+                 "the colour #800000 is remapped to 2, but it is the colour of class 1 (a) already");
+  expect_refused(a + "[remap.colors]\n'#e0e0c0' = 2", "it is the colour of the ignored pixels already");
+  expect_refused(a + "[remap.colors]\n'#AABBCC' = 1\n'#aabbcc' = 2",
+                 "the colour #aabbcc is remapped to 2, but it is the colour of another remapping already");
+  expect_refused(a + "[remap.ids]\n7 = 256",
+                 "the class of a remapping is 256, but masks have values of 0 to 255");
+  expect_refused(a + "[remap.colors]\n'#123456' = 1.5", "the class of a remapping must be a whole number");
+  EXPECT_EQ(parse_class_table(a + "[remap.ids]\n7 = 2\n3 = 250\n").remap_ids.size(), 2u);
+}
+
 TEST(ClassFile, EitherSpellingOfColours) {
   const ClassTable t =
       parse_class_table("ignore_colour = '#0a0b0c'\n" + class_text(1, "a", "colour = [255, 0, 255]") +
@@ -170,6 +191,22 @@ TEST(ClassFile, KeysOfManyPartsAreRefused) {
             std::string::npos);
 }
 
+// A key's parts may have blanks between them; a row of dots is one whatever lies between them.
+TEST(ClassFile, BlanksBetweenDotsDoNotMatter) {
+  const auto of = [](const std::string& between, int dots) {
+    std::string text = "x";
+    for (int i = 0; i < dots; ++i) text += between + "." + between + "x";
+    return test::message_of<FormatError>([&] { parse_class_table(text + " = 1\n", "c.toml"); });
+  };
+  for (const std::string between : {"", " ", "\t"}) {
+    EXPECT_EQ(of(between, 17), "c.toml, line 1: too many dots");
+    EXPECT_THAT(of(between, 16), HasSubstr("unknown key 'x'"));
+    std::string row = "#";
+    for (int i = 0; i < 40; ++i) row += "." + between;
+    EXPECT_EQ(parse_class_table(row + "\n" + class_text(1, "a")).size(), 2);
+  }
+}
+
 TEST(ClassFile, HostileTextEndsInAnError) {
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += "a.";
@@ -184,7 +221,10 @@ TEST(ClassFile, HostileTextEndsInAnError) {
 TEST(ClassFile, ANumberIsOfDefaultClasses) {
   EXPECT_EQ(class_table_of("4"), default_class_table(4));
   EXPECT_THROW(class_table_of("1"), UsageError);
+  EXPECT_EQ(class_table_of("255").size(), 255);
+  EXPECT_THROW(class_table_of("256"), UsageError);
   EXPECT_THROW(class_table_of("300"), UsageError);
+  EXPECT_THROW(class_table_of("-2"), UsageError);
   EXPECT_THROW(class_table_of("99999999999999999999"), UsageError);
   EXPECT_THROW(class_table_of(""), FileError);
   EXPECT_THROW(class_table_of("4x"), FileError);

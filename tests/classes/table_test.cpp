@@ -185,6 +185,16 @@ TEST(ClassTable, TheColourOfIgnoredPixelsComesBackFromJson) {
   EXPECT_EQ(class_table_from_json(to_json(t)).ignore_color, (Color{1, 2, 3}));
 }
 
+// A caller's name need not be UTF-8, but JSON must be.
+TEST(ClassTable, NamesThatAreNoTextAreStillJson) {
+  ClassTable t = default_class_table(2);
+  t.classes[1].name = "a\xFF";
+  EXPECT_EQ(to_json(t),
+            "{\"classes\":[{\"id\":0,\"name\":\"background\",\"color\":\"#000000\"},"
+            "{\"id\":1,\"name\":\"a\xEF\xBF\xBD\",\"color\":\"#800000\"}],"
+            "\"ignore\":255,\"ignore_color\":\"#e0e0c0\"}");
+}
+
 TEST(ClassTable, SameClassesAreSameNames) {
   ClassTable a = default_class_table(3), b = a;
   b.classes[1].color = {1, 2, 3};

@@ -11,10 +11,12 @@
 #include <cstdint>
 #include <fstream>
 #include <functional>
+#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/forked.h"
@@ -207,6 +209,33 @@ TEST(AtomicFile, ReplacesWhole) {
   const MappedFile m(dir / "a.txt");
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(m.bytes().data()), m.bytes().size()), "second");
   EXPECT_EQ(read_file(dir / "a.txt").size(), 6u);
+}
+
+// What programs write by: part after part, moved about, and nothing without its end.
+TEST(AtomicWriter, WritesWhatWasCommittedAlone) {
+  const test::TempDir dir;
+  const auto put = [](AtomicWriter& w, std::string_view text) { w.write(std::as_bytes(std::span(text))); };
+  {
+    AtomicWriter a(dir / "a.txt"), dropped(dir / "b.txt");
+    put(a, "one, ");
+    put(dropped, "never seen");
+    AtomicWriter moved(std::move(a));
+    put(moved, "two");
+    EXPECT_FALSE(std::filesystem::exists(dir / "a.txt"));
+    moved.commit();
+    moved = std::move(dropped);
+  }
+  const auto text = [&](const char* name) {
+    const auto bytes = read_file(dir / name);
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  EXPECT_EQ(text("a.txt"), "one, two");
+  write_atomically(dir / "c.txt", std::string_view("text"));
+  write_atomically(dir / "d.bin", std::as_bytes(std::span(std::string_view("bytes"))));
+  EXPECT_EQ(text("c.txt"), "text");
+  EXPECT_EQ(text("d.bin"), "bytes");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 3);
+  EXPECT_THROW(AtomicWriter(dir / "none" / "a"), FileError);
 }
 
 TEST(AtomicFile, AMissingFolderIsAnError) {

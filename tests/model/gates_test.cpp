@@ -152,6 +152,19 @@ TEST(Gates, GroupsOfTheTinyNetwork) {
           "rfb2", "rfb3", "rfb4", "up1", "up2", "up3"));
 }
 
+// A neck of one 1x1 convolution each is no group, and all else is as ever.
+TEST(Gates, PointwiseNecksAreNoGroups) {
+  Config config = test::tiny_config();
+  auto want = layer_groups(config);
+  std::erase_if(want, [](const std::string& g) { return g.starts_with("rfb"); });
+  ASSERT_EQ(want.size() + 4, layer_groups(config).size());
+  config.neck = NeckKind::pointwise;
+  EXPECT_EQ(layer_groups(config), want);
+  config.calls_up4 = true;
+  want.push_back("up4");
+  EXPECT_EQ(layer_groups(config), want);
+}
+
 TEST(Gates, GroupsNameEveryLayerThatInt8Changes) {
   Config with_up4 = test::tiny_config();
   with_up4.calls_up4 = true;

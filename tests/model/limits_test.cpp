@@ -167,6 +167,14 @@ TEST_F(Int8Tensors, PartsBeginAndEndWithinRows) {
   EXPECT_THAT(read_part(1, 2), ElementsAre(-2.0F, 3.0F));  // of what is sound
 }
 
+TEST_F(Int8Tensors, PartsBeyondTheEndAreToldInNumbers) {
+  write({2, 3}, {0.5F, 2.0F});
+  EXPECT_EQ(test::message_of<Error>([&] { read_part(5, 2); }), "elements 5 to 7 of w, which has 6");
+  EXPECT_EQ(test::message_of<Error>([&] { read_part(-1, 2); }), "elements -1 to 1 of w, which has 6");
+  EXPECT_EQ(test::message_of<Error>([&] { read_part(0, 7); }), "elements 0 to 7 of w, which has 6");
+  EXPECT_TRUE(read_part(6, 0).empty());
+}
+
 // Elements are counted from the tensor's first on, in whatever part and block of it they are.
 TEST_F(Int8Tensors, AWrongNumberOfAPartIsToldItsPlaceInTheWhole) {
   std::vector<float> values(40000);

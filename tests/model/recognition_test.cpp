@@ -170,6 +170,30 @@ TEST_F(Recognised, WhatIsSaidOfWhatCannotBeUsed) {
                         "that only training needs (an auxiliary head), `sam2unet convert "));
 }
 
+// Shapes that no network of ours has, of a file that says nothing else.
+TEST_F(Recognised, WidthsBeyondTheLimitsAreRefused) {
+  const auto with = [&](const std::string& name, const Shape& shape) {
+    Tensors tensors = trunk_outline("encoder.", 96, 12, "block.norm1.weight");
+    tensors.emplace_back(name, shape);
+    return refusal(tensors);
+  };
+  EXPECT_THAT(with("head.weight", {256, 64, 1, 1}), HasSubstr("out_channels 256 is not in 1..255"));
+  EXPECT_THAT(with("head.weight", {0, 64, 1, 1}), HasSubstr("out_channels 0 is not in 1..255"));
+  EXPECT_THAT(with("head.weight", {1, 1025, 1, 1}), HasSubstr("decoder_width 1025 is not in 1..1024"));
+  EXPECT_THAT(with("encoder.blocks.0.prompt_learn.0.weight", {4097, 96}),
+              HasSubstr("adapter_width 4097 is not in 1..4096"));
+  // Of another rank they say nothing of a width, and are told with the rest.
+  Tensors odd = trunk_outline("encoder.", 96, 12, "block.norm1.weight");
+  odd.emplace_back("head.weight", Shape{256, 64});
+  odd.emplace_back("encoder.blocks.0.prompt_learn.0.weight", Shape{4097});
+  const auto r = recognition(odd);
+  ASSERT_TRUE(r.config);
+  EXPECT_EQ(*r.config, Config::of_variant("t"));
+  EXPECT_THAT(r.misshapen,
+              testing::IsSupersetOf({"head.weight is [256, 64], expected [1, 64, 1, 1]",
+                                     "encoder.blocks.0.prompt_learn.0.weight is [4097], expected [32, 96]"}));
+}
+
 TEST_F(Recognised, WhatWasLeftOutIsNoted) {
   const std::map<std::string, std::string> tiny{{"config", test::tiny_config().to_json()}};
   Tensors tensors = tensors_of(test::tiny_config(), true, true);

@@ -12,6 +12,7 @@
 
 #include "core/file.h"
 #include "core/sha256.h"
+#include "formats/tensor_file.h"
 #include "models/place.h"
 #include "sam2unet/errors.h"
 #include "support/message.h"
@@ -217,6 +218,21 @@ TEST_F(Models, AllThatAreHereInTheirOrder) {
   EXPECT_THAT(names(), testing::ElementsAre("a", "b", "sam2unet-t-duts", "0", "sam2unet-pmd"));
 }
 
+// The model that comes with the program may be another, and need not be there.
+TEST_F(Models, TheProgramsOwnModelIsWhatTheEnvironmentNames) {
+  set("SAM2UNET_MODEL", (dir_ / "tiny.safetensors").string());
+  auto all = installed_models();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].name, "tiny");
+  EXPECT_EQ(all[0].path, dir_ / "tiny.safetensors");
+  EXPECT_EQ(all[0].bytes, fs::file_size(dir_ / "tiny.safetensors"));
+  EXPECT_EQ(model_path("tiny"), dir_ / "tiny.safetensors");
+  set("SAM2UNET_MODEL", (dir_ / "none.safetensors").string());
+  EXPECT_TRUE(installed_models().empty());
+  EXPECT_THAT(message_of<FileError>([] { model_path("sam2unet-t-duts"); }),
+              HasSubstr("sam2unet_t_duts_int8.safetensors (SHA-256 e18e73b7"));
+}
+
 TEST_F(Models, WeightsAreFoundByPathOrName) {
   const auto m = add_model(dir_ / "tiny.safetensors");
   EXPECT_EQ(find_weights("tiny"), m.path);
@@ -266,6 +282,21 @@ TEST_F(Models, AddingCopiesChecksAndNotesTheHash) {
               HasSubstr("junk.safetensors"));
   EXPECT_THAT(message_of<UsageError>([&] { add_model(dir_ / "a.txt"); }), HasSubstr(".pth"));
   EXPECT_EQ(added().size(), 1U);
+}
+
+// Copied in parts of 4 MiB, of which the last is shorter.
+TEST_F(Models, ALargeOneIsCopiedWhole) {
+  std::vector<float> values(std::size_t{9} << 18);  // 9 MiB
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  const Shape shape{static_cast<std::int64_t>(values.size())};
+  formats::write_safetensors(
+      dir_ / "large.safetensors",
+      {{"w", {reinterpret_cast<const std::byte*>(values.data()), DType::f32, shape, shape.dense_strides()}}},
+      {});
+  const auto m = add_model(dir_ / "large.safetensors");
+  EXPECT_EQ(m.bytes, fs::file_size(dir_ / "large.safetensors"));
+  EXPECT_EQ(read_file(m.path), read_file(dir_ / "large.safetensors"));
+  EXPECT_EQ(check_model(m).state, ModelState::sound);
 }
 
 TEST_F(Models, ADamagedOneIsTold) {

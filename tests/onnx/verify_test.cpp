@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/sha256.h"
@@ -182,6 +184,45 @@ TEST_F(OnnxVerify, FilesOfOthersAndOtherWeightsAreTold) {
   if (usual.starts_with("usage")) {
     EXPECT_EQ(usual, "usage " + file.string() + needs + "the default model is not those");
   }
+}
+
+// Each result under its own name, in whatever order they are asked for.
+TEST_F(OnnxVerify, ResultsHaveTheirNames) {
+  onnx::Graph g;
+  const auto x = g.input({"x", onnx::ElementType::u8, {std::int64_t{3}}});
+  const auto once = g.node("Cast", {x}, {{"to", std::int64_t{1}}});
+  const auto twice = g.node("Mul", {once, g.floats({2.0F}, {1})});
+  g.output(once, {"once", onnx::ElementType::f32, {std::int64_t{3}}});
+  g.output(twice, {"twice", onnx::ElementType::f32, {std::int64_t{3}}});
+  onnx::write_model(dir / "m.onnx", g, {"1", {}});
+  onnx::RuntimeSession session(dir / "m.onnx", 1);
+  const onnx::RuntimeTensor in{onnx::ElementType::u8, {3}, {std::byte{1}, std::byte{2}, std::byte{200}}};
+  for (const std::vector<std::string>& names :
+       std::vector<std::vector<std::string>>{{"once", "twice"}, {"twice", "once"}}) {
+    const auto out = session.run("x", in, names);
+    ASSERT_EQ(out.size(), 2U);
+    for (const auto& [name, factor] : {std::pair("once", 1.0F), {"twice", 2.0F}}) {
+      const onnx::RuntimeTensor& t = out.at(name);
+      ASSERT_EQ(t.bytes.size(), 12U);
+      std::vector<float> values(3);
+      std::memcpy(values.data(), t.bytes.data(), 12);
+      EXPECT_THAT(values, ElementsAre(factor, 2 * factor, 200 * factor)) << name;
+    }
+  }
+}
+
+// The program's side of the comparison is computed as was asked for.
+TEST_F(OnnxVerify, OptionsReachTheNetwork) {
+  const fs::path file = exported({OnnxGraph::core, InputSize::of(32, 32)});
+  const auto says = [&](const std::string& device, Precision precision) {
+    VerifyOptions options;
+    options.weights = dir / "w.safetensors";
+    options.device = device;
+    options.precision = precision;
+    return message_of<UsageError>([&] { verify(file, options, [](const VerifyCheck&) { FAIL(); }); });
+  };
+  EXPECT_THAT(says("abacus", Precision::standard), testing::StartsWith("device abacus: must be cpu"));
+  EXPECT_THAT(says("cpu", Precision::tf32), testing::StartsWith("precision tf32: the device cpu"));
 }
 
 // --- the runtime itself

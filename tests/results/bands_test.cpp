@@ -139,6 +139,44 @@ TEST(BandedResults, OfClassesToo) {
     for (int x = 0; x < kWidth; ++x) ASSERT_EQ(mask.row(y)[x], is_in(kBlock, x, y) ? 255 : 0);
 }
 
+// Of classes a cut-out is whole where one of those shown is, and nothing elsewhere; parts of tiles have the
+// confidence of the map's file here too.
+TEST(BandedResults, CutOutsAndPartsOfClasses) {
+  const std::vector<std::uint8_t> ids = {1, 2, 2, 0, 0, 0, 0, 1};
+  const std::vector<float> confidence = {0.5F, 0.75F, 0.625F, 0.5F, 0.5F, 0.5F, 0.5F, 0.627F};
+  const SegmentationBand upper{0, 1, 4, 3, {}, std::span(ids).first(4), std::span(confidence).first(4)},
+      lower{1, 1, 4, 3, {}, std::span(ids).subspan(4), std::span(confidence).subspan(4)};
+  ResultOptions options;
+  options.table = std::make_shared<const ClassTable>(default_class_table(3));
+  options.shown = {2};
+  options.saves = {Save::cutout};
+  options.clean_edges = false;
+  Image cutout(4, 2, 4);
+  std::fill(cutout.pixels.begin(), cutout.pixels.end(), std::uint8_t{255});
+  const Image got =
+      decode_image(banded({"a.png", cutout, &cutout, 3}, options, {upper, lower}), {.mode = ColorMode::rgba});
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_EQ(got.pixels[4 * i + 3], ids[i] == 2 ? 255 : 0) << i;
+
+  options.saves = {Save::json};
+  options.shown = {1, 2};
+  options.instances = true;
+  const Image picture(4, 2, 3);
+  const auto parts = [&](PartConfidence of) {
+    const Json j = Json::parse(text_of(banded({"a.png", picture, nullptr, 3, of}, options, {upper, lower})));
+    std::vector<double> out;
+    for (const Json& c : j["classes"])
+      for (const Json& part : c["instances"]) out.push_back(part["mean_confidence"].get<double>());
+    return out;
+  };
+  const auto near = [](const std::vector<double>& a, const std::vector<double>& b) {
+    EXPECT_EQ(a.size(), b.size());
+    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) EXPECT_NEAR(a[i], b[i], 1e-6) << i;
+  };
+  near(parts(PartConfidence::exact), {0.5, 0.627, 0.6875});
+  // 127.5 is 128; 159.885 is 160; 191.25 and 159.375.
+  near(parts(PartConfidence::of_8_bits), {128 / 255.0, 160 / 255.0, (191 + 159) / 510.0});
+}
+
 // Two blocks, one of them a pixel; by hand.
 struct Small {
   Image picture = Image(6, 4, 3);
