@@ -27,7 +27,8 @@ class SAM2UNET_API RegionStream {
   /// UsageError if they are no such rows, or more than there are.
   void add(const ImageView& ids, std::span<const float> confidence = {});
   /// Calls `use` with each connected part of one class, in reading order of their first pixels, one at a
-  /// time. Memory: a bit per pixel, and the part's corners. UsageError if rows are missing.
+  /// time. Memory: a bit per pixel, and the part's corners. UsageError if rows are missing, or for a class
+  /// that is not among those shown.
   void visit(int id, double tolerance, const std::function<void(const ClassRegion&)>& use) const;
 
  private:

@@ -221,7 +221,9 @@ std::vector<ClassRegion> class_regions(const ImageView& ids, std::span<const flo
 }
 
 struct RegionStream::Impl {
-  Impl(int width, int height, std::span<const int> shown) : runs(width, height, set_of(shown)) {}
+  Impl(int width, int height, std::span<const int> shown)
+      : wanted(set_of(shown)), runs(width, height, wanted) {}
+  std::array<bool, 256> wanted;
   image::LabelRuns runs;
 };
 
@@ -254,6 +256,8 @@ void RegionStream::visit(int id, double tolerance, const std::function<void(cons
   if (runs.rows() != runs.height())
     throw UsageError(fmt::format("{} rows of these regions are missing", runs.height() - runs.rows()));
   if (id < 0 || id > 255) throw UsageError(fmt::format("{} is no id of a class", id));
+  if (!impl_->wanted[static_cast<std::size_t>(id)])
+    throw UsageError(fmt::format("the parts of {} were not kept; name it among what is shown", id));
   runs.visit(static_cast<std::uint8_t>(id), tolerance, [&](const MaskSummary& summary, Polygon&& polygon) {
     ClassRegion region{id, summary, {}};
     region.polygons.push_back(std::move(polygon));

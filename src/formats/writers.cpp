@@ -194,6 +194,14 @@ void write_torch_zip(const std::filesystem::path& path, const std::vector<NamedT
 void write_safetensors(const std::filesystem::path& path, const std::vector<PendingTensor>& tensors,
                        const std::map<std::string, std::string>& metadata) {
   check_names(tensors);
+  for (const auto& t : tensors) {
+    if (t.name == kSafetensorsMetadata) {
+      throw FormatError(
+          fmt::format("no tensor of a safetensors file can be named '{}', where its metadata stands; "
+                      "rename it",
+                      kSafetensorsMetadata));
+    }
+  }
   // Wider elements first, so that each begins at a multiple of its own size; the header keeps the order
   // given.
   std::vector<std::size_t> order(tensors.size());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <cstring>
 #include <new>
 #include <string>
@@ -65,6 +66,11 @@ Image blank(const Source& source, int width, int height, int channels) {
 
 void fail_large_id(const Source& source, std::int64_t id) {
   fail(source, fmt::format("it holds the value {}, but ids of classes are 0 to 255", id));
+}
+
+std::uint8_t id_of(const Source& source, double value) {
+  if (value >= 0 && value <= 255 && value == std::floor(value)) return static_cast<std::uint8_t>(value);
+  fail(source, fmt::format("it holds the value {}, but ids of classes are whole numbers of 0 to 255", value));
 }
 
 void fail_truncated(const Source& source, int rows_read, int rows) {
@@ -238,7 +244,7 @@ Image decode(std::span<const std::byte> bytes, const DecodeOptions& options, std
     Decoded decoded = format->decode(source);
     if (info != nullptr) {
       const int stored = decoded.placed != 0 ? decoded.placed : decoded.image.channels;
-      *info = {format->format,  decoded.orientation, stored == 1 && !decoded.palette,
+      *info = {format->format,  decoded.orientation, (stored == 1 || decoded.gray) && !decoded.palette,
                decoded.palette, decoded.alpha,       decoded.deep};
       const auto profile = std::as_bytes(rgb_profile(decoded.profile));
       info->color_profile.assign(profile.begin(), profile.end());

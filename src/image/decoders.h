@@ -53,6 +53,7 @@ struct Decoded {
   bool deep = false;
   std::vector<std::uint8_t> profile;  // where wanted; not checked
   int placed = 0;  // stored channels of an image that has those of the source's mode, and is upright, already
+  bool gray = false;  // stored without colour, though the image has four channels for its alpha
 };
 
 /// ImageError "cannot decode NAME: REASON".
@@ -68,6 +69,9 @@ void convert_pixels(const std::uint8_t* from, std::ptrdiff_t count, int channels
                     int wanted);
 /// The reason all formats give for an id that has no room in 8 bits.
 [[noreturn]] void fail_large_id(const Source& source, std::int64_t id);
+/// A value of a map of many bits or of floats as the id that it must be; refuses fractions, signs and what is
+/// none.
+std::uint8_t id_of(const Source& source, double value);
 /// The reason all formats give for data that ends early.
 [[noreturn]] void fail_truncated(const Source& source, int rows_read, int rows);
 

@@ -120,6 +120,7 @@ Decoded decode_gif(const Source& source) {
     ++done;
   }
   Decoded out{Image(width, height, channels), 1, !gray, transparent.has_value()};
+  out.gray = gray;
   std::uint8_t* to = out.image.pixels.data();
   for (const std::uint8_t index : indices) {
     GifColorType color{index, index, index};

@@ -280,6 +280,7 @@ Decoded decode_png(const Source& source) {
   read_rows(reader, source, {width, height, passes, row_bytes, gray16}, writer);
   out.image = writer.take();
   out.placed = channels;
+  out.gray = (color & PNG_COLOR_MASK_COLOR) == 0;
   return out;
 }
 

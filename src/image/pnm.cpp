@@ -167,7 +167,10 @@ Decoded read_floats(const Source& source, Reader& reader, int width, int height)
     const std::uint8_t* from = reader.data() + static_cast<std::size_t>(height - 1 - y) * row_bytes;
     for (int x = 0; x < width; ++x, from += 4) {
       const float v = std::bit_cast<float>(scale < 0 ? le32(from) : be32(from));
-      out.image.row(y)[x] = v >= 255.0F ? 255 : v > 0.0F ? static_cast<std::uint8_t>(v) : std::uint8_t{0};
+      if (source.ids)
+        out.image.row(y)[x] = id_of(source, v);
+      else
+        out.image.row(y)[x] = v >= 255.0F ? 255 : v > 0.0F ? static_cast<std::uint8_t>(v) : std::uint8_t{0};
     }
   }
   return out;

@@ -248,10 +248,7 @@ double wide_sample(const Layout& l, const std::uint8_t* row, std::size_t i) {
 }
 
 std::uint8_t id_sample(const Source& source, const Layout& l, const std::uint8_t* row, std::size_t i) {
-  if (l.bits <= 8) return gray_sample(l, row, i);
-  const double v = wide_sample(l, row, i);
-  if (v >= 0 && v <= 255 && v == std::floor(v)) return static_cast<std::uint8_t>(v);
-  fail(source, fmt::format("it holds the value {}, but ids of classes are whole numbers of 0 to 255", v));
+  return l.bits <= 8 ? gray_sample(l, row, i) : id_of(source, wide_sample(l, row, i));
 }
 
 // 8 bits of a colour sample: the value, or its high byte.
@@ -444,6 +441,7 @@ Decoded decode_tiff(const Source& source) {
   const int channels = l.keep_alpha ? 4 : one_channel ? 1 : 3;
   Decoded out{Image(static_cast<int>(l.width), static_cast<int>(l.height), channels), orientation,
               l.photometric == PHOTOMETRIC_PALETTE, l.alpha >= 0, gray && l.bits > 8};
+  out.gray = gray;
   out.profile = color_profile(source, tiff.get());
   if (TIFFIsTiled(tiff.get()) != 0)
     read_tiles(source, tiff.get(), memory, l, out.image);

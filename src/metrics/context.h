@@ -22,7 +22,7 @@ struct ContextKernel {
 };
 
 /// Where the foreground lies on a slanted line its covariance is singular and the reference raises; here
-/// numpy.spacing(1) times the larger variance is added to both variances.
+/// 2^-26 of the larger variance is added to both variances.
 ContextKernel context_kernel(const Sample& sample, double alpha = kContextAlpha);
 
 /// The two maps from which the measure is made; both are kept because the camouflage variant needs them

@@ -6,7 +6,10 @@
 #include <atomic>
 #include <barrier>
 #include <cstddef>
+#include <filesystem>
 #include <stdexcept>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "eval/pool.h"
@@ -80,6 +83,69 @@ TEST(Pool, WhatProgressThrowsEndsTheWork) {
                std::runtime_error);
   EXPECT_EQ(told, 1);
   EXPECT_EQ(worked, 2);
+}
+
+// So many work at a time, and who is away leaves its turn to another and has it back afterwards.
+TEST(Pool, TurnsAreSoMany) {
+  Turns turns(2);
+  std::atomic<int> working = 0, most = 0;
+  const auto note = [&](int n) {
+    int before = most;
+    while (n > before && !most.compare_exchange_weak(before, n)) {
+    }
+  };
+  for_each_index(200, 8, {}, [&] {
+    return [&](std::size_t) {
+      Turns::Turn turn(turns);
+      note(++working);
+      std::this_thread::yield();
+      --working;
+      EXPECT_EQ(turn.leave_for([] { return 7; }), 7);
+      note(++working);
+      std::this_thread::yield();
+      --working;
+    };
+  });
+  EXPECT_LE(most, 2);
+  EXPECT_GE(most, 1);
+}
+
+// All eight are away at once, of which two may work: else the last would never come.
+TEST(Pool, WhoIsAwayHoldsNobodyUp) {
+  Turns turns(2);
+  std::barrier all(8);
+  std::atomic<int> back = 0;
+  for_each_index(8, 8, {}, [&] {
+    return [&](std::size_t) {
+      Turns::Turn turn(turns);
+      turn.leave_for([&] { all.arrive_and_wait(); });
+      ++back;
+    };
+  });
+  EXPECT_EQ(back, 8);
+}
+
+TEST(Arguments, NamesOfPictures) {
+  EXPECT_EQ(shown_name("0001", "gt/0001_gt.png"), "0001_gt.png");
+  EXPECT_EQ(shown_name("seq1/left/0001", "gt/seq1/left/0001_gt.png"), "seq1/left/0001_gt.png");
+  EXPECT_EQ(folder_name("a/b"), "b");
+  EXPECT_EQ(folder_name("a/b/"), "b");
+  EXPECT_EQ(folder_name("a/b/."), "b");
+  EXPECT_EQ(folder_name("a/b/.."), "a");
+}
+
+TEST(Arguments, UnpairedFilesAreAddedToWhatIsKnown) {
+  std::vector<std::string> warnings{"before"};
+  std::vector<std::filesystem::path> unpaired{"x"};
+  note_unpaired({}, "p", true, warnings, unpaired);
+  EXPECT_EQ(warnings.size(), 1U);
+  note_unpaired({"d/a.png", "d/b.png"}, "p", false, warnings, unpaired);
+  EXPECT_EQ(warnings,
+            (std::vector<std::string>{"before", "2 files of d have no partner in p: a.png, b.png"}));
+  EXPECT_EQ(unpaired, (std::vector<std::filesystem::path>{"x", "d/a.png", "d/b.png"}));
+  EXPECT_THROW(note_unpaired({"d/c.png"}, "p", true, warnings, unpaired), UsageError);
+  EXPECT_EQ(warnings.size(), 2U);
+  EXPECT_EQ(unpaired.size(), 3U);
 }
 
 }  // namespace

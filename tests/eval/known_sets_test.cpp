@@ -204,5 +204,49 @@ TEST(Columns, TellWhichWayIsBetter) {
     EXPECT_FALSE(higher_is_better(key)) << key;
 }
 
+// CAMO's download beside others of its kind: the test part of the truths too, where they have one.
+TEST(KnownSets, TestPartsOfPicturesAndTruths) {
+  EXPECT_THAT(found_in({"CAMO/Images/Test", "CAMO/Images/Train", "CAMO/GT/Test", "CAMO/GT/Train"}),
+              ElementsAre("CAMO: CAMO/Images/Test, CAMO/GT/Test"));
+  // A part that has only pictures is none; then the folder's own are taken.
+  EXPECT_THAT(found_in({"CAMO/test/Imgs", "CAMO/Imgs", "CAMO/GT"}), ElementsAre("CAMO: CAMO/Imgs, CAMO/GT"));
+  EXPECT_THAT(found_in({"CAMO/test/GT", "CAMO/Imgs", "CAMO/GT"}), ElementsAre("CAMO: CAMO/Imgs, CAMO/GT"));
+  // The next part is looked at as well.
+  EXPECT_THAT(found_in({"CAMO/test/other", "CAMO/te/Imgs", "CAMO/te/GT"}),
+              ElementsAre("CAMO: CAMO/te/Imgs, CAMO/te/GT"));
+}
+
+// Within a data set too, by the folders' own names.
+TEST(KnownSets, FoldersOfTrainingPicturesArePassedOver) {
+  EXPECT_THAT(found_in({"CAMO/TrainImages", "CAMO/TrainMasks"}), IsEmpty());
+  EXPECT_THAT(found_in({"CAMO/TrainImages", "CAMO/TrainMasks", "CAMO/Z-Images", "CAMO/Z-Masks"}),
+              ElementsAre("CAMO: CAMO/Z-Images, CAMO/Z-Masks"));
+}
+
+// Of two folders for one data set the nearer one, wherever it stands in the alphabet.
+TEST(KnownSets, TheNearerFolderIsTaken) {
+  const test::TempDir dir;
+  for (const char* folder : {"a/b/CAMO/Imgs", "a/b/CAMO/GT", "z/CAMO/Imgs", "z/CAMO/GT"})
+    fs::create_directories(dir / folder);
+  const DatasetSearch search = find_datasets(dir.path());
+  ASSERT_EQ(search.found.size(), 1U);
+  EXPECT_EQ(search.found[0].images, dir / "z/CAMO/Imgs");
+  EXPECT_THAT(search.notes, ElementsAre("CAMO is there twice: " + (dir / "z/CAMO").string() + " is taken, " +
+                                        (dir / "a/b/CAMO").string() + " is not"));
+  EXPECT_EQ(search.not_found.size(), 17U);
+}
+
+// Where pictures and truths of a set stand beside each other neither of its folders lacks anything.
+TEST(KnownSets, FoldersBesideEachOtherLackNothing) {
+  const test::TempDir dir;
+  for (const char* folder : {"Imgs/CAMO", "GT/CAMO", "Imgs/ECSSD"}) fs::create_directories(dir / folder);
+  const DatasetSearch search = find_datasets(dir.path());
+  ASSERT_EQ(search.found.size(), 1U);
+  EXPECT_EQ(search.found[0].dataset, "CAMO");
+  EXPECT_EQ(search.found[0].images, dir / "Imgs/CAMO");
+  EXPECT_EQ(search.found[0].truths, dir / "GT/CAMO");
+  EXPECT_THAT(search.notes, ElementsAre(HasSubstr((dir / "Imgs/ECSSD").string() + " is called like ECSSD")));
+}
+
 }  // namespace
 }  // namespace sam2unet

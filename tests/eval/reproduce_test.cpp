@@ -6,6 +6,9 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
 
 #include "sam2unet/errors.h"
 #include "support/message.h"
@@ -261,6 +264,54 @@ TEST(Datasets, HowManyPicturesThePapersTestOn) {
     counts.push_back(d.task + " " + d.dataset + " " + std::to_string(d.pictures_published));
   EXPECT_THAT(counts, ElementsAre("cod COD10K 2026", "cod NC4K 4121", "sod DUTS-TE 5019", "mirror MSD 955",
                                   "polyp Kvasir 100", "polyp ETIS 196"));
+}
+
+// A set of which nothing was published has its own values, and nothing to fall short of.
+TEST(Reproduction, OfWhatWasNotPublishedHasNothingBesideIt) {
+  Reproduction r = compare_with_published({"sod", "mine", "i", "g", 250}, "w/<a>.pth",
+                                          scores({{"S", 0.5}, {"E_mean", 0.25}, {"MAE", 0.125}}));
+  EXPECT_EQ(r.published, nullptr);
+  EXPECT_THAT(r.values, IsEmpty());
+  EXPECT_TRUE(is_reproduced(r, 0.002));
+  r.evaluation.warnings = {"<first>", "second"};
+  r.evaluation.failures = {};
+  const auto one = nlohmann::json::parse(to_json(std::span(&r, 1), 0.002)).at("datasets").at(0);
+  EXPECT_TRUE(one.at("source").is_null());
+  EXPECT_EQ(
+      one.at("values"),
+      nlohmann::json::parse(R"({"S": {"ours": 0.5}, "E_mean": {"ours": 0.25}, "MAE": {"ours": 0.125}})"));
+  const std::string page = to_html(std::span(&r, 1), 0.002);
+  EXPECT_THAT(page, AllOf(HasSubstr("<h2>mine</h2><p>250 of 250 pictures; weights &lt;a&gt;.pth</p>"),
+                          HasSubstr("<td>S</td><td>0.500</td><td>&ndash;</td><td>&ndash;</td>"),
+                          HasSubstr("<p class=\"warn\">&lt;first&gt;</p><p class=\"warn\">second</p>"),
+                          HasSubstr("1 of 1 data sets within 0.002 of"), Not(HasSubstr("Published:"))));
+  r.evaluation.failures = {{"x.jpg", "damaged"}};
+  EXPECT_FALSE(is_reproduced(r, 0.002));
+}
+
+// Each data set by itself, and all of them together.
+TEST(Reproduction, JsonOfSeveral) {
+  const auto row = scores({{"S", 0.884}, {"fm.adp", 0.861}, {"E_mean", 0.932}, {"MAE", 0.042}});
+  std::vector<Reproduction> all{compare_with_published({"cod", "CAMO", "i", "g", 250}, "a.pth", row),
+                                compare_with_published({"cod", "CAMO", "k", "l", 250}, "b.pth", row)};
+  auto j = nlohmann::json::parse(to_json(all, 0.002));
+  EXPECT_EQ(j.at("reproduced"), true);
+  ASSERT_EQ(j.at("datasets").size(), 2U);
+  EXPECT_EQ(j.at("datasets").at(1).at("images"), "k");
+  EXPECT_EQ(j.at("datasets").at(1).at("truths"), "l");
+  EXPECT_EQ(j.at("datasets").at(1).at("weights"), "b.pth");
+  EXPECT_EQ(j.at("datasets").at(0).at("source"), all[0].published->source);
+  EXPECT_EQ(
+      j.at("datasets").at(0).at("values").at("fm.adp"),
+      nlohmann::json::parse(R"({"ours": 0.861, "published": 0.861, "difference": 0.0, "agrees": true})"));
+  all[1].evaluation.failures.push_back({"y/x.jpg", "damaged"});
+  j = nlohmann::json::parse(to_json(all, 0.002));
+  EXPECT_EQ(j.at("reproduced"), false);
+  EXPECT_EQ(j.at("datasets").at(0).at("reproduced"), true);
+  EXPECT_EQ(j.at("datasets").at(1).at("reproduced"), false);
+  EXPECT_EQ(j.at("datasets").at(1).at("failures"),
+            nlohmann::json::parse(R"([{"file": "y/x.jpg", "error": "damaged"}])"));
+  EXPECT_EQ(nlohmann::json::parse(to_json(std::span<const Reproduction>(), 0.002)).at("datasets").size(), 0U);
 }
 
 }  // namespace

@@ -223,5 +223,71 @@ TEST_F(ClassDoctor, ColoursOfPalettesThatMeanNothingHereAreNoOrder) {
   EXPECT_TRUE(diagnosed().clean()) << to_json(diagnosed());
 }
 
+// The colour of what is ignored means that, and belongs to its id alone.
+TEST(ClassCheck, TheIgnoredColourHasItsPlaceInThePalette) {
+  const ClassTable table = default_class_table(3);
+  const auto is_other = [&](int id, Color color) {
+    Image stored(2, 1, 1), colors(2, 1, 3);
+    stored.pixels[1] = static_cast<std::uint8_t>(id);
+    colors.pixels = {0, 0, 0, color.red, color.green, color.blue};  // 0 is the background's black
+    return data::check_class_mask(stored, {}, &colors, table).other_palette;
+  };
+  EXPECT_TRUE(is_other(1, table.ignore_color));
+  EXPECT_FALSE(is_other(255, table.ignore_color));
+  EXPECT_TRUE(is_other(255, table.classes[1].color));
+  EXPECT_FALSE(is_other(1, table.classes[1].color));
+  EXPECT_TRUE(is_other(2, table.classes[1].color));
+  EXPECT_FALSE(is_other(2, {1, 2, 3}));  // which means nothing here
+}
+
+// Each file stands under its own trouble, and the worst troubles come first.
+TEST(ClassCheck, FindingsNameTheirFiles) {
+  std::vector<data::CheckedClassMask> masks;
+  const auto add = [&](const char* file) -> data::ClassMaskReport& {
+    masks.push_back({file, {}});
+    masks.back().report.pixels = {5, 5, 0};
+    return masks.back().report;
+  };
+  add("good");
+  add("palette").other_palette = true;
+  add("jpeg").jpeg_made = true;
+  add("ids").unknown = {{.value = 9, .pixels = 1}};
+  add("colours").unknown = {{.is_color = true, .color = {1, 2, 3}, .pixels = 1}};
+  data::ClassMaskReport& ignored = add("ignored");
+  ignored.pixels = {0, 0, 0};
+  ignored.ignored = 100;
+  std::vector<std::string> found;
+  for (const Finding& f : data::class_findings(masks, default_class_table(3))) {
+    found.push_back(f.kind + ":");
+    for (const auto& file : f.files) found.back() += " " + file.string();
+  }
+  EXPECT_THAT(
+      found, testing::ElementsAre("unknown-ids: ids", "unknown-colours: colours", "jpeg-class-mask: jpeg",
+                                  "palette-order: palette", "all-ignored: ignored", "mostly-ignored: ignored",
+                                  "class-never-occurs:"));
+}
+
+// Of a class: its pixels in all masks, and how many masks have any.
+TEST(ClassCheck, TheCensusAddsUpMasks) {
+  std::vector<data::CheckedClassMask> masks(3);
+  masks[0].report.pixels = {4, 0, 1};
+  masks[1].report.pixels = {2, 0, 3};
+  masks[1].report.ignored = 5;
+  masks[2].report.pixels = {0, 0, 6};
+  masks[2].report.ignored = 7;
+  masks[2].report.unknown = {{.value = 9, .pixels = 10}, {.value = 8, .pixels = 20}};
+  const ClassCensus census = data::class_census(masks, default_class_table(3));
+  ASSERT_THAT(census.classes, SizeIs(3));
+  const auto of_class = [&](std::size_t c) {
+    return std::pair(census.classes[c].pixels, static_cast<int>(census.classes[c].masks));
+  };
+  EXPECT_EQ(census.classes[2].name, "class 2");
+  EXPECT_EQ(of_class(0), std::pair(std::int64_t{6}, 2));
+  EXPECT_EQ(of_class(1), std::pair(std::int64_t{0}, 0));
+  EXPECT_EQ(of_class(2), std::pair(std::int64_t{10}, 3));
+  EXPECT_EQ(census.ignored_pixels, 12);
+  EXPECT_EQ(census.pixels, 16 + 12 + 30);
+}
+
 }  // namespace
 }  // namespace sam2unet

@@ -318,5 +318,98 @@ TEST(ClassRegions, OfWhatIsNoIdAreRefused) {
   }
 }
 
+// Rows and columns that have the line's colour on a gray picture that is not tinted. Class 1 begins, or ends,
+// at the middle; background has no line of its own.
+std::vector<int> lines(bool across, bool is_first, int border, int outline) {
+  ClassTable table = default_class_table(2);
+  table.classes[1].color = {200, 100, 50};
+  Image ids(11, 8, 1), picture(11, 8, 3);
+  std::fill(picture.pixels.begin(), picture.pixels.end(), std::uint8_t{9});
+  for (int y = 0; y < 8; ++y) {
+    for (int x = 0; x < 11; ++x) ids.row(y)[x] = ((across ? y : x) < border) == is_first ? 1 : 0;
+  }
+  const Image out = draw_class_overlay(picture, ids, table, {}, {.opacity = 0, .outline = outline});
+  std::vector<int> found;
+  for (int i = 0; i < (across ? 8 : 11); ++i) {
+    int drawn = 0;
+    for (int k = 0; k < (across ? 11 : 8); ++k) {
+      const std::uint8_t* p =
+          across ? out.row(i) + std::ptrdiff_t{3} * k : out.row(k) + std::ptrdiff_t{3} * i;
+      const std::vector<int> rgb(p, p + 3);
+      EXPECT_TRUE(rgb == std::vector<int>({200, 100, 50}) || rgb == std::vector<int>({9, 9, 9}));
+      drawn += rgb[0] == 200 ? 1 : 0;
+    }
+    EXPECT_TRUE(drawn == 0 || drawn == (across ? 11 : 8)) << i;
+    if (drawn != 0) found.push_back(i);
+  }
+  return found;
+}
+
+// Around the outermost row of the class, with the odd pixel behind it, and no further than the picture.
+TEST(ClassDraw, LinesAreAsThickAcrossAsAlong) {
+  for (const bool across : {false, true}) {
+    EXPECT_THAT(lines(across, false, 4, 0), ElementsAre());
+    EXPECT_THAT(lines(across, false, 4, 1), ElementsAre(4));
+    EXPECT_THAT(lines(across, false, 4, 2), ElementsAre(4, 5));
+    EXPECT_THAT(lines(across, false, 4, 3), ElementsAre(3, 4, 5));
+    EXPECT_THAT(lines(across, false, 4, 4), ElementsAre(3, 4, 5, 6));
+    EXPECT_THAT(lines(across, true, 4, 1), ElementsAre(3));
+    EXPECT_THAT(lines(across, true, 4, 2), ElementsAre(3, 4));
+    EXPECT_THAT(lines(across, true, 4, 5), ElementsAre(1, 2, 3, 4, 5));
+    EXPECT_THAT(lines(across, true, 1, 5), ElementsAre(0, 1, 2));
+    const int last = across ? 7 : 10;
+    EXPECT_THAT(lines(across, false, last, 5), ElementsAre(last - 2, last - 1, last));
+  }
+}
+
+// Stairs of eight steps are a slope where two pixels beside it do not matter, whichever way they are asked
+// for.
+TEST(ClassRegions, PolygonsAreAsCoarseAsAskedFor) {
+  Image ids(10, 9, 1);
+  for (int y = 0; y < 8; ++y) std::fill_n(ids.row(y), y + 1, std::uint8_t{1});
+  const std::vector<float> confidence(90, 0.5F);
+  const std::vector<int> shown{1};
+  for (const double tolerance : {0.0, 2.0}) {
+    const std::size_t corners = class_polygons(ids, 1, tolerance).at(0).outer.size();
+    if (tolerance > 0) {
+      EXPECT_LE(corners, 5U);
+    } else {
+      EXPECT_EQ(corners, 18U);  // two of each step, and the lower left one and its opposite
+    }
+    for (const RegionKind kind : {RegionKind::classes, RegionKind::instances}) {
+      const auto regions = class_regions(ids, confidence, shown, {.kind = kind, .tolerance = tolerance});
+      ASSERT_THAT(regions, SizeIs(1));
+      EXPECT_EQ(regions[0].polygons.at(0).outer.size(), corners);
+    }
+    RegionStream stream(10, 9, shown);
+    stream.add(ids);
+    std::size_t seen = 0;
+    stream.visit(1, tolerance, [&](const ClassRegion& r) { seen += r.polygons.at(0).outer.size(); });
+    EXPECT_EQ(seen, corners);
+  }
+}
+
+// The first and the last id are ids like others, and where none is asked for all but the background are.
+TEST(ClassRegions, EveryIdCanBeVisited) {
+  const Image ids = ids_of({{0, 255, 255}});
+  const auto visited = [&](const std::vector<int>& shown, int id) {
+    RegionStream stream(3, 1, shown);
+    stream.add(ids);
+    std::int64_t area = 0;
+    stream.visit(id, 0, [&](const ClassRegion& r) {
+      EXPECT_EQ(r.id, id);
+      area += r.summary.area;
+    });
+    return area;
+  };
+  EXPECT_EQ(visited({0, 255}, 0), 1);
+  EXPECT_EQ(visited({0, 255}, 255), 2);
+  EXPECT_EQ(visited({}, 255), 2);
+  EXPECT_EQ(visited({}, 7), 0);
+  // Of what is not shown no parts are kept.
+  EXPECT_THROW(visited({}, 0), UsageError);
+  EXPECT_THROW(visited({255}, 0), UsageError);
+}
+
 }  // namespace
 }  // namespace sam2unet

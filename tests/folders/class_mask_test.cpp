@@ -209,5 +209,24 @@ TEST(ClassMask, ThePaletteHasAColourForEveryId) {
   EXPECT_EQ(class_palette(other)[255], (Color{224, 224, 192}));
 }
 
+// Of colours that have as many pixels the lower comes first: red before green before blue.
+TEST(ClassMask, ColoursOfAsManyPixelsAreInOrder) {
+  Image rgb(6, 1, 3);
+  rgb.pixels = {1, 0, 2, 0, 5, 0, 0, 0, 9, 1, 0, 1, 7, 7, 8, 7, 7, 8};
+  EXPECT_EQ(
+      describe(to_class_mask(rgb, table()).unknown),
+      "the colours #070708 (2 pixels), #000009 (1 pixel), #000500 (1 pixel), #010001 (1 pixel), #010002 "
+      "(1 pixel) are no classes");
+}
+
+// Column places 0.75 and 2.25 of three, row places 0.25, 0.75, 1.25 and 1.75 of two.
+TEST(ResizeNearest, EachSideByItsOwnScale) {
+  Image m(3, 2, 1);
+  m.pixels = {1, 2, 3, 4, 5, 6};
+  EXPECT_THAT(resize_nearest(m, 2, 4).pixels, ElementsAre(1, 3, 1, 3, 4, 6, 4, 6));
+  EXPECT_THAT(resize_nearest(m, 3, 1).pixels, ElementsAre(4, 5, 6));
+  EXPECT_THAT(resize_nearest(m, 1, 2).pixels, ElementsAre(2, 5));
+}
+
 }  // namespace
 }  // namespace sam2unet

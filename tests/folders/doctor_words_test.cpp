@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
@@ -13,6 +14,7 @@
 #include "sam2unet/class_masks.h"
 #include "sam2unet/doctor.h"
 #include "support/pictures.h"
+#include "support/shared_data.h"
 #include "support/temp_dir.h"
 #include "support/turned_photo.h"
 
@@ -296,6 +298,43 @@ TEST(ClassWords, OfEveryKindOfTrouble) {
   EXPECT_FALSE(said_of({good, ignored}, 2).contains("mostly-ignored"));
   EXPECT_EQ(said_of({ignored}, 2).at("class-never-occurs").first,
             "no mask has a pixel of class 0 (background), 1 (class 1): it cannot be learned");
+}
+
+// TIFF is turned while it is read, so that nothing is left to be turned: its mask is as it is shown.
+TEST_F(DoctorWords, OfATurnedTiffNothing) {
+  const std::filesystem::path tiff = test::repository_data() / "image" / "files" / "exif5.tif";
+  std::filesystem::copy_file(tiff, dir / "i" / "turned.tif");
+  const Image shown = read_image(tiff);
+  ASSERT_NE(shown.width, shown.height);
+  write_png(dir / "m" / "turned.png", mask(shown.width, shown.height));
+  EXPECT_EQ(said(), Words());
+}
+
+// All files of a finding, group by group, with the test pictures where they belong.
+TEST_F(DoctorWords, GroupsOfPicturesThatAreAlike) {
+  const auto copy = [&](const char* from, const char* to) {
+    std::filesystem::copy_file(dir / from, dir / to);
+  };
+  copy("i/p0.png", "i/q0.png");
+  copy("m/p0.png", "m/q0.png");
+  copy("i/p1.png", "t/a1.png");
+  copy("i/p1.png", "t/b1.png");
+  copy("i/p2.png", "t/a2.png");
+  std::map<std::string, Finding> found;
+  for (const Finding& f :
+       diagnose({.images = dir / "i", .masks = dir / "m", .test_images = dir / "t"}).findings)
+    found[f.kind] = f;
+  ASSERT_EQ(found.size(), 2U);
+  const auto i = [&](const char* name) { return dir / "i" / name; };
+  const auto t = [&](const char* name) { return dir / "t" / name; };
+  using Files = std::vector<std::filesystem::path>;
+  EXPECT_EQ(found["duplicate"].files, (Files{i("p0.png"), i("q0.png")}));
+  EXPECT_EQ(found["duplicate"].groups, (std::vector<Files>{{i("p0.png"), i("q0.png")}}));
+  EXPECT_EQ(found["train-test-duplicate"].files,
+            (Files{i("p1.png"), t("a1.png"), t("b1.png"), i("p2.png"), t("a2.png")}));
+  EXPECT_EQ(found["train-test-duplicate"].groups,
+            (std::vector<Files>{{i("p1.png"), t("a1.png"), t("b1.png")}, {i("p2.png"), t("a2.png")}}));
+  EXPECT_THAT(found["train-test-duplicate"].message, testing::StartsWith("2 pictures are alike in"));
 }
 
 }  // namespace

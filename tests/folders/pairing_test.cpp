@@ -3,7 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdlib.h>
+
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
 #include "sam2unet/errors.h"
 #include "support/message.h"
@@ -363,6 +369,114 @@ TEST(Listing, WhatAPatternMatchesTwiceIsListedOnce) {
   for (const ListedPicture& p : list_pictures(dir / "{b1,a?,a1}.png").pictures)
     names.push_back(p.file.filename().string());
   EXPECT_THAT(names, ElementsAre("a1.png", "a2.png", "b1.png"));
+}
+
+// Folders and affixes are composed like names, whichever side takes them apart.
+TEST_F(PairingTest, FoldersAndAffixesOfBothFormsOfUnicodePair) {
+  put("a/caf\xC3\xA9/1.jpg");
+  put("b/cafe\xCC\x81/1.png");
+  EXPECT_EQ(pair_by_name(dir / "a", dir / "b", {.recursive = true}).pairs.size(), 1u);
+  put("c/1.jpg");
+  put("d/\xC3\xA9_1_\xC3\xA9.png");
+  const Side apart(dir / "d", {.prefix = "e\xCC\x81_", .suffix = "_e\xCC\x81"});
+  const Pairing p = pair_by_name(dir / "c", apart);
+  ASSERT_EQ(p.pairs.size(), 1u);
+  EXPECT_EQ(p.pairs[0].name, "1");
+}
+
+// A prefix and a suffix may not share letters of a name.
+TEST_F(PairingTest, AnAffixLeavesSomethingOfAName) {
+  put("a/1.jpg");
+  put("c/_1_.png");
+  put("c/__.png");
+  put("c/_.png");
+  const Named named = pictures_by_name({dir / "c", {.prefix = "_", .suffix = "_"}});
+  ASSERT_EQ(named.pictures.size(), 1u);
+  EXPECT_EQ(named.pictures.begin()->first, "1");
+  EXPECT_EQ(named.pictures.begin()->second.file, dir / "c/_1_.png");
+  EXPECT_EQ(named.pictures.begin()->second.below, "_1_.png");
+}
+
+TEST_F(PairingTest, WhatIsNotReadIsToldOfBothSides) {
+  for (const char* name : {"a/1.jpg", "a/y.heic", "b/1.png", "b/x.avif"}) put(name);
+  EXPECT_THAT(pair_by_name(dir / "b", dir / "a").not_read, ElementsAre(dir / "a/y.heic", dir / "b/x.avif"));
+  EXPECT_THAT(pictures_by_name(dir / "a").not_read, ElementsAre(dir / "a/y.heic"));
+}
+
+// Our overlay and cut-out beside a map, and a name that only ends like one of them.
+TEST_F(PairingTest, EachOfOurResultsIsKnown) {
+  for (const char* name : {"a/1.png", "a/1_mask.png", "a/1_overlay.png", "a/1_cutout.png", "a/1_other.png",
+                           "a/2_cutout.png", "b/1.png"})
+    put(name);
+  EXPECT_THAT(pair_by_name(dir / "a", dir / "b").first_alone,
+              ElementsAre(dir / "a/1_other.png", dir / "a/2_cutout.png"));
+  EXPECT_THAT(pair_by_name(dir / "b", dir / "a").second_alone,
+              ElementsAre(dir / "a/1_other.png", dir / "a/2_cutout.png"));
+}
+
+TEST(Unpaired, FiveAreNamed) {
+  EXPECT_EQ(describe_unpaired({"d/a.png", "d/b.png", "d/c.png", "d/d.png", "d/e.png"}, "x"),
+            "5 files of d have no partner in x: a.png, b.png, c.png, d.png, e.png");
+  EXPECT_EQ(describe_unpaired({"d/a.png", "d/b.png", "d/c.png", "d/d.png", "d/e.png", "d/f.png"}, "x"),
+            "6 files of d have no partner in x: a.png, b.png, c.png, d.png, e.png and 1 more");
+}
+
+// A pattern that names a hidden file does not find it either.
+TEST(Listing, PatternsFindNothingHidden) {
+  const test::TempDir dir;
+  for (const char* name : {".a.png", "b.png"}) std::ofstream(dir / name) << "x";
+  const PictureList list = list_pictures(dir / "{.a,b}.png");
+  ASSERT_EQ(list.pictures.size(), 1u);
+  EXPECT_EQ(list.pictures[0].file, dir / "b.png");
+  EXPECT_EQ(test::message_of<FileError>([&] { list_pictures(dir / ".a*"); }),
+            "nothing matches " + (dir / ".a*").string());
+}
+
+// "~" is the user's folder, and none of the parts that tell pictures apart.
+TEST(Listing, PatternsOfTheUsersFolder) {
+  const test::TempDir dir;
+  std::filesystem::create_directories(dir / "x" / "one");
+  for (const char* name : {"x/a.png", "x/one/b.png"}) std::ofstream(dir / name) << "x";
+  const char* before = std::getenv("HOME");
+  const std::string home = before != nullptr ? before : "";
+  ::setenv("HOME", dir.path().c_str(), 1);
+  const bool is_told = is_pattern("~/x");
+  std::vector<std::string> below;
+  for (const char* place : {"~/x/a.png", "~/x/*", "~/*/one", "~/x"}) {
+    for (const ListedPicture& p : list_pictures(place).pictures) below.push_back(p.below.string());
+    below.emplace_back(";");
+  }
+  if (before != nullptr) {
+    ::setenv("HOME", home.c_str(), 1);
+  } else {
+    ::unsetenv("HOME");
+  }
+  EXPECT_TRUE(is_told);
+  EXPECT_THAT(below, ElementsAre("a.png", ";", "a.png", "one/b.png", ";", "x/b.png", ";", "a.png", ";"));
+}
+
+// What would help, in each case: who asks may offer it.
+TEST_F(PairingTest, RemediesFitTheTrouble) {
+  using Remedy = PairingError::Remedy;
+  const auto remedy = [&](const Side& first, const Side& second) {
+    try {
+      pair_by_name(first, second);
+    } catch (const PairingError& e) {
+      return e.remedy();
+    }
+    ADD_FAILURE() << "they pair";
+    return Remedy::none;
+  };
+  for (const char* name : {"a/1.jpg", "b/x.png", "c/sub/1.png", "d/1_gt.png"}) put(name);
+  std::filesystem::create_directories(dir / "empty");
+  EXPECT_EQ(remedy(dir / "a", dir / "b"), Remedy::none);
+  EXPECT_EQ(remedy(dir / "a", dir / "c"), Remedy::recursive);
+  EXPECT_EQ(remedy(dir / "c", dir / "a"), Remedy::recursive);
+  EXPECT_EQ(remedy(dir / "a", dir / "d"), Remedy::affixes);
+  EXPECT_EQ(remedy(dir / "d", dir / "a"), Remedy::affixes);
+  EXPECT_EQ(remedy(dir / "a", dir / "empty"), Remedy::none);
+  EXPECT_EQ(remedy(dir / "a", dir / "a"), Remedy::patterns);
+  EXPECT_EQ(remedy(dir / "a/*", dir / "a/*"), Remedy::patterns);
 }
 
 }  // namespace

@@ -336,5 +336,34 @@ TEST_F(Pickle, BombsAreLinearWork) {
   }
 }
 
+// A deque, a set of Python's own: what is put into it leaves the stack, one by one and all at once.
+TEST_F(Pickle, ObjectsTakeWhatIsPutIntoThem) {
+  for (const char* put : {"K\x01\x61", "(K\x01K\x02\x65", "K\x01K\x02s", "(K\x01K\x02\x75", "(K\x01\x90"}) {
+    const Value pair = run("K\x05\x8f" + std::string(put) + "\x86.");
+    ASSERT_EQ(machine_.items(pair).size(), 2u) << put;
+    EXPECT_EQ(machine_.items(pair)[0].integer, 5) << put;
+    EXPECT_TRUE(machine_.items(pair)[1].is(ValueKind::object)) << put;
+  }
+}
+
+// Each way of putting something in has its own kind of container.
+TEST_F(Pickle, ElementsAreOfTheRightContainers) {
+  EXPECT_THAT(refusal("](K\x01\x90."), HasSubstr("elements are added to a list"));
+  EXPECT_THAT(refusal("}(K\x01\x90."), HasSubstr("elements are added to a dict"));
+  EXPECT_THAT(refusal("]K\x01K\x02s."), HasSubstr("elements are added to a list"));
+  EXPECT_THAT(refusal(")K\x01\x61."), HasSubstr("elements are added to a tuple"));
+  EXPECT_THAT(refusal("]Nb."), HasSubstr("attributes are set on a list"));
+  EXPECT_EQ(refusal("}Nb."), "");
+  EXPECT_EQ(refusal("\x8fNb."), "");
+}
+
+TEST_F(Pickle, TheLastValueOfAMemoEntryCounts) {
+  const std::string zero = le(0, 1);
+  const Value two = run("K\x05q" + zero + "h" + zero + "K\x06q" + zero + "0h" + zero + "\x86.");
+  ASSERT_EQ(machine_.items(two).size(), 2u);
+  EXPECT_EQ(machine_.items(two)[0].integer, 5);
+  EXPECT_EQ(machine_.items(two)[1].integer, 6);
+}
+
 }  // namespace
 }  // namespace sam2unet::formats

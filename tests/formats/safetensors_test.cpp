@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <fstream>
 #include <ios>
 #include <map>
 #include <span>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -246,6 +249,54 @@ TEST(Safetensors, GoldenFilesOfThePythonLibrary) {
   ASSERT_NE(file.find("block_stats"), nullptr);
   EXPECT_EQ(file.find("block_stats")->dtype, DType::f64);
   EXPECT_TRUE(file.metadata().contains("config"));
+}
+
+// Kilobytes of the mapping in which `address` lies that are in memory; -1 where the system does not say.
+long resident_kb(const void* address) {
+  std::ifstream maps("/proc/self/smaps");
+  const auto wanted = reinterpret_cast<std::uintptr_t>(address);
+  bool here = false;
+  for (std::string line; std::getline(maps, line);) {
+    std::uintptr_t begin = 0, end = 0;
+    char dash = 0;
+    std::istringstream words(line);
+    if (words >> std::hex >> begin >> dash >> end && dash == '-') here = begin <= wanted && wanted < end;
+    if (here && line.starts_with("Rss:")) return std::stol(line.substr(4));
+  }
+  return -1;
+}
+
+// As many bytes as its elements span, also where they are not in the order of rows, and no other tensor's.
+TEST(Safetensors, ReleasedTensorsLeaveMemory) {
+  constexpr std::size_t kMiB = std::size_t{1} << 20;
+  const std::string bytes = file_of("{" + member("a", "F32", "[1048576]", "[0,4194304]") + "," +
+                                        member("b", "F32", "[2,1024,512]", "[4194304,8388608]") + "," +
+                                        member("c", "F64", "[512,1024]", "[8388608,12582912]") + "," +
+                                        member("d", "U8", "[4194304]", "[12582912,16777216]") + "}",
+                                    std::string(16 * kMiB, '\0'));
+  const test::TempDir dir;
+  std::ofstream(dir / "w.safetensors", std::ios::binary) << bytes;
+  const TensorFile file = TensorFile::open(dir / "w.safetensors");
+  const std::byte* first = file.find("a")->data;
+  const auto touch = [&] {
+    volatile int sum = 0;
+    for (std::size_t i = 0; i < 16 * kMiB; i += 4096) sum = sum + static_cast<int>(first[i]);
+    return resident_kb(first);
+  };
+  const long all = touch();
+  if (all < 16 * 1024) GTEST_SKIP() << "the system does not count pages of files";
+  TensorView turned = *file.find("b");  // the same elements, columns first
+  turned.shape = {512, 1024, 2};
+  turned.strides = {1, 512, 524288};
+  for (const TensorView& view :
+       {*file.find("a"), *file.find("b"), turned, *file.find("c"), *file.find("d")}) {
+    ASSERT_GE(touch(), all);
+    file.release(view);
+    // All but the pages at the ends; where pages have two MiB, one at each end may leave as a whole.
+    const long gone = all - resident_kb(first);
+    EXPECT_GE(gone, 4 * 1024 - 8);
+    EXPECT_LE(gone, 8 * 1024);
+  }
 }
 
 }  // namespace

@@ -247,6 +247,9 @@ TEST_F(Writers, RefuseWhatCannotBeReadBack) {
   const std::vector<NamedTensor> broken{{"\xff", tensors_[1].view}};
   EXPECT_THAT(message_of<FormatError>([&] { write_safetensors(dir_ / "x", broken, {}); }),
               HasSubstr("not text"));
+  const std::vector<NamedTensor> metadata{{"__metadata__", tensors_[1].view}};
+  EXPECT_THAT(message_of<FormatError>([&] { write_safetensors(dir_ / "x", metadata, {}); }),
+              HasSubstr("can be named '__metadata__'"));
   EXPECT_THAT(message_of<FormatError>([&] {
                 write_safetensors(dir_ / "x", std::vector<NamedTensor>(), {{"k", "\xff"}});
               }),
@@ -293,6 +296,34 @@ TEST_F(Writers, AHeaderPastTheFormatsLimitIsNotWritten) {
 TEST_F(Writers, AFileWithoutTensors) {
   write_safetensors(dir_ / "e.safetensors", std::vector<NamedTensor>(), {});
   EXPECT_TRUE(TensorFile::open(dir_ / "e.safetensors").tensors().empty());
+}
+
+// Of no metadata there is no member; the data begins at the next multiple of eight.
+TEST_F(Writers, SafetensorsHeadersEndAtAMultipleOfEight) {
+  write_safetensors(dir_ / "e.safetensors", std::vector<NamedTensor>(), {});
+  EXPECT_EQ(contents(dir_ / "e.safetensors"), le(8, 8) + "{}      ");
+  for (std::size_t n = 0; n <= 8; ++n) {
+    const std::string name(1 + n, 'w');
+    const std::vector<NamedTensor> one{{name, dense(i8_, DType::i8, {3})}};
+    write_safetensors(dir_ / "x.safetensors", one, {});
+    std::string header = "{\"" + name + R"(":{"dtype":"I8","shape":[3],"data_offsets":[0,3]}})";
+    while (header.size() % 8 != 0) header += ' ';
+    EXPECT_EQ(contents(dir_ / "x.safetensors"),
+              le(header.size(), 8) + header + std::string("\x80\x00\x7F", 3));
+  }
+}
+
+// Each tensor's bytes lie where the header says, in whatever order their widths put them.
+TEST_F(Writers, TensorsOfOneWidthKeepTheirOrder) {
+  const std::vector<std::int8_t> first{1}, second{2}, third{3};
+  const std::vector<NamedTensor> four{{"a", dense(first, DType::i8, {1})},
+                                      {"w", dense(f32_, DType::f32, {1})},
+                                      {"b", dense(second, DType::u8, {1})},
+                                      {"h", dense(u16_, DType::f16, {1})},
+                                      {"c", dense(third, DType::boolean, {1})}};
+  write_safetensors(dir_ / "x.safetensors", four, {});
+  const std::string bytes = contents(dir_ / "x.safetensors");
+  EXPECT_EQ(bytes.substr(bytes.size() - 9), le(0, 4) + le(0x3C00, 2) + "\1\2\3");
 }
 
 }  // namespace

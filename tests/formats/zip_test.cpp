@@ -352,6 +352,31 @@ TEST(ZipWriter, AFarOffsetStandsInTheZip64FieldAlone) {
   EXPECT_EQ(bytes.substr(far + 42, 4), le(0xFFFFFFFF, 4));
 }
 
+// 4.4.3.2: version 4.5 for what has a zip64 field, if only for its offset; 2.0 for what has none.
+TEST(ZipWriter, VersionsSayWhatIsNeeded) {
+  std::string bytes;
+  ZipWriter writer(into(bytes), 50);
+  writer.add("near", std::string_view("1"));
+  writer.add("far", std::string_view("2"));
+  writer.finish();
+  const std::size_t near = bytes.find("PK\x01\x02"), far = bytes.find("PK\x01\x02", near + 1);
+  ASSERT_NE(far, std::string::npos);
+  EXPECT_EQ(bytes.substr(near + 4, 4), le(20, 2) + le(20, 2));
+  EXPECT_EQ(bytes.substr(far + 4, 4), le(45, 2) + le(45, 2));
+  EXPECT_EQ(text_of(ZipArchive::read(as_span(bytes)).find("far")), "2");
+}
+
+// 4.4.24: a directory that lies far is told in the zip64 record, though no entry does.
+TEST(ZipWriter, ADirectoryMayBeFarByItself) {
+  std::string bytes;
+  ZipWriter writer(into(bytes), 50);
+  writer.add("near", std::string_view("1"));
+  writer.finish();
+  EXPECT_EQ(bytes.substr(bytes.size() - 6, 4), le(0xFFFFFFFF, 4));
+  EXPECT_EQ(bytes.substr(bytes.size() - 42, 4), le(0x07064b50, 4));
+  EXPECT_EQ(text_of(ZipArchive::read(as_span(bytes)).find("near")), "1");
+}
+
 // 4.3.16, 4.4.1.4: 0xFFFF in the end record means that the count stands in the zip64 one.
 TEST(ZipWriter, CountsOfEntriesAboutTheFieldsLimit) {
   for (const std::size_t count : {0xFFFDu, 0xFFFEu, 0xFFFFu, 0x10000u}) {
@@ -368,6 +393,15 @@ TEST(ZipWriter, CountsOfEntriesAboutTheFieldsLimit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(PlainMixedAndAllZip64, ZipRoundTrip, testing::Values(ZipWriter::kZip64From, 100, 0));
+
+// An entry takes 46 bytes and its name: there is no room for a second.
+TEST(ZipReader, RefusesOneEntryMoreThanThereAre) {
+  EXPECT_THAT(refusal(build_zip({{.name = "x", .data = "1"}}, {.entries = 2})),
+              HasSubstr("zip directory of 47 bytes cannot hold 2 entries"));
+  // With names long enough there is, but no entry.
+  const std::string name(60, 'n');
+  EXPECT_NE(refusal(build_zip({{.name = name, .data = "1"}}, {.entries = 2})), "");
+}
 
 }  // namespace
 }  // namespace sam2unet::formats

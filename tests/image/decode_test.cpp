@@ -103,6 +103,24 @@ TEST(Decode, NamesFormatsThatAreNotRead) {
   EXPECT_NE(message("\0\x05\x16\x07\0\2"s).find("AppleDouble"), std::string::npos);
 }
 
+// Where nothing is said a picture is upright RGB without its profile, of a file as of its bytes.
+TEST(Decode, WithoutAWordIsUprightRgb) {
+  for (const char* name : {"exif6.jpg", "exif6.png", "gray.jpg"}) {
+    const Image want =
+        read_image(data() / "files" / name, {.mode = ColorMode::rgb, .apply_exif_orientation = true});
+    ASSERT_EQ(want.channels, 3);
+    EXPECT_EQ(want.width > want.height, std::string_view(name) == "gray.jpg") << name;  // 11 x 6 as stored
+    for (const Image& got :
+         {read_image(data() / "files" / name), decode_image(read_file(data() / "files" / name))}) {
+      EXPECT_EQ(got.width, want.width) << name;
+      EXPECT_EQ(got.pixels, want.pixels) << name;
+    }
+  }
+  ImageInfo info;
+  decode_image(encode_png(test::picture(5, 4, 3), test::rgb_profile()), {}, "p", &info);
+  EXPECT_TRUE(info.color_profile.empty());
+}
+
 // A profile goes through: written by encode_png, read again, also from a JPEG.
 TEST(Decode, ColourProfilesGoWithThePixels) {
   std::vector<std::byte> profile = test::rgb_profile();
@@ -141,6 +159,17 @@ TEST(Decode, ExifOfSeveralSegments) {
     ImageInfo info;
     decode_image(std::as_bytes(std::span(parted)), {}, "p", &info);
     ASSERT_EQ(info.orientation, 6) << cut;
+  }
+}
+
+// Whatever it is read as.
+TEST(Decode, SaysThatAFileIsGray) {
+  for (const ColorMode mode : {ColorMode::rgb, ColorMode::gray, ColorMode::rgba, ColorMode::ids}) {
+    for (const char* name : {"color4_8bit.png", "gray.jpg"}) {
+      ImageInfo i;
+      read_image(data() / "files" / name, {.mode = mode}, &i);
+      EXPECT_TRUE(i.gray) << name << " as " << static_cast<int>(mode);
+    }
   }
 }
 
@@ -213,6 +242,30 @@ TEST(Extension, IsKnownInAnyCase) {
   EXPECT_FALSE(has_image_extension("b.txt"));
   EXPECT_FALSE(has_image_extension(".jpg"));
   EXPECT_FALSE(has_image_extension("jpg"));
+}
+
+// From each number of channels to each mode.
+TEST(Color, EveryModeOfEveryNumberOfChannels) {
+  using Pixels = std::vector<std::uint8_t>;
+  const Pixels colour{10, 200, 30, 99};
+  const auto in = [&](int channels, ColorMode mode) {
+    Image one(1, 1, channels);
+    one.pixels.assign(colour.begin(), colour.begin() + channels);
+    const Image out = convert_color(one, mode);
+    EXPECT_EQ(static_cast<std::size_t>(out.channels), out.pixels.size());
+    return out.pixels;
+  };
+  EXPECT_EQ(in(1, ColorMode::rgb), (Pixels{10, 10, 10}));
+  EXPECT_EQ(in(1, ColorMode::gray), (Pixels{10}));
+  EXPECT_EQ(in(1, ColorMode::ids), (Pixels{10}));
+  EXPECT_EQ(in(1, ColorMode::rgba), (Pixels{10, 10, 10, 255}));
+  for (const int channels : {3, 4}) {
+    EXPECT_EQ(in(channels, ColorMode::rgb), (Pixels{10, 200, 30}));
+    EXPECT_EQ(in(channels, ColorMode::gray), (Pixels{124}));  // 8146848 / 65536
+    EXPECT_EQ(in(channels, ColorMode::ids), (Pixels{10, 200, 30}));
+  }
+  EXPECT_EQ(in(3, ColorMode::rgba), (Pixels{10, 200, 30, 255}));
+  EXPECT_EQ(in(4, ColorMode::rgba), colour);
 }
 
 }  // namespace

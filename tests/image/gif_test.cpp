@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -105,6 +106,67 @@ TEST(GifKinds, AFramesOwnTableComesFirst) {
   EXPECT_THAT(picture(false, ColorMode::rgb), ElementsAre(250, 20, 30, 0, 0, 0));
   EXPECT_THAT(picture(true, ColorMode::rgb), ElementsAre(4, 5, 6, 7, 8, 9));
   for (const bool own : {false, true}) EXPECT_THAT(picture(own, ColorMode::ids), ElementsAre(1, 2));
+}
+
+// A comment of several blocks is passed over, and says nothing of transparency, whatever its bytes; nor does
+// an extension of graphics without its flag.
+TEST(GifKinds, OnlyTheFlagMakesAnIndexTransparent) {
+  for (const bool transparent : {false, true}) {
+    Bytes out;
+    out.text("GIF89a").le16(2).le16(1).u8({0x81, 0, 0}).u8({9, 9, 9, 250, 20, 30, 40, 250, 60, 1, 2, 3});
+    out.u8({0x21, 0xFE, 5, 1, 1, 1, 1, 1, 4, 1, 1, 1, 1, 0});
+    out.u8({0x21, 0xF9, 4, transparent ? 1 : 0, 0, 0, 2, 0});
+    out.u8({0x2C}).le16(0).le16(0).le16(2).le16(1).u8({0});
+    out.u8({2, 2, 4 | 1 << 3 | (2 & 3) << 6, 2 >> 2 | 5 << 1, 0, 0x3B});
+    ImageInfo info;
+    EXPECT_THAT(decoded(out, ColorMode::rgba, &info).pixels,
+                ElementsAre(250, 20, 30, 255, 40, 250, 60, transparent ? 0 : 255));
+    EXPECT_EQ(info.alpha, transparent);
+    EXPECT_TRUE(info.palette);
+    EXPECT_THAT(decoded(out, ColorMode::rgb).pixels, ElementsAre(250, 20, 30, 40, 250, 60));
+  }
+}
+
+TEST(GifKinds, WithoutAFrameThereIsNoPicture) {
+  EXPECT_THAT(refusal(Bytes().text("GIF89a").le16(2).le16(1).u8({0, 0, 0, 0x3B})),
+              HasSubstr("the GIF is damaged or cut off (no frame in it)"));
+}
+
+// Zeros as an encoder writes them: each code stands for one pixel more than the one before it, so that few
+// bytes are many pixels.
+TEST(GifKinds, AFewBytesMayBeManyPixels) {
+  constexpr int kWidth = 4000, kHeight = 2000;
+  std::vector<int> bytes;
+  unsigned bits = 0;
+  int have = 0, size = 3;
+  const auto put = [&](unsigned code) {
+    bits |= code << have;
+    for (have += size; have >= 8; have -= 8, bits >>= 8) bytes.push_back(static_cast<int>(bits & 255));
+  };
+  put(4);             // clear
+  put(0);             // one pixel
+  unsigned next = 6;  // the code of two
+  for (int run = 2, left = kWidth * kHeight - 1; left > 0; left -= run, ++run, ++next) {
+    if (next == 1U << size && size < 12) ++size;
+    put(left >= run ? next : left == 1 ? 0U : static_cast<unsigned>(left) + 4);
+  }
+  if (next == 1U << size && size < 12) ++size;
+  put(5);  // end
+  put(0);
+  Bytes out;
+  out.text("GIF89a").le16(kWidth).le16(kHeight).u8({0x80, 0, 0}).u8({70, 80, 90, 1, 2, 3});
+  out.u8({0x2C}).le16(0).le16(0).le16(kWidth).le16(kHeight).u8({0, 2});
+  for (std::size_t at = 0; at < bytes.size(); at += 255) {
+    const std::size_t n = std::min<std::size_t>(255, bytes.size() - at);
+    out.u8({static_cast<int>(n)});
+    for (std::size_t i = 0; i < n; ++i) out.u8({bytes[at + i]});
+  }
+  out.u8({0, 0x3B});
+  EXPECT_LT(out.size(), 8000u);
+  const Image got = decoded(out, ColorMode::ids);
+  EXPECT_EQ(got.width, kWidth);
+  EXPECT_EQ(got.height, kHeight);
+  EXPECT_EQ(std::count(got.pixels.begin(), got.pixels.end(), 0), kWidth * kHeight);
 }
 
 }  // namespace

@@ -158,6 +158,88 @@ TEST(BmpKinds, WhatIsNotKnownIsNamed) {
   }
 }
 
+// To the right first, then up.
+TEST(BmpKinds, JumpsGoAsFarAsTheySay) {
+  EXPECT_THAT(decoded(bmp(5, 3, 8, 1, grays(8), Bytes().u8({1, 4, 0, 2, 2, 1, 1, 7, 0, 1}))).pixels,
+              ElementsAre(0, 0, 0, 0, 0, 0, 0, 0, 70, 0, 40, 0, 0, 0, 0));
+  EXPECT_THAT(decoded(bmp(5, 3, 8, 1, grays(8), Bytes().u8({1, 4, 0, 2, 0, 2, 1, 7, 0, 1}))).pixels,
+              ElementsAre(0, 70, 0, 0, 0, 0, 0, 0, 0, 0, 40, 0, 0, 0, 0));
+}
+
+TEST(BmpKinds, RunsOfColoursAreColoursOrIndices) {
+  const Bytes colors = Bytes().u8({1, 2, 3, 0, 4, 5, 6, 0, 7, 8, 9, 0});
+  const Bytes file = bmp(3, 2, 8, 1, colors, Bytes().u8({2, 2, 1, 1, 0, 0, 3, 0, 0, 1}));
+  ImageInfo info;
+  EXPECT_THAT(decoded(file, ColorMode::rgb, &info).pixels,
+              ElementsAre(3, 2, 1, 3, 2, 1, 3, 2, 1, 9, 8, 7, 9, 8, 7, 6, 5, 4));
+  EXPECT_TRUE(info.palette);
+  EXPECT_FALSE(info.gray);
+  EXPECT_THAT(decoded(file, ColorMode::ids, &info).pixels, ElementsAre(0, 0, 0, 2, 2, 1));
+  EXPECT_TRUE(info.palette);
+}
+
+// Five literals are three bytes, whose padding the end of the file may take.
+TEST(BmpKinds, LiteralsOf4BitsAreAllThere) {
+  EXPECT_THAT(decoded(bmp(5, 1, 4, 2, grays(16), Bytes().u8({0, 5, 0x12, 0x34, 0x50}))).pixels,
+              ElementsAre(10, 20, 30, 40, 50));
+  EXPECT_THAT(refusal(bmp(5, 1, 4, 2, grays(16), Bytes().u8({0, 5, 0x12, 0x34}))),
+              HasSubstr("after 0 of 1 rows"));
+}
+
+// A header of 40 bytes that states its colours and where the rows begin as told.
+Bytes bmp_of(unsigned offset, unsigned width, unsigned height, unsigned bits, unsigned colors) {
+  Bytes out;
+  out.text("BM").le32(0).le32(0).le32(offset);
+  out.le32(40).le32(width).le32(height).le16(1).le16(bits).le32(0).le32(0).le32(0).le32(0);
+  return out.le32(colors).le32(0);
+}
+
+TEST(BmpKinds, ATableOfNoStatedLengthHasAColourForEachIndex) {
+  for (const unsigned offset : {54U, 62U, 0U}) {
+    Bytes file = bmp_of(offset, 3, 1, 1, 0);
+    file.u8({10, 20, 30, 0, 40, 50, 60, 0}).u8({0x40, 0, 0, 0});
+    EXPECT_THAT(decoded(file, ColorMode::rgb).pixels, ElementsAre(30, 20, 10, 60, 50, 40, 30, 20, 10))
+        << offset;
+  }
+  Bytes sixteen = bmp_of(54, 2, 1, 4, 0);
+  EXPECT_THAT(decoded(sixteen.add(grays(16)).u8({0xF1, 0, 0, 0})).pixels, ElementsAre(150, 10));
+}
+
+TEST(BmpKinds, ATableMayStateMoreThanItHas) {
+  Bytes file = bmp_of(62, 1, 1, 8, 65536);
+  EXPECT_THAT(decoded(file.add(grays(2)).u8({1, 0, 0, 0})).pixels, ElementsAre(10));
+}
+
+TEST(BmpKinds, RowsBehindTheEndAreNotThere) {
+  Bytes file = bmp_of(1000, 1, 2, 24, 0);
+  EXPECT_THAT(refusal(file.u8({1, 2, 3, 0, 4, 5, 6, 0})), HasSubstr("after 0 of 2 rows"));
+  const Bytes header = bmp_of(54, 1, 1, 24, 0);
+  EXPECT_THAT(refusal(header), HasSubstr("after 0 of 1 rows"));
+  const auto cut = header.span().first(53);
+  EXPECT_THAT(test::message_of<ImageError>([&] { decode_image(cut, {}, "made"); }),
+              HasSubstr("the BMP ends before the picture begins"));
+}
+
+TEST(BmpKinds, BitFieldsOf24BitsAndOfTooMany) {
+  const Bytes turned = Bytes().le32(0xFF).le32(0xFF00).le32(0xFF0000);
+  EXPECT_THAT(decoded(bmp(1, 1, 24, 3, turned, Bytes().u8({1, 2, 3, 0})), ColorMode::rgb).pixels,
+              ElementsAre(1, 2, 3));
+  const auto refused = [](unsigned red, unsigned green, unsigned blue) {
+    return refusal(bmp(1, 1, 32, 3, Bytes().le32(red).le32(green).le32(blue), Bytes().le32(0)));
+  };
+  EXPECT_EQ(refused(0xFF00, 0xFF0000, 1), "");
+  EXPECT_THAT(refused(0x1FF, 0xFF0000, 0xFF000000), HasSubstr("bit fields"));  // nine bits
+  EXPECT_THAT(refused(0xFF0000, 0, 0xFF), HasSubstr("bit fields"));            // no green
+  EXPECT_THAT(refused(0xFF0000, 0xFF00, 0xF0F), HasSubstr("bit fields"));      // a hole in the last
+}
+
+TEST(BmpKinds, OfOs2MayHaveColoursWithoutATable) {
+  Bytes file;
+  file.text("BM").le32(0).le32(0).le32(26).le32(12).le16(1).le16(2).le16(1).le16(24);
+  EXPECT_THAT(decoded(file.u8({1, 2, 3, 0, 4, 5, 6, 0}), ColorMode::rgb).pixels,
+              ElementsAre(6, 5, 4, 3, 2, 1));
+}
+
 // A little-endian TIFF of one strip behind its directory; entries {tag, type, value} by tag, with one value
 // each.
 struct Field {
@@ -206,6 +288,7 @@ TEST(TiffKinds, ASampleOfNoMeaningIsNoAlpha) {
     EXPECT_THAT(decoded(tiff(fields, Bytes().u8({10, 200})), ColorMode::rgba, &info).pixels,
                 ElementsAre(10, 10, 10, meaning == 2 ? 200 : 255));
     EXPECT_EQ(info.alpha, meaning == 2);
+    EXPECT_TRUE(info.gray);
   }
 }
 
@@ -298,6 +381,66 @@ TEST(PnmKinds, FloatMapsOfBothByteOrders) {
   EXPECT_THAT(refusal(Bytes().text("Pf 1 1 nan\n").u8({0, 0, 0, 0})), HasSubstr("scale"));
 }
 
+// Pillow's round(): 25.5 is 26, 76.5 is 76.
+TEST(PnmKinds, HalvesAreRoundedToTheEven) {
+  EXPECT_THAT(decoded(Bytes().text("P2 2 1 10\n1 3\n")).pixels, ElementsAre(26, 76));
+  // 500 / 1000 of 255 are 127.5.
+  const Bytes wide = Bytes().text("P6 1 1 1000\n").u8({0, 0, 1, 0xF4, 3, 0xE8});
+  ImageInfo info;
+  EXPECT_THAT(decoded(wide, ColorMode::rgb, &info).pixels, ElementsAre(0, 128, 255));
+  EXPECT_FALSE(info.deep);
+}
+
+// Gray above 255 is brought to 16 bits, as Pillow's mode I, and then clipped: 65.5, 196.6, 262.1.
+TEST(PnmKinds, WideGrayIsScaledAndClipped) {
+  ImageInfo info;
+  EXPECT_THAT(decoded(Bytes().text("P2 4 1 1000\n0 1 3 4\n"), ColorMode::gray, &info).pixels,
+              ElementsAre(0, 66, 197, 255));
+  EXPECT_TRUE(info.deep);
+  EXPECT_THAT(decoded(Bytes().text("P2 4 1 256\n0 1 2 256\n")).pixels, ElementsAre(0, 255, 255, 255));
+}
+
+TEST(PnmKinds, TheLastNumberMayEndTheFile) {
+  EXPECT_THAT(decoded(Bytes().text("P2 2 1 255\n1 2")).pixels, ElementsAre(1, 2));
+  EXPECT_THAT(refusal(Bytes().text("P2 2 2 255\n1 2 3")), HasSubstr("after 1 of 2 rows"));
+  EXPECT_THAT(decoded(Bytes().text("P5 0000000002 1 255\n").u8({3, 4})).pixels, ElementsAre(3, 4));
+}
+
+TEST(PnmKinds, RowsOfBitsBeginAtAByte) {
+  const Bytes begin = Bytes().text("P4 9 2\n").u8({0x80, 0x80, 0x01});
+  EXPECT_THAT(refusal(begin), HasSubstr("after 1 of 2 rows"));
+  EXPECT_THAT(decoded(Bytes(begin).u8({0x7F})).pixels,
+              ElementsAre(0, 255, 255, 255, 255, 255, 255, 255, 0,  //
+                          255, 255, 255, 255, 255, 255, 255, 0, 255));
+}
+
+// 254.9, 3.9 and no number at all; columns in order, rows from the bottom.
+TEST(PnmKinds, FloatsAreCutOff) {
+  ImageInfo info;
+  EXPECT_THAT(decoded(Bytes().text("Pf 3 1 -1\n").le32(0x437EE666).le32(0x4079999A).le32(0x7FC00000),
+                      ColorMode::gray, &info)
+                  .pixels,
+              ElementsAre(254, 3, 0));
+  EXPECT_TRUE(info.deep);
+  EXPECT_THAT(
+      decoded(Bytes().text("Pf 2 2 -1\n").le32(0x3F800000).le32(0x40000000).le32(0x40400000).le32(0x40800000))
+          .pixels,
+      ElementsAre(3, 4, 1, 2));
+  EXPECT_THAT(refusal(Bytes().text("Pf 1 1 inf\n").le32(0)), HasSubstr("scale"));
+}
+
+// Ids are what they are: 0, 255 and 1, but not 2.5, 300, -1 or no number.
+TEST(PnmKinds, FloatsMayBeIds) {
+  EXPECT_THAT(
+      decoded(Bytes().text("Pf 3 1 -1\n").le32(0).le32(0x437F0000).le32(0x3F800000), ColorMode::ids).pixels,
+      ElementsAre(0, 255, 1));
+  for (const auto& [bits, named] :
+       {std::pair(0x40200000U, "2.5"), {0x43960000U, "300"}, {0xBF800000U, "-1"}, {0x7FC00000U, "nan"}}) {
+    const auto file = Bytes().text("Pf 1 1 -1\n").le32(bits);
+    EXPECT_THAT(refusal(file, ColorMode::ids), HasSubstr(std::string("it holds the value ") + named + ","));
+  }
+}
+
 // EXIF of one directory with the orientation alone; `value` are the four bytes of its field.
 std::vector<std::uint8_t> exif(std::string_view order, int type, int count,
                                const std::vector<std::uint8_t>& value,
@@ -370,6 +513,50 @@ TEST(FormatKinds, OthersAreCalledByTheirNames) {
     EXPECT_TRUE(has_image_extension(name)) << name;
   for (const char* name : {"a.heic", "a.svg", "a.png.txt", "png", "a."})
     EXPECT_FALSE(has_image_extension(name)) << name;
+}
+
+// Among other entries, of which more may be stated than are there.
+TEST(OrientationKinds, IsOneOfManyEntries) {
+  const auto directory = [](int magic, int stated, const std::vector<std::pair<int, int>>& entries) {
+    std::vector<std::uint8_t> out{'I', 'I'};
+    const auto put = [&](int v, int bytes) {
+      for (int i = 0; i < bytes; ++i) out.push_back(static_cast<std::uint8_t>(v >> 8 * i));
+    };
+    put(magic, 2);
+    put(8, 4);
+    put(stated, 2);
+    for (const auto& [tag, value] : entries) {
+      put(tag, 2);
+      put(3, 2);
+      put(1, 4);
+      put(value, 4);
+    }
+    return out;
+  };
+  const std::vector<std::pair<int, int>> entries{{0x0100, 3}, {0x0112, 6}, {0x0128, 2}};
+  EXPECT_EQ(image::exif_orientation(directory(42, 3, entries)), 6);
+  EXPECT_EQ(image::exif_orientation(directory(42, 2, entries)), 6);
+  EXPECT_FALSE(image::exif_orientation(directory(42, 1, entries)));
+  EXPECT_EQ(image::exif_orientation(directory(42, 9, entries)), 6);
+  EXPECT_FALSE(image::exif_orientation(directory(43, 3, entries)));
+  EXPECT_FALSE(image::exif_orientation(directory(42, 0, {})));
+}
+
+TEST(OrientationKinds, XmpsFirstNumberCounts) {
+  EXPECT_EQ(image::xmp_orientation("tiff:Orientation=\"x\" tiff:Orientation=\"7\" tiff:Orientation=\"2\""),
+            7);
+  EXPECT_FALSE(image::xmp_orientation("tiff:Orientation=\""));
+  for (const char* none : {"<tiff:Orientation>0<", "<tiff:Orientation>9<"})
+    EXPECT_EQ(image::orientation_of({}, none), 1) << none;
+  for (int o = 1; o <= 8; ++o)
+    EXPECT_EQ(image::orientation_of({}, "<tiff:Orientation>" + std::to_string(o) + "<"), o);
+}
+
+TEST(FormatKinds, EveryBrandOfHeic) {
+  for (const char* brand : {"heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"})
+    EXPECT_THAT(refusal(Bytes().u8({0, 0, 0, 32}).text("ftyp").text(brand)), HasSubstr("it is HEIC"))
+        << brand;
+  EXPECT_THAT(refusal(Bytes().u8({0, 0, 0, 32}).text("ftyp").text("mp42")), HasSubstr("it is MP4"));
 }
 
 }  // namespace

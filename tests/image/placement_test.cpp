@@ -4,6 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "support/pictures.h"
 
 namespace sam2unet::image {
 namespace {
@@ -85,6 +90,73 @@ TEST(Letterbox, PlacedPicturesArePadded) {
       for (int x = 0; x < 64; ++x) {
         for (int c = 0; c < channels; ++c)
           EXPECT_EQ(out.row(y)[x * channels + c], x >= 21 && x < 43 ? x - 20 : 200 + c) << x << " " << c;
+      }
+    }
+  }
+}
+
+// Where each pixel goes, upright and turned, in a picture that fills one side or all: one preparer and one
+// input for all of them, of which nothing is left over.
+TEST(Letterbox, TurnsEveryPixelToItsPlace) {
+  Preparer preparer;
+  Image out;
+  for (const auto& [width, height] : {std::pair{64, 32}, {32, 64}, {64, 64}}) {
+    for (const int channels : {1, 3, 4}) {
+      const Image picture = test::picture(width, height, channels);
+      for (const Turn turn : {Turn::none, Turn::mirror_x, Turn::mirror_y, Turn::quarter}) {
+        const bool quarter = turn == Turn::quarter;
+        const int w = quarter ? height : width, h = quarter ? width : height;
+        const Placement p = place(w, h, InputSize::square(64), Fit::letterbox);
+        ASSERT_EQ(p.width, w);
+        ASSERT_EQ(p.height, h);
+        preparer.prepare(picture, p, PillowVersion::v12, out, turn);
+        ASSERT_EQ(out.pixels.size(), 64u * 64u * 3u);
+        for (int y = 0; y < 64; ++y) {
+          for (int x = 0; x < 64; ++x) {
+            const int px = x - (64 - w) / 2, py = y - (64 - h) / 2;
+            const bool inside = px >= 0 && px < w && py >= 0 && py < h;
+            // Counterclockwise: the upper right corner becomes the upper left one.
+            const int from_x = quarter ? width - 1 - py : turn == Turn::mirror_x ? width - 1 - px : px;
+            const int from_y = quarter ? px : turn == Turn::mirror_y ? height - 1 - py : py;
+            for (int c = 0; c < 3; ++c) {
+              const int want = inside ? picture.row(from_y)[from_x * channels + (channels == 1 ? 0 : c)]
+                                      : kPadding[static_cast<std::size_t>(c)];
+              ASSERT_EQ(out.row(y)[3 * x + c], want) << width << "x" << height << "x" << channels << " at "
+                                                     << x << "," << y << ", turn " << static_cast<int>(turn);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// Colours count as if there were no alpha, also while they are resized.
+TEST(Letterbox, ColoursUnderNoAlphaStay) {
+  Image picture(128, 128, 4), out;
+  for (std::size_t i = 0; i < picture.pixels.size(); i += 4)
+    for (std::size_t c = 0; c < 3; ++c) picture.pixels[i + c] = static_cast<std::uint8_t>(50 + c);
+  Preparer preparer;
+  preparer.prepare(picture, place(128, 128, InputSize::square(64), Fit::squash), PillowVersion::v12, out);
+  ASSERT_EQ(out.channels, 3);
+  for (std::size_t i = 0; i < out.pixels.size(); ++i) ASSERT_EQ(out.pixels[i], 50 + i % 3) << i;
+}
+
+// One input for pictures of several places: above and below as at the sides.
+TEST(Letterbox, PaddingIsPutDownAnew) {
+  Image out;
+  const std::uint8_t padding = 7;
+  for (const auto& [width, height] : {std::pair{64, 10}, {10, 64}, {64, 64}, {64, 31}}) {
+    Image placed(width, height, 1);
+    for (std::size_t i = 0; i < placed.pixels.size(); ++i)
+      placed.pixels[i] = static_cast<std::uint8_t>(i | 128);
+    const Placement p = place(width, height, InputSize::square(64), Fit::letterbox);
+    pad(placed, p, &padding, out);
+    const int left = (64 - width) / 2, top = (64 - height) / 2;
+    for (int y = 0; y < 64; ++y) {
+      for (int x = 0; x < 64; ++x) {
+        const bool inside = x >= left && x < left + width && y >= top && y < top + height;
+        ASSERT_EQ(out.row(y)[x], inside ? placed.row(y - top)[x - left] : 7) << x << "," << y;
       }
     }
   }

@@ -191,5 +191,65 @@ TEST(PngKinds, LongTextsAreCutOff) {
   EXPECT_EQ(orientation((std::size_t{1} << 20) + 1000, false), 8);
 }
 
+// A text is the EXIF's or the XMP's by its key alone.
+TEST(PngKinds, TextsOfOtherKeysSayNothingOfTheOrientation) {
+  const Bytes raw = Bytes().text("\nexif\n      26\n4d4d002a00000008000101120003000000010006000000000000");
+  const Bytes xmp = Bytes().text("<x tiff:Orientation=\"8\"/>");
+  const auto orientation = [](std::string_view type, std::string_view key, const Bytes& data) {
+    return info_with(Image(1, 1, 1), chunk(type, Bytes().text(key).u8({0}).add(data))).orientation;
+  };
+  EXPECT_EQ(orientation("tEXt", "Raw profile type exif", raw), 6);
+  EXPECT_EQ(orientation("tEXt", "Raw profile type iptc", raw), 1);
+  EXPECT_EQ(orientation("tEXt", "XML:com.adobe.xmp", xmp), 1);  // which stands in iTXt
+  EXPECT_EQ(orientation("zTXt", "Raw profile type exif", Bytes().u8({0}).add(zlib(raw))), 6);
+  EXPECT_EQ(orientation("zTXt", "Comment", Bytes().u8({0}).add(zlib(raw))), 1);
+  const Bytes before = Bytes().u8({0, 0, 0, 0});
+  EXPECT_EQ(orientation("iTXt", "XML:com.adobe.xmp", Bytes(before).add(xmp)), 8);
+  EXPECT_EQ(orientation("iTXt", "Comment", Bytes(before).add(xmp)), 1);
+  EXPECT_EQ(orientation("iTXt", "Comment", Bytes(before).add(raw)), 1);
+}
+
+// The one colour that tRNS names is transparent, of gray and of RGB; no other is.
+TEST(PngKinds, OneColourMayBeTransparent) {
+  const Bytes gray = png(3, 1, 8, 0, Bytes().u8({0, 7, 8, 7}), chunk("tRNS", Bytes().u8({0, 7})));
+  ImageInfo info;
+  EXPECT_THAT(decoded(gray, ColorMode::rgba, &info).pixels,
+              ElementsAre(7, 7, 7, 0, 8, 8, 8, 255, 7, 7, 7, 0));
+  EXPECT_TRUE(info.alpha);
+  EXPECT_THAT(decoded(gray).pixels, ElementsAre(7, 8, 7));
+  const Bytes rgb =
+      png(2, 1, 8, 2, Bytes().u8({0, 1, 2, 3, 1, 2, 4}), chunk("tRNS", Bytes().u8({0, 1, 0, 2, 0, 3})));
+  EXPECT_THAT(decoded(rgb, ColorMode::rgba, &info).pixels, ElementsAre(1, 2, 3, 0, 1, 2, 4, 255));
+  EXPECT_TRUE(info.alpha);
+  EXPECT_FALSE(info.gray);
+  EXPECT_THAT(decoded(rgb, ColorMode::rgb).pixels, ElementsAre(1, 2, 3, 1, 2, 4));
+}
+
+// Gray of 16 bits is clipped before anything is made of its transparent value: it is opaque.
+TEST(PngKinds, DeepGrayIsOpaque) {
+  const Bytes file = png(2, 1, 16, 0, Bytes().u8({0, 0, 7, 1, 0}), chunk("tRNS", Bytes().u8({0, 7})));
+  ImageInfo info;
+  EXPECT_THAT(decoded(file, ColorMode::rgba, &info).pixels, ElementsAre(7, 7, 7, 255, 255, 255, 255, 255));
+  EXPECT_TRUE(info.alpha);
+  EXPECT_TRUE(info.deep);
+}
+
+// An alpha for the first indices; those without one are opaque.
+TEST(PngKinds, IndicesMayHaveAlpha) {
+  const Bytes palette = chunk("PLTE", Bytes().u8({1, 2, 3, 4, 5, 6, 7, 8, 9}));
+  const auto file = [&](const Bytes& alpha) {
+    return png(3, 1, 8, 3, Bytes().u8({0, 2, 1, 0}), Bytes(palette).add(alpha));
+  };
+  ImageInfo info;
+  EXPECT_THAT(decoded(file(chunk("tRNS", Bytes().u8({0, 90}))), ColorMode::rgba, &info).pixels,
+              ElementsAre(7, 8, 9, 255, 4, 5, 6, 90, 1, 2, 3, 0));
+  EXPECT_TRUE(info.alpha);
+  EXPECT_TRUE(info.palette);
+  EXPECT_THAT(decoded(file({}), ColorMode::rgba, &info).pixels,
+              ElementsAre(7, 8, 9, 255, 4, 5, 6, 255, 1, 2, 3, 255));
+  EXPECT_FALSE(info.alpha);
+  EXPECT_THAT(decoded(file(chunk("tRNS", Bytes().u8({0}))), ColorMode::ids).pixels, ElementsAre(2, 1, 0));
+}
+
 }  // namespace
 }  // namespace sam2unet

@@ -38,6 +38,22 @@ TEST(WritePng, TakesAViewWithGaps) {
   for (int y = 0; y < 9; ++y) EXPECT_TRUE(std::equal(back.row(y), back.row(y) + 33, part.row(y))) << y;
 }
 
+// Rows that grow by a level each are next to nothing as differences, rows of eight kinds as they are: so a
+// picture is written, and indices.
+TEST(WritePng, ColoursAreFilteredAndIndicesNot) {
+  const Image noise = test::picture(256, 1, 1);
+  Image steps(256, 256, 1);
+  for (int y = 0; y < 256; ++y)
+    for (int x = 0; x < 256; ++x)
+      steps.row(y)[x] = static_cast<std::uint8_t>(noise.pixels[static_cast<std::size_t>(x)] + y);
+  EXPECT_LT(encode_png(steps).size(), 4000u);  // of 65536
+  const Image kinds = test::picture(200, 8, 1), order = test::picture(400, 1, 1);
+  Image ids(200, 400, 1);
+  for (int y = 0; y < 400; ++y)
+    std::copy_n(kinds.row(order.pixels[static_cast<std::size_t>(y)] % 8), 200, ids.row(y));
+  EXPECT_LT(encode_indexed_png(ids, std::vector<Color>(256)).size(), 7000u);  // of 80000
+}
+
 TEST(WritePng, LeavesNothingBehindOnFailure) {
   const test::TempDir dir;
   EXPECT_THROW(write_png(dir / "no" / "a.png", test::picture(2, 2, 1)), FileError);

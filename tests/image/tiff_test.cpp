@@ -243,5 +243,196 @@ TEST(TiffParts, OfSubsampledColoursAllOrNothing) {
     EXPECT_THAT(refusal(tiff(fields, strips, lost)), HasSubstr("after 0 of 4 rows")) << lost;
 }
 
+// Every byte of a tile is its own: of tiles that are wider than high and higher than wide, plane by plane.
+TEST(TiffParts, TilesOfSeveralPlanes) {
+  constexpr std::uint32_t kWidth = 40, kHeight = 52;
+  for (const std::uint32_t tile_width : {16U, 32U}) {
+    const std::uint32_t tile_height = 48 - tile_width, columns = (kWidth + tile_width - 1) / tile_width,
+                        count = columns * ((kHeight + tile_height - 1) / tile_height);
+    auto fields = fields_of(kWidth, kHeight, 3, 2);
+    fields[322] = {tile_width};
+    fields[323] = {tile_height};
+    fields[284] = {2};
+    const auto value = [](std::uint32_t plane, std::uint32_t tile, std::uint32_t x, std::uint32_t y) {
+      return static_cast<std::uint8_t>(80 * plane + 10 * tile + (3 * x + 5 * y) % 10);
+    };
+    std::vector<Block> tiles;
+    for (std::uint32_t p = 0; p < 3; ++p) {
+      for (std::uint32_t t = 0; t < count; ++t) {
+        Block block;
+        for (std::uint32_t y = 0; y < tile_height; ++y)
+          for (std::uint32_t x = 0; x < tile_width; ++x) block.push_back(value(p, t, x, y));
+        tiles.push_back(block);
+      }
+    }
+    const Image got = decoded(tiff(fields, tiles), ColorMode::rgb);
+    ASSERT_EQ(got.pixels.size(), std::size_t{3} * kWidth * kHeight);
+    for (std::uint32_t y = 0; y < kHeight; ++y) {
+      for (std::uint32_t x = 0; x < kWidth; ++x) {
+        const std::uint32_t tile = x / tile_width + y / tile_height * columns;
+        for (std::uint32_t c = 0; c < 3; ++c)
+          ASSERT_EQ(got.row(static_cast<int>(y))[3 * x + c], value(c, tile, x % tile_width, y % tile_height))
+              << x << "," << y << " " << c << " in tiles " << tile_width << " wide";
+      }
+    }
+    for (std::uint32_t lost = 1; lost < 3 * count; lost += 3)
+      EXPECT_THAT(refusal(tiff(fields, tiles, static_cast<int>(lost))),
+                  HasSubstr("after " + std::to_string(lost % count / columns * tile_height) + " of 52 rows"))
+          << lost;
+  }
+}
+
+// A mask of one bit, in tiles of two bytes to a row.
+TEST(TiffParts, TilesOfOneBit) {
+  auto fields = fields_of(20, 18, 1, 1);
+  fields[258] = {1};
+  fields[322] = fields[323] = {16};
+  const auto byte = [](std::size_t tile, std::size_t y, std::size_t k) {
+    return static_cast<std::uint8_t>(67 * tile + 29 * y + 13 * k + 5);
+  };
+  std::vector<Block> tiles;
+  for (std::size_t t = 0; t < 4; ++t) {
+    Block block;
+    for (std::size_t y = 0; y < 16; ++y)
+      for (std::size_t k = 0; k < 2; ++k) block.push_back(byte(t, y, k));
+    tiles.push_back(block);
+  }
+  const Image got = decoded(tiff(fields, tiles), ColorMode::gray);
+  for (std::size_t y = 0; y < 18; ++y)
+    for (std::size_t x = 0; x < 20; ++x)
+      ASSERT_EQ(got.row(static_cast<int>(y))[x],
+                (byte(x / 16 + y / 16 * 2, y % 16, x % 16 / 8) >> (7 - x % 8) & 1) != 0 ? 255 : 0)
+          << x << "," << y;
+}
+
+TEST(TiffParts, AlphaOfGrayInAPlaneOfItsOwn) {
+  auto fields = fields_of(2, 1, 2, 1);
+  fields[284] = fields[338] = {2};
+  const std::string file = tiff(fields, {{10, 20}, {100, 200}});
+  EXPECT_THAT(decoded(file, ColorMode::rgba).pixels, ElementsAre(10, 10, 10, 100, 20, 20, 20, 200));
+  EXPECT_THAT(decoded(file, ColorMode::gray).pixels, ElementsAre(10, 20));
+}
+
+// Ink takes away: what black leaves, less its share of each colour. A fifth sample is nothing that is known.
+TEST(TiffParts, InksOf8And16Bits) {
+  // Without black 255 - 0, 255 - 128, 255 - 255; with black of 51 the same of 204.
+  const Block inks{0, 128, 255, 0, 0, 128, 255, 51};
+  const auto want = ElementsAre(255, 127, 0, 204, 102, 0);
+  auto fields = fields_of(2, 1, 4, 5);
+  EXPECT_THAT(decoded(tiff(fields, {inks}), ColorMode::rgb).pixels, want);
+  Block wide, five;
+  for (std::size_t i = 0; i < inks.size(); ++i) {
+    wide.push_back(0xEE);  // the low byte
+    wide.push_back(inks[i]);
+    five.push_back(inks[i]);
+    if (i % 4 == 3) five.push_back(99);
+  }
+  fields[258] = {16};
+  EXPECT_THAT(decoded(tiff(fields, {wide}), ColorMode::rgb).pixels, want);
+  fields[258] = {8};
+  fields[277] = {5};
+  fields[338] = {2};
+  const std::string file = tiff(fields, {five});
+  ImageInfo info;
+  EXPECT_THAT(decode_image(std::as_bytes(std::span(file)), {.mode = ColorMode::rgba}, "x", &info).pixels,
+              ElementsAre(255, 127, 0, 255, 204, 102, 0, 255));
+  EXPECT_FALSE(info.alpha);
+  EXPECT_FALSE(info.gray);
+}
+
+// Colours that were multiplied with alpha are divided by it, cut off at white; under none of it they are
+// black.
+TEST(TiffParts, MultipliedColoursAreDividedAgain) {
+  auto fields = fields_of(3, 1, 4, 2);
+  fields[338] = {1};
+  const std::string file = tiff(fields, {{50, 60, 70, 0, 50, 60, 70, 128, 200, 60, 7, 100}});
+  EXPECT_THAT(decoded(file, ColorMode::rgba).pixels,
+              ElementsAre(0, 0, 0, 0, 99, 119, 139, 128, 255, 153, 17, 100));
+  EXPECT_THAT(decoded(file, ColorMode::rgb).pixels, ElementsAre(0, 0, 0, 99, 119, 139, 255, 153, 17));
+}
+
+// Alpha is known of 8 and 16 bits; a second sample of more is passed over.
+TEST(TiffParts, ASecondSampleOf32BitsIsNoAlpha) {
+  auto fields = fields_of(2, 1, 2, 1);
+  fields[258] = {32};
+  fields[338] = {2};
+  const std::string file = tiff(fields, {{77, 0, 0, 0, 5, 0, 0, 0, 44, 1, 0, 0, 6, 0, 0, 0}});
+  ImageInfo info;
+  EXPECT_THAT(decode_image(std::as_bytes(std::span(file)), {.mode = ColorMode::rgba}, "x", &info).pixels,
+              ElementsAre(77, 77, 77, 255, 255, 255, 255, 255));
+  EXPECT_FALSE(info.alpha);
+  EXPECT_TRUE(info.deep);
+}
+
+// Signed bytes are taken as they are, of gray; of colours they are not read.
+TEST(TiffParts, SignedBytesOfGray) {
+  auto fields = fields_of(2, 1, 1, 1);
+  fields[339] = {2};
+  EXPECT_THAT(decoded(tiff(fields, {{200, 3}}), ColorMode::gray).pixels, ElementsAre(200, 3));
+  auto rgb = fields_of(1, 1, 3, 2);
+  rgb[339] = {2};
+  EXPECT_THAT(refusal(tiff(rgb, {{1, 2, 3}})),
+              HasSubstr("a TIFF of 3 samples of 8 bits, colour space 2 and sample format 2"));
+}
+
+TEST(TiffParts, IdsOfManyBitsAreNamedWhereTheyAreTooLarge) {
+  const auto refused = [](std::uint32_t bits, const Block& row) {
+    auto fields = fields_of(2, 1, 1, 1);
+    fields[258] = {bits};
+    const std::string file = tiff(fields, {row});
+    return test::message_of<ImageError>([&] { decoded(file, ColorMode::ids); });
+  };
+  EXPECT_EQ(refused(12, {0x00, 0xF0, 0xFE}), "");
+  EXPECT_THAT(refused(12, {0x00, 0xF1, 0x23}), HasSubstr("the value 291"));
+  EXPECT_THAT(refused(16, {1, 0, 0xFF, 0xFF}), HasSubstr("the value 65535"));
+  EXPECT_THAT(refused(32, {1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF}), HasSubstr("the value 4294967295"));
+}
+
+// 50 of red difference are 1.402 x 50 of red and 0.714 x 50 less of green, 50 of blue difference 1.772 x 50
+// of blue and 0.344 x 50 less of green.
+TEST(TiffParts, SubsampledColoursAreRedGreenAndBlue) {
+  auto fields = fields_of(2, 2, 3, 6);
+  fields[530] = {2, 2};
+  const auto expect = [&](std::uint8_t cb, std::uint8_t cr, int red, int green, int blue) {
+    const Image got = decoded(tiff(fields, {{100, 100, 100, 100, cb, cr}}), ColorMode::rgb);
+    ASSERT_EQ(got.pixels.size(), 12u);
+    for (std::size_t i = 0; i < 12; i += 3) {
+      EXPECT_NEAR(got.pixels[i], red, 1);
+      EXPECT_NEAR(got.pixels[i + 1], green, 1);
+      EXPECT_NEAR(got.pixels[i + 2], blue, 1);
+    }
+  };
+  expect(128, 178, 170, 64, 100);
+  expect(178, 128, 100, 83, 189);
+}
+
+// A TIFF is turned, whether asked for or not, and once.
+TEST(TiffParts, EveryKindIsTurnedOnce) {
+  auto gray = fields_of(4, 2, 1, 1), sub = fields_of(4, 2, 3, 6);
+  sub[530] = {2, 2};
+  gray[274] = sub[274] = {6};  // clockwise
+  for (const std::string& file : {tiff(gray, {{10, 20, 50, 60, 30, 40, 70, 80}}),
+                                  tiff(sub, {{10, 20, 30, 40, 128, 128, 50, 60, 70, 80, 128, 128}})}) {
+    for (const bool asked : {false, true}) {
+      ImageInfo info;
+      const Image got = decode_image(std::as_bytes(std::span(file)),
+                                     {.mode = ColorMode::gray, .apply_exif_orientation = asked}, "x", &info);
+      EXPECT_EQ(info.orientation, 6);
+      EXPECT_EQ(got.width, 2);
+      EXPECT_EQ(got.height, 4);
+      EXPECT_THAT(got.pixels, ElementsAre(30, 10, 40, 20, 70, 50, 80, 60));
+    }
+  }
+}
+
+// TIFF 6.0: without a word of it a sample has one bit; Pillow takes white to be zero then.
+TEST(TiffParts, WhatIsNotSaidIsOneBitOfWhiteIsZero) {
+  auto fields = fields_of(3, 1, 1, 1);
+  fields.erase(258);
+  EXPECT_THAT(decoded(tiff(fields, {{0xA0}}), ColorMode::gray).pixels, ElementsAre(255, 0, 255));
+  fields.erase(262);
+  EXPECT_THAT(decoded(tiff(fields, {{0xA0}}), ColorMode::gray).pixels, ElementsAre(0, 255, 0));
+}
+
 }  // namespace
 }  // namespace sam2unet
