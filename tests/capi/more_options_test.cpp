@@ -53,6 +53,20 @@ TEST_F(CMoreOptions, AreThoseOfBytesToo) {
   s2u_segmenter_options_free(o);
 }
 
+TEST_F(CMoreOptions, ThatWereFreedOrAreOthersAreRefused) {
+  s2u_segmenter_options* o = nullptr;
+  MUST(s2u_segmenter_options_new(&o));
+  s2u_segmenter_options_free(o);
+  s2u_segmenter* s = nullptr;
+  REFUSED(s2u_segmenter_new(file.c_str(), o, &s), S2U_INVALID_ARGUMENT, "freed");
+  s2u_segment_options* of_segmenting = nullptr;
+  MUST(s2u_segment_options_new(&of_segmenting));
+  REFUSED(s2u_segmenter_new(file.c_str(), reinterpret_cast<s2u_segmenter_options*>(of_segmenting), &s),
+          S2U_INVALID_ARGUMENT, "no handle of its kind");
+  EXPECT_EQ(s, nullptr);
+  s2u_segment_options_free(of_segmenting);
+}
+
 TEST_F(CMoreOptions, OfSegmentingMayBeTakenBack) {
   s2u_segmenter* s = nullptr;
   MUST(s2u_segmenter_new(file.c_str(), nullptr, &s));

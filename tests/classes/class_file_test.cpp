@@ -105,6 +105,8 @@ TEST(ClassFile, OneLineForEachMistakeInRemappings) {
   expect_refused(a + "[remap.ids]\n256 = 1", "'256' is no value of a mask");
   expect_refused(a + "[remap.ids]\n-1 = 1", "'-1' is no value of a mask");
   expect_refused(a + "[remap.ids]\n07 = 1", "'07' is no value of a mask");
+  expect_refused(a + "[remap.ids]\n12-15 = 1", "'12-15' is no value of a mask");
+  expect_refused(a + "[remap.ids]\n7x = 1", "'7x' is no value of a mask");
   expect_refused(a + "[remap.ids]\n7 = 3", "the id 7 is remapped to 3, which is neither a class (0 to 2)");
   expect_refused(a + "[remap.ids]\n7 = 1\n7 = 2", "line");
   expect_refused(a + "[remap.ids]\n1 = 2\n2 = 1", "applied once");

@@ -73,6 +73,14 @@ TEST(Evaluate, SaysWhatIsUnpaired) {
   EvaluateOptions strict;
   strict.strict = true;
   EXPECT_THROW(evaluate(f.pred(), f.gt(), strict), UsageError);
+  // So it is with maps that are made, for either side that is alone.
+  const Predictor black = [](const ImageView& picture) { return Image(picture.width, picture.height, 1); };
+  strict.pictures = f.pred();
+  EXPECT_THROW(evaluate(black, f.gt(), strict), UsageError);
+  std::filesystem::remove(f.pred() / "c.png");
+  EXPECT_THROW(evaluate(black, f.gt(), strict), UsageError);
+  std::filesystem::remove(f.gt() / "a.png");
+  EXPECT_EQ(evaluate(black, f.gt(), strict).counted, 1u);
 }
 
 TEST(Evaluate, RefusesWrongPairings) {

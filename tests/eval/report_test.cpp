@@ -221,6 +221,10 @@ TEST(Json, SaysHowItWasCountedAndWhatWentWrong) {
   EXPECT_EQ(j.at("per_image").at(0).at("counted"), true);
   EXPECT_EQ(j.at("per_image").at(1).at("counted"), false);
   EXPECT_EQ(j.at("per_image").at(1).at("empty_truth"), true);
+  o.empty = EmptyPolicy::paper;
+  EXPECT_EQ(written().at("per_image").at(1).at("counted"), true);
+  EXPECT_EQ(written().at("per_image").at(1).at("empty_truth"), true);
+  o.empty = EmptyPolicy::skip;
   EXPECT_EQ(j.at("unpaired"), json::array({(f.pred() / "c.png").string()}));
   EXPECT_EQ(j.at("warnings").size(), 1u);
   EXPECT_EQ(j.at("failures").at(0).at("file"), (f.pred() / "b.png").string());

@@ -185,6 +185,9 @@ TEST_F(ClassDoctor, HalfOfThePixelsIsNotMostOfThem) {
   Diagnosis d = diagnosed(default_class_table(2));
   EXPECT_EQ(message(d, "mostly-ignored"), "");
   EXPECT_THAT(message(d, "all-ignored"), HasSubstr("1 mask has no pixel of any class"));
+  put("b", halves(0, 255));  // background is a class
+  EXPECT_EQ(message(diagnosed(default_class_table(2)), "all-ignored"), "");
+  put("b", halves(255, 255));
   put("a", halves(0, 255));
   d = diagnosed(default_class_table(2));
   EXPECT_THAT(message(d, "mostly-ignored"), HasSubstr("75.0 % of all pixels"));

@@ -89,6 +89,19 @@ TEST(Limits, WhatAPngHasNot) {
   EXPECT_THAT(says([&] { (void)stream.finish(); }), HasSubstr("2 rows are missing in this PNG"));
 }
 
+// libpng's own limit for a side, unless told otherwise, is a million.
+TEST(Limits, PngsMayBeWiderThanAMillion) {
+  const Image wide(1'000'001, 1, 1), high(1, 1'000'001, 1);
+  for (const Image& picture : {wide, high}) {
+    const Image back = decode_image(encode_png(picture), {.mode = ColorMode::gray});
+    EXPECT_EQ(back.width, picture.width);
+    EXPECT_EQ(back.height, picture.height);
+    PngStream stream(picture.width, picture.height, 1);
+    stream.add(picture);
+    EXPECT_EQ(stream.finish(), encode_png(picture));
+  }
+}
+
 // With the names by which cameras and programs call them, in any case.
 TEST(Extension, EveryFormatsNamesAreKnown) {
   for (const char* extension : {".gif", ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff",

@@ -66,6 +66,26 @@ TEST(Dataset, MeansAndMaximaOfMeanCurves) {
   EXPECT_TRUE(std::isnan(value(v, "CCM")));
 }
 
+// Picture i is right at thresholds above 35 + 30 i (the first above 0) up to 60 + 30 i alone; a pixel of 0
+// and one of 255 keep the range.
+TEST(Dataset, TheMaximumIsOfTheMeanCurve) {
+  Scorer scorer;
+  Image truth(8, 4, 1);
+  for (std::size_t i = 0; i < 16; ++i) truth.pixels[i] = 255;
+  std::vector<ImageScores> records;
+  for (int i = 0; i < 5; ++i) {
+    Image map(8, 4, 1);
+    for (std::size_t p = 0; p < map.pixels.size(); ++p)
+      map.pixels[p] = static_cast<std::uint8_t>(p < 16 ? 60 + 30 * i : i == 0 ? 0 : 35 + 30 * i);
+    map.pixels.front() = 255;
+    map.pixels.back() = 0;
+    records.push_back(scorer.score(map, truth));
+    EXPECT_NEAR(records.back().measures[static_cast<std::size_t>(Measure::iou)].max, 1, 1e-12) << i;
+  }
+  // The mean is best where the first is right, and the others are white but for the last pixel: 16 of 31.
+  EXPECT_NEAR(value(dataset_values(records, 0, 0, 1), "iou.max"), (1 + 4 * 16.0 / 31) / 5, 1e-12);
+}
+
 TEST(Dataset, NothingGivesNothing) {
   for (const Value& v : dataset_values({}, 100, 0, 2)) EXPECT_TRUE(std::isnan(v.value)) << v.key;
 }
