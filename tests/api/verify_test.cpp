@@ -61,9 +61,9 @@ TEST(GoldenForward, WhatIsAllowedIsOfThePrecision) {
   for (const auto& [precision, allowed] :
        {std::pair(Precision::f32, 2e-5), {Precision::bf16, 0.1}, {Precision::int8, 0.2}}) {
     std::size_t checks = 0;
-    EXPECT_TRUE(verify(file, {.precision = precision}, [&, allowed = allowed](const VerifyCheck& c) {
+    EXPECT_TRUE(verify(file, {.precision = precision}, [&, most = allowed](const VerifyCheck& c) {
       ++checks;
-      EXPECT_EQ(c.tolerance, allowed) << c.name;
+      EXPECT_EQ(c.tolerance, most) << c.name;
     }));
     EXPECT_GT(checks, 0u);
   }

@@ -98,7 +98,8 @@ TEST(OnnxOps, WhatCannotBeRecordedIsAFault) {
   OnnxOps o(g, source, OnnxPrecision::f32);
   const auto x = o.input(g.input({"x", ElementType::f32, {}}), {1, 4, 6, 9});
   for (const auto& [h, w] : {std::pair{6, 12}, {8, 9}})
-    EXPECT_EQ(test::message_of<Error>([&, h = h, w = w] { o.upsample(x, h, w, Corners::aligned); }),
+    EXPECT_EQ(test::message_of<Error>(
+                  [&, height = h, width = w] { o.upsample(x, height, width, Corners::aligned); }),
               "an upsampling by no whole factor cannot be recorded");
   EXPECT_EQ(test::message_of<Error>([&] { o.upsample(x, 8, 18, Corners::aligned); }), "");
   const auto w = OnnxWeights::linear("a", 3, 9);
