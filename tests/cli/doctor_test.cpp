@@ -34,8 +34,9 @@ TEST(DoctorCommand, CleanIsZeroAndFindingsAreOne) {
 
   std::vector<std::string> json = arguments;
   json.insert(json.end(), {"--json", "-"});
-  EXPECT_EQ(nlohmann::json::parse(run(program("sam2unet"), json, here).out).at("findings").at(0).at("kind"),
-            "zero-one-mask");
+  const Finished told = run(program("sam2unet"), json, here);
+  EXPECT_EQ(told.exit_code, 1);
+  EXPECT_EQ(nlohmann::json::parse(told.out).at("findings").at(0).at("kind"), "zero-one-mask");
 
   const Finished wrong = run(program("sam2unet"), {"doctor", "--images", "nowhere", "--masks", "gt"}, here);
   EXPECT_EQ(wrong.exit_code, 1);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +17,7 @@
 namespace sam2unet::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -117,6 +120,20 @@ TEST_F(EvalTest, AMethodIsCalledAsItsWeights) {
         eval({"--images", "images", "--gt", "gt", "--weights", file, "--size", "32", "--json", "-"});
     EXPECT_EQ(nlohmann::json::parse(r.out).at("name"), method) << r.err;
   }
+}
+
+TEST_F(EvalTest, WhatCannotBePredictedIsTold) {
+  write_tiny_weights(folders.dir / "tiny.safetensors");
+  std::filesystem::create_directories(folders.images());
+  for (const char* name : {"a.png", "b.png"}) {
+    const Image gt = read_image(folders.gt() / name);
+    write_png(folders.images() / name, picture(gt.width, gt.height, 3));
+  }
+  std::ofstream(folders.images() / "b.png") << "no picture";
+  const Finished r =
+      eval({"--images", "images", "--gt", "gt", "--weights", "tiny.safetensors", "--size", "64"});
+  EXPECT_EQ(r.exit_code, 1);
+  EXPECT_THAT(r.err, AllOf(HasSubstr("b.png"), HasSubstr("has no partner in images: c.png")));
 }
 
 TEST_F(EvalTest, PredictsAndScoresInOnePass) {

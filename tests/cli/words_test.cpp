@@ -79,6 +79,8 @@ TEST_F(Words, OfResultsAmongThePictures) {
   says(predicts + Arguments{"in", "-o", "in", "--resume"}, 2, among("in/b.png", "in"));
   says(predicts + Arguments{"in", "-o", "link", "--shard", "0/2"}, 2, among("in/b.png", "link"));
   says(predicts + Arguments{"in/sub", "-r", "-o", "in", "--resume"}, 2, among("in/sub/c.png", "in"));
+  put_picture("in/deep/er/d.png", 8, 8);
+  says(predicts + Arguments{"in/deep/er", "-r", "-o", "in", "--resume"}, 2, among("in/deep/er/d.png", "in"));
   EXPECT_EQ(predict({"in/sub", "-o", "in", "--resume"}).out, "in/c.png\n");
   EXPECT_EQ(predict({"in/b.png", "-r", "-o", "in/sub", "--resume"}).out, "in/sub/b.png\n");
 }

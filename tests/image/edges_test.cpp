@@ -105,6 +105,14 @@ TEST(Overlay, EveryNeighbourDecides) {
   }
 }
 
+// Inside is from 128 on.
+TEST(Overlay, TheBorderIsBetween127And128) {
+  Image mask(4, 1, 1);
+  mask.pixels = {127, 128, 128, 255};
+  const Image out = draw_overlay(Image(4, 1, 3), mask, {.color = {50, 0, 0}, .opacity = 0.0, .outline = 1});
+  EXPECT_THAT(out.pixels, testing::ElementsAre(0, 0, 0, 50, 0, 0, 0, 0, 0, 0, 0, 0));
+}
+
 // Each colour is estimated by itself: of channels in another order they come out in that order.
 TEST(CutOut, CleansEveryColourAlike) {
   const Image picture = test::picture(40, 30, 3);

@@ -81,6 +81,14 @@ TEST(Components, TouchAlongEdgesAndComeInTheOrderOfTheirFirstPixels) {
   ASSERT_EQ(joined.size(), 1U);
   EXPECT_THAT(flat(joined[0]), ElementsAre(12, 1, 0, 8, 2));
   EXPECT_TRUE(components4(drawn({"..", ".."})).empty());
+  // Arms that join one by one from the right: each is known by the one before it.
+  const auto comb = components4(drawn({"#.#.#.#.#",  //
+                                       "#.#.#.###",  //
+                                       "#.#.#####",  //
+                                       "#.#######",  //
+                                       "#########"}));
+  ASSERT_EQ(comb.size(), 1U);
+  EXPECT_THAT(flat(comb[0]), ElementsAre(35, 0, 0, 8, 4));
 }
 
 TEST(Components, OfRowsOfManyWords) {

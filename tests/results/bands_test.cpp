@@ -137,6 +137,12 @@ TEST(BandedResults, OfClassesToo) {
       decode_image(banded({"a.png", picture, nullptr, 3}, options, {all}), {.mode = ColorMode::gray});
   for (int y = 0; y < kHeight; ++y)
     for (int x = 0; x < kWidth; ++x) ASSERT_EQ(mask.row(y)[x], is_in(kBlock, x, y) ? 255 : 0);
+
+  options.shown = {0};  // the background, asked for by name
+  const Image around =
+      decode_image(banded({"a.png", picture, nullptr, 3}, options, {all}), {.mode = ColorMode::gray});
+  for (int y = 0; y < kHeight; ++y)
+    for (int x = 0; x < kWidth; ++x) ASSERT_EQ(around.row(y)[x], y >= 10 && !is_in(kBlock, x, y) ? 255 : 0);
 }
 
 // Of classes a cut-out is whole where one of those shown is, and nothing elsewhere; parts of tiles have the

@@ -126,6 +126,13 @@ TEST_F(ServeLimits, SilenceBetweenRequestsIsTheIdleTime) {
   EXPECT_TRUE(once.ended());
 }
 
+// One that says nothing counts beside the one that asks.
+TEST_F(ServeLimits, ConnectionsCountFromTheirBeginning) {
+  Running s(options, gate);
+  const Client silent(s.port());
+  EXPECT_TRUE(s.sees("sam2unet_connections 2"));
+}
+
 TEST_F(ServeLimits, ClientThatTakesNoAnswerIsCutOff) {
   gate->open();
   options.limits.write_time = Milliseconds(100);

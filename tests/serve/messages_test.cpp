@@ -392,6 +392,11 @@ TEST(ServeOip, OutputsOfBothEncodings) {
       R"({"name":"p","datatype":"FP32","shape":[1,2],"parameters":{"binary_data_size":8}}]})";
   EXPECT_EQ(text(e.body), json + std::string("\0\0\x80\x3f\0\0\0\xc0", 8));
   EXPECT_EQ(e.json_length, json.size());
+  oip::InferResponse turned = r;
+  std::swap(turned.outputs[0], turned.outputs[1]);
+  const auto t = oip::encode(turned);
+  EXPECT_EQ(t.json_length, json.size());
+  EXPECT_EQ(text(t.body).substr(json.size()), std::string("\0\0\x80\x3f\0\0\0\xc0", 8));
 }
 
 TEST(ServeOip, ResponsesCarryTheShortestExactNumbers) {

@@ -127,5 +127,23 @@ TEST(Handover, HoldsSoManyAndGivesThemInOrder) {
   EXPECT_FALSE(h.take());
 }
 
+// However many wait.
+TEST(Handover, ClosingWakesEveryone) {
+  Handover<int> h(2);
+  std::atomic<int> waiting{0}, ended{0};
+  std::vector<std::thread> takers;
+  for (int i = 0; i < 3; ++i)
+    takers.emplace_back([&] {
+      ++waiting;
+      EXPECT_FALSE(h.take());
+      ++ended;
+    });
+  while (waiting.load() < 3) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // until they sleep, most likely
+  h.close();
+  for (std::thread& t : takers) t.join();
+  EXPECT_EQ(ended.load(), 3);
+}
+
 }  // namespace
 }  // namespace sam2unet::serve

@@ -256,7 +256,8 @@ TEST(Tar, ExtensionsThatDoNotMatterArePassedOver) {
 
 TEST(Tar, TheKindsOfPlainFilesAndFolders) {
   EXPECT_THAT(read_all(member({.name = "d/", .size = "0", .type = '5'}, "") +
-                       member({.name = "e/", .size = "0"}, "") +  // a folder of before 1988
+                       member({.name = "e/", .size = "0"}, "") +  // folders of before 1988
+                       member({.name = "f/", .size = "0", .type = '\0'}, "") +
                        member({.name = "old.jpg", .type = '\0'}, "abc") +
                        member({.name = "contiguous.jpg", .type = '7'}, "abd") + kEnd),
               ElementsAre("old.jpg: abc", "contiguous.jpg: abd"));

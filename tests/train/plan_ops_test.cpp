@@ -195,5 +195,15 @@ TEST(PlanOperations, AttentionKeepsWhatLibTorchKeeps) {
   }
 }
 
+// Through attention the product before it has a gradient too, and its weights then have theirs.
+TEST(PlanOperations, AttentionPassesItsGradientOn) {
+  const Bytes plan = of_plan(
+      {{{1, 4, 4, 256}}}, [](auto& make) { return make.linear("encoder.x", 256, 768); },
+      [](auto& o, const auto& x, const auto& w) {
+        return o.window_attention(o.linear(x[0], w), w, ops::AttentionGeometry{2, 4, 1});
+      });
+  EXPECT_GE(plan.peak, 256 * 768 * 4);
+}
+
 }  // namespace
 }  // namespace sam2unet::train
