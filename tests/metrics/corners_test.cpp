@@ -112,23 +112,23 @@ TEST(ContextKernel, OfALineIsALine) {
   struct Line {
     int dx, dy, x_radius, y_radius;
   };
-  for (const auto& [dx, dy, x_radius, y_radius] :
+  for (const Line& line :
        {Line{1, 0, 18, 0}, {0, 1, 0, 18}, {1, 1, 13, 13}, {-1, 1, 13, 13}, {1, 2, 8, 16}, {-2, 1, 16, 8}}) {
-    SCOPED_TRACE(testing::Message() << dx << ", " << dy);
+    SCOPED_TRACE(testing::Message() << line.dx << ", " << line.dy);
     Image truth(60, 50, 1);
-    for (int i = 0; i < 12; ++i) truth.row(10 + dy * i)[30 + dx * i] = 255;
+    for (int i = 0; i < 12; ++i) truth.row(10 + line.dy * i)[30 + line.dx * i] = 255;
     const ContextKernel k = context_kernel(sample_of(truth));
-    EXPECT_EQ(k.x_radius, x_radius);
-    EXPECT_EQ(k.y_radius, y_radius);
-    ASSERT_EQ(k.weights.size(), static_cast<std::size_t>((2 * x_radius + 1) * (2 * y_radius + 1)));
+    EXPECT_EQ(k.x_radius, line.x_radius);
+    EXPECT_EQ(k.y_radius, line.y_radius);
+    ASSERT_EQ(k.weights.size(), static_cast<std::size_t>((2 * line.x_radius + 1) * (2 * line.y_radius + 1)));
     const auto along = [&](int x, int y) {
-      return x * dy == y * dx ? std::exp(-0.5 * (x * x + y * y) / 36.0) : 0.0;
+      return x * line.dy == y * line.dx ? std::exp(-0.5 * (x * x + y * y) / 36.0) : 0.0;
     };
     double all = 0;
-    for (int y = -y_radius; y <= y_radius; ++y)
-      for (int x = -x_radius; x <= x_radius; ++x) all += along(x, y);
-    for (int y = -y_radius; y <= y_radius; ++y) {
-      for (int x = -x_radius; x <= x_radius; ++x)
+    for (int y = -line.y_radius; y <= line.y_radius; ++y)
+      for (int x = -line.x_radius; x <= line.x_radius; ++x) all += along(x, y);
+    for (int y = -line.y_radius; y <= line.y_radius; ++y) {
+      for (int x = -line.x_radius; x <= line.x_radius; ++x)
         EXPECT_NEAR(weight_at(k, x, y), along(x, y) / all, 1e-5) << x << ", " << y;
     }
   }
