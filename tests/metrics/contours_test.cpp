@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "drawn.h"
 #include "metrics/bitmap.h"
 #include "metrics/hce.h"
 
@@ -16,16 +17,6 @@ namespace sam2unet::metrics {
 namespace {
 
 using testing::ElementsAre;
-
-Bitmap drawn(const std::vector<std::string>& rows) {
-  Bitmap out(static_cast<int>(rows.front().size()), static_cast<int>(rows.size()));
-  for (int y = 0; y < out.height(); ++y) {
-    for (int x = 0; x < out.width(); ++x) {
-      if (rows[static_cast<std::size_t>(y)][static_cast<std::size_t>(x)] == '#') out.set(x, y);
-    }
-  }
-  return out;
-}
 
 std::string told(const Contour& c) {
   return std::string(c.hole ? "hole" : "outer") + " in " + std::to_string(c.parent) + ", " +

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "drawn.h"
 #include "metrics/bitmap.h"
 #include "metrics/bootstrap.h"
 #include "metrics/camouflage.h"
@@ -35,16 +36,6 @@ namespace sam2unet::metrics {
 namespace {
 
 using testing::ElementsAre;
-
-Bitmap drawn(const std::vector<std::string>& rows) {
-  Bitmap out(static_cast<int>(rows.front().size()), static_cast<int>(rows.size()));
-  for (int y = 0; y < out.height(); ++y) {
-    for (int x = 0; x < out.width(); ++x) {
-      if (rows[static_cast<std::size_t>(y)][static_cast<std::size_t>(x)] == '#') out.set(x, y);
-    }
-  }
-  return out;
-}
 
 std::vector<int> flat(const Component& c) {
   return {static_cast<int>(c.area), c.box.x0, c.box.y0, c.box.x1, c.box.y1};
