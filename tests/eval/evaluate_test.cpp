@@ -394,13 +394,15 @@ TEST(Evaluate, APictureOfAnotherSizeThanItsTruthIsNotMeasuredWith) {
   const MapFolders f;
   f.put_discs(1);
   std::filesystem::create_directories(f.images());
-  write_png(f.images() / "a.png", Image(60, 41, 3));
   EvaluateOptions o;
   o.pictures = f.images();
-  const Evaluation e = evaluate(f.pred(), f.gt(), o);
-  EXPECT_THAT(e.failures, SizeIs(0));
-  EXPECT_EQ(e.counted, 1u);
-  EXPECT_TRUE(std::isnan(e.value("CCM")));
+  for (const Image& other : {Image(60, 41, 3), Image(61, 40, 3)}) {
+    write_png(f.images() / "a.png", other);
+    const Evaluation e = evaluate(f.pred(), f.gt(), o);
+    EXPECT_THAT(e.failures, SizeIs(0));
+    EXPECT_EQ(e.counted, 1u);
+    EXPECT_TRUE(std::isnan(e.value("CCM")));
+  }
 }
 
 TEST(Evaluate, AffixesOfPredictions) {

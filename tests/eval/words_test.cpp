@@ -258,20 +258,6 @@ TEST(ClassEvaluateWords, TheSameForAnyNumberOfThreads) {
   EXPECT_THAT(told, ElementsAre(1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4, 5, 6, 7));
 }
 
-// Only the picture of a map has its size, whichever side it is that differs.
-TEST(EvaluateWords, AWiderPictureIsNotMeasuredWith) {
-  const MapFolders f;
-  f.put_discs(1);
-  std::filesystem::create_directories(f.images());
-  write_png(f.images() / "a.png", Image(61, 40, 3));
-  EvaluateOptions o;
-  o.pictures = f.images();
-  const Evaluation e = evaluate(f.pred(), f.gt(), o);
-  EXPECT_THAT(e.failures, testing::IsEmpty());
-  EXPECT_EQ(e.counted, 1U);
-  EXPECT_TRUE(std::isnan(e.value("CCM")));
-}
-
 // Pictures are found by the names that they have, also in folders below.
 TEST(ClassEvaluateWords, PicturesAreFoundByTheirOwnAffix) {
   const MapFolders f;

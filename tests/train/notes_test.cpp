@@ -136,9 +136,7 @@ TEST_F(DataNotes, DuplicatesCountBetweenTheTwoSidesAlone) {
     fs::copy_file(from, to, fs::copy_options::overwrite_existing);
   };
   copy(dir / "a" / "images" / "0.png", dir / "a" / "images" / "1.png");
-  Settings s = settings_of(dir / "a");
-  s.val_images = settings_of(dir / "b").images;
-  s.val_masks = settings_of(dir / "b").masks;
+  Settings s = settings_of(dir / "a", dir / "b");
   check(s);
   EXPECT_THAT(notes, IsEmpty());
   copy(dir / "a" / "images" / "5.png", dir / "b" / "images" / "1.png");
@@ -218,9 +216,7 @@ TEST_F(DataNotes, DuplicatesAreToldOfClassesToo) {
   set_of(dir / "b", 2, 1);
   fs::copy_file(dir / "a" / "images" / name(5), dir / "b" / "images" / name(1),
                 fs::copy_options::overwrite_existing);
-  Settings s = settings_of(dir / "a");
-  s.val_images = settings_of(dir / "b").images;
-  s.val_masks = settings_of(dir / "b").masks;
+  Settings s = settings_of(dir / "a", dir / "b");
   const ClassTable classes = default_class_table(2);
   check(s, &classes);
   EXPECT_THAT(notes,
@@ -234,10 +230,8 @@ TEST_F(DataNotes, DuplicatesAreNamedBesideWhatIsLeftOut) {
   fs::copy_file(dir / "a" / "images" / name(7), dir / "b" / "images" / name(0),
                 fs::copy_options::overwrite_existing);
   for (const int i : {0, 3}) std::ofstream(dir / "a" / "images" / name(i)) << "no picture";
-  Settings s = settings_of(dir / "a");
+  Settings s = settings_of(dir / "a", dir / "b");
   s.skip_bad = true;
-  s.val_images = settings_of(dir / "b").images;
-  s.val_masks = settings_of(dir / "b").masks;
   check(s);
   EXPECT_THAT(notes,
               Contains(AllOf(StartsWith("warning: 1 pictures are alike"), EndsWith(": 7.png ~ 0.png"))));
@@ -247,9 +241,7 @@ TEST_F(DataNotes, DuplicatesAreNamedBesideWhatIsLeftOut) {
 TEST_F(DataNotes, AClassOfTheValidationDataAloneTeachesNothing) {
   set_of(dir / "a", 8, 0);
   set_of(dir / "b", 2, 1);
-  Settings s = settings_of(dir / "a");
-  s.val_images = settings_of(dir / "b").images;
-  s.val_masks = settings_of(dir / "b").masks;
+  Settings s = settings_of(dir / "a", dir / "b");
   const ClassTable classes = default_class_table(2);
   EXPECT_THAT(test::message_of<UsageError>([&] { check(s, &classes); }),
               HasSubstr("no training mask has a pixel of any class but the background"));

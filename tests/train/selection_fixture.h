@@ -43,6 +43,14 @@ class Selection : public ::testing::Test {
     s.masks = {(folder / "masks").string()};
     return s;
   }
+  /// Validated on a folder of its own.
+  Settings settings_of(const std::filesystem::path& folder, const std::filesystem::path& validation) const {
+    Settings s = settings_of(folder);
+    const Settings other = settings_of(validation);
+    s.val_images = other.images;
+    s.val_masks = other.masks;
+    return s;
+  }
   Data find(const Settings& s) {
     return find_data(s, [](const std::string&) {});
   }

@@ -68,9 +68,7 @@ TEST_F(Selection, FoldsThatDoNotComeOutEvenDifferByOnePicture) {
 
 TEST_F(Selection, ValidationPicturesOfTheirOwnLeaveTheTrainingDataWhole) {
   set_of(dir / "b", 2);
-  Settings s = settings_of(dir / "a");
-  s.val_images = settings_of(dir / "b").images;
-  s.val_masks = settings_of(dir / "b").masks;
+  Settings s = settings_of(dir / "a", dir / "b");
   s.val_split = 0.5;
   const Data data = find(s);
   EXPECT_EQ(data.train.size(), 8u);
@@ -108,9 +106,7 @@ TEST_F(Selection, SubfoldersAreLookedIntoOnlyWhereAsked) {
 // What is left out of the training data moves no picture to the other side.
 TEST_F(Selection, LeavingOutABadPairKeepsTheSides) {
   set_of(dir / "b", 3);
-  Settings s = settings_of(dir / "a");
-  s.val_images = settings_of(dir / "b").images;
-  s.val_masks = settings_of(dir / "b").masks;
+  Settings s = settings_of(dir / "a", dir / "b");
   s.skip_bad = true;
   std::ofstream(dir / "a" / "images" / "0.png") << "no picture";
   std::ofstream(dir / "b" / "images" / "2.png") << "no picture";
@@ -124,9 +120,7 @@ TEST_F(Selection, LeavingOutABadPairKeepsTheSides) {
 TEST_F(Selection, ForegroundOnTheValidationSideAloneTeachesNothing) {
   set_of(dir / "a", 8, 0);
   set_of(dir / "b", 3);
-  Settings s = settings_of(dir / "a");
-  s.val_images = settings_of(dir / "b").images;
-  s.val_masks = settings_of(dir / "b").masks;
+  Settings s = settings_of(dir / "a", dir / "b");
   EXPECT_THAT(test::message_of<UsageError>([&] { check(s); }),
               HasSubstr("all 8 masks to train on are empty"));
 }
@@ -134,9 +128,7 @@ TEST_F(Selection, ForegroundOnTheValidationSideAloneTeachesNothing) {
 TEST_F(Selection, AClassOfTheValidationDataAloneIsTold) {
   set_of(dir / "a", 8, 1);
   set_of(dir / "b", 3, 2);
-  Settings s = settings_of(dir / "a");
-  s.val_images = settings_of(dir / "b").images;
-  s.val_masks = settings_of(dir / "b").masks;
+  Settings s = settings_of(dir / "a", dir / "b");
   const ClassTable classes = default_class_table(3);
   check(s, &classes);
   EXPECT_THAT(notes, Contains(AllOf(HasSubstr("training pictures"), HasSubstr("class 2"))));
